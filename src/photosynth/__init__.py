@@ -1,0 +1,1 @@
+"""Photosynth: operate nodes, mine on surplus renewable energy, keep the books and prove them."""

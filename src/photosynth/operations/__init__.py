@@ -1,0 +1,1 @@
+"""The site in operation: control loop, actions, audit, books, and the documents that show it."""
