@@ -1,0 +1,157 @@
+"""The state folder: where everything of one site lies, and that only one process at a time runs on it."""
+
+import fcntl
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from photosynth.operations.files import write_whole
+
+_CONTENTS = ("chain", "shares", "world", "photosynth.sqlite3", "photosynth.sqlite3-wal", "photosynth.sqlite3-shm")
+_CONTENTS_FILES = ("clock.json", "identity.key", "api.json", "log.jsonl", "site.json", "node.json")
+
+
+class StateError(Exception):
+    """The state folder cannot be used; the message says why and what to do."""
+
+
+class StateInUseError(StateError):
+    """Another process runs on this state folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiAddress:
+    """Where the running system's API answers, and the token that its writes ask for."""
+
+    url: str
+    token: str
+    pid: int
+
+
+class StateFolder:
+    """The paths of a site's state, and the lock that keeps a second process out."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._lock: IO[bytes] | None = None
+
+    @property
+    def database(self) -> Path:
+        """The journal, the evidence, the audit and the day's curve."""
+        return self.root / "photosynth.sqlite3"
+
+    @property
+    def chain(self) -> Path:
+        """The embedded node's folder."""
+        return self.root / "chain"
+
+    @property
+    def node_state(self) -> Path:
+        """What the driver of a bitcoind remembers: its demonstration target."""
+        return self.root / "node.json"
+
+    @property
+    def shares(self) -> Path:
+        """The share log."""
+        return self.root / "shares"
+
+    @property
+    def world(self) -> Path:
+        """What the simulated devices remember by themselves."""
+        return self.root / "world"
+
+    @property
+    def clock(self) -> Path:
+        """The remembered site time."""
+        return self.root / "clock.json"
+
+    @property
+    def identity(self) -> Path:
+        """The Ed25519 key that signs evidence; it can sign away nothing."""
+        return self.root / "identity.key"
+
+    @property
+    def log(self) -> Path:
+        """The structured log."""
+        return self.root / "log.jsonl"
+
+    @property
+    def exists(self) -> bool:
+        """Whether a site has lived here."""
+        return self.database.exists()
+
+    def lock(self) -> None:
+        """Keep every other process out until :meth:`unlock` or the end of this process.
+
+        Raises StateInUseError where another process holds it, StateError where the folder cannot be written.
+        """
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = (self.root / "lock").open("a+b")
+        except OSError as error:
+            raise StateError(
+                f"the state folder {self.root} cannot be written: {error.strerror}; choose another with --state DIR"
+            ) from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read(32).decode("ascii", "replace").strip() or "unknown"
+            file.close()
+            raise StateInUseError(
+                f"the state folder {self.root} is in use by process {holder}; "
+                "stop that one, or choose another folder with --state DIR"
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()).encode())
+        file.flush()
+        self._lock = file
+
+    def unlock(self) -> None:
+        """Let the folder go; safe to call twice."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def clear(self) -> None:
+        """Remove what a site left here, and nothing else. Only under the lock."""
+        if self._lock is None:
+            raise StateError(f"{self.root} is not locked by this process")
+        for name in _CONTENTS + _CONTENTS_FILES:
+            path = self.root / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def remember_site(self, identity: dict[str, str]) -> None:
+        """Note whose history this folder holds, or refuse where it holds another's.
+
+        Raises StateError naming what differs.
+        """
+        path = self.root / "site.json"
+        try:
+            known = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            write_whole(path, json.dumps(identity, indent=1, sort_keys=True).encode())
+            return
+        except ValueError as error:
+            raise StateError(f"{path} is not readable JSON ({error}); restore it or start anew with --fresh") from error
+        for key, value in identity.items():
+            if known.get(key) != value:
+                raise StateError(
+                    f"{self.root} holds the history of another site: {key} was {known.get(key)!r} and is now {value!r}; "
+                    "choose another folder with --state DIR, or start anew with --fresh"
+                )
+
+    def write_api(self, address: ApiAddress) -> None:
+        """Tell the command line where the running system answers; only this user may read it."""
+        document = {"url": address.url, "token": address.token, "pid": address.pid}
+        write_whole(self.root / "api.json", json.dumps(document).encode(), mode=0o600)
+
+    def remove_api(self) -> None:
+        """Say that nothing answers any more."""
+        (self.root / "api.json").unlink(missing_ok=True)

@@ -1,0 +1,116 @@
+"""A whole site in a process of its own, as a user starts it, for the tests that look at it from outside."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+COMMAND = [sys.executable, "-m", "photosynth.cli"]
+
+
+class RunningSite:
+    """`photosynth up` on free ports; ends with :meth:`stop` (Ctrl-C) or :meth:`kill`."""
+
+    def __init__(self, state: Path, *arguments: str, fleet: Path = EXAMPLES / "backnang.yaml") -> None:
+        self.state = state
+        self.output = state.with_suffix(".out")
+        self._arguments = [
+            *COMMAND,
+            "up",
+            str(fleet),
+            "--state",
+            str(state),
+            "--port",
+            "0",
+            "--pool-port",
+            "0",
+            "--no-open",
+        ]
+        self._arguments += [*arguments, "--json-log"]
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started_s = 0.0
+
+    def start(self, answer_within_s: float = 30) -> "RunningSite":
+        """Start it and wait until its API answers."""
+        (self.state / "api.json").unlink(missing_ok=True)
+        self.started_s = time.monotonic()
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                self._arguments,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self.wait_for(self._answers, answer_within_s, "its API to answer")
+        return self
+
+    def wait_for(self, holds: Callable[[], bool], within_s: float, what: str) -> float:
+        """Wait until something holds; seconds since the start. Fails with the output where it never does."""
+        deadline = time.monotonic() + within_s
+        while not holds():
+            assert self.process is not None
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                tail = self.output.read_text(errors="replace")[-4000:]
+                raise AssertionError(f"waited for {what}; exit code {self.process.poll()}; output ends:\n{tail}")
+            time.sleep(0.05)
+        return time.monotonic() - self.started_s
+
+    def _api(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads((self.state / "api.json").read_bytes())
+        return document
+
+    def _answers(self) -> bool:
+        try:
+            return httpx2.get(f"{self._api()['url']}/api/v1/health", timeout=2).status_code == 200
+        except (FileNotFoundError, ValueError, httpx2.HTTPError):
+            return False
+
+    @property
+    def url(self) -> str:
+        """Where the console and the API answer."""
+        return str(self._api()["url"])
+
+    def get(self, path: str) -> Any:
+        """A document of the API."""
+        answer = httpx2.get(f"{self.url}/api/v1/{path}", timeout=20)
+        answer.raise_for_status()
+        return answer.json()
+
+    def command(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """A command of the command line on this state."""
+        return subprocess.run(
+            [*COMMAND, *arguments, "--state", str(self.state)],
+            capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def stop(self, within_s: float = 15) -> float:
+        """Ctrl-C; the seconds it took. Fails where it did not end cleanly."""
+        assert self.process is not None
+        started = time.monotonic()
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(within_s)
+        assert code == 0, f"ended with {code}; output ends:\n{self.output.read_text(errors='replace')[-4000:]}"
+        return time.monotonic() - started
+
+    def kill(self, *, all_processes: bool = True) -> None:
+        """kill -9, of the process or of all that it started."""
+        assert self.process is not None
+        if all_processes:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        else:
+            self.process.kill()
+        self.process.wait(10)
+
+    def end(self) -> None:
+        """Leave nothing behind, whatever happened."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
