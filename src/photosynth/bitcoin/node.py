@@ -1,7 +1,7 @@
 """What the pool, the books and the operator need of a Bitcoin node, whichever it is.
 
-Two implementations pass one contract suite (``tests/contract/test_bitcoin_node.py``): the embedded node on Bitcoin Core's
-consensus library (``photosynth.bitcoin_node``) and the driver of a bitcoind (``photosynth.networks.bitcoin``).
+Two implementations pass one contract suite (``tests/contract/test_bitcoin_node.py``): the embedded node on Bitcoin
+Core's consensus library (``photosynth.bitcoin_node``) and the driver of a bitcoind (``photosynth.networks.bitcoin``).
 Hashes are 32 bytes in the order that they are hashed in; text shows them reversed (:func:`hash_text`).
 """
 
@@ -46,9 +46,10 @@ class TemplateTransaction:
 class Template:
     """A block to be mined (BIP22, BIP23): everything but the coinbase and the nonce.
 
-    ``target`` is what a block's hash must not exceed: consensus asks for ``network_target``; a demonstration chain hands
-    out a harder one, and every consumer uses ``target`` and needs no special case. ``coinbase_value_sat`` is the most the
-    coinbase may claim. ``witness_commitment`` is the whole output script (BIP141). ``long_poll_id`` names this state.
+    ``target`` is what a block's hash must not exceed: consensus asks for ``network_target``; a demonstration chain
+    hands out a harder one (0, which no hash meets, for the half second after a block), and every consumer uses
+    ``target`` and needs no special case. ``coinbase_value_sat`` is the most the coinbase may claim.
+    ``witness_commitment`` is the whole output script (BIP141). ``long_poll_id`` names this state.
     """
 
     height: int
@@ -69,7 +70,8 @@ class Template:
 class Verdict:
     """A node's answer to a submitted block: ``reason`` is bitcoind's BIP22 string, None where the block was accepted.
 
-    ``duplicate`` (known and valid), ``duplicate-invalid``, ``duplicate-inconclusive`` and ``inconclusive`` (valid so far, on a side branch) are reasons too.
+    ``duplicate`` (known and valid), ``duplicate-invalid``, ``duplicate-inconclusive`` and ``inconclusive`` (valid so
+    far, on a side branch) are reasons too.
     """
 
     reason: str | None
