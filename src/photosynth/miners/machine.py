@@ -1,0 +1,91 @@
+"""The door to one machine: the protocol that every driver keeps, and what passes through it."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Activity = Literal["mining", "sleeping", "unknown"]
+
+
+class MachineError(Exception):
+    """Something went wrong between us and a machine; the message names the machine and says what to do."""
+
+    def __init__(self, machine: str, text: str) -> None:
+        super().__init__(f"{machine}: {text}")
+        self.machine = machine
+
+
+class UnreachableError(MachineError):
+    """No connection, or no whole answer in time. Try again later."""
+
+
+class MalformedError(MachineError):
+    """It answered, but not in its protocol, or with more than the bound allows."""
+
+
+class RefusedError(MachineError):
+    """It answered properly, and the answer is no."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a machine says it is."""
+
+    model: str
+    firmware: str
+    serial: str | None = None
+    mac: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MachineReading:
+    """What a machine says of itself at a site time; None is unknown. Power in W, hash rate in hashes per second."""
+
+    at_ms: int
+    power_w: int | None
+    hash_rate_hs: int | None
+    activity: Activity = "unknown"
+    temperature_c: int | None = None
+    accepted: int | None = None
+    rejected: int | None = None
+    pool_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A machine's answer to a command. That it was accepted proves nothing: read back."""
+
+    accepted: bool
+    text: str
+
+
+class Machine(Protocol):
+    """A driver of one machine. Every method raises UnreachableError or MalformedError; none waits without a bound."""
+
+    @property
+    def id(self) -> str:
+        """The name in the fleet file."""
+        ...
+
+    async def identify(self) -> Identity:
+        """What it is."""
+        ...
+
+    async def read(self, full: bool = False) -> MachineReading:
+        """What it does now: power and hash rate; with ``full`` also temperature, pool and what it says it is doing."""
+        ...
+
+    async def sleep(self) -> Answer:
+        """Stop hashing and draw next to nothing."""
+        ...
+
+    async def wake(self) -> Answer:
+        """Hash again, at the power last set."""
+        ...
+
+    async def set_power(self, watts: int) -> Answer:
+        """Draw about so many watts when awake, as near below as its profiles allow."""
+        ...
+
+    async def close(self) -> None:
+        """Give back what it holds."""
+        ...
