@@ -1,0 +1,8 @@
+"""The HTTP API: the site's documents with OpenAPI, two audited writes, and streams of the chain and of the evidence."""
+
+from photosynth.api.app import create_app
+from photosynth.api.chain_port import ChainPort
+from photosynth.api.evidence_port import EvidencePort
+from photosynth.api.server import PortInUseError, WebServer
+
+__all__ = ["ChainPort", "EvidencePort", "PortInUseError", "WebServer", "create_app"]

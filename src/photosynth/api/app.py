@@ -1,0 +1,227 @@
+"""The API's routes: every document of a site at ``/api/v1``, described by ``/api/v1/openapi.json``."""
+
+import hmac
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated, Literal
+
+from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from photosynth.api import problems
+from photosynth.api.chain import ChainImport, hex_lines
+from photosynth.api.chain_port import ChainPort
+from photosynth.api.evidence_port import EvidencePort
+from photosynth.api.guard import Guard
+from photosynth.operations.documents import (
+    ActionDocument,
+    BlockDocument,
+    DayPoint,
+    LedgerDocument,
+    MachineDocument,
+    Status,
+    TraceDocument,
+    WorkersDocument,
+)
+from photosynth.operations.view import NotKnownError, SiteView
+
+HEIGHT_LIMIT = 2**31
+ID_LIMIT = 2**63 - 1
+
+Count = Annotated[int, Query(ge=1, le=1000)]
+Before = Annotated[int | None, Query(ge=1, le=ID_LIMIT, description="only what is older than this id")]
+Instant = Annotated[int | None, Query(ge=0, le=ID_LIMIT, description="site time, milliseconds since the epoch, UTC")]
+Name = Annotated[str, Path(min_length=1, max_length=128)]
+
+
+class WriteRequest(BaseModel):
+    """Why something is to change, and who says so; both go into the audit."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    reason: str = Field(min_length=1, max_length=500)
+    actor: str = Field(default="api", min_length=1, max_length=100)
+
+
+class Health(BaseModel):
+    """Whether the site may be trusted now: every check, and unknown where nothing fresh says."""
+
+    status: Literal["ok", "degraded", "unknown"]
+    version: str
+    checks: dict[str, Literal["ok", "failing", "unknown"]]
+
+
+def health_of(status: Status) -> Health:
+    """Judge a status: the chain follows, the meters are fresh, no critical condition. Unknown is never ok."""
+    checks: dict[str, Literal["ok", "failing", "unknown"]] = {
+        "chain": "ok" if status.chain.synchronised else "failing",
+        "meters": {"good": "ok", "estimated": "ok", "stale": "failing"}.get(status.site.quality, "unknown"),  # type: ignore[dict-item]
+        "conditions": "failing" if any(c.severity == "critical" for c in status.conditions) else "ok",
+    }
+    found = set(checks.values())
+    overall: Literal["ok", "degraded", "unknown"] = (
+        "degraded" if "failing" in found else "unknown" if "unknown" in found else "ok"
+    )
+    return Health(status=overall, version=status.version, checks=checks)
+
+
+def create_app(
+    view: SiteView,
+    *,
+    token: str,
+    allowed_hosts: Sequence[str] = ("127.0.0.1", "localhost", "::1"),
+    chain: ChainPort | None = None,
+    evidence: EvidencePort | None = None,
+) -> FastAPI:
+    """The API of one site. Reads are open to whoever reaches the port; writes need the bearer token.
+
+    ``allowed_hosts`` are the names that a ``Host`` header may carry. Without ``chain`` or ``evidence`` their streams
+    answer 503. Raises ValueError where the token is empty.
+    """
+    if not token:
+        raise ValueError("the API needs a token: without one anybody could write")
+    app = FastAPI(
+        title="Photosynth",
+        version="1",
+        summary="One site: energy, machines, pool, chain, ledger, proof",
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    problems.install(app)
+    app.add_middleware(Guard, allowed_hosts=allowed_hosts)
+
+    def writer(request: Request) -> None:
+        given = request.headers.get("authorization", "").encode("latin-1")
+        if not hmac.compare_digest(given, f"Bearer {token}".encode()):
+            detail = "A write needs the token in 'Authorization: Bearer ...'; it is in api.json of the state folder."
+            raise HTTPException(401, detail, headers={"WWW-Authenticate": "Bearer"})
+
+    _add_reads(app, view)
+    _add_streams(app, chain, evidence, Depends(writer))
+
+    @app.post("/api/v1/actions/stop-mining", tags=["actions"], dependencies=[Depends(writer)])
+    async def stop_mining(wanted: WriteRequest) -> ActionDocument:
+        """Everything off at once, until resumed. Audited."""
+        return await view.stop_mining(wanted.actor, wanted.reason)
+
+    @app.post("/api/v1/actions/resume-mining", tags=["actions"], dependencies=[Depends(writer)])
+    async def resume_mining(wanted: WriteRequest) -> ActionDocument:
+        """Let the dispatch decide again. Audited."""
+        return await view.resume_mining(wanted.actor, wanted.reason)
+
+    @app.api_route("/api/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+    async def unknown(rest: str) -> None:
+        raise NotKnownError(f"There is no /api/{rest[:200]} with this method; /api/v1/openapi.json lists what there is.")
+
+    return app
+
+
+def _add_reads(app: FastAPI, view: SiteView) -> None:
+    @app.get("/api/v1/status", tags=["site"])
+    async def status() -> Status:
+        """Everything in one document."""
+        return await view.status()
+
+    @app.get("/api/v1/health", tags=["site"], responses={503: {"model": Health}})
+    async def health(response: Response) -> Health:
+        """200 where the site may be trusted, 503 where a check fails or nothing fresh says."""
+        found = health_of(await view.status())
+        response.status_code = 200 if found.status == "ok" else 503
+        return found
+
+    @app.get("/api/v1/workers", tags=["pool"])
+    async def workers() -> WorkersDocument:
+        """The pool's workers over the life of the state."""
+        return await view.workers()
+
+    @app.get("/api/v1/machines", tags=["machines"])
+    async def machines() -> list[MachineDocument]:
+        """Every machine, in the fleet file's order."""
+        return await view.machines()
+
+    @app.get("/api/v1/machines/{machine_id}", tags=["machines"])
+    async def machine(machine_id: Name) -> MachineDocument:
+        """One machine, with why it runs or sleeps."""
+        for found in await view.machines():
+            if found.id == machine_id:
+                return found
+        raise NotKnownError(f"There is no machine {machine_id!r} in this fleet.")
+
+    @app.get("/api/v1/day", tags=["site"])
+    async def day(points: Annotated[int, Query(ge=2, le=2000)] = 288) -> list[DayPoint]:
+        """The curve of the current market day so far."""
+        return await view.day(points)
+
+    @app.get("/api/v1/blocks", tags=["ledger"])
+    async def blocks(limit: Count = 100) -> list[BlockDocument]:
+        """The site's own blocks, newest first."""
+        return await view.blocks(limit)
+
+    @app.get("/api/v1/ledger", tags=["ledger"])
+    async def ledger(
+        from_ms: Instant = None,
+        to_ms: Instant = None,
+        limit: Annotated[int, Query(ge=0, le=10_000)] = 1000,
+        before_id: Before = None,
+    ) -> LedgerDocument:
+        """Trial balance of a period and its postings, newest first."""
+        if from_ms is not None and to_ms is not None and from_ms > to_ms:
+            raise HTTPException(422, "from_ms lies after to_ms.")
+        return await view.ledger(from_ms, to_ms, limit, before_id)
+
+    @app.get("/api/v1/trace/{block_or_txid}", tags=["ledger"])
+    async def trace(block_or_txid: Name) -> TraceDocument:
+        """A block's satoshis back to workers, quarter hours, meters and prices. By height, hash or coinbase txid."""
+        return await view.trace(block_or_txid)
+
+    @app.get("/api/v1/actions", tags=["actions"])
+    async def actions(
+        limit: Count = 200, before_id: Before = None, subject: Annotated[str | None, Query(max_length=128)] = None
+    ) -> list[ActionDocument]:
+        """Every change to the world, newest first."""
+        return await view.actions(limit, before_id, subject)
+
+
+def _add_streams(app: FastAPI, chain: ChainPort | None, evidence: EvidencePort | None, writer: object) -> None:
+    @app.get("/api/v1/chain/export", tags=["chain"], response_class=StreamingResponse)
+    async def chain_export(from_height: Annotated[int, Query(ge=0, le=HEIGHT_LIMIT)] = 1) -> StreamingResponse:
+        """Blocks from a height to the tip, one line of hexadecimal each."""
+        if chain is None:
+            raise HTTPException(503, "No Bitcoin node is attached.")
+        lines = await _started(hex_lines(chain.blocks(from_height)))
+        return StreamingResponse(lines, media_type="text/plain; charset=ascii", headers={"Cache-Control": "no-store"})
+
+    @app.post("/api/v1/chain/import", tags=["chain"], dependencies=[writer], response_class=Response)  # type: ignore[list-item]
+    async def chain_import(request: Request) -> Response:
+        """Submit blocks, one line of hexadecimal each; answers lines of JSON while it goes."""
+        if chain is None:
+            raise HTTPException(503, "No Bitcoin node is attached.")
+        return ChainImport(request, chain)
+
+    @app.get("/api/v1/evidence/export", tags=["proof"], response_class=StreamingResponse)
+    async def evidence_export() -> StreamingResponse:
+        """The hash-chained records as `photosynth verify` reads them."""
+        if evidence is None:
+            raise HTTPException(503, "No evidence is kept here.")
+        lines = await _started(_ended(evidence.lines()))
+        return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
+
+
+async def _ended(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async for line in lines:
+        yield line + b"\n"
+
+
+async def _started(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same lines with the first one fetched, so that a failure to begin becomes an answer and not a cut stream."""
+    first = await anext(lines, None)
+
+    async def all_of_them() -> AsyncIterator[bytes]:
+        if first is not None:
+            yield first
+            async for line in lines:
+                yield line
+
+    return all_of_them()

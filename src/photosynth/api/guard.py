@@ -1,0 +1,139 @@
+"""What stands before every request and websocket: host, origin, size, and the headers that every answer carries.
+
+The API listens on loopback, where a browser's pages of other sites are the danger: a name that they make resolve to
+127.0.0.1 (DNS rebinding) is refused by its ``Host``, and a request or websocket that they send (CSRF) by its
+``Origin``, which a browser always tells. Writes need the token besides.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from photosynth.api.problems import problem
+
+BODY_LIMIT_BYTES = 64 * 1024
+"""Most bytes of a request's body, but for a stream that bounds its own lines."""
+SOCKET_BODY_LIMIT_BYTES = 1024 * 1024
+BODY_TIMEOUT_S = 10
+STREAMED_PATHS = frozenset({"/api/v1/chain/import"})
+CONTENT_SECURITY_POLICY = (
+    # NiceGUI compiles templates in the browser and writes its import map inline: hence unsafe-inline and unsafe-eval.
+    "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; manifest-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+)
+SECURITY_HEADERS = (
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=()"),
+)
+DROPPED_REQUEST_HEADERS = frozenset({b"x-forwarded-prefix"})
+
+
+def host_name(netloc: str) -> str:
+    """The name in ``name:port`` or ``[address]:port``, in lower case, without brackets."""
+    text = netloc.strip().lower()
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0]
+
+
+def _headers(scope: Scope, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+
+
+class Guard:
+    """ASGI middleware that refuses what is not for us and adds the security headers to what we answer."""
+
+    def __init__(self, app: ASGIApp, allowed_hosts: Iterable[str]) -> None:
+        """Guard an application; ``allowed_hosts`` are names or addresses without port, ``*`` allows every one."""
+        self._app = app
+        self._hosts = frozenset(host.lower().strip("[]") for host in allowed_hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one connection on, or refuse it."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        scope = {**scope, "headers": [h for h in scope["headers"] if h[0] not in DROPPED_REQUEST_HEADERS]}
+        refusal = self._refusal(scope)
+        if scope["type"] == "websocket":
+            if refusal is None:
+                await self._app(scope, receive, send)
+            else:
+                await receive()
+                await send({"type": "websocket.close", "code": 1008, "reason": refusal[1][:120]})
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), *SECURITY_HEADERS]}
+            await send(message)
+
+        if refusal is not None:
+            await problem(*refusal)(scope, receive, send_guarded)
+            return
+        path = scope["path"]
+        if path in STREAMED_PATHS or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            await self._app(scope, receive, send_guarded)
+            return
+        limit = SOCKET_BODY_LIMIT_BYTES if path.startswith("/_nicegui_ws/") else BODY_LIMIT_BYTES
+        body = await _bounded_body(scope, receive, limit)
+        if isinstance(body, int):
+            detail = f"The body is larger than {limit} bytes." if body == 413 else "The body did not arrive in time."
+            await problem(body, detail, headers={"Connection": "close"})(scope, receive, send_guarded)
+            return
+        await self._app(scope, _replay(body, receive), send_guarded)
+
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        hosts = _headers(scope, b"host")
+        if len(hosts) != 1 or not ({host_name(hosts[0]), "*"} & self._hosts):
+            return 400, "This host name is not one that Photosynth answers to; see console.listen in the fleet file."
+        for origin in _headers(scope, b"origin"):
+            _, separator, netloc = origin.partition("://")
+            if not separator or netloc.lower() != hosts[0].strip().lower():
+                return 403, "The request comes from a page of another origin."
+        return None
+
+
+async def _bounded_body(scope: Scope, receive: Receive, limit: int) -> Sequence[bytes] | int:
+    """The whole body in its pieces, or the status to refuse it with."""
+    lengths = _headers(scope, b"content-length")
+    if any(not text.isdigit() or int(text) > limit for text in lengths):
+        return 413
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return pieces
+                piece = message.get("body", b"")
+                size += len(piece)
+                if size > limit:
+                    return 413
+                pieces.append(piece)
+                if not message.get("more_body", False):
+                    return pieces
+    except TimeoutError:
+        return 408
+
+
+def _replay(body: Sequence[bytes], receive: Receive) -> Receive:
+    """A receive that tells an application the body that was read, and then what follows it."""
+    told = False
+
+    async def replay() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": b"".join(body), "more_body": False}
+
+    return replay

@@ -1,0 +1,103 @@
+"""The web server in the process's own event loop: stopped in time whoever is connected."""
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+GRACE_S = 1
+"""Seconds that open answers get at the end; without a limit an event stream holds the process while its client stays."""
+STOP_LIMIT_S = 1.4
+WEBSOCKET_MESSAGE_LIMIT_BYTES = 1024 * 1024
+
+
+class PortInUseError(Exception):
+    """The port is taken by another process; the message says how to choose another."""
+
+    def __init__(self, host: str, port: int) -> None:
+        """Name the port and the way out."""
+        super().__init__(
+            f"Port {port} of {host} is in use by another process. Choose another with --port N or console.listen "
+            f"in the fleet file; `ss -ltnp 'sport = :{port}'` names the process that holds it."
+        )
+        self.host = host
+        self.port = port
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server without its signal handlers: the process that owns the loop handles signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals as they are."""
+        yield
+
+
+class WebServer:
+    """Serves one ASGI application in the running loop."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Prepare; nothing listens before :meth:`start`."""
+        config = uvicorn.Config(
+            app,
+            lifespan="on",
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+            timeout_keep_alive=15,
+            limit_concurrency=256,
+            ws_max_size=WEBSOCKET_MESSAGE_LIMIT_BYTES,
+            ws_per_message_deflate=False,
+            proxy_headers=False,
+        )
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen, and return the actual port (0 takes a free one). Raises PortInUseError, OSError for another host."""
+        listener = _listen(host, port)
+        actual: int = listener.getsockname()[1]
+        self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="web server")
+        while not self._server.started:
+            if self._task.done():
+                listener.close()
+                self._task.result()
+                raise RuntimeError("the web server ended before it began")
+            await asyncio.sleep(0.005)
+        return actual
+
+    async def stop(self) -> None:
+        """Stop within 1.5 s even where websockets and streams are open; safe to call twice and before a start."""
+        if self._task is None:
+            return
+        self._server.should_exit = True
+        _, pending = await asyncio.wait({self._task}, timeout=STOP_LIMIT_S)
+        if pending:
+            self._server.force_exit = True
+            self._task.cancel()
+            await asyncio.wait(pending, timeout=0.1)
+        elif not self._task.cancelled():
+            self._task.result()
+        self._task = None
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setblocking(False)
+        listener.bind(address)
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUseError(host, port) from error
+        raise
+    return listener
