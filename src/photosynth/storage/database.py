@@ -1,0 +1,169 @@
+"""The file itself: one connection that writes, one that reads, and a thread that keeps both off the event loop."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
+
+from photosynth.storage.errors import StorageError, storage_error
+from photosynth.storage.schema import HEAD, stored_revision, upgrade
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_MS = 5000
+
+
+class Runner(Protocol):
+    """Runs a call that blocks somewhere else than on the event loop."""
+
+    def __call__(self, call: Callable[[], T]) -> Awaitable[T]:
+        """Run it and return what it returns, or raise what it raises."""
+        ...
+
+
+class Database:
+    """A SQLite file in WAL mode that survives kill -9 after every commit (``synchronous=FULL``).
+
+    Opening brings the schema up to date. Calls may come from any thread; writers wait for each other, and so do readers.
+    Raises StorageError where the file cannot be opened, is damaged, or was written by a newer version.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        self._write_lock = threading.RLock()
+        self._read_lock = threading.RLock()
+        self._writer: Connection | None = None
+        self._reader: Connection | None = None
+        try:
+            self._open(read_only)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, read_only: bool) -> None:
+        with self._mapped():
+            if not read_only:
+                self._writer = _engine(self.path, write=True).connect()
+                self._bring_up_to_date(self._writer)
+            self._reader = _engine(self.path, write=False).connect()
+            if read_only:
+                with self.read() as tx:
+                    self._check(stored_revision(tx), missing_is_older=True)
+
+    def _bring_up_to_date(self, writer: Connection) -> None:
+        with writer.begin():
+            revision = stored_revision(writer)
+            if revision == HEAD:
+                return
+            self._check(revision, missing_is_older=False)
+            upgrade(writer)
+
+    def _check(self, revision: str | None, *, missing_is_older: bool) -> None:
+        if revision is not None and revision > HEAD:
+            raise StorageError(
+                "newer",
+                self.path,
+                f"was written by a newer version of Photosynth (its schema is {revision}, this one knows {HEAD}). "
+                "Use that version, or another --state folder.",
+            )
+        if missing_is_older and revision != HEAD:
+            raise StorageError(
+                "older", self.path, f"has schema {revision}, not {HEAD}. Start the system once to bring it up to date."
+            )
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction that writes: committed at the end, undone where an error leaves the block."""
+        if self._writer is None:
+            raise StorageError("read_only", self.path, "was opened for reading only, or is closed.")
+        with self._write_lock, self._mapped(), self._writer.begin():
+            yield self._writer
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that reads one consistent state; what it tries to write is refused."""
+        if self._reader is None:
+            raise StorageError("unavailable", self.path, "is closed.")
+        with self._read_lock, self._mapped(), self._reader.begin():
+            yield self._reader
+
+    def close(self) -> None:
+        """Close both connections; safe to call twice."""
+        with self._write_lock, self._read_lock:
+            for connection in (self._reader, self._writer):
+                if connection is not None:
+                    connection.close()
+                    connection.engine.dispose()
+            self._reader = self._writer = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            known = storage_error(error.orig, self.path)
+            if known is None:
+                raise
+            raise known from error
+        except sqlite3.Error as error:
+            known = storage_error(error, self.path)
+            if known is None:
+                raise
+            raise known from error
+
+
+def _engine(path: Path, *, write: bool) -> Engine:
+    address = path.absolute().as_uri() + ("?mode=rwc" if write else "?mode=ro")
+
+    def connect() -> sqlite3.Connection:
+        # Autocommit in the driver: transactions are opened by the event below, DDL included.
+        raw = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
+        try:
+            raw.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            raw.execute("PRAGMA foreign_keys = ON")
+            if write:
+                raw.execute("PRAGMA journal_mode = WAL")
+                raw.execute("PRAGMA synchronous = FULL")
+            else:
+                raw.execute("PRAGMA query_only = ON")
+        except sqlite3.Error:
+            raw.close()
+            raise
+        return raw
+
+    engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.StaticPool)
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+class DatabaseThread:
+    """One worker thread for everything that touches the database, as a Runner for the event loop."""
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
+
+    def __call__(self, call: Callable[[], T]) -> Awaitable[T]:
+        """Run a call in the thread, after those that were handed over before it."""
+        return asyncio.get_running_loop().run_in_executor(self._executor, call)
+
+    def close(self) -> None:
+        """Wait for what was handed over and end the thread."""
+        self._executor.shutdown(wait=True)

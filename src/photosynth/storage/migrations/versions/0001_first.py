@@ -1,0 +1,241 @@
+"""The first schema: journal, chain, quarter hours, evidence, audit, observations; append-only by triggers."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+NEVER = ("UPDATE", "DELETE")
+APPEND_ONLY = ("postings", "posting_lines", "evidence")
+
+
+def upgrade() -> None:
+    """Create every table, then the triggers that keep what was written."""
+    _tables()
+    for table in APPEND_ONLY:
+        for change in NEVER:
+            op.execute(
+                f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} "
+                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            )
+    op.execute(
+        "CREATE TRIGGER actions_no_delete BEFORE DELETE ON actions BEGIN SELECT RAISE(ABORT, 'actions is append-only'); END"
+    )
+    op.execute(
+        "CREATE TRIGGER actions_only_finishing BEFORE UPDATE ON actions WHEN OLD.result <> 'planned' OR NEW.result = 'planned' "
+        "OR OLD.id <> NEW.id OR OLD.time_ms <> NEW.time_ms OR OLD.wall_ms <> NEW.wall_ms OR OLD.actor <> NEW.actor "
+        "OR OLD.kind <> NEW.kind OR OLD.subject <> NEW.subject OR OLD.reason <> NEW.reason OR OLD.request <> NEW.request "
+        "BEGIN SELECT RAISE(ABORT, 'an action is finished once and otherwise unchanged'); END"
+    )
+
+
+def _tables() -> None:
+    op.create_table(
+        "actions",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("time_ms", sa.BigInteger(), nullable=False),
+        sa.Column("wall_ms", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("request", sa.Text(), nullable=False),
+        sa.Column("result", sa.Text(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("read_back", sa.Text(), nullable=True),
+        sa.Column("verified", sa.Boolean(), nullable=True),
+        sa.Column("finished_ms", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("result IN ('planned', 'done', 'refused', 'failed', 'unverified')", name=op.f("ck_actions_result")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_actions")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_actions_subject"), "actions", ["subject"], unique=False)
+    op.create_table(
+        "balances",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("debit", sa.BigInteger(), nullable=False),
+        sa.Column("credit", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("typeof(credit) = 'integer' AND credit >= 0", name=op.f("ck_balances_credit")),
+        sa.CheckConstraint("typeof(debit) = 'integer' AND debit >= 0", name=op.f("ck_balances_debit")),
+        sa.PrimaryKeyConstraint("account", "asset", name=op.f("pk_balances")),
+    )
+    op.create_table(
+        "blocks",
+        sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("height", sa.Integer(), nullable=False),
+        sa.Column("txid", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("header", sa.LargeBinary(length=80), nullable=False),
+        sa.Column("coinbase", sa.LargeBinary(), nullable=False),
+        sa.Column("branch", sa.LargeBinary(), nullable=False),
+        sa.Column("value_sat", sa.BigInteger(), nullable=False),
+        sa.Column("commitment", sa.LargeBinary(length=32), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("occurrence", sa.Integer(), nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("worker", sa.Text(), nullable=True),
+        sa.Column("target", sa.Text(), nullable=True),
+        sa.Column("site_ms", sa.BigInteger(), nullable=True),
+        sa.Column("wall_ms", sa.BigInteger(), nullable=True),
+        sa.Column("price_cent_per_btc", sa.BigInteger(), nullable=True),
+        sa.Column("price_source", sa.Text(), nullable=True),
+        sa.Column("price_as_of_ms", sa.BigInteger(), nullable=True),
+        sa.Column("value_ueur", sa.BigInteger(), nullable=True),
+        sa.Column("mainnet_target", sa.Text(), nullable=True),
+        sa.Column("reward_sat", sa.BigInteger(), nullable=True),
+        sa.Column("evidence_seq", sa.Integer(), nullable=True),
+        sa.Column("attribution_seq", sa.Integer(), nullable=True),
+        sa.CheckConstraint("origin IN ('mined', 'chain')", name=op.f("ck_blocks_origin")),
+        sa.CheckConstraint("state IN ('immature', 'mature', 'orphaned')", name=op.f("ck_blocks_state")),
+        sa.PrimaryKeyConstraint("hash", name=op.f("pk_blocks")),
+    )
+    op.create_index(op.f("ix_blocks_evidence_seq"), "blocks", ["evidence_seq"], unique=False)
+    op.create_index(op.f("ix_blocks_height"), "blocks", ["height"], unique=False)
+    op.create_index(op.f("ix_blocks_txid"), "blocks", ["txid"], unique=False)
+    op.create_table(
+        "chain",
+        sa.Column("height", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("height", name=op.f("pk_chain")),
+    )
+    op.create_table(
+        "coins",
+        sa.Column("txid", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("value_sat", sa.BigInteger(), nullable=False),
+        sa.Column("carrying_ueur", sa.BigInteger(), nullable=False),
+        sa.Column("height", sa.Integer(), nullable=False),
+        sa.Column("coinbase", sa.Boolean(), nullable=False),
+        sa.Column("spent_height", sa.Integer(), nullable=True),
+        sa.PrimaryKeyConstraint("txid", "number", name=op.f("pk_coins")),
+    )
+    op.create_index(op.f("ix_coins_height"), "coins", ["height"], unique=False)
+    op.create_index(op.f("ix_coins_spent_height"), "coins", ["spent_height"], unique=False)
+    op.create_table(
+        "evidence",
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("start_ms", sa.BigInteger(), nullable=True),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("signature", sa.LargeBinary(length=64), nullable=False),
+        sa.CheckConstraint("kind IN ('header', 'record')", name=op.f("ck_evidence_kind")),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_evidence")),
+        sa.UniqueConstraint("hash", name=op.f("uq_evidence_hash")),
+    )
+    op.create_table(
+        "intervals",
+        sa.Column("start_ms", sa.BigInteger(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("wall_start_ms", sa.BigInteger(), nullable=False),
+        sa.Column("wall_end_ms", sa.BigInteger(), nullable=False),
+        sa.Column("speed_milli", sa.BigInteger(), nullable=False),
+        sa.Column("meters", sa.Text(), nullable=False),
+        sa.Column("prices", sa.Text(), nullable=True),
+        sa.Column("coin", sa.Text(), nullable=True),
+        sa.Column("own_j", sa.BigInteger(), nullable=True),
+        sa.Column("import_j", sa.BigInteger(), nullable=True),
+        sa.Column("export_j", sa.BigInteger(), nullable=True),
+        sa.Column("factory_j", sa.BigInteger(), nullable=True),
+        sa.Column("mining_j", sa.BigInteger(), nullable=True),
+        sa.Column("residual_j", sa.BigInteger(), nullable=True),
+        sa.Column("own_factory_j", sa.BigInteger(), nullable=True),
+        sa.Column("own_mining_j", sa.BigInteger(), nullable=True),
+        sa.Column("grid_mining_j", sa.BigInteger(), nullable=True),
+        sa.Column("grid_factory_j", sa.BigInteger(), nullable=True),
+        sa.Column("curtailed_estimate_j", sa.BigInteger(), nullable=True),
+        sa.Column("mining_cost_ueur", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("start_ms", name=op.f("pk_intervals")),
+        sa.UniqueConstraint("seq", name=op.f("uq_intervals_seq")),
+    )
+    op.create_table(
+        "meta",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_meta")),
+    )
+    op.create_table(
+        "observations",
+        sa.Column("time_ms", sa.BigInteger(), nullable=False),
+        sa.Column("generation_w", sa.BigInteger(), nullable=True),
+        sa.Column("load_w", sa.BigInteger(), nullable=True),
+        sa.Column("surplus_w", sa.BigInteger(), nullable=True),
+        sa.Column("set_point_w", sa.BigInteger(), nullable=True),
+        sa.Column("mining_power_w", sa.BigInteger(), nullable=True),
+        sa.Column("grid_w", sa.BigInteger(), nullable=True),
+        sa.Column("spot_cent_per_mwh", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("time_ms", name=op.f("pk_observations")),
+    )
+    op.create_table(
+        "postings",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("time_ms", sa.BigInteger(), nullable=False),
+        sa.Column("wall_ms", sa.BigInteger(), nullable=False),
+        sa.Column("event", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("reverses", sa.Integer(), nullable=True),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["reverses"], ["postings.id"], name=op.f("fk_postings_reverses")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_postings")),
+        sa.UniqueConstraint("key", name=op.f("uq_postings_key")),
+        sa.UniqueConstraint("reverses", name=op.f("uq_postings_reverses")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_postings_time_ms"), "postings", ["time_ms"], unique=False)
+    op.create_table(
+        "block_attribution",
+        sa.Column("block_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("interval_start_ms", sa.BigInteger(), nullable=False),
+        sa.Column("round", sa.Integer(), nullable=False),
+        sa.Column("worker", sa.Text(), nullable=False),
+        sa.Column("scale", sa.Text(), nullable=False),
+        sa.Column("party", sa.Text(), nullable=True),
+        sa.Column("shares", sa.BigInteger(), nullable=False),
+        sa.Column("work", sa.Text(), nullable=False),
+        sa.Column("represented", sa.Text(), nullable=False),
+        sa.Column("value_sat", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["block_hash"], ["blocks.hash"], name=op.f("fk_block_attribution_block_hash")),
+        sa.PrimaryKeyConstraint("block_hash", "interval_start_ms", "round", "worker", "scale", name=op.f("pk_block_attribution")),
+    )
+    op.create_table(
+        "posting_lines",
+        sa.Column("posting_id", sa.Integer(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("side", sa.Text(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("asset IN ('SAT', 'UEUR', 'J')", name=op.f("ck_posting_lines_asset")),
+        sa.CheckConstraint("side IN ('debit', 'credit')", name=op.f("ck_posting_lines_side")),
+        sa.CheckConstraint("amount > 0", name=op.f("ck_posting_lines_amount")),
+        sa.ForeignKeyConstraint(["posting_id"], ["postings.id"], name=op.f("fk_posting_lines_posting_id")),
+        sa.PrimaryKeyConstraint("posting_id", "number", name=op.f("pk_posting_lines")),
+    )
+    op.create_table(
+        "rejected",
+        sa.Column("interval_start_ms", sa.BigInteger(), nullable=False),
+        sa.Column("worker", sa.Text(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("shares", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["interval_start_ms"], ["intervals.start_ms"], name=op.f("fk_rejected_interval_start_ms")),
+        sa.PrimaryKeyConstraint("interval_start_ms", "worker", "code", name=op.f("pk_rejected")),
+    )
+    op.create_table(
+        "work",
+        sa.Column("interval_start_ms", sa.BigInteger(), nullable=False),
+        sa.Column("round", sa.Integer(), nullable=False),
+        sa.Column("worker", sa.Text(), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("scale", sa.Text(), nullable=False),
+        sa.Column("party", sa.Text(), nullable=True),
+        sa.Column("accepted", sa.BigInteger(), nullable=False),
+        sa.Column("work", sa.Text(), nullable=False),
+        sa.Column("represented", sa.Text(), nullable=False),
+        sa.Column("share_root", sa.LargeBinary(length=32), nullable=False),
+        sa.ForeignKeyConstraint(["interval_start_ms"], ["intervals.start_ms"], name=op.f("fk_work_interval_start_ms")),
+        sa.PrimaryKeyConstraint("interval_start_ms", "round", "worker", "target", "scale", name=op.f("pk_work")),
+    )

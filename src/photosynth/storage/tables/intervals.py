@@ -1,0 +1,71 @@
+"""Closed quarter hours: what their meters and prices said, the work done in them, and the evidence records."""
+
+import sqlalchemy as sa
+
+from photosynth.storage.tables.base import METADATA
+from photosynth.storage.types import BigCount, Document, Int64
+
+INTERVALS = sa.Table(
+    "intervals",
+    METADATA,
+    sa.Column("start_ms", Int64, primary_key=True),
+    sa.Column("seq", sa.Integer, nullable=False, unique=True),
+    sa.Column("wall_start_ms", Int64, nullable=False),
+    sa.Column("wall_end_ms", Int64, nullable=False),
+    sa.Column("speed_milli", Int64, nullable=False),
+    sa.Column("meters", Document, nullable=False),
+    sa.Column("prices", Document, nullable=True),
+    sa.Column("coin", Document, nullable=True),
+    sa.Column("own_j", Int64, nullable=True),
+    sa.Column("import_j", Int64, nullable=True),
+    sa.Column("export_j", Int64, nullable=True),
+    sa.Column("factory_j", Int64, nullable=True),
+    sa.Column("mining_j", Int64, nullable=True),
+    sa.Column("residual_j", Int64, nullable=True),
+    sa.Column("own_factory_j", Int64, nullable=True),
+    sa.Column("own_mining_j", Int64, nullable=True),
+    sa.Column("grid_mining_j", Int64, nullable=True),
+    sa.Column("grid_factory_j", Int64, nullable=True),
+    sa.Column("curtailed_estimate_j", Int64, nullable=True),
+    sa.Column("mining_cost_ueur", Int64, nullable=True),
+)
+"""One row per closed quarter hour; energies are None where a register is unknown."""
+
+WORK = sa.Table(
+    "work",
+    METADATA,
+    sa.Column("interval_start_ms", Int64, sa.ForeignKey("intervals.start_ms"), primary_key=True),
+    sa.Column("round", sa.Integer, primary_key=True),
+    sa.Column("worker", sa.Text, primary_key=True),
+    sa.Column("target", BigCount, primary_key=True),
+    sa.Column("scale", BigCount, primary_key=True),
+    sa.Column("party", sa.Text, nullable=True),
+    sa.Column("accepted", Int64, nullable=False),
+    sa.Column("work", BigCount, nullable=False),
+    sa.Column("represented", BigCount, nullable=False),
+    sa.Column("share_root", sa.LargeBinary(32), nullable=False),
+)
+"""Accepted work of a closed quarter hour by round, worker, target and scale."""
+
+REJECTED = sa.Table(
+    "rejected",
+    METADATA,
+    sa.Column("interval_start_ms", Int64, sa.ForeignKey("intervals.start_ms"), primary_key=True),
+    sa.Column("worker", sa.Text, primary_key=True),
+    sa.Column("code", sa.Text, primary_key=True),
+    sa.Column("shares", Int64, nullable=False),
+)
+"""Rejected shares of a closed quarter hour by worker and cause."""
+
+EVIDENCE = sa.Table(
+    "evidence",
+    METADATA,
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("start_ms", Int64, nullable=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("hash", sa.LargeBinary(32), nullable=False, unique=True),
+    sa.Column("signature", sa.LargeBinary(64), nullable=False),
+    sa.CheckConstraint("kind IN ('header', 'record')", name="kind"),
+)
+"""The evidence lines as they were signed, append-only: the exact bytes of each body, its hash and signature."""

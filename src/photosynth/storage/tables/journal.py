@@ -1,0 +1,50 @@
+"""The journal: postings, their lines, and the running balance of each account that they add up to.
+
+Postings and lines are append-only (triggers of the first migration). ``balances`` is derived: written in the transaction
+that posts, so that a page need not add up the whole journal.
+"""
+
+import sqlalchemy as sa
+
+from photosynth.storage.tables.base import METADATA
+from photosynth.storage.types import Document, Int64
+
+POSTINGS = sa.Table(
+    "postings",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("key", sa.Text, nullable=False, unique=True),
+    sa.Column("time_ms", Int64, nullable=False, index=True),
+    sa.Column("wall_ms", Int64, nullable=False),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("reverses", sa.Integer, sa.ForeignKey("postings.id"), nullable=True, unique=True),
+    sa.Column("source", Document, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+POSTING_LINES = sa.Table(
+    "posting_lines",
+    METADATA,
+    sa.Column("posting_id", sa.Integer, sa.ForeignKey("postings.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("side", sa.Text, nullable=False),
+    sa.Column("asset", sa.Text, nullable=False),
+    sa.Column("amount", Int64, nullable=False),
+    sa.CheckConstraint("side IN ('debit', 'credit')", name="side"),
+    sa.CheckConstraint("asset IN ('SAT', 'UEUR', 'J')", name="asset"),
+    sa.CheckConstraint("amount > 0", name="amount"),
+)
+
+BALANCES = sa.Table(
+    "balances",
+    METADATA,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("asset", sa.Text, primary_key=True),
+    sa.Column("debit", Int64, nullable=False),
+    sa.Column("credit", Int64, nullable=False),
+    # SQLite turns an integer sum that overflows into a float; these refuse it.
+    sa.CheckConstraint("typeof(debit) = 'integer' AND debit >= 0", name="debit"),
+    sa.CheckConstraint("typeof(credit) = 'integer' AND credit >= 0", name="credit"),
+)
