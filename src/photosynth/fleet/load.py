@@ -1,0 +1,154 @@
+"""Reading a fleet file: every mistake at once, each with line, column, what it is and how to mend it."""
+
+from pathlib import Path as FilePath
+from typing import Any, cast, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from photosynth.fleet.checks import check, did_you_mean
+from photosynth.fleet.fleet import Fleet
+from photosynth.fleet.problems import Finding, FleetFileError, Path, Problem, path_text
+from photosynth.fleet.units import shown
+from photosynth.fleet.yaml_source import LARGEST_FILE, Source, YamlRefusedError, read
+
+MOST_PROBLEMS = 200
+
+
+def load_fleet(path: FilePath) -> Fleet:
+    """The fleet that a file declares. Raises FleetFileError with every problem, a missing file among them."""
+    name = str(path)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a usable path"
+        mend = "Name an existing fleet file, like examples/backnang.yaml"
+        raise FleetFileError([Problem(name, 1, 1, "", f"the file cannot be read: {reason}", mend)]) from None
+    return parse_fleet(raw, name, path.parent)
+
+
+def parse_fleet(raw: bytes, name: str, folder: FilePath) -> Fleet:
+    """The fleet in a file's bytes; relative paths in it start at ``folder``. Raises FleetFileError."""
+    try:
+        source = read(raw)
+    except YamlRefusedError as refused:
+        raise FleetFileError([Problem(name, *refused.position, "", refused.what, refused.how_to_mend)]) from None
+    if not isinstance(source.value, dict):
+        line, column = source.position(())
+        mend = "Start with `version: 1` and sections like `site:`; see examples/backnang.yaml"
+        raise FleetFileError([Problem(name, line, column, "", "the file is not a mapping of sections", mend)])
+    findings = list(source.findings)
+    fleet: Fleet | None = None
+    try:
+        fleet = Fleet.model_validate(source.value, context={"folder": folder})
+    except ValidationError as error:
+        findings += [_finding(dict(detail), source) for detail in error.errors(include_url=False)]
+    findings += check(source.value)
+    if findings or fleet is None:
+        raise FleetFileError(_problems(findings, source, name))
+    return fleet
+
+
+def _problems(findings: list[Finding], source: Source, name: str) -> list[Problem]:
+    unique = {(f.path, f.what): f for f in findings}.values()
+    problems = []
+    for finding in unique:
+        line, column = source.position(finding.path, finding.at_key)
+        where = path_text(tuple(part.strip() if isinstance(part, str) else part for part in finding.path))
+        problems.append(Problem(name, line, column, where, finding.what, finding.how_to_mend))
+    problems.sort(key=lambda problem: (problem.line, problem.column, problem.path))
+    if len(problems) > MOST_PROBLEMS:
+        more = len(problems) - MOST_PROBLEMS
+        last = problems[MOST_PROBLEMS]
+        rest = Problem(name, last.line, last.column, "", f"and {more} more problems from here on", "Mend those above first")
+        problems = [*problems[:MOST_PROBLEMS], rest]
+    return problems
+
+
+def _finding(error: dict[str, Any], source: Source) -> Finding:
+    """What one of pydantic's errors means to the person who wrote the file."""
+    path: Path = tuple(error["loc"])
+    kind, context, value = error["type"], error.get("ctx", {}), error.get("input")
+    if kind == "fleet":
+        return Finding((*path, context["at"]) if context["at"] else path, context["what"], context["mend"])
+    if kind == "missing":
+        return Finding(path, "it is missing", f"Add `{path[-1]}:`{_example(path)}", at_key=True)
+    if kind == "extra_forbidden":
+        known = _keys_at(path[:-1])
+        mend = did_you_mean(str(path[-1]), known, f"Remove it; known here are {', '.join(known)}")
+        return Finding(path, "this key is not known", mend, at_key=True)
+    if kind == "literal_error":
+        choices = _choices(str(context["expected"]))
+        if path == ("version",):
+            return Finding(path, f"version {shown(value)} of the format is not known", "Write `version: 1`")
+        if path == ("site", "simulated"):
+            return Finding(path, "real meters cannot be read yet", "Write `simulated: true`")
+        text = "it takes only" if len(choices) == 1 else "it takes one of"
+        quoted = isinstance(value, str) or not all(_is_number(choice) for choice in choices[:1])
+        mend = did_you_mean(str(value), choices, f"Write {' or '.join(choices)}" + ("" if quoted else ", in quotes"))
+        return Finding(path, f"{shown(value)} is not known here; {text} {', '.join(choices)}", mend)
+    return Finding(path, *_plain(kind, context, value))
+
+
+def _plain(kind: str, context: dict[str, Any], value: object) -> tuple[str, str]:
+    """What and how to mend for the kinds of error that need no more than their limits."""
+    got = shown(value)
+    limits = {"greater_than_equal": ("ge", "at least"), "less_than_equal": ("le", "at most")}
+    if kind in limits:
+        key, word = limits[kind]
+        return f"{got} is not {word} {context[key]}", f"Write a number of {word} {context[key]}"
+    plain = {
+        "int_type": (f"{got} is not a whole number", "Write a whole number without a unit"),
+        "bool_type": (f"{got} is neither true nor false", "Write true or false"),
+        "string_type": (f"{got} is not a text", "Put it in quotes"),
+        "tuple_type": (f"{got} is not a list", "Write a list: [a, b], or lines that begin with `- `"),
+        "model_type": (f"{got} is not a mapping", "Write `key: value` lines below it, or {key: value}"),
+        "too_short": ("there are too few entries", f"Write at least {context.get('min_length')}"),
+        "too_long": ("there are too many entries", f"Write at most {context.get('max_length')}"),
+        "string_too_short": ("the text is too short", f"Write at least {context.get('min_length')} characters"),
+        "string_too_long": ("the text is too long", f"Write at most {context.get('max_length')} characters"),
+        "string_pattern_mismatch": (f"{got} is not a usable name", "Use small letters, digits and underscores, a letter first"),
+    }
+    return plain.get(kind, (f"{got} cannot be used here ({kind})", "See docs/reference/fleet-file.md"))
+
+
+def _choices(expected: str) -> list[str]:
+    """The choices in pydantic's sentence: 'a', 'b' or 'c'."""
+    return [part.strip(" '") for part in expected.replace(" or ", ",").split(",")]
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit()
+
+
+def _model_at(path: Path) -> type[BaseModel] | None:
+    model: type[BaseModel] | None = Fleet
+    for part in path:
+        if isinstance(part, int) or model is None:
+            continue
+        field = next((field for name, field in model.model_fields.items() if (field.alias or name) == part), None)
+        model = _model_in(field.annotation) if field else None
+    return model
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+
+
+def _keys_at(path: Path) -> list[str]:
+    model = _model_at(path)
+    return [field.alias or name for name, field in model.model_fields.items()] if model else []
+
+
+def _example(path: Path) -> str:
+    """How the missing value would be written, where its unit says so."""
+    model = _model_at(path[:-1])
+    fields = model.model_fields if model else {}
+    field = next((field for name, field in fields.items() if (field.alias or name) == path[-1]), None)
+    for marker in field.metadata if field else ():
+        dimension = getattr(getattr(marker, "func", None), "__self__", None)
+        if dimension is not None:
+            return f" with {dimension.name}, like `{path[-1]}: {cast('str', dimension.example)}`"
+    return ""
