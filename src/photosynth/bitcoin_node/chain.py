@@ -1,0 +1,379 @@
+"""The chain on disk: consensus library, block log and index, kept in step by one thread.
+
+The order of an accepted block is what makes it survive ``kill -9``: written to the log, judged by the library, log on disk,
+index committed, only then answered. The library's own databases are written when it is closed, so it is reopened every
+200 blocks, and after a crash it is opened as it is and given the log's records since then. Whatever is damaged is rebuilt
+from the log: the index, and the library's folder.
+"""
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import lmdb
+import structlog
+
+from photosynth.bitcoin.block import Block, Header
+from photosynth.bitcoin.coinbase import with_witness
+from photosynth.bitcoin.demonstration import DemonstrationTarget
+from photosynth.bitcoin.node import NodeUnavailableError, Tip, Verdict
+from photosynth.bitcoin.wire import FormatError, double_sha256
+from photosynth.bitcoin_node.block_log import MAX_RECORD, START, BlockLog, BlockLogError, Record
+from photosynth.bitcoin_node.index import Batch, Entry, Index
+from photosynth.bitcoin_node.kernel import UNDECODABLE, Kernel, KernelError, Outcome
+from photosynth.bitcoin_node.lock import FolderLock
+
+REOPEN_EVERY = 200
+"""Blocks after which the library is closed and opened; a crash costs the replay of at most about so many."""
+NETWORK_MAGIC = {
+    "regtest": bytes.fromhex("fabfb5da"),
+    "signet": bytes.fromhex("0a03cf40"),
+    "testnet4": bytes.fromhex("1c163f28"),
+}
+"""The first bytes of each network's P2P messages (Bitcoin Core, ``kernel/chainparams.cpp``)."""
+LEAST_FREE_BYTES = 100 << 20
+"""The library gives up below 50 MB and reserves files of 16 MB."""
+_KEPT = (None, "inconclusive", "duplicate")
+_OVERSIZED = "bad-blk-length"
+
+_log = structlog.get_logger("photosynth.bitcoin_node")
+
+
+@dataclass(frozen=True, slots=True)
+class StartReport:
+    """What opening took: blocks replayed from the log, bytes cut off its torn tail, what was rebuilt, and seconds."""
+
+    replayed: int
+    cut_bytes: int
+    rebuilt: tuple[str, ...]
+    seconds: float
+
+
+class StoredChain:
+    """The chain in a folder. All methods but the reads named so belong to one thread.
+
+    ``now_s`` is the wall clock in seconds since the epoch. Raises FolderInUseError, and NodeUnavailableError where the
+    disk is full or something cannot be opened.
+    """
+
+    def __init__(self, folder: Path, chain: str, demonstration: DemonstrationTarget | None, now_s: Callable[[], float]) -> None:
+        started = time.monotonic()
+        self._folder = folder
+        self._demonstration = demonstration
+        self._demonstration_lock = threading.Lock()
+        self._now_s = now_s
+        self._failure: str | None = None
+        self._unentered: list[tuple[bytes, Entry]] = []
+        self._since_reopen = 0
+        self._rebuilt: list[str] = []
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = FolderLock(folder)
+        try:
+            self._need_space()
+            self.index = self._open_index()
+            self._blocks = BlockLog(folder / "blocks.log", NETWORK_MAGIC[chain])
+            if self._blocks.end < self._indexed_end():
+                self._rebuild_index("the block log is shorter than the index says")
+            cut = self._blocks.cut_torn_tail(self._indexed_end())
+            self._kernel = self._open_kernel(chain)
+            self._restore_demonstration()
+            replayed = self._catch_up()
+        except (OSError, lmdb.Error, BlockLogError, KernelError) as error:
+            self._release()
+            raise NodeUnavailableError(f"the Bitcoin node in {folder} cannot start: {error}") from error
+        except BaseException:
+            self._release()
+            raise
+        self.report = StartReport(replayed, cut, tuple(self._rebuilt), time.monotonic() - started)
+        if cut:
+            _log.warning("block log had a torn tail, which was cut off", bytes=cut, kept=f"{self._blocks.path}.cut")
+        _log.info("chain opened", height=self.tip.height, replayed=replayed, seconds=round(self.report.seconds, 3))
+
+    # Opening
+
+    def _need_space(self) -> None:
+        free = shutil.disk_usage(self._folder).free
+        if free < LEAST_FREE_BYTES:
+            raise NodeUnavailableError(
+                f"the disk of {self._folder} has {free >> 20} MB left and the Bitcoin node needs "
+                f"{LEAST_FREE_BYTES >> 20} MB: free some space"
+            )
+
+    def _open_index(self) -> Index:
+        folder = self._folder / "index"
+        try:
+            return Index(folder)
+        except lmdb.Error as error:
+            _log.warning("index is not usable and will be rebuilt from the block log", reason=str(error))
+            self._rebuilt.append("index")
+            shutil.rmtree(folder)
+            return Index(folder)
+
+    def _rebuild_index(self, reason: str) -> None:
+        _log.warning("index will be rebuilt from the block log", reason=reason)
+        self._rebuilt.append("index")
+        demonstration = self.index.meta("demonstration")
+        self.index.close()
+        shutil.rmtree(self._folder / "index")
+        self.index = Index(self._folder / "index")
+        if demonstration is not None:
+            with self.index.write() as batch:
+                batch.put_meta("demonstration", demonstration)
+
+    def _indexed_end(self) -> int:
+        """Up to where in the log every block is entered in the index."""
+        return int(self.index.meta("indexed_end") or START)
+
+    def _open_kernel(self, chain: str) -> Kernel:
+        folder = self._folder / "kernel"
+        try:
+            return Kernel(folder, chain)
+        except KernelError as error:
+            _log.warning("consensus database is not usable and will be rebuilt from the block log", reason=str(error))
+            self._rebuilt.append("kernel")
+            shutil.rmtree(folder)
+            return Kernel(folder, chain)
+
+    def _catch_up(self) -> int:
+        """Give the library the log's records that it has not got, bring the index to its tip; how many were given."""
+        genesis = self._kernel.active_hash(0)
+        if self._blocks.end == START:
+            raw = self._kernel.read(genesis)
+            if raw is None:
+                raise KernelError("the consensus library does not give its genesis block")
+            self._blocks.append(raw)
+            self._blocks.sync()
+        known_tip = self.index.meta("kernel_tip")
+        complete = known_tip is not None and self._kernel.height_of(known_tip) is not None
+        offset = int(self.index.meta("kernel_end") or START) if complete else START
+        replayed = 0
+        for record in self._blocks.records(min(offset, self._indexed_end())):
+            self._replay(record)
+            replayed += 1
+            if replayed % REOPEN_EVERY == 0:
+                self._advance()
+                self.reopen()
+        self._advance()
+        return replayed
+
+    def _replay(self, record: Record) -> None:
+        outcome = self._kernel.submit(record.raw)
+        self._since_reopen += 1
+        if outcome.reason in _KEPT and record.offset >= self._indexed_end():
+            self._note(record)
+
+    def _restore_demonstration(self) -> None:
+        saved = self.index.meta("demonstration")
+        if self._demonstration is None or saved is None:
+            return
+        fresh = self._demonstration
+        try:
+            self._demonstration = DemonstrationTarget.from_json(
+                saved.decode(),
+                interval_s=fresh.interval_s,
+                start_hash_rate_hs=json.loads(fresh.to_json())["declared_hs"],
+            )
+        except FormatError as error:
+            _log.warning("demonstration starts anew", reason=str(error))
+
+    # Following
+
+    def _note(self, record: Record) -> None:
+        """Remember to enter a logged block into the index with the next batch."""
+        header = Header.parse(record.raw[:80])
+        height = self._kernel.height_of(header.hash)
+        if height is not None:
+            self._unentered.append((header.hash, Entry(height, record.offset, header)))
+
+    def _advance(self) -> bool:
+        """Bring the index to the library's tip in one transaction; whether the tip changed."""
+        before = self.index.tip()
+        with self.index.write() as batch:
+            for block_hash, entry in self._unentered:
+                batch.enter(block_hash, entry)
+            self._follow(batch)
+            batch.put_meta("indexed_end", str(self._blocks.end).encode())
+            tip = batch.tip()
+            assert tip is not None, "the genesis block is always connected"
+            if before is not None and tip != before and self._demonstration is not None:
+                with self._demonstration_lock:
+                    self._teach(self._demonstration, tip, before)
+                    batch.put_meta("demonstration", self._demonstration.to_json().encode())
+        self._unentered.clear()
+        self.tip = tip
+        return tip != before
+
+    def _teach(self, demonstration: DemonstrationTarget, tip: Tip, before: Tip) -> None:
+        """A block on the former tip that meets the demonstration's target was mined at it; any other is from elsewhere."""
+        now_s = self._now_s()
+        target = demonstration.target(now_s)
+        if tip.height == before.height + 1 and int.from_bytes(tip.hash, "little") <= target:
+            demonstration.found(now_s, target)
+        else:
+            demonstration.interrupted(now_s)
+
+    def _follow(self, batch: Batch) -> None:
+        height, best = self._kernel.tip()
+        current = batch.tip()
+        if current is not None and current.hash == best:
+            return
+        new: list[tuple[int, bytes]] = []
+        while height >= 0 and batch.hash_at(height) != (block_hash := self._kernel.active_hash(height)):
+            new.append((height, block_hash))
+            height -= 1
+        while (current := batch.tip()) is not None and current.height > height:
+            batch.disconnect(current.hash, Block.parse(self._raw(batch, current.hash)))
+        for at, block_hash in reversed(new):
+            batch.connect(block_hash, at, Block.parse(self._raw(batch, block_hash)))
+
+    def _raw(self, batch: Batch, block_hash: bytes) -> bytes:
+        """A block for the index; one that only the library has (it wrote its databases just before a crash) is logged."""
+        entry = batch.entry(block_hash)
+        if entry is not None:
+            try:
+                return self._blocks.read(entry.offset)
+            except BlockLogError as error:
+                _log.error("block log is damaged; the consensus library's copy is used", reason=str(error))
+        raw = self._kernel.read(block_hash)
+        height = self._kernel.height_of(block_hash)
+        if raw is None or height is None:
+            raise KernelError(f"block {block_hash[::-1].hex()} is neither in the log nor readable from the library")
+        if entry is None:
+            record = self._blocks.append(raw)
+            self._blocks.sync()
+            batch.enter(block_hash, Entry(height, record.offset, Header.parse(raw[:80])))
+        return raw
+
+    # Serving
+
+    def submit(self, raw: bytes) -> Verdict:
+        """Judge a block and, where it is valid, keep it: on disk before the answer. Raises NodeUnavailableError."""
+        self._check()
+        if len(raw) > MAX_RECORD:
+            return Verdict(_OVERSIZED)
+        if len(raw) <= 80:
+            return Verdict(UNDECODABLE)
+        outcome = self._judge(raw)
+        if outcome.reason == "bad-witness-nonce-size" and (completed := _with_coinbase_witness(raw)) is not None:
+            outcome = self._judge(completed)
+        return Verdict(outcome.reason)
+
+    def _judge(self, raw: bytes) -> Outcome:
+        known = self.index.entry(double_sha256(raw[:80])) is not None
+        try:
+            record = None if known else self._blocks.append(raw)
+        except OSError as error:
+            raise NodeUnavailableError(
+                f"the block was not taken because {self._blocks.path} cannot be written: {error}. "
+                "Free some space and submit it again"
+            ) from error
+        try:
+            outcome = self._kernel.submit(raw)
+            if record is not None and outcome.reason in _KEPT:
+                self._blocks.sync()
+                self._since_reopen += 1
+                self._note(record)
+            elif record is not None:
+                self._blocks.truncate(record.offset)
+            self._advance()
+        except (OSError, lmdb.Error, KernelError, BlockLogError) as error:
+            raise self._failed(error) from error
+        return outcome
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise NodeUnavailableError(self._failure)
+
+    def _failed(self, error: Exception) -> NodeUnavailableError:
+        """Stop taking blocks: what is in memory and what is on disk may differ, which only a restart puts right."""
+        self._failure = (
+            f"the Bitcoin node in {self._folder} stopped taking blocks: {error}. "
+            "See that the disk is sound and has space, then restart"
+        )
+        _log.error("chain failed", reason=str(error))
+        return NodeUnavailableError(self._failure)
+
+    @property
+    def failure(self) -> str | None:
+        """Why no more blocks are taken, None where they are. May be read from any thread."""
+        return self._failure
+
+    def demonstration_target(self) -> tuple[int | None, float | None]:
+        """The demonstration's target now, and when it will change by itself (seconds since the epoch). From any thread.
+
+        None and None without a demonstration; no time where the target only changes with the tip.
+        """
+        if self._demonstration is None:
+            return None, None
+        with self._demonstration_lock:
+            now_s = self._now_s()
+            return self._demonstration.target(now_s), self._demonstration.next_change_s(now_s)
+
+    @property
+    def wants_reopen(self) -> bool:
+        """Whether enough blocks came since the library last wrote its databases. May be read from any thread."""
+        return self._since_reopen >= REOPEN_EVERY and self._failure is None
+
+    def reopen(self) -> None:
+        """Have the library write its databases, by closing and opening it. Raises NodeUnavailableError."""
+        try:
+            self._kernel.close()
+            self._note_written()
+            self._kernel.open()
+        except (OSError, lmdb.Error, KernelError) as error:
+            raise self._failed(error) from error
+
+    def _note_written(self) -> None:
+        """Note in the index that the library has on disk whatever the log holds now."""
+        tip = self.index.tip()
+        if tip is not None and not self._unentered:
+            with self.index.write() as batch:
+                batch.put_meta("kernel_end", str(self._blocks.end).encode())
+                batch.put_meta("kernel_tip", tip.hash)
+        self._since_reopen = 0
+
+    def read(self, block_hash: bytes) -> bytes | None:
+        """A raw block of any branch, None where it is unknown. From any thread. Raises BlockLogError where damaged."""
+        entry = self.index.entry(block_hash)
+        return None if entry is None else self._blocks.read(entry.offset)
+
+    def read_from_kernel(self, block_hash: bytes) -> bytes | None:
+        """A raw block from the library's own files, None where it has none: for a damaged log."""
+        self._check()
+        return self._kernel.read(block_hash)
+
+    def close(self) -> None:
+        """Write everything and let go of the folder."""
+        try:
+            if self._failure is None:
+                self._kernel.close()
+                self._note_written()
+                self.index.sync()
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        for part in ("_kernel", "_blocks", "index", "_lock"):
+            if (owned := getattr(self, part, None)) is not None:
+                owned.close()
+
+
+def _with_coinbase_witness(raw: bytes) -> bytes | None:
+    """The block with the coinbase's 32 zero bytes of witness added where it has none.
+
+    bitcoind does so to submitted blocks (``UpdateUncommittedBlockStructures``).
+    """
+    try:
+        block = Block.parse(raw)
+    except FormatError:
+        return None
+    coinbase = block.transactions[0]
+    if coinbase.inputs[0].witness:
+        return None
+    plain = coinbase.serialise()
+    start = raw.index(plain, 80)
+    return raw[:start] + with_witness(plain) + raw[start + len(plain) :]

@@ -1,0 +1,34 @@
+"""One process to a folder: an advisory lock that the system releases when its holder dies."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from photosynth.bitcoin.node import NodeUnavailableError
+
+
+class FolderInUseError(NodeUnavailableError):
+    """Another process, or another node in this one, has the folder open."""
+
+
+class FolderLock:
+    """Holds a folder's lock file until closed. Raises FolderInUseError where somebody else does."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._file, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._file)
+            raise FolderInUseError(
+                f"the Bitcoin node's folder {folder} is in use by process {holder}: stop that one, or use another folder"
+            ) from None
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+    def close(self) -> None:
+        """Let go of the folder; safe to call twice."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1

@@ -1,0 +1,219 @@
+"""The embedded Bitcoin node: the stored chain behind the ``BitcoinNode`` protocol, for an event loop that never waits.
+
+Whatever changes the chain runs on one thread of the node's own, in order; look-ups read the index and the log beside it.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from photosynth.bitcoin.demonstration import DemonstrationTarget
+from photosynth.bitcoin.node import Coin, NodeHealth, NodeUnavailableError, Template, Tip, Verdict
+from photosynth.bitcoin_node.block_log import BlockLogError
+from photosynth.bitcoin_node.chain import StartReport, StoredChain
+from photosynth.bitcoin_node.index import spendable
+from photosynth.bitcoin_node.kernel import CHAINS, SOFTWARE
+from photosynth.bitcoin_node.template import MAX_FUTURE_S, MEDIAN_TIME_SPAN, build_template
+
+_READ_AHEAD = 64
+
+
+class EmbeddedNode:
+    """A Bitcoin node in this process; made by :func:`open_node`."""
+
+    def __init__(self, stored: StoredChain, writer: ThreadPoolExecutor, chain: str, now_s: Callable[[], float]) -> None:
+        self._stored = stored
+        self._writer = writer
+        self._chain = chain
+        self._now_s = now_s
+        self._loop = asyncio.get_running_loop()
+        self._changed = asyncio.Event()
+        self._closing = False
+        self._closed: asyncio.Future[None] | None = None
+
+    @property
+    def start_report(self) -> StartReport:
+        """What opening the folder took."""
+        return self._stored.report
+
+    def _check(self) -> None:
+        if self._closing:
+            raise NodeUnavailableError("the embedded Bitcoin node is closed: open it again")
+
+    def _announce(self) -> None:
+        """Wake whoever waits for a change; later waiters wait for the next one."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _wait(self, changed: asyncio.Event, timeout_s: float | None) -> None:
+        try:
+            await asyncio.wait_for(changed.wait(), timeout_s)
+        except TimeoutError:
+            return
+
+    async def health(self) -> NodeHealth:
+        """What the node says of itself now; it has no peers and is as synchronised as what it is given."""
+        self._check()
+        tip, warnings = self._stored.tip, []
+        if (failure := self._stored.failure) is not None:
+            warnings.append(failure)
+        if tip.time_s > self._now_s() + MAX_FUTURE_S:
+            warnings.append("the best block's time is more than two hours ahead of this machine's clock: set the clock")
+        return NodeHealth(SOFTWARE, self._chain, tip, tip.height, 0, not warnings, tuple(warnings))
+
+    async def tip(self) -> Tip:
+        """The best block now."""
+        self._check()
+        return self._stored.tip
+
+    async def wait_for_tip(self, known: bytes, timeout_s: float) -> Tip:
+        """The best block as soon as it is another than ``known``, or after the time-out as it is."""
+        self._check()
+        deadline = self._loop.time() + timeout_s
+        while self._stored.tip.hash == known and (left_s := deadline - self._loop.time()) > 0:
+            await self._wait(self._changed, left_s)
+            self._check()
+        return self._stored.tip
+
+    async def template(self, long_poll_id: str | None = None) -> Template:
+        """A template for the next block; with an id, as soon as tip or target differ from what it names.
+
+        Raises NodeUnavailableError on chains other than regtest, which this node does not mine on.
+        """
+        if self._chain != "regtest":
+            raise NodeUnavailableError(f"the embedded node mines on regtest only, not on {self._chain}: use a bitcoind")
+        while True:
+            self._check()
+            if self._stored.failure is not None:
+                raise NodeUnavailableError(self._stored.failure)
+            changed = self._changed
+            template, next_change_s = self._template_now()
+            if template.long_poll_id != long_poll_id:
+                return template
+            # A millisecond more than asked for, because the wall clock is not the one that the loop waits by.
+            wait_s = None if next_change_s is None else max(0.0, next_change_s - self._now_s()) + 0.001
+            await self._wait(changed, wait_s)
+
+    def _template_now(self) -> tuple[Template, float | None]:
+        tip, headers = self._stored.index.last_headers(MEDIAN_TIME_SPAN)
+        target, next_change_s = self._stored.demonstration_target()
+        return build_template(tip, headers, int(self._now_s()), target), next_change_s
+
+    async def submit_block(self, raw: bytes) -> Verdict:
+        """Hand over a whole serialised block and return the verdict, with bitcoind's reason where it is refused.
+
+        Bytes that are not exactly one block are ``block-decode-failed``, more than 4 MB of them ``bad-blk-length``.
+        Raises NodeUnavailableError where the disk is full: then nothing of the block counts.
+        """
+        self._check()
+        raw = bytes(raw)
+        verdict = await self._loop.run_in_executor(self._writer, self._submit, raw)
+        if self._stored.wants_reopen and not self._closing:
+            self._writer.submit(self._reopen)
+        return verdict
+
+    def _submit(self, raw: bytes) -> Verdict:
+        before = self._stored.tip
+        try:
+            return self._stored.submit(raw)
+        finally:
+            if self._stored.tip != before or self._stored.failure is not None:
+                self._loop.call_soon_threadsafe(self._announce)
+
+    def _reopen(self) -> None:
+        if not self._stored.wants_reopen:
+            return
+        try:
+            self._stored.reopen()
+        except NodeUnavailableError:
+            self._loop.call_soon_threadsafe(self._announce)
+
+    async def block_hash(self, height: int) -> bytes | None:
+        """The hash at a height of the active chain, None past the tip."""
+        self._check()
+        return self._stored.index.hash_at(height)
+
+    async def height_of(self, block_hash: bytes) -> int | None:
+        """The height of a block of the active chain, None where it is not in it."""
+        self._check()
+        entry = self._stored.index.entry(block_hash) if len(block_hash) == 32 else None
+        if entry is None or self._stored.index.hash_at(entry.height) != block_hash:
+            return None
+        return entry.height
+
+    async def block(self, block_hash: bytes) -> bytes | None:
+        """A whole serialised block of any branch, None where it is unknown."""
+        self._check()
+        if len(block_hash) != 32:
+            return None
+        try:
+            return await asyncio.to_thread(self._stored.read, block_hash)
+        except BlockLogError:
+            return await self._loop.run_in_executor(self._writer, self._stored.read_from_kernel, block_hash)
+
+    async def blocks(self, from_height: int = 1) -> AsyncIterator[bytes]:
+        """The raw blocks of the active chain from a height to the tip, as it is when the first is asked for."""
+        self._check()
+        hashes = await asyncio.to_thread(self._stored.index.hashes, from_height)
+        for start in range(0, len(hashes), _READ_AHEAD):
+            for raw in await asyncio.to_thread(self._read_many, hashes[start : start + _READ_AHEAD]):
+                self._check()
+                yield raw
+
+    def _read_many(self, hashes: Sequence[bytes]) -> list[bytes]:
+        found: list[bytes] = []
+        for block_hash in hashes:
+            try:
+                raw = self._stored.read(block_hash)
+            except BlockLogError:
+                raw = self._writer.submit(self._stored.read_from_kernel, block_hash).result()
+            if raw is None:
+                raise NodeUnavailableError(f"block {block_hash[::-1].hex()} of the active chain cannot be read")
+            found.append(raw)
+        return found
+
+    async def coins(self, script: bytes) -> tuple[Coin, ...]:
+        """All unspent outputs that pay exactly this output script, immature ones included, by height, txid and index."""
+        self._check()
+        return await asyncio.to_thread(self._stored.index.coins, script)
+
+    async def close(self) -> None:
+        """Write everything and release the folder; safe to call twice. Waiters get NodeUnavailableError."""
+        if self._closed is None:
+            self._closing = True
+            self._announce()
+            self._closed = self._loop.run_in_executor(self._writer, self._stored.close)
+            self._writer.shutdown(wait=False)
+        await asyncio.shield(self._closed)
+
+
+async def open_node(
+    folder: Path,
+    chain: str = "regtest",
+    *,
+    payout_scripts: Sequence[bytes] = (),
+    demonstration: DemonstrationTarget | None = None,
+    now_s: Callable[[], float] = time.time,
+) -> EmbeddedNode:
+    """Open the node in a folder, made where it is missing, on ``regtest``, ``signet`` or ``testnet4``.
+
+    ``payout_scripts`` are refused with ValueError where an output with one could never be spent; the index keeps the
+    coins of every script, so they need not be complete. ``demonstration`` shapes templates alone, and its state is kept
+    in the folder: what was learnt is restored, its interval and declared hash rate are those given here. ``now_s`` is
+    the wall clock.
+    Raises FolderInUseError where another process has the folder, NodeUnavailableError where it cannot be opened.
+    """
+    if chain not in CHAINS:
+        raise ValueError(f"the embedded node knows the chains {', '.join(CHAINS)}, not {chain}")
+    for script in payout_scripts:
+        if not script or not spendable(script):
+            raise ValueError(f"what is paid to the script {script.hex()[:80]} could never be spent")
+    writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bitcoin-node")
+    try:
+        stored = await asyncio.get_running_loop().run_in_executor(writer, StoredChain, folder, chain, demonstration, now_s)
+    except BaseException:
+        writer.shutdown(wait=False)
+        raise
+    return EmbeddedNode(stored, writer, chain, now_s)
