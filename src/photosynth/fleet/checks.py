@@ -84,10 +84,12 @@ def _repeated(root: Value, path: Path, key: str, kind: str) -> Iterator[Finding]
 def _references(root: Value) -> Iterator[Finding]:
     parties = _texts(root, ("parties",), "id")
     models = _texts(root, ("machines", "models"), "id")
-    places = [(("site", "operator"), _at(root, ("site", "operator")))]
+    places: list[tuple[Path, Value]] = [(("site", "operator"), _at(root, ("site", "operator")))]
     places += [((*where, "party"), item.get("party")) for path in _LISTS_WITH_PARTY for where, item in _each(root, path)]
     yield from _dangling(places, parties, "party", "parties")
-    groups = [((*where, "model"), item.get("model")) for where, item in _each(root, ("machines", "groups"))]
+    groups: list[tuple[Path, Value]] = [
+        ((*where, "model"), item.get("model")) for where, item in _each(root, ("machines", "groups"))
+    ]
     yield from _dangling(groups, models, "model", "machines.models")
 
 
@@ -104,7 +106,8 @@ def _machines(root: Value) -> Iterator[Finding]:
     workers: dict[str, Path] = {}
     seen_groups: set[str] = set()
     for where, group in _each(root, ("machines", "groups")):
-        name, count, worker = group.get("id"), group.get("count"), group.get("worker", "{machine}")
+        name, count = group.get("id"), group.get("count")
+        worker: Value = group.get("worker", "{machine}")
         if not (isinstance(name, str) and isinstance(count, int) and 1 <= count <= 1000):
             continue
         names = machine_ids(name[:40], count)
@@ -121,14 +124,14 @@ def _machines(root: Value) -> Iterator[Finding]:
         if isinstance(worker, str) and not clash:
             yield from _workers(where, worker, group, names, workers)
     for where, habit in _each(root, ("machines", "habits")):
-        machine = habit.get("machine")
-        if not isinstance(machine, str):
+        named = habit.get("machine")
+        if not isinstance(named, str):
             continue
-        if machine not in owners:
-            mend = did_you_mean(machine, list(owners), "Name a machine of a group, like hall-a-01")
-            yield Finding((*where, "machine"), f"no machine is called {machine[:40]}", mend)
-        elif machine not in simulated:
-            yield Finding((*where, "machine"), f"{machine} is a real machine, which has habits of its own", "Remove the habit")
+        if named not in owners:
+            mend = did_you_mean(named, list(owners), "Name a machine of a group, like hall-a-01")
+            yield Finding((*where, "machine"), f"no machine is called {named[:40]}", mend)
+        elif named not in simulated:
+            yield Finding((*where, "machine"), f"{named} is a real machine, which has habits of its own", "Remove the habit")
 
 
 def _workers(where: Path, worker: str, group: dict[str, Value], names: list[str], seen: dict[str, Path]) -> Iterator[Finding]:

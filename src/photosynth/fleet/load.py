@@ -42,7 +42,7 @@ def parse_fleet(raw: bytes, name: str, folder: FilePath) -> Fleet:
     try:
         fleet = Fleet.model_validate(source.value, context={"folder": folder})
     except ValidationError as error:
-        findings += [_finding(dict(detail), source) for detail in error.errors(include_url=False)]
+        findings += [_finding(dict(detail)) for detail in error.errors(include_url=False) if not _follows(dict(detail))]
     findings += check(source.value)
     if findings or fleet is None:
         raise FleetFileError(_problems(findings, source, name))
@@ -65,7 +65,12 @@ def _problems(findings: list[Finding], source: Source, name: str) -> list[Proble
     return problems
 
 
-def _finding(error: dict[str, Any], source: Source) -> Finding:
+def _follows(error: dict[str, Any]) -> bool:
+    """Whether a mistake only follows from others: a list is counted too short because its entries were refused."""
+    return error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]
+
+
+def _finding(error: dict[str, Any]) -> Finding:
     """What one of pydantic's errors means to the person who wrote the file."""
     path: Path = tuple(error["loc"])
     kind, context, value = error["type"], error.get("ctx", {}), error.get("input")
@@ -84,8 +89,9 @@ def _finding(error: dict[str, Any], source: Source) -> Finding:
         if path == ("site", "simulated"):
             return Finding(path, "real meters cannot be read yet", "Write `simulated: true`")
         text = "it takes only" if len(choices) == 1 else "it takes one of"
-        quoted = isinstance(value, str) or not all(_is_number(choice) for choice in choices[:1])
-        mend = did_you_mean(str(value), choices, f"Write {' or '.join(choices)}" + ("" if quoted else ", in quotes"))
+        if not isinstance(value, str) and str(value) in choices:
+            return Finding(path, f"{shown(value)} is a number where a text is needed", f'Put it in quotes: "{value}"')
+        mend = did_you_mean(str(value), choices, f"Write {' or '.join(choices)}")
         return Finding(path, f"{shown(value)} is not known here; {text} {', '.join(choices)}", mend)
     return Finding(path, *_plain(kind, context, value))
 
@@ -115,10 +121,6 @@ def _plain(kind: str, context: dict[str, Any], value: object) -> tuple[str, str]
 def _choices(expected: str) -> list[str]:
     """The choices in pydantic's sentence: 'a', 'b' or 'c'."""
     return [part.strip(" '") for part in expected.replace(" or ", ",").split(",")]
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).isdigit()
 
 
 def _model_at(path: Path) -> type[BaseModel] | None:

@@ -1,6 +1,5 @@
 """The machines of a fleet file: models by nameplate, groups of like machines, and the bad habits of simulated ones."""
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,9 +7,7 @@ from pydantic import Field, model_validator
 
 from photosynth.fleet.model import Part
 from photosynth.fleet.units import HashRate, Money, PositiveSeconds, PositiveWatts, Seconds, Watts, mistake
-from photosynth.fleet.values import Address, Id, ListenAddress, Text
-
-_WORKER = re.compile(r"([A-Za-z0-9._@+-]|\{(machine|group|model|party)\}){1,60}")
+from photosynth.fleet.values import Address, Id, ListenAddress, Text, WorkerName
 
 
 class Model(Part):
@@ -63,19 +60,13 @@ class Group(Part):
     """Who owns them."""
     driver: Literal["luxos"]
     """The dialect in which they take commands."""
-    worker: Text = "{machine}"
+    worker: WorkerName = "{machine}"
     """Their name at the pool; {machine}, {group}, {model} and {party} are filled in."""
     addresses: tuple[ListenAddress, ...] = Field(default=(), max_length=1000)
     """Where real machines answer, address and port of each; without it they are simulated."""
 
     @model_validator(mode="after")
-    def _names(self) -> "Group":
-        if not _WORKER.fullmatch(self.worker):
-            raise mistake(
-                "the worker's name is not usable",
-                "Use letters, digits, . _ - @ + and the placeholders {machine}, {group}, {model}, {party}",
-                "worker",
-            )
+    def _addresses(self) -> "Group":
         if self.addresses and len(self.addresses) != self.count:
             raise mistake(
                 f"{self.count} machines have {len(self.addresses)} addresses", "Give each machine its address", "addresses"

@@ -39,7 +39,7 @@ class Dimension:
         match = _QUANTITY.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST else None
         number, unit = (match["number"], match["unit"]) if match else (None, None)
         if isinstance(value, int | Decimal) and not isinstance(value, bool):
-            number = f"{value:f}" if abs(value) <= LARGEST else None
+            number = format(Decimal(value), "f") if -LARGEST <= value <= LARGEST else None
         if number is None:
             comma = isinstance(value, str) and "," in value
             raise mistake(

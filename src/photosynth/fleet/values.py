@@ -16,6 +16,7 @@ from photosynth.fleet.units import mistake, shown
 Network = IPv4Network | IPv6Network
 
 _ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+_WORKER = re.compile(r"([A-Za-z0-9._@+-]|\{(machine|group|model|party)\}){1,60}")
 _STANDARD_SCRIPT = re.compile(
     r"0014[0-9a-f]{40}|0020[0-9a-f]{64}|5120[0-9a-f]{64}|76a914[0-9a-f]{40}88ac|a914[0-9a-f]{40}87", re.IGNORECASE
 )
@@ -90,7 +91,7 @@ def parse_zone(value: object) -> ZoneInfo:
 
 
 def _degrees(limit: int, example: str, value: object) -> Decimal:
-    if isinstance(value, int | Decimal) and not isinstance(value, bool) and abs(value) <= limit:
+    if isinstance(value, int | Decimal) and not isinstance(value, bool) and -limit <= value <= limit:
         return Decimal(value)
     raise mistake(
         f"{shown(value)} is not between -{limit} and {limit} degrees", f"Write decimal degrees without a unit, like {example}"
@@ -150,6 +151,16 @@ def parse_script(value: object) -> bytes:
     return bytes.fromhex(value)
 
 
+def parse_worker(value: object) -> str:
+    """A worker's name with placeholders."""
+    if not isinstance(value, str) or not _WORKER.fullmatch(value):
+        raise mistake(
+            f"{shown(value)} is not a usable worker's name",
+            "Use letters, digits, . _ - @ + and the placeholders {machine}, {group}, {model}, {party}",
+        )
+    return value
+
+
 def parse_version_mask(value: object) -> int:
     """The version bits that machines may roll, as eight hexadecimal digits (BIP310, BIP320)."""
     text = f"{value:08d}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
@@ -201,6 +212,7 @@ Longitude = Annotated[Decimal, BeforeValidator(parse_longitude)]
 ListenAddress = Annotated[Address, BeforeValidator(parse_address)]
 AllowedNetwork = Annotated[Network, BeforeValidator(parse_network)]
 Script = Annotated[bytes, BeforeValidator(parse_script)]
+WorkerName = Annotated[str, BeforeValidator(parse_worker)]
 VersionMask = Annotated[int, BeforeValidator(parse_version_mask)]
 RpcUrl = Annotated[str, BeforeValidator(parse_url)]
 FilePath = Annotated[Path, BeforeValidator(parse_path)]
