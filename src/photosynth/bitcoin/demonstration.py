@@ -20,7 +20,7 @@ import math
 from collections import deque
 
 from photosynth.bitcoin.wire import FormatError
-from photosynth.quantities.work import target_of_work, work_of_target
+from photosynth.quantities.work import TWO_256, target_of_work, work_of_target
 
 HOLD_MS = 500
 WINDOW = 10
@@ -33,6 +33,8 @@ LEAST_SHARE_OF_DECLARED = 16
 MIN_MINING_MS = 100
 _PRIOR_BLOCKS = 4
 _WHAT = "demonstration state"
+_LONGEST_MS = PATIENCE * 86_400_000 + 1
+_UNREADABLE = (ValueError, TypeError, KeyError, OverflowError, RecursionError)
 
 
 class DemonstrationTarget:
@@ -152,15 +154,31 @@ class DemonstrationTarget:
                 data["interval_ms"] / 1000 if interval_s is None else interval_s,
                 int(data["declared_hs"]) if start_hash_rate_hs is None else start_hash_rate_hs,
             )
-            window = [(int(work), int(taken_ms)) for work, taken_ms in data["window"]]
-            if not 1 <= len(window) <= WINDOW or any(work < 1 or taken_ms < 1 for work, taken_ms in window):
-                raise ValueError("the window of blocks is empty, too long, or has an entry below 1")
-            state._window = deque(window, maxlen=WINDOW)
-            state._blocks = int(data["blocks"])
-            state._last_found_ms = None if data["last_found_ms"] is None else int(data["last_found_ms"])
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        except _UNREADABLE as error:
             raise FormatError(_WHAT, 0, f"{type(error).__name__}: {error}") from error
+        state.restore(text)
         return state
+
+    def restore(self, text: str) -> None:
+        """Take over what the state of :meth:`to_json` had learnt, keeping this interval and declared hash rate.
+
+        Raises FormatError where the text is not such a state, and changes nothing then.
+        """
+        try:
+            data = json.loads(text)
+            window = [(int(work), int(taken_ms)) for work, taken_ms in data["window"]]
+            if not 1 <= len(window) <= WINDOW:
+                raise ValueError(f"the window holds 1 to {WINDOW} blocks, not {len(window)}")
+            if not all(1 <= work < TWO_256 and 1 <= taken_ms < _LONGEST_MS for work, taken_ms in window):
+                raise ValueError("a block of the window is out of range")
+            blocks = int(data["blocks"])
+            last_found_ms = None if data["last_found_ms"] is None else int(data["last_found_ms"])
+        except _UNREADABLE as error:
+            raise FormatError(_WHAT, 0, f"{type(error).__name__}: {error}") from error
+        self._window = deque(window, maxlen=WINDOW)
+        self._blocks = blocks
+        self._last_found_ms = last_found_ms
+        self._since_ms = None
 
     def _mining_share_ms(self) -> int:
         return max(MIN_MINING_MS, self._interval_ms - HOLD_MS)
