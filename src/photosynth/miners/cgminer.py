@@ -5,7 +5,7 @@ Source: cgminer's API-README. The answer ends with a NUL or with the connection;
 
 import asyncio
 import math
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -27,9 +27,8 @@ class _Exchange(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.write(self.request)
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.write(self.request)
 
     def data_received(self, data: bytes) -> None:
         self.answer += data
