@@ -1,0 +1,231 @@
+"""The dispatch: how many watts, in which machine, now. A merit order by marginal value, recomputed at every control step.
+
+A watt is worth what its hashes earn; it costs what its energy would fetch otherwise. Own surplus beyond what the connection
+can take is free; the rest costs the forgone net export price, or nothing where that is negative and the source can be
+limited; bought energy costs the import price with every component, and is used only where the site allows it. Steps
+of machines are taken from the most valuable hash per joule down, while they are worth more than the energy they take.
+
+There is always a plan: where nothing fits, everything sleeps. Of the constraints, in this order, the later yields: the
+connection's limit, no import for mining, minimum on and off times. So a machine within its minimum on time is put to sleep
+only where staying on would buy energy that may not be bought, or overload the connection; its reason says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from photosynth.energy.coin_market import strike_cent_per_mwh
+from photosynth.energy.ladder import MachineOffer, Rung, rungs_of
+from photosynth.energy.prices import Prices
+from photosynth.energy.reasons import Reasons
+
+__all__ = ["DispatchPolicy", "MachineOffer", "Plan", "SiteState", "dispatch"]
+
+
+TRUST_IN_AVAILABLE_PERMILLE = 970
+"""How much of an inverter's estimate is counted on: it may err by some percent, and too much would be bought."""
+BREACH_CENT_PER_MWH = -100_000_000
+"""Stands for the cost of feeding in beyond the connection where the source cannot be limited: anything is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteState:
+    """The site's power now, in watts, as meters and inverters said it.
+
+    ``load_w`` is the factory without mining. ``available_w`` is what the sources could make unlimited, None where it is
+    not known; it only counts, and not to the full, while they are ``throttled`` by a limit. ``import_peak_w`` is the
+    highest quarter-hour mean of import so far, which the demand charge has to be paid for anyway.
+    """
+
+    generation_w: int
+    load_w: int
+    available_w: int | None = None
+    throttled: bool = False
+    import_peak_w: int = 0
+
+    @property
+    def potential_w(self) -> int:
+        """What the sources make, or would make without the limit that they are under."""
+        if self.throttled and self.available_w is not None:
+            return max(self.generation_w, self.available_w * TRUST_IN_AVAILABLE_PERMILLE // 1000)
+        return self.generation_w
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchPolicy:
+    """What a site allows and what its limits are (watts).
+
+    ``guard_w`` of export is kept as a margin against the lag of control, where energy may not be bought for mining.
+    ``restart_horizon_s`` is the time over which the cost of a start has to be earned back before a machine is woken.
+    """
+
+    connection_w: int
+    guard_w: int = 0
+    import_for_mining: bool = False
+    curtail_to_import: bool = False
+    curtailable: bool = True
+    demand_charge: bool = False
+    restart_horizon_s: int = 3600
+    stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What shall be, until the next control step. Powers in watts.
+
+    ``targets`` has every machine that takes orders (0 is sleep), ``reasons`` every machine. ``set_point_w`` is what all
+    mining shall draw, standby and machines that take no orders included. ``surplus_w`` is what the sources could give
+    beyond the factory. ``source_limit_w`` and ``export_limit_w`` are for the sources, None lifts them: the first is a
+    ceiling on generation, the second on what leaves the site; ``curtailed_w`` is the estimate of what is lost by them.
+    ``energy_cent_per_mwh`` is the highest price of energy that the set-point takes, None where nothing is mined.
+    """
+
+    set_point_w: int
+    targets: dict[str, int]
+    reasons: dict[str, str]
+    surplus_w: int
+    source_limit_w: int | None
+    export_limit_w: int | None
+    curtailed_w: int
+    energy_cent_per_mwh: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Energy:
+    """A block of power that can be had at one price."""
+
+    watts: int
+    cent_per_mwh: int
+
+
+def _blocks(site: SiteState, prices: Prices, policy: DispatchPolicy) -> list[_Energy]:
+    """Blocks of energy for mining from the cheapest; empty where there is none to be had."""
+    export_cent, import_cent = prices.export_cent_per_mwh, prices.import_cent_per_mwh
+    surplus_w = site.potential_w - site.load_w
+    own_w = max(0, surplus_w)
+    spare_w = max(0, own_w - policy.connection_w)
+    export_worth = max(0, export_cent) if policy.curtailable else export_cent
+    blocks = []
+    if spare_w:
+        blocks.append(_Energy(spare_w, 0 if policy.curtailable else BREACH_CENT_PER_MWH))
+    blocks.append(_Energy(own_w - spare_w, export_worth))
+    if policy.import_for_mining:
+        room_w = policy.connection_w
+        if policy.demand_charge:
+            room_w = min(room_w, site.import_peak_w)
+        blocks.append(_Energy(max(0, room_w - max(0, -surplus_w)), import_cent))
+    elif policy.guard_w:
+        blocks = _less(blocks, policy.guard_w)
+    blocks.sort(key=lambda block: block.cent_per_mwh)
+    return blocks
+
+
+def _less(blocks: list[_Energy], guard_w: int) -> list[_Energy]:
+    """The blocks without the guard, taken from the last."""
+    kept = []
+    for block in reversed(blocks):
+        taken = min(block.watts, guard_w)
+        guard_w -= taken
+        kept.append(_Energy(block.watts - taken, block.cent_per_mwh))
+    return kept[::-1]
+
+
+class _Supply:
+    """Takes watts out of the blocks of energy, the cheapest first, and remembers the price of the dearest taken."""
+
+    def __init__(self, blocks: list[_Energy], already_w: int) -> None:
+        self.blocks = [block for block in blocks if block.watts > 0]
+        self.left = [block.watts for block in self.blocks]
+        self.take(already_w)
+        self.dearest_cent: int | None = None
+
+    def affordable(self, value_cent: int | None, each_w: int, count: int) -> int:
+        """How many steps of so many watts there is energy for at a price that they earn; None: whatever it costs."""
+        watts = 0
+        for block, left in zip(self.blocks, self.left, strict=True):
+            if value_cent is None or block.cent_per_mwh <= value_cent:
+                watts += left
+        return min(count, watts // each_w)
+
+    def take(self, watts: int) -> None:
+        """Take watts from the cheapest block on, as far as there are any."""
+        for index, left in enumerate(self.left):
+            taken = min(left, watts)
+            if taken > 0:
+                self.left[index] -= taken
+                watts -= taken
+                self.dearest_cent = self.blocks[index].cent_per_mwh
+
+
+def dispatch(
+    site: SiteState,
+    offers: Sequence[MachineOffer],
+    prices: Prices,
+    policy: DispatchPolicy,
+    *,
+    eur_per_hash: Fraction,
+    now_ms: int,
+) -> Plan:
+    """Decide what every machine and the sources shall do now; pure, never without a plan, and quick (0.15 ms for 100 machines).
+
+    ``eur_per_hash`` is the expected value of one (represented) hash, from ``CoinQuote.eur_per_hash``.
+    """
+    reasons = Reasons(prices, policy.import_for_mining)
+    buying = policy.curtail_to_import and policy.curtailable and policy.import_for_mining and prices.import_cent_per_mwh < 0
+    seen = SiteState(0, site.load_w, import_peak_w=site.import_peak_w) if buying else site
+    groups, fixed_w = rungs_of(offers, eur_per_hash, policy.restart_horizon_s, now_ms, policy.stopped)
+    supply = _Supply(_blocks(seen, prices, policy), fixed_w)
+
+    _hold_minimum_times(groups.rungs, supply)
+    for rung in sorted(groups.rungs, key=lambda item: -item.value_cent):
+        count = min(rung.count, rung.below.taken if rung.below is not None else rung.count) - rung.taken
+        if count > 0:
+            taken = supply.affordable(rung.value_cent, rung.watts, count)
+            supply.take(taken * rung.watts)
+            rung.taken += taken
+
+    targets, texts = groups.assign(reasons)
+    set_point_w = fixed_w + groups.extra_w()
+    limits = _limits(site, prices, policy, set_point_w, buying)
+    return Plan(
+        set_point_w=set_point_w,
+        targets=targets,
+        reasons=texts,
+        surplus_w=site.potential_w - site.load_w,
+        source_limit_w=limits.source_w,
+        export_limit_w=limits.export_w,
+        curtailed_w=limits.curtailed_w,
+        energy_cent_per_mwh=supply.dearest_cent,
+    )
+
+
+def _hold_minimum_times(rungs: list[Rung], supply: _Supply) -> None:
+    """Keep machines within their minimum on time at their lowest step, as far as the energy may be used at all."""
+    for rung in sorted((item for item in rungs if item.held), key=lambda item: -item.value_cent):
+        rung.taken = supply.affordable(None, rung.watts, rung.count)
+        supply.take(rung.taken * rung.watts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    source_w: int | None
+    export_w: int | None
+    curtailed_w: int
+
+
+def _limits(site: SiteState, prices: Prices, policy: DispatchPolicy, set_point_w: int, buying: bool) -> _Limits:
+    """What the sources are told: nothing is fed in at a loss, nor beyond the connection."""
+    if not policy.curtailable:
+        return _Limits(None, None, 0)
+    if buying:
+        return _Limits(0, 0, site.potential_w)
+    allowed_w = 0 if prices.export_cent_per_mwh < 0 else policy.connection_w
+    export_w = max(0, site.potential_w - site.load_w - set_point_w)
+    curtailed_w = max(0, export_w - allowed_w)
+    return _Limits(site.potential_w - curtailed_w if curtailed_w else None, allowed_w, curtailed_w)
+
+
+def strike_of(offer: MachineOffer, eur_per_hash: Fraction) -> int:
+    """A machine's strike price at full power (cent/MWh): above it, energy is worth more elsewhere."""
+    power_w, hash_rate_hs = offer.steps[-1]
+    return strike_cent_per_mwh(eur_per_hash, hash_rate_hs, power_w)
