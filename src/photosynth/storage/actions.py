@@ -45,6 +45,7 @@ def plan_action(
         "result": "planned",
     }
     row = tx.execute(ACTIONS.insert().values(values))
+    assert row.inserted_primary_key is not None
     return int(row.inserted_primary_key[0])
 
 

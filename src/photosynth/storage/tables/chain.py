@@ -53,6 +53,7 @@ BLOCKS = sa.Table(
     sa.Column("evidence_seq", sa.Integer, nullable=True, index=True),
     sa.Column("attribution_seq", sa.Integer, nullable=True),
     sa.CheckConstraint("state IN ('immature', 'mature', 'orphaned')", name="state"),
+    sa.Index(None, "state", "height"),
     sa.CheckConstraint("origin IN ('mined', 'chain')", name="origin"),
 )
 """Blocks whose coinbase pays the payout script. ``occurrence`` counts how often it entered the chain; zero: not yet."""

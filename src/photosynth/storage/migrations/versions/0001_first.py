@@ -94,6 +94,7 @@ def _tables() -> None:
     )
     op.create_index(op.f("ix_blocks_evidence_seq"), "blocks", ["evidence_seq"], unique=False)
     op.create_index(op.f("ix_blocks_height"), "blocks", ["height"], unique=False)
+    op.create_index(op.f("ix_blocks_state_height"), "blocks", ["state", "height"], unique=False)
     op.create_index(op.f("ix_blocks_txid"), "blocks", ["txid"], unique=False)
     op.create_table(
         "chain",

@@ -1,0 +1,49 @@
+"""Whose satoshis they are: an amount split by represented hashes, to the last satoshi."""
+
+from collections.abc import Sequence
+
+from photosynth.treasury.facts import AttributionFact
+
+
+def share_out(amount: int, weights: Sequence[int]) -> list[int]:
+    """Split an amount by weights: floor for each, leftovers one each to the largest remainders, ties to the first.
+
+    The parts add up to the amount exactly. No weight at all gives zeros where the amount is zero; else ValueError.
+    """
+    if amount < 0 or any(weight < 0 for weight in weights):
+        raise ValueError("neither an amount nor a weight is negative")
+    total = sum(weights)
+    if total == 0:
+        if amount:
+            raise ValueError(f"{amount} cannot be split over no weight")
+        return [0] * len(weights)
+    parts = [amount * weight // total for weight in weights]
+    remainders = [amount * weight % total for weight in weights]
+    order = sorted(range(len(weights)), key=lambda at: (-remainders[at], at))
+    for at in order[: amount - sum(parts)]:
+        parts[at] += 1
+    return parts
+
+
+def attribution_key(fact: AttributionFact) -> tuple[int, int, str, int]:
+    """The order in which leftovers are given: by quarter hour, round, worker, scale."""
+    return (fact.interval_start_ms, fact.round, fact.worker, fact.scale)
+
+
+def attribute(value_sat: int, facts: Sequence[AttributionFact]) -> list[tuple[AttributionFact, int]]:
+    """Split a block's satoshis over the work that it claims; rows in the order of :func:`attribution_key`.
+
+    A block that claims no work has no rows. Raises ValueError where two rows have one key.
+    """
+    ordered = sorted(facts, key=attribution_key)
+    keys = [attribution_key(fact) for fact in ordered]
+    if len(set(keys)) != len(keys):
+        raise ValueError("two rows of one attribution have the same quarter hour, round, worker and scale")
+    if not ordered or not sum(fact.represented for fact in ordered):
+        return [(fact, 0) for fact in ordered]
+    return list(zip(ordered, share_out(value_sat, [fact.represented for fact in ordered]), strict=True))
+
+
+def claim_sat(represented: int, reward_sat: int, mainnet_work: int) -> int:
+    """What represented hashes would have earned on mainnet: floor(represented x reward / work per block), satoshis."""
+    return represented * reward_sat // mainnet_work

@@ -1,0 +1,201 @@
+"""Blocks whose coinbase pays us: written down when they are found, completed when the chain shows them, and read again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from photosynth.bitcoin.block import Block, merkle_branch
+from photosynth.bitcoin.coinbase import read_commitment, read_height
+from photosynth.bitcoin.node import hash_bytes
+from photosynth.quantities.value import coins_value_ueur
+from photosynth.storage.tables import BLOCK_ATTRIBUTION, BLOCKS
+from photosynth.treasury.attribution import attribute
+from photosynth.treasury.facts import AttributionFact, BlockFact, CoinFact
+from photosynth.treasury.journal import TreasuryError
+
+State = Literal["immature", "mature", "orphaned"]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRow:
+    """One block of ours as the books know it; hashes in internal order, values in satoshis and micro-EUR."""
+
+    hash: bytes
+    height: int
+    txid: bytes
+    header: bytes
+    coinbase: bytes
+    branch: tuple[bytes, ...]
+    value_sat: int
+    commitment: bytes | None
+    state: State
+    occurrence: int
+    origin: Literal["mined", "chain"]
+    worker: str | None
+    target: int | None
+    site_ms: int | None
+    wall_ms: int | None
+    price_cent_per_btc: int | None
+    price_source: str | None
+    price_as_of_ms: int | None
+    value_ueur: int | None
+    mainnet_target: int | None
+    reward_sat: int | None
+    evidence_seq: int | None
+    attribution_seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttributedShare:
+    """Work that a block claims, with the satoshis that it earned of it."""
+
+    work: AttributionFact
+    value_sat: int
+
+
+def paid_to(block: Block, script: bytes) -> int | None:
+    """What a block's coinbase pays a script in all, in satoshis; None where it does not pay it at all."""
+    values = [output.value_sat for output in block.transactions[0].outputs if output.script == script]
+    return sum(values) if values else None
+
+
+def record_found_block(tx: Connection, fact: BlockFact, payout_script: bytes) -> bytes:
+    """Write down a block that the pool found, with the work that it claims, and return its hash.
+
+    Safe to repeat: a block that is there is completed with what was unknown of it, so the pool's recovery may hand one
+    over again. Raises TreasuryError where its coinbase does not pay the script.
+    """
+    block = Block.parse(fact.raw)
+    value_sat = paid_to(block, payout_script)
+    if value_sat is None:
+        raise TreasuryError(f"the found block {block.hash[::-1].hex()} does not pay the payout script")
+    insert_block(tx, block, value_sat, state="immature" if fact.accepted else "orphaned")
+    found = {"origin": "mined", "worker": fact.worker, "site_ms": fact.site_ms, "wall_ms": fact.wall_ms, "target": fact.target}
+    stored = _one(tx, BLOCKS.c.hash == block.hash)
+    assert stored is not None
+    if stored.evidence_seq is None:
+        tx.execute(BLOCKS.update().where(BLOCKS.c.hash == block.hash).values(**found))
+        if stored.value_ueur is None and fact.coin is not None:
+            value_block(tx, block.hash, value_sat, fact.coin)
+    if fact.attribution is not None and not attribution_of(tx, block.hash):
+        _insert_attribution(tx, block.hash, value_sat, fact.attribution)
+    return block.hash
+
+
+def insert_block(tx: Connection, block: Block, value_sat: int, *, state: State) -> bool:
+    """Add a block of ours as far as its bytes tell; False where it is there already."""
+    if tx.execute(sa.select(BLOCKS.c.hash).where(BLOCKS.c.hash == block.hash)).first() is not None:
+        return False
+    coinbase = block.transactions[0]
+    height = read_height(coinbase)
+    if height is None:
+        raise TreasuryError(f"the coinbase of block {block.hash[::-1].hex()} does not begin with its height (BIP34)")
+    tx.execute(
+        BLOCKS.insert().values(
+            hash=block.hash,
+            height=height,
+            txid=coinbase.txid,
+            header=block.header.serialise(),
+            coinbase=coinbase.serialise(witness=False),
+            branch=b"".join(merkle_branch([other.txid for other in block.transactions[1:]])),
+            value_sat=value_sat,
+            commitment=read_commitment(coinbase),
+            state=state,
+            occurrence=0,
+            origin="chain",
+        )
+    )
+    return True
+
+
+def value_block(tx: Connection, block_hash: bytes, value_sat: int, coin: CoinFact) -> None:
+    """Fix the price at which a block enters the books; it keeps it when it leaves the chain and returns."""
+    tx.execute(
+        BLOCKS.update()
+        .where(BLOCKS.c.hash == block_hash)
+        .values(
+            price_cent_per_btc=coin.price_cent_per_btc,
+            price_source=coin.source,
+            price_as_of_ms=coin.as_of_ms,
+            value_ueur=coins_value_ueur(value_sat, coin.price_cent_per_btc),
+            mainnet_target=coin.mainnet_target,
+            reward_sat=coin.reward_sat,
+        )
+    )
+
+
+def _insert_attribution(tx: Connection, block_hash: bytes, value_sat: int, facts: Sequence[AttributionFact]) -> None:
+    rows = [
+        {
+            "block_hash": block_hash,
+            "interval_start_ms": fact.interval_start_ms,
+            "round": fact.round,
+            "worker": fact.worker,
+            "scale": fact.scale,
+            "party": fact.party,
+            "shares": fact.shares,
+            "work": fact.work,
+            "represented": fact.represented,
+            "value_sat": value,
+        }
+        for fact, value in attribute(value_sat, facts)
+    ]
+    if rows:
+        tx.execute(BLOCK_ATTRIBUTION.insert(), rows)
+
+
+def attribution_of(tx: Connection, block_hash: bytes) -> list[AttributedShare]:
+    """Whose work a block claims, in the order of quarter hour, round, worker, scale; empty where it is unknown."""
+    c = BLOCK_ATTRIBUTION.c
+    rows = tx.execute(sa.select(BLOCK_ATTRIBUTION).where(c.block_hash == block_hash))
+    shares = [
+        AttributedShare(
+            AttributionFact(r.interval_start_ms, r.round, r.worker, r.scale, r.shares, r.work, r.represented, r.party),
+            r.value_sat,
+        )
+        for r in rows
+    ]
+    return sorted(shares, key=lambda s: (s.work.interval_start_ms, s.work.round, s.work.worker, s.work.scale))
+
+
+def read_blocks(tx: Connection, limit: int = 100) -> list[BlockRow]:
+    """Our blocks, the highest first; those that left the chain too."""
+    rows = tx.execute(sa.select(BLOCKS).order_by(BLOCKS.c.height.desc(), BLOCKS.c.wall_ms.desc()).limit(limit))
+    return [_row(row) for row in rows.mappings()]
+
+
+def blocks_where(tx: Connection, *conditions: sa.ColumnElement[bool]) -> list[BlockRow]:
+    """Our blocks that meet every condition over the blocks table, the lowest first."""
+    rows = tx.execute(sa.select(BLOCKS).where(*conditions).order_by(BLOCKS.c.height, BLOCKS.c.hash))
+    return [_row(row) for row in rows.mappings()]
+
+
+def find_block(tx: Connection, text: str) -> BlockRow | None:
+    """A block of ours by its height, hash or coinbase txid as people write them; None where it is none of ours.
+
+    At a height where blocks of two branches were ours, the one in the chain is meant.
+    """
+    text = text.strip().lower()
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        found = blocks_where(tx, BLOCKS.c.height == int(text))
+        found.sort(key=lambda block: block.state == "orphaned")
+        return found[0] if found else None
+    try:
+        wanted = hash_bytes(text)
+    except ValueError:
+        return None
+    return _one(tx, (BLOCKS.c.hash == wanted) | (BLOCKS.c.txid == wanted))
+
+
+def _one(tx: Connection, condition: sa.ColumnElement[bool]) -> BlockRow | None:
+    found = blocks_where(tx, condition)
+    return found[0] if found else None
+
+
+def _row(values: Any) -> BlockRow:
+    branch: bytes = values["branch"]
+    hashes = tuple(branch[at : at + 32] for at in range(0, len(branch), 32))
+    return BlockRow(**{**values, "branch": hashes})

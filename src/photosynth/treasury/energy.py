@@ -1,0 +1,233 @@
+"""A quarter hour's energy: from registers to an allocation, and from prices to postings.
+
+Pure functions: the books post what they return, and a verifier computes the same again. Energies in joules, prices in
+cent/MWh, values in micro-EUR. Rule identifiers name the formulas in the evidence's header.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from photosynth.quantities.value import energy_value_ueur
+from photosynth.treasury import accounts as a
+from photosynth.treasury.facts import MeterFact, MeterInfo, MeterRole, PriceFact
+from photosynth.treasury.journal import Posting, PostingLine, Source, transfer
+
+RULES: dict[str, str] = {
+    "allocation": "factory-first-1",
+    "energy_value": "joule-price-half-even-1",
+    "grid_energy": "components-floor-1",
+    "own_energy": "forgone-export-or-tariff-1",
+    "residual": "class-and-step-1",
+}
+
+MID_CLASS_PERCENT = {"A": Fraction(2), "B": Fraction(1), "C": Fraction(1, 2)}
+"""Limits of error at reference conditions (EN 50470-3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Energies:
+    """What the five roles metered in a quarter hour."""
+
+    own_j: int
+    import_j: int
+    export_j: int
+    factory_j: int
+    mining_j: int
+
+    @property
+    def residual_j(self) -> int:
+        """What the meters leave unexplained: sources minus uses, signed."""
+        return self.own_j + self.import_j - self.factory_j - self.mining_j - self.export_j
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """Which energy went where: own energy to the factory first, then to mining, the rest from the grid."""
+
+    own_factory_j: int
+    own_mining_j: int
+    grid_mining_j: int
+    grid_factory_j: int
+
+
+def role_energy_j(meters: Iterable[MeterInfo], facts: Mapping[str, MeterFact], role: MeterRole) -> int | None:
+    """What all meters of a role metered; None where one of them is unknown or runs backwards. No such meter: zero."""
+    total = 0
+    for meter in meters:
+        if meter.role != role:
+            continue
+        fact = facts.get(meter.id)
+        if fact is None or fact.register_start_j is None or fact.register_end_j is None:
+            return None
+        if fact.register_end_j < fact.register_start_j:
+            return None
+        total += fact.register_end_j - fact.register_start_j
+    return total
+
+
+def energies(meters: tuple[MeterInfo, ...], facts: Iterable[MeterFact]) -> Energies | None:
+    """The five energies of a quarter hour, None where a register is unknown: an unknown is never a zero."""
+    by_id = {fact.id: fact for fact in facts}
+    roles: tuple[MeterRole, ...] = ("own_generation", "import", "export", "factory", "mining")
+    values = [role_energy_j(meters, by_id, role) for role in roles]
+    known = [value for value in values if value is not None]
+    return Energies(*known) if len(known) == len(roles) else None
+
+
+def allocate(energy: Energies) -> Allocation:
+    """Own energy that stayed goes to the factory first, then to mining; there is no storage (rule factory-first-1).
+
+    U = max(0, own - export); own_factory = min(factory, U); own_mining = min(mining, U - own_factory).
+    """
+    stayed = max(0, energy.own_j - energy.export_j)
+    own_factory = min(energy.factory_j, stayed)
+    own_mining = min(energy.mining_j, stayed - own_factory)
+    return Allocation(own_factory, own_mining, energy.mining_j - own_mining, energy.factory_j - own_factory)
+
+
+def class_percent(meter_class: str) -> Fraction | None:
+    """The limit of error of a meter class in percent: a number, or a MID class A, B, C. None where it is neither."""
+    if meter_class in MID_CLASS_PERCENT:
+        return MID_CLASS_PERCENT[meter_class]
+    digits = meter_class.replace(".", "", 1)
+    return Fraction(meter_class) if len(meter_class) <= 8 and digits.isascii() and digits.isdigit() else None
+
+
+def residual_bound_j(meters: Iterable[MeterInfo], facts: Iterable[MeterFact]) -> int | None:
+    """The largest residual that the meters' classes explain: each one's class of its energy and one register step.
+
+    None where a class or a register is unknown. Rule class-and-step-1.
+    """
+    by_id = {fact.id: fact for fact in facts}
+    bound = Fraction(0)
+    for meter in meters:
+        fact, percent = by_id.get(meter.id), class_percent(meter.meter_class)
+        if fact is None or fact.register_start_j is None or fact.register_end_j is None or percent is None:
+            return None
+        bound += percent * (fact.register_end_j - fact.register_start_j) / 100 + meter.register_step_j
+    return int(bound)
+
+
+def energy_posting(start_ms: int, wall_ms: int, energy: Energies) -> Posting | None:
+    """The joules of a quarter hour: sources on the credit side, uses on the debit side, the residual on its sign's."""
+    uses = [(a.E_FACTORY, energy.factory_j), (a.E_MINING, energy.mining_j), (a.E_EXPORT, energy.export_j)]
+    sources = [(a.E_OWN, energy.own_j), (a.E_IMPORT, energy.import_j)]
+    (uses if energy.residual_j > 0 else sources).append((a.E_RESIDUAL, abs(energy.residual_j)))
+    lines = [PostingLine(account, "debit", "J", amount) for account, amount in uses if amount]
+    lines += [PostingLine(account, "credit", "J", amount) for account, amount in sources if amount]
+    return _posting("energy", "Energy of the quarter hour", start_ms, wall_ms, tuple(lines), source={})
+
+
+def import_postings(start_ms: int, wall_ms: int, energy: Energies, allocation: Allocation, prices: PriceFact) -> list[Posting]:
+    """Bought energy, one posting for each component g of its price: mining's part is floor(g x grid_mining / import).
+
+    A negative price swaps the sides; meters that disagree never charge mining with more than was imported.
+    """
+    made = []
+    for name, price in {"spot": prices.spot_cent_per_mwh, **prices.import_components}.items():
+        if not energy.import_j:
+            break
+        value = energy_value_ueur(energy.import_j, price)
+        mining = abs(value) * min(allocation.grid_mining_j, energy.import_j) // energy.import_j
+        mining = -mining if value < 0 else mining
+        lines = transfer(a.GRID_ENERGY_MINING, a.ENERGY_SUPPLIER, "UEUR", mining)
+        lines += transfer(a.GRID_ENERGY_FACTORY, a.ENERGY_SUPPLIER, "UEUR", value - mining)
+        source = {**_source(prices), "component": name, "price_cent_per_mwh": price, "energy_j": energy.import_j}
+        made.append(_posting(f"grid_energy.{name}", f"Bought energy: {name}", start_ms, wall_ms, lines, source=source))
+    return [posting for posting in made if posting is not None]
+
+
+def export_posting(start_ms: int, wall_ms: int, energy: Energies, prices: PriceFact) -> Posting | None:
+    """Sold energy: spot, premium, and the marketer's fee."""
+    spot, premium, fee = (
+        energy_value_ueur(energy.export_j, price)
+        for price in (prices.spot_cent_per_mwh, prices.export_premium_cent_per_mwh, prices.export_fee_cent_per_mwh)
+    )
+    lines = transfer(a.EXPORT_RECEIVABLE, a.EXPORT_REVENUE, "UEUR", spot)
+    lines += transfer(a.PREMIUM_RECEIVABLE, a.PREMIUM_REVENUE, "UEUR", premium)
+    lines += transfer(a.MARKETING_FEE, a.EXPORT_RECEIVABLE, "UEUR", fee)
+    source = {
+        **_source(prices),
+        "spot_cent_per_mwh": prices.spot_cent_per_mwh,
+        "premium_cent_per_mwh": prices.export_premium_cent_per_mwh,
+        "fee_cent_per_mwh": prices.export_fee_cent_per_mwh,
+        "energy_j": energy.export_j,
+    }
+    return _posting("export", "Sold energy", start_ms, wall_ms, lines, source=source)
+
+
+def own_energy_posting(
+    start_ms: int,
+    wall_ms: int,
+    energy: Energies,
+    allocation: Allocation,
+    prices: PriceFact,
+    *,
+    export_limit_w: int | None,
+    duration_s: int,
+) -> Posting | None:
+    """Own energy used for mining, at the export that was forgone; another party's by its tariff, as an invoice.
+
+    o = value(min(own_mining, room to export), max(0, net export price)); the room is what the connection still took.
+    """
+    tariff = prices.own_energy_tariff_cent_per_mwh
+    if tariff is not None:
+        value = energy_value_ueur(allocation.own_mining_j, tariff)
+        lines = transfer(a.GRID_ENERGY_MINING, a.ENERGY_SUPPLIER, "UEUR", value)
+        source = {**_source(prices), "tariff_cent_per_mwh": tariff, "energy_j": allocation.own_mining_j}
+        return _posting("delivered_energy", "Another party's energy used for mining", start_ms, wall_ms, lines, source=source)
+    forgone_j = allocation.own_mining_j
+    if export_limit_w is not None:
+        forgone_j = min(forgone_j, max(0, export_limit_w * duration_s - energy.export_j))
+    net = prices.spot_cent_per_mwh + prices.export_premium_cent_per_mwh - prices.export_fee_cent_per_mwh
+    value = energy_value_ueur(forgone_j, max(0, net))
+    lines = transfer(a.OWN_ENERGY_CHARGED, a.OWN_ENERGY_CREDITED, "UEUR", value)
+    source = {**_source(prices), "net_export_cent_per_mwh": net, "energy_j": forgone_j}
+    return _posting("own_energy", "Own energy used for mining", start_ms, wall_ms, lines, source=source)
+
+
+def interval_postings(
+    start_ms: int,
+    wall_ms: int,
+    energy: Energies | None,
+    prices: PriceFact | None,
+    *,
+    export_limit_w: int | None,
+    duration_s: int,
+) -> list[Posting]:
+    """Every posting of a quarter hour in the order of the journal; without prices the joules alone, unknown gives none."""
+    if energy is None:
+        return []
+    made = [energy_posting(start_ms, wall_ms, energy)]
+    if prices is not None:
+        allocation = allocate(energy)
+        own = own_energy_posting(
+            start_ms, wall_ms, energy, allocation, prices, export_limit_w=export_limit_w, duration_s=duration_s
+        )
+        made.append(own)
+        made += import_postings(start_ms, wall_ms, energy, allocation, prices)
+        made.append(export_posting(start_ms, wall_ms, energy, prices))
+    return [posting for posting in made if posting is not None]
+
+
+def mining_cost_ueur(postings: Iterable[Posting]) -> int:
+    """What mining's energy cost in these postings: bought, delivered by others, and own at the forgone export."""
+    total = 0
+    for posting in postings:
+        for line in posting.lines:
+            if line.account in (a.GRID_ENERGY_MINING, a.OWN_ENERGY_CHARGED):
+                total += line.amount if line.side == "debit" else -line.amount
+    return total
+
+
+def _source(prices: PriceFact) -> dict[str, str | int | None]:
+    return {"price_source": prices.source, "published_ms": prices.published_ms}
+
+
+def _posting(
+    event: str, text: str, start_ms: int, wall_ms: int, lines: tuple[PostingLine, ...], *, source: Source
+) -> Posting | None:
+    if not lines:
+        return None
+    return Posting(f"interval:{start_ms}:{event}", start_ms, wall_ms, event.split(".", maxsplit=1)[0], text, lines, source)
