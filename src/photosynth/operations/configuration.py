@@ -1,0 +1,155 @@
+"""From the fleet file to what each engine is told: the one place where their words meet."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_network
+
+from photosynth.bitcoin.demonstration import DemonstrationTarget
+from photosynth.energy.coin_market import CoinMarket, DeclaredCoinMarket, declared_quote
+from photosynth.energy.dispatch import DispatchPolicy
+from photosynth.energy.meters import MeterSpec
+from photosynth.energy.prices import PriceComponent, Tariff
+from photosynth.fleet import Demonstration, Fleet, Model
+from photosynth.miners.model import MachineModel
+from photosynth.pool.config import PoolConfig
+from photosynth.treasury.facts import MeterInfo, SiteFacts
+
+SHORTEST_BLOCK_INTERVAL_S = 0.6
+"""A demonstration never passes two blocks a second; a little more leaves time for finding one."""
+LONGEST_REFRESH_S = 30.0
+SHORTEST_REFRESH_S = 1.0
+REFRESHES_PER_BLOCK = 10
+"""How often a job is renewed between two blocks, so that a coinbase claims nearly all the work that was done."""
+REGTEST_GENESIS = bytes.fromhex("0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206")[::-1]
+"""Bitcoin Core, ``chainparams.cpp``, regtest's genesis block."""
+DEMONSTRATION_ASSET = "demonstration BTC"
+
+
+def tariff_of(fleet: Fleet) -> Tariff:
+    """What the site pays on top of the spot price and gets beside it."""
+    market = fleet.market
+    premium, fee = market.export.premium, market.export.marketing_fee
+    return Tariff(
+        import_components=tuple(
+            PriceComponent(item.name, item.price_cent_per_mwh, item.source, item.date.isoformat())
+            for item in market.import_components
+        ),
+        premium_cent_per_mwh=premium.price_cent_per_mwh if premium else 0,
+        premium_rule=premium.rule if premium else "always",
+        marketing_fee_cent_per_mwh=fee.price_cent_per_mwh if fee else 0,
+        demand_charge_cent_per_kw=market.demand_charge.price_cent_per_kw if market.demand_charge else 0,
+    )
+
+
+def dispatch_policy(fleet: Fleet, *, stopped: bool) -> DispatchPolicy:
+    """What the dispatch may do on this site."""
+    grid = fleet.grid
+    return DispatchPolicy(
+        connection_w=grid.connection_w,
+        guard_w=grid.guard_w,
+        import_for_mining=grid.import_for_mining,
+        curtail_to_import=grid.curtail_to_import,
+        curtailable=grid.curtailable,
+        demand_charge=fleet.market.demand_charge is not None,
+        stopped=stopped,
+    )
+
+
+def meter_specs(fleet: Fleet) -> tuple[MeterSpec, ...]:
+    """The declared meters as control and balance know them."""
+    return tuple(MeterSpec(m.id, m.role, m.party, m.class_ppm, m.register_step_j) for m in fleet.meters)
+
+
+def machine_model(model: Model) -> MachineModel:
+    """A model of machine as its drivers and the dispatch know it."""
+    return MachineModel(
+        id=model.id,
+        name=model.name,
+        hash_rate_hs=model.hash_rate_hs,
+        power_w=model.power_w,
+        min_power_w=model.min_power_w,
+        profiles=model.profiles,
+        min_on_s=model.min_on_s,
+        min_off_s=model.min_off_s,
+        ramp_up_s=model.ramp_up_s,
+        ramp_down_s=model.ramp_down_s,
+        standby_w=model.standby_w,
+        start_cost_ueur=model.start_cost_ueur,
+    )
+
+
+def declared_coin_market(demonstration: Demonstration) -> CoinMarket:
+    """Mainnet's figures as the fleet file declares them, with their date."""
+    at = datetime(demonstration.date.year, demonstration.date.month, demonstration.date.day, tzinfo=UTC)
+    return DeclaredCoinMarket(
+        declared_quote(
+            price_cent_per_btc=demonstration.price_cent_per_btc,
+            difficulty=str(demonstration.difficulty),
+            subsidy_sat=demonstration.subsidy_sat,
+            fees_sat=demonstration.fees_sat,
+            source=f"fleet file, as of {demonstration.date.isoformat()}",
+            as_of_ms=int(at.timestamp()) * 1000,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How wall time follows from site time: the speed (site milliseconds per wall second) and what depends on it."""
+
+    speed_milli: int
+
+    def block_interval_s(self, demonstration: Demonstration) -> float:
+        """Wall seconds between blocks of the demonstration chain."""
+        return max(SHORTEST_BLOCK_INTERVAL_S, demonstration.block_interval_s * 1000 / self.speed_milli)
+
+    def refresh_s(self, demonstration: Demonstration | None) -> float:
+        """Wall seconds after which a job is renewed."""
+        if demonstration is None:
+            return LONGEST_REFRESH_S
+        wanted = self.block_interval_s(demonstration) / REFRESHES_PER_BLOCK
+        return min(LONGEST_REFRESH_S, max(SHORTEST_REFRESH_S, wanted))
+
+
+def demonstration_target(fleet: Fleet, pace: Pace) -> DemonstrationTarget | None:
+    """The state machine that paces a demonstration's chain; None where the chain is a real one."""
+    demonstration = fleet.bitcoin.demonstration
+    if demonstration is None:
+        return None
+    return DemonstrationTarget(pace.block_interval_s(demonstration), fleet.simulation.hash_rate_hs)
+
+
+def pool_config(fleet: Fleet, pace: Pace, port: int | None) -> PoolConfig:
+    """The pool's settings; ``port`` overrides the fleet file's, 0 takes a free one."""
+    pool = fleet.pool
+    machines = max(1, len(fleet.machine_specs()))
+    per_machine_hs = max(1, fleet.simulation.hash_rate_hs // machines)
+    return PoolConfig(
+        host=pool.listen.host,
+        port=pool.listen.port if port is None else port,
+        allow=tuple(ip_network(str(network)) for network in pool.allow),
+        share_interval_s=float(pool.share_interval_s),
+        version_mask=pool.version_mask,
+        start_difficulty=per_machine_hs * pool.share_interval_s / 2**32,
+        refresh_s=pace.refresh_s(fleet.bitcoin.demonstration),
+    )
+
+
+def site_facts(fleet: Fleet) -> SiteFacts:
+    """What the evidence's header says of the site."""
+    return SiteFacts(
+        site=fleet.site.name,
+        title=fleet.site.title,
+        operator=fleet.site.operator,
+        simulated=fleet.site.simulated,
+        network=fleet.bitcoin.network,
+        genesis_hash=REGTEST_GENESIS,
+        payout_script=fleet.bitcoin.script(),
+        asset=DEMONSTRATION_ASSET if fleet.bitcoin.demonstration else "BTC",
+        meters=tuple(
+            MeterInfo(m.id, m.role, m.party, m.accuracy_class.rstrip("S"), m.register_step_j, simulated=fleet.site.simulated)
+            for m in fleet.meters
+        ),
+        export_limit_w=fleet.grid.connection_w,
+        recognition=fleet.ledger.recognise_mining_revenue,
+    )

@@ -1,0 +1,70 @@
+"""The site's power as its meters said it, with age: what is stale is shown as such and never steers a machine on."""
+
+from dataclasses import dataclass
+
+from photosynth.energy.meters import MeterReading, MeterSpec, Quality, SourceReading
+
+STALE_AFTER_MS = 5_000
+"""Wall milliseconds after which a reading no longer says how things are."""
+LOST_AFTER_MS = 30_000
+"""Wall milliseconds after which nothing is known any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class PowerPicture:
+    """One look at all meters and the inverters, in watts; None where a meter has no momentary power."""
+
+    at_ms: int
+    wall_ms: int
+    generation_w: int | None
+    load_w: int | None
+    mining_w: int | None
+    grid_w: int | None
+    source: SourceReading | None
+
+    @classmethod
+    def of(
+        cls,
+        specs: tuple[MeterSpec, ...],
+        readings: dict[str, MeterReading],
+        source: SourceReading | None,
+        site_ms: int,
+        wall_ms: int,
+    ) -> "PowerPicture":
+        """Bring readings together by the roles of their meters."""
+        by_role = {spec.role: readings[spec.id].power_w for spec in specs if spec.id in readings}
+        imported, exported = by_role.get("import"), by_role.get("export")
+        grid_w = None if imported is None or exported is None else imported - exported
+        at_ms = min((reading.at_ms for reading in readings.values()), default=site_ms)
+        return cls(
+            at_ms=at_ms,
+            wall_ms=wall_ms,
+            generation_w=by_role.get("own_generation"),
+            load_w=by_role.get("factory"),
+            mining_w=by_role.get("mining"),
+            grid_w=grid_w,
+            source=source,
+        )
+
+    def quality(self, wall_ms: int) -> Quality:
+        """How far this look can be trusted now."""
+        age_ms = wall_ms - self.wall_ms
+        if age_ms > LOST_AFTER_MS or self.generation_w is None or self.load_w is None:
+            return "unknown"
+        return "stale" if age_ms > STALE_AFTER_MS else "good"
+
+    @property
+    def throttled(self) -> bool:
+        """Whether a limit holds the sources down."""
+        source = self.source
+        if source is None or source.available_w is None:
+            return False
+        limited = source.source_limit_w is not None or source.export_limit_w is not None
+        return limited and source.available_w > source.power_w
+
+    @property
+    def curtailed_w(self) -> int | None:
+        """An estimate of what the sources could make beyond their limit; None where the inverters give none."""
+        if self.source is None or self.source.available_w is None:
+            return None
+        return max(0, self.source.available_w - self.source.power_w) if self.throttled else 0
