@@ -67,7 +67,7 @@ def _problems(findings: list[Finding], source: Source, name: str) -> list[Proble
 
 def _follows(error: dict[str, Any]) -> bool:
     """Whether a mistake only follows from others: a list is counted too short because its entries were refused."""
-    return error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]
+    return bool(error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"])
 
 
 def _finding(error: dict[str, Any]) -> Finding:

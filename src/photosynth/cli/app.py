@@ -1,0 +1,239 @@
+"""The commands of `photosynth` with their options; what each does is imported when it is called."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from photosynth.cli.errors import command
+from photosynth.cli.options import (
+    FleetArgument,
+    JsonOption,
+    StateOption,
+    UpOptions,
+    default_fleet,
+    parse_day,
+    parse_duration,
+    parse_speed,
+)
+
+HELP = """Mine Bitcoin on surplus renewable energy, keep the books of it and prove them.
+
+Exit codes: 0 done or yes; 1 no, not found or does not hold; 2 the command line or a file cannot be used; 3 no system
+runs, the state or a port is in use, no answer, or the disk is full.
+"""
+
+app = typer.Typer(name="photosynth", help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+chain = typer.Typer(help="Blocks out of the node and into it.", no_args_is_help=True)
+evidence = typer.Typer(help="The hash-chained records of every quarter hour.", no_args_is_help=True)
+fleet = typer.Typer(help="The fleet file.", no_args_is_help=True)
+app.add_typer(chain, name="chain")
+app.add_typer(evidence, name="evidence")
+app.add_typer(fleet, name="fleet")
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Folder with the recorded days; see docs/how-to/replay-a-real-day.md."),
+]
+OutputArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; - is standard output.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it goes into the audit.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"photosynth {version('photosynth')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _version_wanted: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    """Options before any command."""
+
+
+@app.command(epilog="Example: photosynth up examples/backnang.yaml --speed 60")
+@command
+def up(
+    *,
+    state: StateOption,
+    fleet_file: FleetArgument = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what the state holds and start anew.")] = False,
+    speed: Annotated[
+        int | None, typer.Option("--speed", metavar="N", parser=parse_speed, help="Site seconds per second, for simulated sites.")
+    ] = None,
+    replay: Annotated[
+        datetime | None,
+        typer.Option("--replay", metavar="DATE", parser=parse_day, help="Drive the site with a recorded Berlin day."),
+    ] = None,
+    data: DataOption = None,
+    port: Annotated[int | None, typer.Option("--port", metavar="N", min=0, max=65535, help="Port of console and API.")] = None,
+    pool_port: Annotated[int | None, typer.Option("--pool-port", metavar="N", min=0, max=65535, help="Port of the pool.")] = None,
+    run_for: Annotated[
+        int | None, typer.Option("--for", metavar="DURATION", parser=parse_duration, help="Stop after so long: 90s, 10min, 2h.")
+    ] = None,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the console in a browser.")] = False,
+    json_log: Annotated[bool, typer.Option("--json-log", help="Log lines of JSON in place of the live status.")] = False,
+) -> int:
+    """Start a site and keep it running until Ctrl-C; the next start resumes where it stopped."""
+    if (replay is None) != (data is None):
+        raise typer.BadParameter("--replay DATE and --data DIR belong together.")
+    from photosynth.cli.up import run_up
+
+    result: int = run_up(
+        UpOptions(
+            fleet=fleet_file or default_fleet(),
+            state=state,
+            fresh=fresh,
+            speed_milli=speed,
+            replay=replay,
+            data=data,
+            port=port,
+            pool_port=pool_port,
+            run_for_s=run_for,
+            open_browser=not no_open,
+            json_log=json_log,
+        )
+    )
+    return result
+
+
+@app.command(epilog="Example: photosynth status --json | jq .chain.height")
+@command
+def status(state: StateOption, as_json: JsonOption = False) -> int:
+    """Energy, machines, pool, chain, books and proof in one glance, of the running system or of the stopped one's state."""
+    from photosynth.cli.ask import status as body
+
+    return body(state, as_json)
+
+
+@app.command(epilog="Example: photosynth workers")
+@command
+def workers(state: StateOption, as_json: JsonOption = False) -> int:
+    """Each worker of the pool: shares accepted, rejected by cause, work in hashes, last share."""
+    from photosynth.cli.ask import workers as body
+
+    return body(state, as_json)
+
+
+@app.command("stop-mining", epilog='Example: photosynth stop-mining --reason "maintenance in hall A"')
+@command
+def stop_mining(state: StateOption, reason: ReasonOption = "from the command line", as_json: JsonOption = False) -> int:
+    """Switch every machine off at once, until resume-mining; exit code 0 once that was verified by reading back."""
+    from photosynth.cli.ask import act
+
+    return act(state, "stop", reason, as_json)
+
+
+@app.command("resume-mining", epilog='Example: photosynth resume-mining --reason "maintenance is over"')
+@command
+def resume_mining(state: StateOption, reason: ReasonOption = "from the command line", as_json: JsonOption = False) -> int:
+    """Let the dispatch decide again which machines run."""
+    from photosynth.cli.ask import act
+
+    return act(state, "resume", reason, as_json)
+
+
+@app.command(epilog="Example: photosynth trace 7")
+@command
+def trace(
+    block: Annotated[str, typer.Argument(metavar="BLOCK|TXID", help="A height, a block hash or a coinbase's txid.")],
+    state: StateOption,
+    as_json: JsonOption = False,
+) -> int:
+    """The satoshis of a coinbase back to workers, quarter hours, meters and prices."""
+    from photosynth.cli.ask import trace as body
+
+    return body(state, block, as_json)
+
+
+@app.command(epilog="Example: photosynth ledger --from 2026-06-14 --to 2026-06-14 --csv sunday.csv")
+@command
+def ledger(
+    *,
+    state: StateOption,
+    as_json: JsonOption = False,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write every line of every posting as CSV.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Site time: a day, or 2026-06-14T11:00; Europe/Berlin.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="The end; a day means the whole of it.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=0, help="Newest postings to show: 20 in a table, else all.")
+    ] = None,
+) -> int:
+    """Postings, and the trial balance by account and asset, of a period of site time."""
+    from photosynth.cli.ask import ledger as body
+
+    return body(state, as_json=as_json, csv=csv, start=start, end=end, limit=limit)
+
+
+@chain.command("export", epilog="Example: photosynth chain export blocks.txt")
+@command
+def chain_export(file: OutputArgument, state: StateOption) -> int:
+    """Write blocks 1 to the tip, one line of hexadecimal each."""
+    from photosynth.cli.transfer import export_chain
+
+    return export_chain(state, file)
+
+
+@chain.command("import", epilog="Example: photosynth chain import blocks.txt")
+@command
+def chain_import(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="One block per line, in hexadecimal; - is standard input.")],
+    state: StateOption,
+    as_json: JsonOption = False,
+) -> int:
+    """Submit blocks, reorganisations included, and count the node's verdicts."""
+    from photosynth.cli.transfer import import_chain
+
+    return import_chain(state, file, as_json)
+
+
+@evidence.command("export", epilog="Example: photosynth evidence export evidence.jsonl")
+@command
+def evidence_export(file: OutputArgument, state: StateOption) -> int:
+    """Write the hash-chained records, as `photosynth verify` reads them."""
+    from photosynth.cli.transfer import export_evidence
+
+    return export_evidence(state, file)
+
+
+@app.command(epilog="Example: photosynth verify evidence.jsonl")
+@command
+def verify(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An export of evidence.")], as_json: JsonOption = False
+) -> int:
+    """Recompute an export of evidence. Exit code 0: it holds; 1: names the first record that does not; 2: not such a file."""
+    from photosynth.cli.proof import verify as body
+
+    return body(file, as_json)
+
+
+@app.command(epilog="Example: photosynth backtest --from 2024-05-01 --to 2024-05-31 --data ~/data")
+@command
+def backtest(
+    start: Annotated[datetime, typer.Option("--from", metavar="DATE", parser=parse_day, help="The first day.")],
+    end: Annotated[datetime, typer.Option("--to", metavar="DATE", parser=parse_day, help="The last day.")],
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder with the recorded days.")],
+    fleet_file: FleetArgument = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Run recorded days headless, a day in seconds: energy, money, work, and EUR against simpler strategies."""
+    from photosynth.cli.proof import backtest as body
+
+    return body(fleet_file or default_fleet(), start, end, data, as_json)
+
+
+@fleet.command("check", epilog="Example: photosynth fleet check examples/backnang.yaml")
+@command
+def fleet_check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The fleet file.")]) -> int:
+    """Check a fleet file: all mistakes at once, each with line, column and how to mend it."""
+    from photosynth.cli.fleet_check import check
+
+    return check(file)

@@ -1,0 +1,284 @@
+"""The door to a site: through the API of the running system, or straight into the state of a stopped one."""
+
+import contextlib
+import inspect
+import json
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from photosynth.cli.errors import CommandError, ExitCode
+from photosynth.operations.documents import (
+    ActionDocument,
+    BlockDocument,
+    DayPoint,
+    LedgerDocument,
+    MachineDocument,
+    Status,
+    TraceDocument,
+    WorkersDocument,
+)
+from photosynth.operations.state import ApiAddress, StateError, StateFolder
+from photosynth.operations.view import NotKnownError, SiteView
+
+if TYPE_CHECKING:
+    import httpx2
+
+D = TypeVar("D", bound=BaseModel)
+T = TypeVar("T")
+TIMEOUT_S = 30
+
+
+def read_address(state: Path) -> ApiAddress | None:
+    """Where the system that uses a state folder answers; None where no living process says so."""
+    try:
+        with (state / "api.json").open("rb") as file:
+            known = json.loads(file.read(10_000))
+        address = ApiAddress(str(known["url"]).rstrip("/"), str(known["token"]), int(known["pid"]))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, KeyError, TypeError):
+        raise CommandError(
+            f"{state / 'api.json'} is not readable; start the system again, which writes it anew.", ExitCode.UNAVAILABLE
+        ) from None
+    try:
+        os.kill(address.pid, 0)
+    except (ProcessLookupError, OverflowError, ValueError):
+        return None
+    except PermissionError:
+        pass  # it lives under another user
+    return address
+
+
+class ApiClient:
+    """A running system through its API: a SiteView, and the streams of chain and evidence.
+
+    Raises CommandError where it does not answer or refuses, NotKnownError where it does not know what was asked for.
+    """
+
+    def __init__(self, address: ApiAddress, transport: "httpx2.AsyncBaseTransport | None" = None) -> None:
+        import httpx2
+
+        self.url = address.url
+        self._errors = (httpx2.HTTPError, httpx2.InvalidURL)
+        try:
+            self._http = httpx2.AsyncClient(
+                base_url=address.url,
+                headers={"Authorization": f"Bearer {address.token}"},
+                timeout=TIMEOUT_S,
+                trust_env=False,
+                transport=transport,
+            )
+        except httpx2.InvalidURL:
+            raise CommandError(f"{address.url!r} in api.json is not an address.", ExitCode.UNAVAILABLE) from None
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> "ApiClient":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def answers(self) -> bool:
+        """Whether a Photosynth answers there."""
+        import httpx2
+
+        try:
+            found = await self._http.get("/api/v1/status", timeout=5)
+        except httpx2.ConnectError:
+            return False
+        except self._errors as error:
+            raise self._no_answer(error) from None
+        return found.status_code == 200
+
+    async def status(self) -> Status:
+        """Everything in one document."""
+        return await self._get("/api/v1/status", Status)
+
+    async def workers(self) -> WorkersDocument:
+        """The pool's workers."""
+        return await self._get("/api/v1/workers", WorkersDocument)
+
+    async def machines(self) -> list[MachineDocument]:
+        """Every machine."""
+        return await self._list("/api/v1/machines", MachineDocument)
+
+    async def day(self, points: int = 288) -> list[DayPoint]:
+        """The day's curve."""
+        return await self._list("/api/v1/day", DayPoint, points=points)
+
+    async def blocks(self, limit: int = 100) -> list[BlockDocument]:
+        """The site's own blocks."""
+        return await self._list("/api/v1/blocks", BlockDocument, limit=limit)
+
+    async def ledger(
+        self, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None
+    ) -> LedgerDocument:
+        """Trial balance and postings."""
+        return await self._get("/api/v1/ledger", LedgerDocument, from_ms=from_ms, to_ms=to_ms, limit=limit, before_id=before_id)
+
+    async def trace(self, block_or_txid: str) -> TraceDocument:
+        """A block's satoshis back to their meters."""
+        from urllib.parse import quote
+
+        return await self._get(f"/api/v1/trace/{quote(block_or_txid, safe='')}", TraceDocument)
+
+    async def actions(self, limit: int = 200, before_id: int | None = None, subject: str | None = None) -> list[ActionDocument]:
+        """Every change to the world."""
+        return await self._list("/api/v1/actions", ActionDocument, limit=limit, before_id=before_id, subject=subject)
+
+    async def stop_mining(self, actor: str, reason: str) -> ActionDocument:
+        """Everything off."""
+        return await self._act("stop-mining", actor, reason)
+
+    async def resume_mining(self, actor: str, reason: str) -> ActionDocument:
+        """Let the dispatch decide again."""
+        return await self._act("resume-mining", actor, reason)
+
+    async def chain_lines(self) -> AsyncIterator[bytes]:
+        """The pieces of the chain's export."""
+        async for piece in self._stream("GET", "/api/v1/chain/export"):
+            yield piece
+
+    async def evidence_lines(self) -> AsyncIterator[bytes]:
+        """The pieces of the evidence's export."""
+        async for piece in self._stream("GET", "/api/v1/evidence/export"):
+            yield piece
+
+    async def import_chain(self, pieces: AsyncIterator[bytes]) -> dict[str, Any]:
+        """Hand blocks in; the last line of the answer, which counts the verdicts."""
+        answer, last = b"", b""
+        async for piece in self._stream("POST", "/api/v1/chain/import", pieces):
+            answer += piece
+            *lines, answer = answer.split(b"\n")
+            last = next((line for line in reversed(lines) if line), last)
+        try:
+            found: dict[str, Any] = json.loads(answer or last)
+            return {"reasons": dict(found["reasons"]), "blocks": int(found["blocks"]), **found}
+        except (ValueError, KeyError, TypeError):
+            raise CommandError("The import broke off without a result; run it again.", ExitCode.UNAVAILABLE) from None
+
+    async def _stream(self, method: str, path: str, content: AsyncIterator[bytes] | None = None) -> AsyncIterator[bytes]:
+        try:
+            async with self._http.stream(method, path, content=content, timeout=None) as answer:
+                if answer.status_code != 200:
+                    await answer.aread()
+                    raise self._refused(answer)
+                async for piece in answer.aiter_bytes():
+                    yield piece
+        except self._errors as error:
+            raise self._no_answer(error) from None
+
+    async def _act(self, kind: str, actor: str, reason: str) -> ActionDocument:
+        body = {"actor": actor, "reason": reason}
+        return self._read(await self._request("POST", f"/api/v1/actions/{kind}", json=body), TypeAdapter(ActionDocument))
+
+    async def _get(self, path: str, document: type[D], **params: object) -> D:
+        return self._read(await self._request("GET", path, params=_given(params)), TypeAdapter(document))
+
+    async def _list(self, path: str, document: type[D], **params: object) -> list[D]:
+        return self._read(await self._request("GET", path, params=_given(params)), TypeAdapter(list[document]))  # type: ignore[valid-type]
+
+    async def _request(self, method: str, path: str, **options: Any) -> "httpx2.Response":
+        try:
+            answer = await self._http.request(method, path, **options)
+        except self._errors as error:
+            raise self._no_answer(error) from None
+        if answer.status_code != 200:
+            raise self._refused(answer)
+        return answer
+
+    def _read(self, answer: "httpx2.Response", adapter: TypeAdapter[T]) -> T:
+        try:
+            return adapter.validate_json(answer.content)
+        except ValidationError:
+            raise CommandError(
+                f"The system at {self.url} answers in another version's words; use the command line that it was started with.",
+                ExitCode.UNAVAILABLE,
+            ) from None
+
+    def _refused(self, answer: "httpx2.Response") -> Exception:
+        try:
+            detail = str(answer.json()["detail"])
+        except (ValueError, KeyError, TypeError):
+            detail = f"the answer was {answer.status_code}"
+        if answer.status_code == 404:
+            return NotKnownError(detail)
+        return CommandError(f"The system at {self.url} refused: {detail}", ExitCode.UNAVAILABLE)
+
+    def _no_answer(self, error: Exception) -> CommandError:
+        why = str(error) or type(error).__name__
+        return CommandError(f"The system at {self.url} does not answer ({why}); try again, or restart it.", ExitCode.UNAVAILABLE)
+
+
+def _given(params: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in params.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open site: its view, and in words whether it runs and where."""
+
+    view: SiteView
+    where: str
+    api: ApiClient | None
+
+
+@contextlib.asynccontextmanager
+async def open_site(state: Path) -> AsyncIterator[Opened]:
+    """The site of a state folder, running or stopped. Raises CommandError where there is none or it cannot be read."""
+    api = await running_api(state)
+    if api is not None:
+        try:
+            yield Opened(api, f"Running at {api.url}", api)
+        finally:
+            await api.close()
+        return
+    if not StateFolder(state).exists:
+        raise CommandError(
+            f"No site has lived in {state} yet; start one with `photosynth up`, or name another folder with --state DIR.",
+            ExitCode.UNAVAILABLE,
+        )
+    from photosynth.operations.stopped import open_stopped
+
+    try:
+        opened: Any = open_stopped(state)
+        view: SiteView = await opened if inspect.isawaitable(opened) else opened
+    except StateError as error:
+        raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
+    try:
+        yield Opened(view, f"Stopped; as it was left in {state}", None)
+    finally:
+        close = getattr(view, "close", None)
+        closing = close() if close else None
+        if inspect.isawaitable(closing):
+            await closing
+
+
+async def running_api(state: Path) -> ApiClient | None:
+    """The API of the system that runs on a state folder, None where none does."""
+    address = read_address(state)
+    if address is None:
+        return None
+    api = ApiClient(address)
+    try:
+        if await api.answers():
+            return api
+    except CommandError:
+        await api.close()
+        raise
+    await api.close()
+    return None
+
+
+def sentence(error: Exception) -> str:
+    """An error's message as a sentence: a capital first and a stop at the end."""
+    text = str(error) or type(error).__name__
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

@@ -1,0 +1,70 @@
+"""How a command ends: exit codes that scripts may rely on, and errors in one clear sentence on standard error."""
+
+import errno
+import functools
+import os
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+from typing import ParamSpec
+
+import typer
+
+P = ParamSpec("P")
+
+
+class ExitCode(IntEnum):
+    """What a command's exit code means."""
+
+    OK = 0
+    """It was done, or the answer is yes."""
+    NO = 1
+    """The answer is no: not found, does not hold, was refused or could not be verified."""
+    BAD_INPUT = 2
+    """The command line or a file given to it cannot be used; nothing was changed."""
+    UNAVAILABLE = 3
+    """What is needed is not there: no system runs, the state or a port is in use, no answer, the disk is full."""
+
+
+class CommandError(Exception):
+    """A command cannot do what it was asked; the message is one or more whole sentences."""
+
+    def __init__(self, message: str, code: ExitCode) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def command(function: Callable[P, int | None]) -> Callable[P, None]:
+    """Run a command's body: what it returns is the exit code, and an expected failure is a sentence and no traceback."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = function(*args, **kwargs) or ExitCode.OK
+        except CommandError as error:
+            typer.echo(str(error), err=True)
+            code = error.code
+        except BrokenPipeError:
+            # Whoever read our output has seen enough. Python would complain again when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = ExitCode.OK
+        except OSError as error:
+            typer.echo(os_sentence(error), err=True)
+            code = ExitCode.UNAVAILABLE
+        if code:
+            raise typer.Exit(int(code))
+
+    # The wrapper keeps the parameters, from which typer makes the command line, but returns nothing.
+    run.__annotations__ = {**function.__annotations__, "return": None}
+    return run
+
+
+def os_sentence(error: OSError) -> str:
+    """What the operating system refused, with the file and what to do."""
+    where = f"{error.filename}: " if error.filename else ""
+    advice = {
+        errno.ENOSPC: " Free some space and try again; nothing that was already kept is lost.",
+        errno.EACCES: " Choose a place that you may write to, or another user.",
+        errno.EROFS: " Choose a place that can be written.",
+    }
+    return f"{where}{error.strerror or error}.{advice.get(error.errno or 0, '')}"

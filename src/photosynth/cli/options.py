@@ -1,0 +1,116 @@
+"""Options that several commands share, and what `photosynth up` was asked for."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from photosynth.cli.errors import CommandError, ExitCode
+
+MARKET_ZONE = "Europe/Berlin"
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What `photosynth up` was asked for; None means that the fleet file or the past decides.
+
+    ``speed_milli`` is site milliseconds per second, ``run_for_s`` wall seconds after which to stop, ``replay`` a day in
+    Europe/Berlin that the files in ``data`` describe.
+    """
+
+    fleet: Path
+    state: Path
+    fresh: bool = False
+    speed_milli: int | None = None
+    replay: date | None = None
+    data: Path | None = None
+    port: int | None = None
+    pool_port: int | None = None
+    run_for_s: int | None = None
+    open_browser: bool = True
+    json_log: bool = False
+
+
+def default_state() -> Path:
+    """The platform's folder for this program's data."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("photosynth", appauthor=False))
+
+
+def default_fleet() -> Path:
+    """The example site: in the working folder where there is one, else beside the source."""
+    here = Path("examples/backnang.yaml")
+    return here if here.exists() else Path(__file__).parents[3] / here
+
+
+StateOption = Annotated[
+    Path,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        envvar="PHOTOSYNTH_STATE",
+        default_factory=default_state,
+        show_default="the platform's data folder",
+        help="Where the site's state lies.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the JSON document and nothing else.")]
+FleetArgument = Annotated[
+    Path | None, typer.Argument(metavar="[FLEET]", show_default="examples/backnang.yaml", help="The fleet file.")
+]
+
+
+def parse_day(text: str) -> date:
+    """A day as in 2024-05-12. Raises typer.BadParameter."""
+    try:
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise typer.BadParameter(f"{text!r} is not a day; write year-month-day, like 2024-05-12.")
+
+
+def parse_speed(text: str) -> int:
+    """A speed as thousandths: 60 is 60000. Raises typer.BadParameter."""
+    match = re.fullmatch(r"(\d{1,4})(?:\.(\d{1,3}))?", text, re.ASCII)
+    milli = int(match[1]) * 1000 + int((match[2] or "").ljust(3, "0")) if match else 0
+    if not 1 <= milli <= 3_600_000:
+        raise typer.BadParameter(f"{text!r} is not a speed; write site seconds per second, from 0.001 to 3600, like 60.")
+    return milli
+
+
+def parse_duration(text: str) -> int:
+    """A duration in seconds: 90, 90s, 10min, 2h. Raises typer.BadParameter."""
+    match = re.fullmatch(r"(\d{1,7}) ?(s|min|m|h|d)?", text, re.ASCII)
+    if not match or int(match[1]) == 0:
+        raise typer.BadParameter(f"{text!r} is not a duration; write it like 90s, 10min or 2h.")
+    return int(match[1]) * {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400}[match[2] or "s"]
+
+
+def parse_instant(text: str, *, end: bool) -> int:
+    """A day or a time, in Europe/Berlin unless it names a zone, as milliseconds since the epoch.
+
+    A day as the end of a period means the whole day. Raises CommandError.
+    """
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise CommandError(
+            f"{text!r} is neither a day like 2026-06-14 nor a time like 2026-06-14T11:00.", ExitCode.BAD_INPUT
+        ) from None
+    try:
+        if end and re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
+            instant += timedelta(days=1)
+        if instant.tzinfo is None:
+            instant = instant.replace(tzinfo=ZoneInfo(MARKET_ZONE))
+        milliseconds = (instant.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    except OverflowError:
+        milliseconds = -1
+    if milliseconds < 0:
+        raise CommandError(f"{text!r} is outside the time that the books can know.", ExitCode.BAD_INPUT)
+    return milliseconds

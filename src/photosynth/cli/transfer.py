@@ -1,0 +1,194 @@
+"""Files out of a site and into it: blocks and evidence, streamed, with progress on standard error."""
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import typer
+
+from photosynth.bitcoin.node import NodeUnavailableError
+from photosynth.cli.client import running_api, sentence
+from photosynth.cli.errors import CommandError, ExitCode
+from photosynth.cli.format import progress_output, user_style
+from photosynth.operations.state import StateError
+from photosynth.quantities.format import count
+
+PIECE = 1 << 18
+LONGEST_LINE = 8_000_000
+"""Characters: a block weighs at most 4,000,000 and a byte weighs at least one (BIP141)."""
+HARMLESS = frozenset({"duplicate", "inconclusive", "duplicate-inconclusive"})
+"""Reasons that blame no block (BIP22): it is known already, or lies on a side branch."""
+
+
+def export_chain(state: Path, file: Path) -> int:
+    """Write the blocks of the active chain."""
+
+    async def lines() -> AsyncIterator[bytes]:
+        api = await running_api(state)
+        if api is not None:
+            async with api:
+                async for piece in api.chain_lines():
+                    yield piece
+            return
+        from photosynth.operations.stopped import open_stopped_chain
+
+        async with open_stopped_chain(state) as chain:
+            async for raw in chain.blocks(1):
+                yield raw.hex().encode() + b"\n"
+
+    number = _run(lambda: _write(file, lines(), "blocks"))
+    return _told(file, f"{count(number, user_style())} blocks")
+
+
+def export_evidence(state: Path, file: Path) -> int:
+    """Write the evidence."""
+
+    async def lines() -> AsyncIterator[bytes]:
+        api = await running_api(state)
+        if api is not None:
+            async with api:
+                async for piece in api.evidence_lines():
+                    yield piece
+            return
+        from photosynth.operations.stopped import open_stopped_evidence
+
+        async with open_stopped_evidence(state) as evidence:
+            async for line in evidence.lines():
+                yield line + b"\n"
+
+    number = _run(lambda: _write(file, lines(), "lines"))
+    return _told(file, f"{count(number, user_style())} lines of evidence")
+
+
+def import_chain(state: Path, file: Path, as_json: bool) -> int:
+    """Submit a file's blocks; 0 where none was refused as invalid, 1 where one was, 2 where a line is no block."""
+    result = _run(lambda: _submit(state, file))
+    reasons: dict[str, int] = result["reasons"]
+    if as_json:
+        sys.stdout.write(json.dumps(result, sort_keys=True) + "\n")
+    else:
+        style = user_style()
+        typer.echo(f"{count(result['blocks'], style)} blocks submitted, {count(result['accepted'], style)} became the tip.")
+        for reason, number in sorted(reasons.items()):
+            typer.echo(f"{count(number, style)} {reason}")
+    if result.get("error"):
+        raise CommandError(
+            f"The import of {file} stopped: {result['error']}. The blocks before it were submitted.", ExitCode.BAD_INPUT
+        )
+    return ExitCode.OK if set(reasons) <= HARMLESS else ExitCode.NO
+
+
+def _run(work: Callable[[], Awaitable[Any]]) -> Any:
+    async def run() -> Any:
+        return await work()
+
+    try:
+        return asyncio.run(run())
+    except (StateError, NodeUnavailableError) as error:
+        raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
+
+
+def _told(file: Path, what: str) -> int:
+    if str(file) != "-":
+        typer.echo(f"{what} written to {file}.", err=True)
+    return ExitCode.OK
+
+
+async def _write(file: Path, pieces: AsyncIterator[bytes], what: str) -> int:
+    """Write a stream beside the file and rename it when whole, so that a broken stream leaves the old file. Counts lines."""
+    number = 0
+    with _whole_file(file) as out, _progress(what) as progress:
+        async for piece in pieces:
+            out.write(piece)
+            number += piece.count(b"\n")
+            progress(number)
+    return number
+
+
+@contextlib.contextmanager
+def _whole_file(file: Path) -> Iterator[IO[bytes]]:
+    if str(file) == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    beside = file.with_name(file.name + ".part")
+    try:
+        with beside.open("wb") as out:
+            yield out
+        beside.replace(file)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def _progress(what: str) -> Iterator[Callable[[int], None]]:
+    """A count that moves on a terminal and says nothing elsewhere."""
+    console = progress_output()
+    if not console.is_terminal:
+        yield lambda _number: None
+        return
+    with console.status(f"0 {what}") as shown:
+        yield lambda number: shown.update(f"{count(number, user_style())} {what}")
+
+
+async def _submit(state: Path, file: Path) -> dict[str, Any]:
+    api = await running_api(state)
+    with _opened(file) as source, _progress("bytes") as progress:
+        if api is not None:
+            async with api:
+                return await api.import_chain(_pieces(source, progress))
+        return await _submit_stopped(state, source, progress)
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[IO[bytes]]:
+    if str(file) == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        source = file.open("rb")
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}.", ExitCode.BAD_INPUT) from None
+    with source:
+        yield source
+
+
+async def _pieces(source: IO[bytes], progress: Callable[[int], None]) -> AsyncIterator[bytes]:
+    read = 0
+    while piece := await asyncio.to_thread(source.read, PIECE):
+        read += len(piece)
+        progress(read)
+        yield piece
+
+
+async def _submit_stopped(state: Path, source: IO[bytes], progress: Callable[[int], None]) -> dict[str, Any]:
+    from photosynth.operations.stopped import open_stopped_chain
+
+    reasons: Counter[str] = Counter()
+    blocks = accepted = number = read = 0
+    async with open_stopped_chain(state) as chain:
+        while line := await asyncio.to_thread(source.readline, LONGEST_LINE + 2):
+            number, read = number + 1, read + len(line)
+            progress(read)
+            text = line.strip()
+            if not text:
+                continue
+            try:
+                raw = bytes.fromhex(text.decode("ascii")) if len(text) <= LONGEST_LINE else b""
+            except ValueError:
+                raw = b""
+            if not raw:
+                error = f"line {number} is not a block in hexadecimal"
+                return {"blocks": blocks, "accepted": accepted, "reasons": dict(reasons), "done": False, "error": error}
+            verdict = await chain.submit(raw)
+            blocks += 1
+            accepted += verdict.accepted
+            if verdict.reason is not None:
+                reasons[verdict.reason] += 1
+    return {"blocks": blocks, "accepted": accepted, "reasons": dict(reasons), "done": True}
