@@ -1,0 +1,233 @@
+"""What the embedded node keeps: over restarts, crashes, damage to each of its files, and a full disk.
+
+A copy of the folder taken while the node runs is what a crash would have left behind.
+"""
+
+import os
+import resource
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.unit.bitcoin_node.bitcoin_node_mining import ANYONE, hash_of, make_block, make_chain
+
+from photosynth.bitcoin.node import NodeUnavailableError
+from photosynth.bitcoin_node import EmbeddedNode, FolderInUseError, open_node
+from photosynth.bitcoin_node.chain import REOPEN_EVERY
+
+RUN = 2 * REOPEN_EVERY + 30
+
+
+async def mined(node: EmbeddedNode, count: int) -> list[bytes]:
+    tip = await node.tip()
+    chain = make_chain(tip.hash, tip.height + 1, count, value_sat=1)
+    for raw in chain:
+        assert (await node.submit_block(raw)).accepted
+    return chain
+
+
+async def facts(node: EmbeddedNode) -> object:
+    return await node.tip(), await node.coins(ANYONE), [raw async for raw in node.blocks()]
+
+
+async def test_a_clean_stop_replays_nothing(tmp_path: Path) -> None:
+    node = await open_node(tmp_path)
+    await mined(node, 5)
+    before = await facts(node)
+    await node.close()
+    node = await open_node(tmp_path)
+    assert await facts(node) == before
+    assert (node.start_report.replayed, node.start_report.cut_bytes, node.start_report.rebuilt) == (0, 0, ())
+    await node.close()
+
+
+async def test_a_crash_replays_only_the_tail_and_loses_nothing(tmp_path: Path) -> None:
+    node = await open_node(tmp_path / "running")
+    chain = await mined(node, RUN)
+    side = make_block(hash_of(chain[-2]), RUN, tag=b"side")
+    assert (await node.submit_block(side)).reason == "inconclusive"
+    before = await facts(node)
+    shutil.copytree(tmp_path / "running", tmp_path / "crashed")
+    await node.close()
+    node = await open_node(tmp_path / "crashed")
+    assert await facts(node) == before
+    assert 30 < node.start_report.replayed < REOPEN_EVERY
+    assert (await node.submit_block(side)).reason == "duplicate"
+    await mined(node, 3)
+    await node.close()
+
+
+@pytest.mark.parametrize("lost", ["index", "kernel"])
+async def test_a_lost_index_or_consensus_database_is_rebuilt_from_the_log(tmp_path: Path, lost: str) -> None:
+    node = await open_node(tmp_path)
+    await mined(node, RUN)
+    before = await facts(node)
+    await node.close()
+    shutil.rmtree(tmp_path / lost)
+    node = await open_node(tmp_path)
+    assert await facts(node) == before
+    await mined(node, 3)
+    await node.close()
+
+
+@pytest.mark.parametrize("damaged", ["index/data.mdb", "kernel/chainstate/CURRENT", "kernel/blocks/index/CURRENT"])
+async def test_a_damaged_index_or_consensus_database_is_rebuilt_from_the_log(tmp_path: Path, damaged: str) -> None:
+    node = await open_node(tmp_path)
+    await mined(node, 20)
+    before = await facts(node)
+    await node.close()
+    (tmp_path / damaged).write_bytes(b"garbage" * 1000)
+    node = await open_node(tmp_path)
+    assert await facts(node) == before
+    assert node.start_report.rebuilt == (damaged.split("/", maxsplit=1)[0],)
+    await node.close()
+
+
+async def test_a_torn_record_of_an_unanswered_block_is_cut_off(tmp_path: Path) -> None:
+    node = await open_node(tmp_path)
+    await mined(node, 5)
+    before = await facts(node)
+    await node.close()
+    with (tmp_path / "blocks.log").open("ab") as log:
+        log.write(b"\x00\x01\x00\x00torn")
+    node = await open_node(tmp_path)
+    assert node.start_report.cut_bytes == 8
+    assert await facts(node) == before
+    await mined(node, 2)
+    await node.close()
+
+
+async def test_a_whole_record_that_was_never_indexed_counts_at_the_next_start(tmp_path: Path) -> None:
+    node = await open_node(tmp_path / "running")
+    await mined(node, 5)
+    shutil.copytree(tmp_path / "running", tmp_path / "crashed")
+    await mined(node, 2)
+    before = await facts(node)
+    await node.close()
+    shutil.copy(tmp_path / "running" / "blocks.log", tmp_path / "crashed" / "blocks.log")
+    node = await open_node(tmp_path / "crashed")
+    assert await facts(node) == before
+    await node.close()
+
+
+async def test_blocks_that_only_the_consensus_database_has_are_taken_from_it(tmp_path: Path) -> None:
+    node = await open_node(tmp_path / "running")
+    await mined(node, 5)
+    shutil.copytree(tmp_path / "running", tmp_path / "crashed")
+    await mined(node, 2)
+    before = await facts(node)
+    await node.close()
+    shutil.rmtree(tmp_path / "crashed" / "kernel")
+    shutil.copytree(tmp_path / "running" / "kernel", tmp_path / "crashed" / "kernel")
+    node = await open_node(tmp_path / "crashed")
+    assert await facts(node) == before
+    await node.close()
+
+
+async def test_a_log_that_lost_its_end_leaves_the_index_to_be_rebuilt(tmp_path: Path) -> None:
+    node = await open_node(tmp_path)
+    await mined(node, 5)
+    before = await facts(node)
+    await node.close()
+    os.truncate(tmp_path / "blocks.log", (tmp_path / "blocks.log").stat().st_size - 300)
+    node = await open_node(tmp_path)
+    assert node.start_report.rebuilt == ("index",)
+    assert await facts(node) == before, "the consensus library still had the blocks"
+    await node.close()
+
+
+async def test_a_damaged_block_in_the_log_is_read_from_the_consensus_database(tmp_path: Path) -> None:
+    node = await open_node(tmp_path)
+    chain = await mined(node, 5)
+    content = bytearray((tmp_path / "blocks.log").read_bytes())
+    content[-10] ^= 1
+    (tmp_path / "blocks.log").write_bytes(content)
+    assert await node.block(hash_of(chain[-1])) == chain[-1]
+    assert [raw async for raw in node.blocks(1)] == chain
+    await node.close()
+
+
+async def test_one_folder_serves_one_node(tmp_path: Path) -> None:
+    node = await open_node(tmp_path)
+    with pytest.raises(FolderInUseError, match=f"in use by process {os.getpid()}: stop that one"):
+        await open_node(tmp_path)
+    assert (await node.tip()).height == 0
+    await node.close()
+    await (await open_node(tmp_path)).close()
+
+
+async def test_another_chains_folder_is_refused(tmp_path: Path) -> None:
+    await (await open_node(tmp_path)).close()
+    with pytest.raises(NodeUnavailableError, match="not a block log of this chain"):
+        await open_node(tmp_path, "signet")
+    with pytest.raises(ValueError, match="regtest, signet, testnet4, not mainnet"):
+        await open_node(tmp_path, "mainnet")
+    with pytest.raises(ValueError, match="could never be spent"):
+        await open_node(tmp_path, payout_scripts=[b"\x6a"])
+
+
+@pytest.mark.parametrize("chain", ["signet", "testnet4"])
+async def test_other_test_networks_open_and_do_not_mine(tmp_path: Path, chain: str) -> None:
+    node = await open_node(tmp_path, chain)
+    assert (await node.tip()).height == 0
+    with pytest.raises(NodeUnavailableError, match="mines on regtest only"):
+        await node.template()
+    await node.close()
+
+
+@contextmanager
+def files_no_larger_than(size: int) -> Iterator[None]:
+    """The system refuses every write past a file size, as it refuses those to a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_full_disk_refuses_the_block_and_nothing_of_it_counts(tmp_path: Path) -> None:
+    node = await open_node(tmp_path)
+    chain = await mined(node, 3)
+    before = await facts(node)
+    following = make_block(hash_of(chain[-1]), 4)
+    size = (tmp_path / "blocks.log").stat().st_size
+    with (
+        files_no_larger_than(size + 20),
+        pytest.raises(NodeUnavailableError, match=r"blocks\.log cannot be written: .* Free some space and submit it"),
+    ):
+        await node.submit_block(following)
+    assert (tmp_path / "blocks.log").stat().st_size == size
+    assert await facts(node) == before
+    assert (await node.submit_block(following)).accepted, "and goes on as soon as there is space"
+    await node.close()
+
+
+async def test_a_log_that_cannot_be_synced_stops_the_node_until_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = await open_node(tmp_path)
+    chain = await mined(node, 3)
+    following = make_block(hash_of(chain[-1]), 4)
+
+    def fail(_file: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("photosynth.bitcoin_node.block_log._sync", fail)
+    with pytest.raises(NodeUnavailableError, match=r"stopped taking blocks: .*Input/output error.* then restart"):
+        await node.submit_block(following)
+    monkeypatch.undo()
+    with pytest.raises(NodeUnavailableError, match="stopped taking blocks"):
+        await node.submit_block(following)
+    with pytest.raises(NodeUnavailableError, match="stopped taking blocks"):
+        await node.template()
+    health = await node.health()
+    assert (health.synchronised, len(health.warnings)) == (False, 1)
+    assert (await node.tip()).hash == hash_of(chain[-1])
+    await node.close()
+    node = await open_node(tmp_path)
+    assert (await node.submit_block(following)).reason in (None, "duplicate")
+    assert (await node.tip()).hash == hash_of(following)
+    await node.close()
