@@ -1,0 +1,266 @@
+"""The world process, ``python -m photosynth.simulation.world``: sun, factory, connection, meters and machines of a site.
+
+It reads its configuration as one JSON line from standard input, writes one line when everything listens, and ends when
+standard input does, or on SIGTERM. The rest of the system meets it over sockets only.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from photosynth.energy.market import is_bright_day
+from photosynth.simulation import sun
+from photosynth.simulation.asics import AsicFleet
+from photosynth.simulation.factory import FactoryLoad
+from photosynth.simulation.meter_server import MeterServer
+from photosynth.simulation.series import read_series
+from photosynth.simulation.site_physics import MINUTE_MS, SitePhysics
+from photosynth.simulation.world_config import WorldConfig, WorldReady
+
+TICK_S = 0.15
+SAVE_EVERY_S = 1.0
+STATE_FILE = "state.json"
+SUN_RETRY_S = 20.0
+LONGEST_GAP_MS = 86_400_000
+"""A longer standstill, or one back in time, is not filled in: registers stand still over it."""
+
+
+class SunSeries:
+    """The sun by UTC day from the cache; the next day is computed in the afternoon, so that midnight finds it there."""
+
+    def __init__(self, config: WorldConfig, folder: Path) -> None:
+        self.config, self.folder = config, folder
+        self._days: dict[date, sun.SunDay] = {}
+        self._wanted: asyncio.Task[None] | None = None
+        self._retry_at = 0.0
+
+    async def need(self, day: date) -> None:
+        """Have a day, computing it where it is not cached. Raises SunError."""
+        if day in self._days:
+            return
+        path = sun.day_path(self.folder, self.config.panels, self.config.seed, day)
+        known = sun.read_day(path)
+        if known is None:
+            bright = is_bright_day(self.config.seed, day)
+            known = await sun.compute_day(sun.SunRequest(self.config.panels, self.config.seed, day, bright, str(path)))
+        self._days[day] = known
+        for old in [item for item in self._days if item < day - timedelta(days=1)]:
+            del self._days[old]
+        sun.forget_old_days(self.folder, day)
+
+    def watts(self, site_ms: int) -> int:
+        """Watts in the minute of an instant. Raises SunError where its day was not computed."""
+        day_number, within_ms = divmod(site_ms, 86_400_000)
+        day = self._days.get(_EPOCH + timedelta(days=day_number))
+        if day is None:
+            raise sun.SunError(f"the sun of {_EPOCH + timedelta(days=day_number)} is not known")
+        return day.watts[within_ms // MINUTE_MS]
+
+    def prefetch(self, site_ms: int) -> None:
+        """Begin to compute tomorrow once it is afternoon (UTC); failures are tried again later."""
+        if site_ms % 86_400_000 < 43_200_000 or (self._wanted is not None and not self._wanted.done()):
+            return
+        tomorrow = utc_day(site_ms) + timedelta(days=1)
+        if tomorrow in self._days or time.monotonic() < self._retry_at:
+            return
+        self._retry_at = time.monotonic() + SUN_RETRY_S
+        self._wanted = asyncio.create_task(self._try(tomorrow))
+
+    async def _try(self, day: date) -> None:
+        try:
+            await self.need(day)
+        except (sun.SunError, OSError) as error:
+            print(f"world: {error}", file=sys.stderr, flush=True)
+
+    async def close(self) -> None:
+        """Give up what is being computed."""
+        if self._wanted is not None:
+            self._wanted.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._wanted
+
+
+_EPOCH = date(1970, 1, 1)
+
+
+def utc_day(site_ms: int) -> date:
+    """The UTC day of an instant."""
+    return datetime.fromtimestamp(site_ms / 1000, UTC).date()
+
+
+class World:
+    """The site as a whole: physics, machines, meters' port, and its memory on disk."""
+
+    def __init__(self, config: WorldConfig) -> None:
+        self.config = config
+        self.folder = Path(config.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.time = config.time.scaled()
+        self.sun = SunSeries(config, self.folder) if config.series_path is None else None
+        self.resumed = False
+        self.site: SitePhysics
+        self.fleet: AsicFleet
+        self.server: MeterServer
+        self._mining_w = 0
+
+    def site_ms(self) -> int:
+        """Site time now."""
+        return self.time.site_ms(time.monotonic_ns())
+
+    async def start(self) -> WorldReady:
+        """Begin where the last life ended, or anew; then listen. Raises SunError, OSError, ValueError, KeyError."""
+        kept = self._load(self.site_ms())
+        config = self.config
+        zone = ZoneInfo(config.zone)
+        factories = [
+            FactoryLoad(load.id, load.base_w, load.weekday_peak_w, load.weekend_peak_w, config.seed, zone)
+            for load in config.loads
+        ]
+        available_w = await self._available(None if kept is None else int(kept["site"]["now_ms"]))
+        now_ms = self.site_ms()
+        self.site = SitePhysics.at(
+            [item.spec() for item in config.meters],
+            now_ms,
+            state=None if kept is None else kept["site"],
+            available_w=available_w,
+            load_w=lambda at_ms: sum(factory.watts(at_ms) for factory in factories),
+            connection_w=config.connection_w,
+            curtailable=config.curtailable,
+            seed=config.seed,
+        )
+        if kept is not None:
+            self.resumed = True
+            gap_ms = max(0, now_ms - self.site.now_ms)
+            self._mining_w = int(kept["mining_w"])
+            self.site.advance(now_ms, self._mining_w * gap_ms, estimated=True)
+        machines = None if kept is None else kept["machines"]
+        self.fleet = AsicFleet(
+            config.asics(), self.time, config.pool_host, config.pool_port, config.seed, machines, warm=config.warm
+        )
+        await self.fleet.start()
+        self.server = MeterServer(self.site, config.meter_host, config.meter_port)
+        self.step()
+        await self.server.start()
+        self.save()
+        return WorldReady((self.server.host, self.server.port), self.fleet.addresses(), os.getpid(), self.resumed)
+
+    async def _available(self, since_ms: int | None) -> Callable[[int], int]:
+        """The sources' power by instant, from where the last life ended (None: from now) on."""
+        if self.sun is None:
+            series = read_series(Path(self.config.series_path or ""))
+            return series.at
+        now_ms = self.site_ms()
+        day, last = utc_day(min(now_ms, since_ms or now_ms)), utc_day(max(now_ms, since_ms or now_ms))
+        while day <= last:
+            await self.sun.need(day)
+            day += timedelta(days=1)
+        return self.sun.watts
+
+    def step(self) -> None:
+        """Bring everything to the site's time."""
+        now_ms = self.site_ms()
+        if now_ms <= self.site.now_ms:
+            return
+        self._mining_w, energy_j = self.fleet.advance(now_ms)
+        self.site.advance(now_ms, energy_j * 1000)
+        if self.sun is not None:
+            self.sun.prefetch(now_ms)
+
+    def save(self) -> None:
+        """Write down what the devices keep over a power cut, whole or not at all."""
+        state = {"site": self.site.state(), "machines": self.fleet.state(), "mining_w": self._mining_w}
+        beside = self.folder / (STATE_FILE + ".new")
+        beside.write_bytes(msgspec.json.encode(state))
+        beside.replace(self.folder / STATE_FILE)
+
+    async def close(self) -> None:
+        """Stop the machines, hang up, remember."""
+        await self.server.close()
+        self.step()
+        self.save()
+        await self.fleet.close()
+        if self.sun is not None:
+            await self.sun.close()
+
+    def _load(self, now_ms: int) -> dict[str, Any] | None:
+        try:
+            state: dict[str, Any] = msgspec.json.decode((self.folder / STATE_FILE).read_bytes(), type=dict[str, Any])
+            age_ms = now_ms - int(state["site"]["now_ms"])
+            machines, mining_w = state["machines"], state["mining_w"]
+            if not isinstance(machines, dict) or not isinstance(mining_w, int):
+                raise TypeError("machines and mining_w")
+        except FileNotFoundError:
+            return None
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+            print(f"world: {STATE_FILE} cannot be read ({error}); the devices begin anew", file=sys.stderr, flush=True)
+            return None
+        if not -60_000 <= age_ms < LONGEST_GAP_MS:
+            state["site"]["now_ms"] = now_ms
+        return state
+
+
+async def run(config: WorldConfig) -> int:
+    """Run a world until standard input ends; the exit code."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_reader(sys.stdin.fileno(), lambda: None if os.read(sys.stdin.fileno(), 4096) else stop.set())
+    world = World(config)
+    try:
+        ready = await world.start()
+    except (sun.SunError, OSError, ValueError, KeyError) as error:
+        print(f"world: {error}", file=sys.stderr, flush=True)
+        return 1
+    sys.stdout.buffer.write(msgspec.json.encode(ready) + b"\n")
+    sys.stdout.buffer.flush()
+    saved = time.monotonic()
+    while not stop.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), TICK_S)
+        world.step()
+        if time.monotonic() - saved >= SAVE_EVERY_S:
+            saved = time.monotonic()
+            world.save()
+    loop.remove_reader(sys.stdin.fileno())
+    await world.close()
+    return 0
+
+
+def _first_line() -> bytes:
+    """The configuration, read without buffering so that the end of input stays visible."""
+    line = b""
+    while not line.endswith(b"\n") and len(line) < 1 << 22:
+        chunk = os.read(0, 65_536)
+        if not chunk:
+            break
+        line += chunk
+    return line
+
+
+def main() -> int:
+    """Read the configuration and run; exit code 2 where it is wrong."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides when the world ends
+    try:
+        config = msgspec.json.decode(_first_line(), type=WorldConfig)
+    except msgspec.DecodeError as error:
+        print(f"world: the configuration is wrong: {error}", file=sys.stderr, flush=True)
+        return 2
+    if sys.platform == "win32":
+        return asyncio.run(run(config))
+    import uvloop
+
+    return uvloop.run(run(config))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
