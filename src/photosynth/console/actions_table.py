@@ -1,0 +1,41 @@
+"""Actions as a table: who did what to what, why, what was answered and what reading back said."""
+
+from collections.abc import Iterable
+
+from photosynth.console.markup import chip, table, text
+from photosynth.console.numbers import Numbers
+from photosynth.operations.documents import ActionDocument
+
+
+def verified(action: ActionDocument) -> str:
+    """Whether reading back agreed, in words."""
+    if action.verified is None:
+        return chip("unknown", "not yet")
+    return chip("running", "verified") if action.verified else chip("faulty", "not as told")
+
+
+def actions_table(actions: Iterable[ActionDocument], numbers: Numbers, *, caption: str = "Actions, newest first") -> str:
+    """The rows of an audit, newest first."""
+
+    def subject(action: ActionDocument) -> str:
+        if action.kind.startswith("machine."):
+            return f'<a href="/miners/{text(action.subject)}">{text(action.subject)}</a>'
+        return text(action.subject)
+
+    rows = [
+        (
+            f'<span title="{text(numbers.instant(a.time_ms))}">{numbers.clock(a.time_ms, seconds=True)}</span>',
+            text(a.actor),
+            f"<b>{text(a.kind)}</b>",
+            subject(a),
+            text(a.reason),
+            f"<code>{text(a.request)}</code>",
+            text(a.result),
+            text(a.answer if a.answer is not None else "none"),
+            text(a.read_back if a.read_back is not None else "not read yet"),
+            verified(a),
+        )
+        for a in actions
+    ]
+    heads = ("Site time", "Actor", "Action", "Subject", "Reason", "Request", "Result", "Answer", "Read back", "Verified")
+    return table(caption, heads, rows, css="dense")

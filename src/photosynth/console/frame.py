@@ -1,0 +1,184 @@
+"""What every page has around it: navigation, site filter, site time, the stop button and its dialog, the lost-sight banner."""
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import Request
+from nicegui import Client, ui
+
+from photosynth.console.feed import Feed, Snapshot
+from photosynth.console.icons import LEAF, icon
+from photosynth.console.markup import Values, text
+from photosynth.console.numbers import Numbers, preferred_locale
+from photosynth.console.page import Page, box, html
+from photosynth.operations.documents import ActionDocument
+
+PAGES = (
+    ("/", "overview", "Overview"),
+    ("/miners", "miners", "Miners"),
+    ("/nodes", "nodes", "Nodes"),
+    ("/ledger", "ledger", "Ledger"),
+    ("/activity", "activity", "Activity"),
+)
+
+
+def _header(snapshot: Snapshot, numbers: Numbers) -> Values:
+    status = snapshot.status
+    if status is None:
+        return {
+            "clock": "unknown",
+            "speed": "",
+            "live@data-state": "unknown",
+            "livetext": "no data",
+            "stopped@data-stopped": "false",
+        }
+    old = snapshot.error is not None
+    speed = f"×{numbers.decimal(status.speed, 0)}" if status.speed != 1 else ""
+    return {
+        "clock": f"{numbers.date(status.site.time_ms)} {numbers.clock(status.site.time_ms, seconds=True)}",
+        "speed": speed,
+        "live@data-state": "stale" if old else status.site.quality,
+        "livetext": "not answering"
+        if old
+        else {"good": "live", "estimated": "estimated"}.get(status.site.quality, status.site.quality),
+        "stopped@data-stopped": "true" if status.site.stopped else "false",
+    }
+
+
+def _trouble(snapshot: Snapshot, numbers: Numbers) -> Values:
+    del numbers
+    if snapshot.error is None:
+        return {"trouble@data-on": "false", "trouble-text": ""}
+    return {
+        "trouble@data-on": "true",
+        "trouble-text": f"The site does not answer ({snapshot.error}). What you see is the last that was seen; it is asked again every second.",
+    }
+
+
+async def open_page(
+    request: Request, client: Client, feed: Feed, here: str, title: str, needs: frozenset[str] = frozenset()
+) -> Page:
+    """Draw the frame and return the page; its content goes into ``page.main``."""
+    numbers = Numbers(preferred_locale(request.headers.get("accept-language", ""), request.cookies.get("locale")))
+    snapshot = await feed.look(needs)
+    page = Page(client, feed, numbers, needs, snapshot)
+    client.title = f"{title} · Photosynth"
+    html('<a class="skip" href="#main">Skip to content</a>')
+    links = "".join(
+        f'<a href="{path}"{" aria-current=page" if path == here else ""}>{icon(name)}<span>{label}</span></a>'
+        for path, name, label in PAGES
+    )
+    shell = box("shell")
+    with shell:
+        html(
+            f'<a class="brand" href="/" aria-label="Photosynth, overview">{LEAF}<span>Photosynth</span></a>'
+            f'<nav aria-label="Pages">{links}</nav><div class="foot"><span>API</span><a href="/api/v1/openapi.json">OpenAPI</a></div>',
+            css="side",
+            tag="aside",
+        )
+        with box("page"):
+            with box("top", "header"):
+                _top(page, snapshot, title, request.query_params.get("site", ""))
+            page.section(
+                '<div class="trouble" role="alert" data-live="trouble" {{trouble@data-on}}>{{trouble-text}}</div>', _trouble
+            )
+            page.main = box("main", "main", "id=main tabindex=-1")
+    site = request.query_params.get("site", "")
+    if site and snapshot.status is not None and site != snapshot.status.site.name:
+        with page.main:
+            html(
+                f'<div class="note warn">This process operates {text(snapshot.status.site.title)}; it has no site “{text(site[:60])}”.</div>'
+            )
+    return page
+
+
+def _top(page: Page, snapshot: Snapshot, title: str, site: str) -> None:
+    name, label = ("", "no site") if snapshot.status is None else (snapshot.status.site.name, snapshot.status.site.title)
+    chosen = " selected" if site == name and name else ""
+    html(f"<h1>{text(title)}</h1>", css="title")
+    html(
+        '<label class="hidden" for="site">Site</label><select id="site" onchange="photosynth.site(this.value)">'
+        f'<option value="">All sites (1)</option><option value="{text(name)}"{chosen}>{text(label)}</option></select>',
+        css="sitebox",
+    )
+    page.section(
+        '<span class="dot" data-live="live" {{live@data-state}}></span>{{livetext}}'
+        '<time aria-label="site time">{{clock}}</time><span class="speed" title="site time runs faster than the wall clock">{{speed}}</span>',
+        lambda s, n: {k: v for k, v in _header(s, n).items() if k != "stopped@data-stopped"},
+        css="clock",
+    )
+    locale = page.numbers.locale
+    other = "en" if locale == "de" else "de"
+    html(
+        f'<button class="quiet" onclick="photosynth.locale(\'{other}\')" aria-label="Number format {locale.upper()}, change to {other.upper()}"'
+        f' title="Number format: 1{"." if locale == "de" else ","}234{"," if locale == "de" else "."}5">{locale.upper()}</button>'
+        f'<button class="quiet" onclick="photosynth.theme()" aria-label="Change between dark and light">{icon("theme")}</button>',
+        css="tools",
+    )
+    _stop_control(page)
+
+
+def _stop_control(page: Page) -> None:
+    stop = _dialog(
+        page,
+        "Stop all mining?",
+        "Every machine is put to sleep now and stays asleep until somebody resumes. The sun's surplus is fed in or curtailed meanwhile. "
+        "The action and its reason go into the audit.",
+        "Stop mining",
+        "danger",
+        page.feed.view.stop_mining,
+    )
+    resume = _dialog(
+        page,
+        "Resume mining?",
+        "The dispatch decides again which machines run, by surplus and price. The action and its reason go into the audit.",
+        "Resume mining",
+        "primary",
+        page.feed.view.resume_mining,
+    )
+    page.section(
+        '<i data-live="stopped" {{stopped@data-stopped}}></i>',
+        lambda s, n: {"stopped@data-stopped": _header(s, n)["stopped@data-stopped"]},
+        css="stopflag",
+    )
+    with box("danger only-running", "button", "type=button aria-haspopup=dialog").on("click", stop):
+        html(f"{icon('stop')}<span>Stop mining</span>", tag="span")
+    with box("primary only-stopped", "button", "type=button aria-haspopup=dialog").on("click", resume):
+        html(f"{icon('play')}<span>Resume mining</span>", tag="span")
+
+
+def _dialog(
+    page: Page, title: str, message: str, confirm: str, css: str, write: Callable[[str, str], Awaitable[ActionDocument]]
+) -> Callable[[], None]:
+    """A dialog that asks for a reason and then writes; returns what opens it."""
+    host = "unknown" if page.client.request.client is None else page.client.request.client.host
+    with ui.dialog().props(f'aria-label="{title}"') as dialog, box("dialog"):
+        html(f"<h2>{text(title)}</h2><p>{text(message)}</p>")
+        reason = (
+            ui.input("Reason", placeholder="why, for whoever reads the audit")
+            .props("autofocus outlined dense maxlength=500")
+            .classes("reason")
+        )
+
+        async def act() -> None:
+            why = (reason.value or "").strip()
+            if not why:
+                reason.props('error error-message="Say why: the audit keeps it."')
+                return
+            reason.props(remove="error error-message")
+            dialog.close()
+            try:
+                action = await write(f"console ({host})", why)
+            except Exception as error:  # noqa: BLE001 - said to the person who asked, and raised to the log by nobody else
+                ui.notify(f"{confirm} failed: {error}", type="negative", timeout=0, close_button="Close")
+                return
+            reason.value = ""
+            good = action.result == "done"
+            ui.notify(f"{confirm}: {action.result}. {action.answer or ''}", type="positive" if good else "warning", timeout=8000)
+
+        reason.on("keydown.enter", act)
+        with box("buttons"):
+            with box("quiet", "button", "type=button").on("click", dialog.close):
+                html("Cancel", tag="span")
+            with box(css, "button", "type=button").on("click", act):
+                html(text(confirm), tag="span")
+    return dialog.open

@@ -1,0 +1,212 @@
+"""The Ledger page: blocks, trial balance and postings of a period."""
+
+from fastapi import Request
+from nicegui import Client, ui
+
+from photosynth.console.feed import Feed, Snapshot
+from photosynth.console.frame import open_page
+from photosynth.console.markup import Values, chip, empty, short, table, text
+from photosynth.console.numbers import Numbers
+from photosynth.console.page import Page, box, html
+from photosynth.operations.documents import BalanceRow, BlockDocument, LedgerDocument, PostingDocument
+from photosynth.quantities.instants import market_day_bounds_ms, market_day_of
+
+PAGE_ROWS = 40
+PERIODS = {"all": "Everything", "day": "This market day", "hour": "Last hour", "quarter": "Last quarter hour"}
+UNITS = {"SAT": "satoshi", "UEUR": "EUR", "J": "kWh"}
+_BLOCK_ROWS = 60
+
+
+def amount(asset: str, value: int, numbers: Numbers) -> str:
+    """An amount in the unit that people read its asset in: satoshi, EUR with six digits, kWh."""
+    if asset == "UEUR":
+        return numbers.eur(value, 6)
+    if asset == "J":
+        return numbers.kwh(value, 3)
+    return numbers.integer(value)
+
+
+def balance_table(rows: list[BalanceRow], numbers: Numbers) -> str:
+    """The trial balance, asset by asset; every asset's sum of closings is zero or it is said."""
+    if not rows:
+        return empty(
+            "No posting in this period", "Choose a longer one. The first block and the first quarter hour post by themselves."
+        )
+    out = []
+    for asset, unit in UNITS.items():
+        mine = [r for r in rows if r.asset == asset]
+        if not mine:
+            continue
+        total = sum(r.closing for r in mine)
+        body = [
+            (
+                f"<code>{text(r.account)}</code>",
+                text(r.name),
+                *(amount(asset, v, numbers) for v in (r.opening, r.debit, r.credit, r.closing)),
+            )
+            for r in mine
+        ]
+        verdict = chip("running", "balances") if total == 0 else chip("faulty", f"off by {amount(asset, total, numbers)} {unit}")
+        heads = ("Account", "Name", "Opening", "Debit", "Credit", "Closing")
+        out.append(
+            f'<h3 class="asset">{unit} {verdict}</h3>'
+            + table(f"Trial balance in {unit}", heads, body, numbers=frozenset({2, 3, 4, 5}))
+        )
+    return "".join(out)
+
+
+def posting_item(posting: PostingDocument, numbers: Numbers) -> str:
+    """One posting that opens to its lines."""
+    lines = [
+        (f"<code>{text(x.account)}</code> {text(x.name)}", amount(x.asset, x.amount, numbers) if x.side == "debit" else "",
+         amount(x.asset, x.amount, numbers) if x.side == "credit" else "", UNITS[x.asset])
+        for x in posting.lines
+    ]  # fmt: skip
+    source = " · ".join(f"{text(k)}: {text(v)}" for k, v in posting.source.items())
+    reverses = "" if posting.reverses is None else f" · reverses {posting.reverses}"
+    return (
+        f'<details class="posting"><summary><span class="when">{numbers.date(posting.time_ms)} {numbers.clock(posting.time_ms)}</span>'
+        f'<code class="event">{text(posting.event)}</code><span class="what">{text(posting.text)}</span><span class="id">{posting.id}</span></summary>'
+        + table(f"Lines of posting {posting.id}", ("Account", "Debit", "Credit", "Unit"), lines, numbers=frozenset({1, 2}))
+        + f'<p class="age">key <code>{text(posting.key)}</code>{reverses}{" · " + source if source else ""}</p></details>'
+    )
+
+
+def block_state(block: BlockDocument) -> str:
+    """A block's state with how far it is: immature n/100, mature, orphaned."""
+    if block.state == "mature":
+        return chip("running", "mature")
+    if block.state == "orphaned":
+        return chip("unreachable", "orphaned")
+    return chip("starting", f"immature {min(block.confirmations, 100)}/100")
+
+
+def blocks_table(snapshot: Snapshot, numbers: Numbers) -> Values:
+    """The site's blocks, newest first; each leads to its trace."""
+    if not snapshot.blocks:
+        return {
+            "blocks!": empty(
+                "No block yet", "The first comes within seconds while machines hash; its satoshis can be traced from here."
+            )
+        }
+    rows = [
+        (
+            f'<a href="/ledger/trace/{b.height if b.state != "orphaned" else text(b.hash)}">{numbers.integer(b.height)}</a>',
+            short(b.hash, 12),
+            f"{numbers.date(b.site_ms)} {numbers.clock(b.site_ms)}" if b.site_ms is not None else "unknown",
+            numbers.integer(b.value_sat),
+            numbers.eur(b.value_ueur),
+            block_state(b),
+            text(b.worker or "unknown"),
+            f'<a href="/ledger/trace/{b.height if b.state != "orphaned" else text(b.hash)}" aria-label="Trace block {b.height}">Trace</a>',
+        )
+        for b in snapshot.blocks[:_BLOCK_ROWS]
+    ]
+    heads = ("Height", "Hash", "Site time", "Satoshi", "EUR", "State", "Found by", "")
+    return {"blocks!": table("Blocks that this site found", heads, rows, numbers=frozenset({0, 3, 4}), css="dense")}
+
+
+def period_ms(period: str, now_ms: int) -> tuple[int | None, int | None]:
+    """The bounds of a named period in site time."""
+    if period == "day":
+        return market_day_bounds_ms(market_day_of(now_ms))
+    spans = {"hour": 3_600_000, "quarter": 900_000}
+    return (None, None) if period not in spans else (now_ms - spans[period], None)
+
+
+class _Books:
+    """The part of the page that shows one period: fetched when it is chosen, and again when the journal grew."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.period = "all"
+        self.event = "all"
+        self.pages: list[int | None] = [None]
+        self.document: LedgerDocument | None = None
+        self.seen_postings = -1
+
+    async def load(self) -> None:
+        """Fetch the chosen period and page."""
+        status = self.page.snapshot.status
+        start, end = period_ms(self.period, 0 if status is None else status.site.time_ms)
+        self.seen_postings = -1 if status is None else status.ledger.postings
+        self.document = await self.page.feed.view.ledger(start, end, PAGE_ROWS if self.event == "all" else 1000, self.pages[-1])
+
+    def values(self, numbers: Numbers) -> Values:
+        """What the page shows of it."""
+        found = self.document
+        if found is None:
+            return {"balance!": "", "postings!": "", "total": "", "where": "", "new": ""}
+        chosen = [p for p in found.postings if self.event in ("all", p.event)][:PAGE_ROWS]
+        items = "".join(posting_item(p, numbers) for p in chosen)
+        where = f"postings {chosen[-1].id} to {chosen[0].id}" if chosen else ""
+        return {
+            "balance!": balance_table(found.trial_balance, numbers),
+            "postings!": items or empty("No posting here", "Choose another period or event."),
+            "total": numbers.integer(found.total_postings),
+            "where": where,
+        }
+
+
+async def show(request: Request, client: Client, feed: Feed) -> None:
+    """Build the page."""
+    page = await open_page(request, client, feed, "/ledger", "Ledger", frozenset({"blocks"}))
+    books = _Books(page)
+    await books.load()
+    events = sorted({p.event for p in books.document.postings}) if books.document is not None else []
+
+    async def redraw() -> None:
+        await books.load()
+        page.run("patch", {**books.values(page.numbers), "fresh@data-on": "false"})
+
+    async def choose(key: str, value: str) -> None:
+        setattr(books, key, value)
+        books.pages = [None]
+        await redraw()
+
+    async def older() -> None:
+        shown = (
+            [] if books.document is None else [p for p in books.document.postings if books.event in ("all", p.event)][:PAGE_ROWS]
+        )
+        if len(shown) == PAGE_ROWS:
+            books.pages.append(shown[-1].id)
+            await redraw()
+
+    async def newer() -> None:
+        if len(books.pages) > 1:
+            books.pages.pop()
+        await redraw()
+
+    def fresh(snapshot: Snapshot, numbers: Numbers) -> Values:
+        grown = 0 if snapshot.status is None or books.seen_postings < 0 else snapshot.status.ledger.postings - books.seen_postings
+        return {"fresh@data-on": "true" if grown > 0 else "false", "fresh-count": f"{numbers.integer(grown)} new"}
+
+    fixed = books.values(page.numbers)
+    with page.main, box("grid"):
+        with box("card full", "section", 'aria-label="Blocks"'):
+            asset = "" if page.snapshot.status is None else page.snapshot.status.ledger.asset
+            page.section(
+                f"<div class=row><h2>Blocks</h2><span class=sub>in {text(asset)}; spendable 100 blocks after they are found</span></div><div class=short>{{{{blocks!}}}}</div>",
+                blocks_table,
+            )
+        with box("card full", "section", 'aria-label="Trial balance"'):
+            with box("gridhead"):
+                html("<h2>Trial balance</h2>")
+                ui.select(PERIODS, value="all", on_change=lambda e: choose("period", e.value)).props(
+                    'outlined dense aria-label="Period"'
+                ).classes("pick")
+            page.section("{{balance!}}", lambda s, n: {"balance!": fixed["balance!"]})
+        with box("card full", "section", 'aria-label="Postings"'):
+            with box("gridhead"):
+                page.section('<h2>Postings <span class="count">{{total}}</span></h2><span class="fresh" data-live="fresh" {{fresh@data-on}}>{{fresh-count}}</span>',
+                             lambda s, n: {"total": fixed["total"], **fresh(s, n)})  # fmt: skip
+                ui.select(
+                    {"all": "All events", **{e: e for e in events}}, value="all", on_change=lambda e: choose("event", e.value)
+                ).props('outlined dense aria-label="Event"').classes("pick")
+            page.section("{{postings!}}", lambda s, n: {"postings!": fixed["postings!"]})
+            with box("more"):
+                with box("quiet", "button", "type=button").on("click", newer):
+                    html("Newer", tag="span")
+                page.section("<span class=age>{{where}}</span>", lambda s, n: {"where": fixed["where"]})
+                with box("quiet", "button", "type=button").on("click", older):
+                    html("Older", tag="span")

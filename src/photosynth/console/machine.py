@@ -1,0 +1,148 @@
+"""One machine's page: why it runs or sleeps, what its energy would be worth elsewhere, and what was done to it."""
+
+from fastapi import Request
+from nicegui import Client
+
+from photosynth.console.actions_table import actions_table
+from photosynth.console.feed import Feed, Snapshot
+from photosynth.console.frame import open_page
+from photosynth.console.markup import Values, chip, empty, text
+from photosynth.console.miners import coarse, share_age_s, wall_ms_of
+from photosynth.console.numbers import NARROW, UNKNOWN, Numbers
+from photosynth.console.page import box, html
+from photosynth.operations.documents import ActionDocument, MachineDocument
+
+_FACTS = ("model", "group", "party", "driver", "address", "worker", "starts")
+
+
+def find(snapshot: Snapshot, machine_id: str) -> MachineDocument | None:
+    """The machine of this name in a snapshot."""
+    return next((m for m in snapshot.machines if m.id == machine_id), None)
+
+
+def price_scale(machine: MachineDocument, snapshot: Snapshot, numbers: Numbers) -> str:
+    """What a megawatt-hour is worth in this machine, at the grid, and from the grid, on one line."""
+    if snapshot.status is None:
+        return ""
+    site = snapshot.status.site
+    marks = [
+        ("mine", "in this machine", machine.strike_cent_per_mwh),
+        ("export", "fed in", site.export_cent_per_mwh),
+        ("import", "bought", site.import_cent_per_mwh),
+    ]
+    known = [value for *_, value in marks if value is not None]
+    low, high = min(0, *known), max(0, *known)
+    reach = max(1, high - low)
+
+    def place(value: int) -> str:
+        return f"{4 + 92 * (value - low) / reach:.1f}%"
+
+    pins = "".join(
+        f'<div class="pin {css}" style="left:{place(value)}"><i></i></div>' for css, _label, value in marks if value is not None
+    )
+    words = "".join(
+        f'<li class="{css}"><i aria-hidden="true"></i>{label} <b>{numbers.price(value)}</b></li>' for css, label, value in marks
+    )
+    return f'<div class="scale" role="img" aria-label="Values of a megawatt-hour compared"><div class="zero" style="left:{place(0)}">0</div>{pins}</div><ul class="pins">{words}</ul>'
+
+
+def values_of(machine_id: str, snapshot: Snapshot, numbers: Numbers) -> Values:
+    """Everything on the page that moves."""
+    machine = find(snapshot, machine_id)
+    status = snapshot.status
+    if machine is None or status is None:
+        keys = (
+            "power.value",
+            "power.unit",
+            "power.note",
+            "told.value",
+            "told.unit",
+            "told.note",
+            "rate.value",
+            "rate.unit",
+            "rate.note",
+            "shares.value",
+            "shares.unit",
+            "shares.note",
+        )
+        return {
+            **dict.fromkeys(keys, ""),
+            "state!": chip("unknown", "unknown"),
+            "why": "Nothing was seen of it.",
+            "since": "",
+            "conditions!": "",
+            "scale!": "",
+        }
+    now_ms = status.site.time_ms
+    rate, unit = numbers.parts(machine.hash_rate_hs, "H/s")
+    seen = numbers.age(now_ms, machine.observed_ms)
+    conditions = "".join(
+        f'<li class="cond {text(c.severity)}"><span class="mark" aria-hidden="true"></span><div><p><b>{text(c.summary)}</b></p><p>{text(c.evidence)}</p>'
+        f"<p class=advice>{text(c.advice)}</p></div></li>"
+        for c in machine.conditions
+    )
+    return {
+        "state!": chip(machine.state, machine.state),
+        "why": machine.reason,
+        "since": "" if machine.state_since_ms is None else f"in this state for {numbers.span((now_ms - machine.state_since_ms) / 1000)}",
+        "power.value": UNKNOWN if machine.power_w is None else numbers.integer(machine.power_w),
+        "power.unit": "" if machine.power_w is None else "W",
+        "power.note": f"read {seen}",
+        "told.value": UNKNOWN if machine.commanded_w is None else "sleep" if machine.commanded_w == 0 else numbers.integer(machine.commanded_w),
+        "told.unit": "W" if machine.commanded_w else "",
+        "told.note": "the last command",
+        "rate.value": rate,
+        "rate.unit": unit,
+        "rate.note": "its own word" + ("" if machine.temperature_c is None else f" · {machine.temperature_c}{NARROW}°C"),
+        "shares.value": numbers.integer(machine.accepted),
+        "shares.unit": "shares",
+        "shares.note": f"{numbers.integer(machine.rejected)} rejected · last {numbers.span(coarse(share_age_s(machine, wall_ms_of(snapshot))))} ago"
+        if machine.last_share_wall_ms is not None else "none yet",
+        "conditions!": f"<ul class=conds>{conditions}</ul>" if conditions else "",
+        "scale!": price_scale(machine, snapshot, numbers),
+    }  # fmt: skip
+
+
+async def show(request: Request, client: Client, feed: Feed, machine_id: str) -> None:
+    """Build the page; 404 where no machine has the name."""
+    page = await open_page(request, client, feed, "/miners", machine_id[:60], frozenset({"machines", "actions"}))
+    numbers = page.numbers
+    machine = find(page.snapshot, machine_id)
+    if machine is None:
+        client.status_code = 404
+        with page.main:
+            html(empty(f"There is no machine {machine_id[:60]}", "All machines are on the Miners page."), css="card")
+        return
+    older = await feed.view.actions(50, None, machine_id)
+
+    def actions(snapshot: Snapshot, n: Numbers) -> Values:
+        merged: dict[int, ActionDocument] = {a.id: a for a in older}
+        merged |= {a.id: a for a in snapshot.actions if a.subject == machine_id}
+        rows = sorted(merged.values(), key=lambda a: -a.id)[:50]
+        return {"actions!": actions_table(rows, n) if rows else empty("No action yet", "Commands to this machine appear here.")}
+
+    with page.main:
+        html('<a class="back" href="/miners">All machines</a>')
+        with box("grid"):
+            with box("card why", "section", 'aria-label="Why"'):
+                page.section(
+                    "<h2>Why</h2><div class=row>{{state!}}<span class=age>{{since}}</span></div><p class=strong>{{why}}</p>{{conditions!}}"
+                    "<h3>A megawatt-hour is worth</h3>{{scale!}}",
+                    lambda s, n: {
+                        k: v
+                        for k, v in values_of(machine_id, s, n).items()
+                        if k.rstrip("!") in ("state", "since", "why", "conditions", "scale")
+                    },
+                )
+            with box("card", "section", 'aria-label="What it is"'):
+                facts = "".join(f"<dt>{name}</dt><dd>{text(getattr(machine, name))}</dd>" for name in _FACTS)
+                html(f"<h2>What it is</h2><dl>{facts}</dl>")
+            with box("cards", "section", 'aria-label="Readings"'):
+                figures = "".join(
+                    f'<div class="figure"><h3>{label}</h3><p class="big">{{{{{key}.value}}}}<small>{{{{{key}.unit}}}}</small></p><p class="age">{{{{{key}.note}}}}</p></div>'
+                    for key, label in (("power", "Power"), ("told", "Told"), ("rate", "Hash rate"), ("shares", "Accepted"))
+                )
+                page.section(figures, lambda s, n: {k: v for k, v in values_of(machine_id, s, n).items() if "." in k}, css="four")
+            with box("card full", "section", 'aria-label="Its actions"'):
+                page.section("<h2>Its actions</h2>{{actions!}}", actions)
+    del numbers

@@ -1,0 +1,91 @@
+"""Where the console joins the application: its pages, its two files, and the settings of NiceGUI."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from nicegui import Client, app as nicegui_app, ui
+from starlette.staticfiles import StaticFiles
+
+from photosynth.console import activity, ledger, machine, miners, nodes, overview, trace
+from photosynth.console.feed import PERIOD_S, Feed
+from photosynth.console.frame import open_page
+from photosynth.console.icons import FAVICON
+from photosynth.console.markup import empty
+from photosynth.console.page import html
+from photosynth.operations.view import SiteView
+
+_STATIC = Path(__file__).parent / "static"
+_mounted: list[Feed] = []
+
+
+def mount(app: FastAPI, view: SiteView, *, period_s: float = PERIOD_S) -> Feed:
+    """Add the console's pages to an application and return the feed that keeps them current.
+
+    ``period_s`` is wall seconds between two looks at the site while a page is open. NiceGUI keeps one set of pages for a
+    process, so this may be called once; RuntimeError says so.
+    """
+    if _mounted:
+        raise RuntimeError("the console is mounted already: one process shows one site")
+    feed = Feed(view, period_s)
+    _mounted.append(feed)
+    app.mount("/_console", StaticFiles(directory=_STATIC), name="console")
+    _pages(feed)
+    version = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(_STATIC.iterdir()))).hexdigest()[:12]
+    ui.add_head_html(
+        f'<script src="/_console/console.js?{version}"></script><link rel="stylesheet" href="/_console/console.css?{version}">'
+        '<meta name="theme-color" content="#f5f6f2" media="(prefers-color-scheme: light)">'
+        '<meta name="theme-color" content="#0d1311" media="(prefers-color-scheme: dark)">',
+        shared=True,
+    )
+    nicegui_app.on_shutdown(feed.close)
+    ui.run_with(
+        app,
+        title="Photosynth",
+        favicon=FAVICON,
+        dark=False,
+        binding_refresh_interval=None,
+        reconnect_timeout=3.0,
+        message_history_length=0,
+        tailwind=False,
+        show_welcome_message=False,
+    )
+    return feed
+
+
+def _pages(feed: Feed) -> None:
+    @ui.page("/")
+    async def _overview(request: Request, client: Client) -> None:
+        await overview.show(request, client, feed)
+
+    @ui.page("/miners")
+    async def _miners(request: Request, client: Client) -> None:
+        await miners.show(request, client, feed)
+
+    @ui.page("/miners/{machine_id}")
+    async def _machine(request: Request, client: Client, machine_id: str) -> None:
+        await machine.show(request, client, feed, machine_id)
+
+    @ui.page("/nodes")
+    async def _nodes(request: Request, client: Client) -> None:
+        await nodes.show(request, client, feed)
+
+    @ui.page("/ledger")
+    async def _ledger(request: Request, client: Client) -> None:
+        await ledger.show(request, client, feed)
+
+    @ui.page("/ledger/trace/{block}")
+    async def _trace(request: Request, client: Client, block: str) -> None:
+        await trace.show(request, client, feed, block)
+
+    @ui.page("/activity")
+    async def _activity(request: Request, client: Client) -> None:
+        await activity.show(request, client, feed)
+
+    @ui.page("/{rest:path}")
+    async def _nowhere(request: Request, client: Client, rest: str) -> None:
+        client.status_code = 404
+        page = await open_page(request, client, feed, "", "No such page")
+        with page.main:
+            html(empty(f"There is no page /{rest[:80]}", "The pages are in the navigation."), css="card")

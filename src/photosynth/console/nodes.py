@@ -1,0 +1,157 @@
+"""The Nodes page: the Bitcoin node's health, the pool, and how to point a machine here."""
+
+from fastapi import Request
+from nicegui import Client
+
+from photosynth.console.feed import Feed, Snapshot
+from photosynth.console.frame import open_page
+from photosynth.console.icons import icon
+from photosynth.console.markup import Values, chip, empty, short, table, text
+from photosynth.console.numbers import NARROW, UNKNOWN, Numbers
+from photosynth.console.page import box
+
+_WORKER_ROWS = 150
+
+
+def node_values(snapshot: Snapshot, numbers: Numbers) -> Values:
+    """What the node says of itself."""
+    status = snapshot.status
+    if status is None:
+        return {
+            "health!": chip("unknown", "unknown"),
+            "facts!": empty("Unknown", "Nothing was seen of the node yet."),
+            "warnings!": "",
+        }
+    chain = status.chain
+    if snapshot.error is not None:
+        health = chip("unreachable", "not answering")
+    else:
+        health = (
+            chip("running", "in step")
+            if chain.synchronised and not chain.warnings
+            else chip("starting", "catching up")
+            if not chain.synchronised
+            else chip("faulty", "warns")
+        )
+    money = "demonstration: difficulty and coins have no value" if chain.demonstration else "as the network's"
+    facts = (
+        ("Software", text(chain.software)),
+        ("Network", f"{text(chain.network)}, {money}"),
+        ("Height", f"<b>{numbers.integer(chain.height)}</b>"),
+        ("Tip", short(chain.tip, 16)),
+        ("Tip's age", f"{numbers.span(chain.last_block_age_s)} (wall)" if chain.last_block_age_s is not None else "no block yet"),
+        (
+            "Peers",
+            numbers.integer(chain.peers)
+            + (" (none needed: the chain is this site's own)" if chain.network == "regtest" and not chain.peers else ""),
+        ),
+        ("Difficulty", f"{chain.difficulty:.6g}".replace(".", "," if numbers.locale == "de" else ".")),
+        ("Target", f'<code class="wrap">{int(chain.target):064x}</code>'),
+        (
+            "Books agree up to",
+            UNKNOWN if status.ledger.reconciled_height is None else f"block {numbers.integer(status.ledger.reconciled_height)}",
+        ),
+    )
+    warnings = "".join(
+        f'<li class="cond warning"><span class="mark" aria-hidden="true"></span><div><p>{text(w)}</p></div></li>'
+        for w in chain.warnings
+    )
+    return {
+        "health!": health,
+        "facts!": "<dl>" + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in facts) + "</dl>",
+        "warnings!": f"<ul class=conds>{warnings}</ul>" if warnings else "",
+    }
+
+
+def pool_values(snapshot: Snapshot, numbers: Numbers) -> Values:
+    """The pool in figures."""
+    status = snapshot.status
+    if status is None:
+        return {"pool!": empty("Unknown", "Nothing was seen of the pool yet.")}
+    pool = status.pool
+    rejected = (
+        ", ".join(
+            f"{text(cause)} {numbers.integer(n)}" for cause, n in sorted(pool.rejected_by_cause.items(), key=lambda c: -c[1])
+        )
+        or "none"
+    )
+    facts = (
+        ("Listens at", f"<code>{text(pool.listen)}</code>"),
+        ("Connections", numbers.integer(pool.connections)),
+        ("Workers", numbers.integer(pool.workers)),
+        ("Shares accepted", f"<b>{numbers.integer(pool.shares_accepted)}</b>"),
+        ("Shares rejected", f"{numbers.integer(pool.shares_rejected)}: {rejected}" if pool.shares_rejected else "0"),
+        ("Really hashed", f"{numbers.power_of_ten(pool.work_hashes)} hashes"),
+        ("Standing for", f"{numbers.power_of_ten(pool.represented_hashes)} hashes"),
+        ("Hash rate", f"{numbers.si(pool.hash_rate_hs, 'H/s')} represented" if pool.hash_rate_hs is not None else UNKNOWN),
+    )
+    return {"pool!": "<dl>" + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in facts) + "</dl>"}
+
+
+def commands(listen: str) -> str:
+    """Commands that point a miner at the pool, each with a button that copies it."""
+    url = f"stratum+tcp://{listen}"
+    rows = (
+        ("A machine's own page", f"{url}", "pool URL; the user name is the worker's name, any password"),
+        ("cpuminer", f"minerd -a sha256d -o {url} -u guest.1 -p x", "real shares at scale 1, on any computer"),
+        ("bfgminer, cgminer", f"bfgminer -o {url} -u guest.2 -p x", "for USB and network machines"),
+    )
+    items = "".join(
+        f'<li><div><b>{text(name)}</b><span>{text(note)}</span></div><div class="command"><code>{text(command)}</code>'
+        f'<button class="quiet" type="button" data-copy="{text(command)}" onclick="photosynth.copy(this)" aria-label="Copy the command for {text(name)}">{icon("copy")}<span>Copy</span></button></div></li>'
+        for name, command, note in rows
+    )
+    local = listen.startswith(("127.", "localhost", "[::1]"))
+    hint = (
+        "It listens on this computer only. For machines elsewhere set pool.listen and pool.allow in the fleet file."
+        if local
+        else "Networks that may connect are pool.allow in the fleet file."
+    )
+    return f"<ul class=commands>{items}</ul><p class=age>{hint}</p>"
+
+
+def worker_values(snapshot: Snapshot, numbers: Numbers) -> Values:
+    """The pool's workers, guests first."""
+    found = None if snapshot.workers is None else snapshot.workers.workers
+    if not found:
+        return {
+            "workers!": empty(
+                "No worker yet", "Point a miner here with one of the commands above; it appears with its first share."
+            )
+        }
+    ordered = sorted(found, key=lambda w: (w.party is not None, w.name))[:_WORKER_ROWS]
+    rows = [
+        (
+            f"<b>{text(w.name)}</b>",
+            text(w.party or "guest"),
+            chip("running", "connected") if w.connected else chip("sleeping", "away"),
+            numbers.integer(w.shares_accepted),
+            numbers.integer(sum(w.rejected_by_cause.values())),
+            numbers.power_of_ten(w.work_hashes),
+            f"×{NARROW}{numbers.power_of_ten(w.scale)}",
+            numbers.power_of_ten(w.represented_hashes),
+            text(w.user_agent or "unknown"),
+        )
+        for w in ordered
+    ]
+    heads = ("Worker", "Party", "Connection", "Accepted", "Rejected", "Hashed", "Scale", "Stands for", "Software")
+    more = f"<p class=age>{len(found) - len(ordered)} more in GET /api/v1/workers.</p>" if len(found) > len(ordered) else ""
+    return {"workers!": table("Workers of the pool", heads, rows, numbers=frozenset({3, 4, 5, 6, 7}), css="dense") + more}
+
+
+async def show(request: Request, client: Client, feed: Feed) -> None:
+    """Build the page."""
+    page = await open_page(request, client, feed, "/nodes", "Nodes", frozenset({"workers"}))
+    listen = "" if page.snapshot.status is None else page.snapshot.status.pool.listen
+    with page.main, box("grid"):
+        with box("card half", "section", 'aria-label="Bitcoin node"'):
+            page.section("<div class=row><h2>Bitcoin node</h2>{{health!}}</div>{{facts!}}{{warnings!}}", node_values)
+        with box("card half", "section", 'aria-label="Pool"'):
+            page.section("<h2>Pool</h2>{{pool!}}", pool_values)
+        with box("card full", "section", 'aria-label="Point your miner here"'):
+            page.section(
+                "<h2>Point your miner here</h2>"
+                + (commands(listen) if listen else empty("The pool is not up", "Its address is shown here when it listens."))
+            )
+        with box("card full", "section", 'aria-label="Workers"'):
+            page.section("<h2>Workers</h2>{{workers!}}", worker_values)

@@ -1,0 +1,262 @@
+"""The Overview: where the power flows now, what the day was, what it earned, what is wrong, and what of it is real."""
+
+from fastapi import Request
+from nicegui import Client
+
+from photosynth.console import charts
+from photosynth.console.feed import Feed, Snapshot
+from photosynth.console.frame import open_page
+from photosynth.console.markup import Values, empty, text
+from photosynth.console.numbers import UNKNOWN, Numbers
+from photosynth.console.page import box
+from photosynth.operations.documents import Status
+from photosynth.quantities.instants import MARKET_ZONE
+
+_FIGURE = (
+    '<div class="figure {css}" data-live="{key}" {{{{{key}@data-quality}}}}><h3>{label}</h3>'
+    '<p class="big">{{{{{key}.value}}}}<small>{{{{{key}.unit}}}}</small></p><p class="age">{{{{{key}.note}}}}</p></div>'
+)
+
+_BANNER = """
+<details class="banner" data-live="banner" {{banner@data-on}}>
+<summary><b>Demonstration.</b> <span>{{banner.short}}</span> <u>What is simulated, what is real</u></summary>
+<div class="two"><div><h3>Simulated</h3><ul><li>Sun, weather, factory load, meters, market prices</li>
+<li>The machines: each is a client of its own that hashes for real, at a declared scale, so one hash stands for many</li>
+<li>Difficulty and money: a private chain (regtest); its coins are worth nothing</li><li>Time, when it runs faster than the wall clock</li></ul></div>
+<div><h3>Real</h3><ul><li>Consensus: every block is checked by Bitcoin Core's own consensus library</li>
+<li>The pool: Stratum over TCP, every share validated and kept before it is answered</li>
+<li>Dispatch, power commands and their reading back, over the protocols that real machines speak</li>
+<li>The ledger, to the satoshi and micro-EUR, and the evidence, which an outsider can verify</li></ul></div></div></details>
+"""
+
+
+def banner(snapshot: Snapshot, numbers: Numbers) -> Values:
+    """One line that says what kind of site this is."""
+    status = snapshot.status
+    shown = status is not None and (status.site.simulated or status.chain.demonstration)
+    parts: list[str] = []
+    if status is not None:
+        if status.site.replay is not None:
+            parts.append(f"The site replays {status.site.replay}.")
+        elif status.site.simulated:
+            parts.append("The physical site is simulated.")
+        if status.speed != 1:
+            parts.append(f"Time runs {numbers.decimal(status.speed, 0)}× faster.")
+        if status.chain.demonstration:
+            parts.append("Coins are demonstration BTC without value.")
+    return {"banner@data-on": "true" if shown else "false", "banner.short": " ".join(parts)}
+
+
+def _power(key: str, value_w: int | None, note: str, quality: str, numbers: Numbers) -> Values:
+    number, unit = (UNKNOWN, "") if value_w is None else (numbers.kilowatts(value_w).split("\N{NARROW NO-BREAK SPACE}"))
+    return {f"{key}.value": number, f"{key}.unit": unit, f"{key}.note": note, f"{key}@data-quality": quality}
+
+
+def power_values(snapshot: Snapshot, numbers: Numbers) -> Values:
+    """Surplus, set-point, mining power, price: each with its age or what it means."""
+    status = snapshot.status
+    if status is None:
+        return {
+            f"{k}{part}": value
+            for k in ("surplus", "setpoint", "mining", "price")
+            for part, value in ((".value", UNKNOWN), (".unit", ""), (".note", "never observed"), ("@data-quality", "unknown"))
+        }
+    site = status.site
+    quality = "stale" if snapshot.error else site.quality
+    age = numbers.age(site.time_ms, site.observed_ms)
+    stale = f" · {quality}" if quality not in ("good",) else ""
+    machines = status.machines
+    price = UNKNOWN if site.spot_cent_per_mwh is None else numbers.decimal(site.spot_cent_per_mwh / 100, 2)
+    return {
+        **_power("surplus", site.surplus_w, f"measured {age}{stale}", quality, numbers),
+        **_power(
+            "setpoint",
+            site.set_point_w,
+            "stopped by an operator" if site.stopped else "what the miners shall draw",
+            quality,
+            numbers,
+        ),
+        **_power(
+            "mining", site.mining_power_w, f"{machines.running} of {machines.total} machines · {age}{stale}", quality, numbers
+        ),
+        "price.value": price,
+        "price.unit": "" if price == UNKNOWN else "EUR/MWh",
+        "price.note": f"spot · feeding in nets {numbers.price(site.export_cent_per_mwh)}",
+        "price@data-quality": "unknown" if price == UNKNOWN else "negative" if (site.spot_cent_per_mwh or 0) < 0 else quality,
+    }
+
+
+def money_values(snapshot: Snapshot, numbers: Numbers) -> Values:
+    """Hash rate, blocks, satoshis, EUR."""
+    status = snapshot.status
+    keys = ("rate", "blocks", "coins", "eur")
+    if status is None:
+        return {
+            f"{k}{p}": v
+            for k in keys
+            for p, v in ((".value", UNKNOWN), (".unit", ""), (".note", ""), ("@data-quality", "unknown"))
+        }
+    pool, ledger, chain = status.pool, status.ledger, status.chain
+    rate, unit = numbers.parts(pool.hash_rate_hs, "H/s")
+    error = "" if pool.hash_rate_error_percent is None else f"±{numbers.decimal(pool.hash_rate_error_percent, 1)} % · "
+    age = (
+        "no block yet"
+        if chain.last_block_age_s is None or not chain.height
+        else f"tip {chain.height:d}, {numbers.span(chain.last_block_age_s)} ago"
+    )
+    quality = "stale" if snapshot.error else "good"
+    return {
+        "rate.value": rate,
+        "rate.unit": unit,
+        "rate.note": f"{error}represented, from {numbers.integer(pool.shares_accepted)} shares",
+        "rate@data-quality": "unknown" if pool.hash_rate_hs is None else quality,
+        "blocks.value": numbers.integer(pool.blocks_found),
+        "blocks.unit": "found",
+        "blocks.note": age,
+        "blocks@data-quality": quality,
+        "coins.value": numbers.decimal((ledger.immature_sat + ledger.mature_sat) / 10**8, 4),
+        "coins.unit": ledger.asset,
+        "coins.note": f"{numbers.integer(ledger.mature_sat)} sat available · {numbers.integer(ledger.immature_sat)} sat immature",
+        "coins@data-quality": quality,
+        "eur.value": numbers.eur(ledger.carrying_ueur, 0),
+        "eur.unit": "EUR",
+        "eur.note": f"value when mined · energy bought {numbers.eur(ledger.energy_cost_ueur)} EUR · fed in {numbers.eur(ledger.export_revenue_ueur)} EUR",
+        "eur@data-quality": quality,
+    }
+
+
+def outlook_values(snapshot: Snapshot, numbers: Numbers) -> Values:
+    """What the represented hash rate would expect on mainnet, and how rarely it would find a block alone."""
+    outlook = None if snapshot.status is None else snapshot.status.mainnet
+    if outlook is None or outlook.days_per_block is None or outlook.sat_per_day is None or not outlook.sat_per_day:
+        return {
+            "outlook.sat": UNKNOWN if outlook is None or outlook.sat_per_day is None else "0",
+            "outlook.eur": UNKNOWN if outlook is None or outlook.ueur_per_day is None else "0",
+            "outlook.days": "never, while nothing hashes",
+            "outlook.none": "",
+            "outlook.basis": "" if outlook is None else f"Difficulty and price of {outlook.as_of}.",
+        }
+    days = outlook.days_per_block
+    span = f"{numbers.decimal(days, 0)} days" if days < 730 else f"{numbers.decimal(days / 365.25, 1)} years"
+    none = numbers.percent(outlook.chance_of_no_block_in_a_year, 0)
+    return {
+        "outlook.sat": numbers.integer(outlook.sat_per_day),
+        "outlook.eur": numbers.eur(outlook.ueur_per_day),
+        "outlook.days": f"every {span}, on average",
+        "outlook.none": f"With {none} probability it would find none in a whole year. That is why pools exist.",
+        "outlook.basis": f"At this moment's hash rate, the difficulty {numbers.power_of_ten(outlook.difficulty)} and "
+        f"{numbers.decimal(outlook.price_cent_per_btc / 100, 2)} EUR/BTC of {outlook.as_of}; "
+        f"{numbers.eur(outlook.hash_price_ueur_per_th_day, 4)} EUR per TH/s and day.",
+    }
+
+
+def condition_items(status: Status | None, numbers: Numbers) -> str:
+    """The conditions as a list: what, where, the evidence, and what to do."""
+    if status is None:
+        return empty("Unknown", "Nothing was seen of the site yet.")
+    if not status.conditions:
+        return empty(
+            "Nothing needs attention",
+            "A machine that ignores a command, stale meters or a node that falls behind would be named here.",
+        )
+    order = {"critical": 0, "warning": 1, "info": 2}
+    items = "".join(
+        f'<li class="cond {text(c.severity)}"><span class="mark" aria-hidden="true"></span><div><p><b>{text(c.summary)}</b> '
+        f'<a href="/miners/{text(c.subject)}">{text(c.subject)}</a> <span class="hidden">{text(c.severity)}</span></p>'
+        f"<p>{text(c.evidence)}</p><p class=advice>{text(c.advice)}</p><p class=age>since {numbers.clock(c.since_ms)}</p></div></li>"
+        for c in sorted(status.conditions, key=lambda c: (order[c.severity], c.since_ms))[:20]
+    )
+    return f"<ul class=conds>{items}</ul>"
+
+
+def model_rows(status: Status | None, numbers: Numbers) -> str:
+    """Each model's strike price: above it, energy is worth more elsewhere."""
+    if status is None:
+        return ""
+    rows = "".join(
+        f"<li><div><b>{text(m.name)}</b><span>{m.running} of {m.total} run</span></div>"
+        f'<div class="meter" role="img" aria-label="{m.running} of {m.total} run"><i style="width:{100 * m.running // max(1, m.total)}%"></i></div>'
+        f"<p>worth running below <b>{numbers.price(m.strike_cent_per_mwh)}</b></p></li>"
+        for m in status.models
+    )
+    return f"<ul class=models>{rows}</ul>"
+
+
+def lists(snapshot: Snapshot, numbers: Numbers) -> Values:
+    """Conditions and models."""
+    status = snapshot.status
+    return {
+        "conditions!": condition_items(status, numbers),
+        "conditions.count": "" if status is None else str(len(status.conditions)),
+        "models!": model_rows(status, numbers),
+        "peak": UNKNOWN if status is None else numbers.kilowatts(status.site.import_peak_w),
+        "starts": UNKNOWN if status is None else numbers.integer(status.machines.starts),
+        "flow.none": ""
+        if charts.energy_flow(snapshot, numbers)["series"][0]["links"]
+        else "No power is observed: nothing flows, or nothing fresh says.",
+    }
+
+
+def _figures(*figures: tuple[str, str, str]) -> str:
+    return "".join(_FIGURE.format(key=key, label=label, css=css) for key, label, css in figures)
+
+
+async def show(request: Request, client: Client, feed: Feed) -> None:
+    """Build the page."""
+    page = await open_page(request, client, feed, "/", "Overview", frozenset({"day"}))
+    with page.main:
+        page.section(_BANNER, banner)
+        with box("grid"):
+            with box("card flow", "section", 'aria-label="Energy flow now"'):
+                page.section(
+                    "<h2>Energy now</h2><p class=over>{{flow.none}}</p>",
+                    lambda s, n: {"flow.none": lists(s, n)["flow.none"]},
+                    css="head",
+                )
+                page.chart(
+                    charts.sankey_base(),
+                    charts.energy_flow,
+                    css="sankey",
+                    label="Energy flow from sun and grid to factory, mining and export",
+                )
+            with box("card now", "section", 'aria-label="Set-point and power"'):
+                page.section(
+                    _figures(
+                        ("surplus", "Surplus", "c-sun"),
+                        ("setpoint", "Set-point", "c-set"),
+                        ("mining", "Mining power", "c-mining"),
+                        ("price", "Price", "c-price"),
+                    ),
+                    power_values,
+                    css="figures",
+                )
+            with box("cards", "section", 'aria-label="Work and money"'):
+                page.section(
+                    _figures(
+                        ("rate", "Hash rate", ""), ("blocks", "Blocks", ""), ("coins", "Coins", ""), ("eur", "Carrying value", "")
+                    ),
+                    money_values,
+                    css="four",
+                )
+            with box("card curve", "section", 'aria-label="The day"'):
+                page.section(f"<h2>The day</h2><p class=sub>Time of {MARKET_ZONE.key}. Shaded: negative price.</p>", css="head")
+                page.chart(
+                    charts.day_base(page.numbers),
+                    charts.day_curve,
+                    css="day",
+                    label="Generation, surplus, mining power, set-point and price over the day",
+                )
+            with box("card outlook", "section", 'aria-label="Mainnet outlook"'):
+                page.section(
+                    "<h2>If this were mainnet</h2><p class=big>{{outlook.sat}}<small>sat a day</small></p><p class=big2>{{outlook.eur}}<small>EUR a day</small></p>"
+                    "<h3>Alone, a block</h3><p class=strong>{{outlook.days}}</p><p>{{outlook.none}}</p><p class=age>{{outlook.basis}}</p>",
+                    outlook_values,
+                )
+            with box("card wide", "section", 'aria-label="Conditions"'):
+                page.section('<h2>Needs attention <span class="count">{{conditions.count}}</span></h2>{{conditions!}}',
+                             lambda s, n: {k: v for k, v in lists(s, n).items() if k.startswith("conditions")})  # fmt: skip
+            with box("card", "section", 'aria-label="Models"'):
+                page.section(
+                    "<h2>Strike prices</h2>{{models!}}<p class=age>Import peak so far {{peak}} · starts {{starts}}</p>",
+                    lambda s, n: {k: v for k, v in lists(s, n).items() if k in ("models!", "peak", "starts")},
+                )

@@ -1,0 +1,101 @@
+"""One open page: its live parts, and the patches that keep them current. Only what changed travels."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from nicegui import Client, ui
+from nicegui.element import Element
+
+from photosynth.console.feed import Feed, Follower, Snapshot
+from photosynth.console.markup import Values, fill
+from photosynth.console.numbers import Numbers
+
+Render = Callable[[Snapshot, Numbers], Values]
+Options = dict[str, Any]
+
+
+class Page:
+    """What a page function builds on: sections of markup with slots, charts, and callbacks, all fed by snapshots."""
+
+    def __init__(self, client: Client, feed: Feed, numbers: Numbers, needs: frozenset[str], snapshot: Snapshot) -> None:
+        """Start from the snapshot that the page is first drawn with."""
+        self.client = client
+        self.feed = feed
+        self.numbers = numbers
+        self.snapshot = snapshot
+        self.main: Element
+        self._sent: Values = {}
+        self._renders: list[Render] = []
+        self._callbacks: list[Callable[[Snapshot], None]] = []
+        self._follower = Follower(needs, self._tell)
+        client.on_connect(lambda: feed.follow(self._follower))
+        client.on_disconnect(lambda: feed.leave(self._follower))
+        client.on_delete(lambda: feed.leave(self._follower))
+
+    def section(self, template: str, render: Render | None = None, *, css: str = "", tag: str = "div") -> None:
+        """Markup with slots, drawn now and patched with every snapshot."""
+        values = {} if render is None else render(self.snapshot, self.numbers)
+        html(fill(template, values), css=css, tag=tag)
+        if render is not None:
+            self._sent.update(values)
+            self._renders.append(render)
+
+    def chart(self, options: Options, update: Callable[[Snapshot, Numbers], Options], *, css: str, label: str) -> None:
+        """A chart; ``update`` returns the part of its options that moves, which is sent where it changed."""
+        last = update(self.snapshot, self.numbers)
+        element = ui.echart(_merged(options, last), renderer="svg").classes(css)
+        element.props(f'role="img" aria-label="{label}"')
+
+        def refresh(snapshot: Snapshot) -> None:
+            nonlocal last
+            if (new := update(snapshot, self.numbers)) != last:
+                last = new
+                element.run_chart_method("setOption", new)
+
+        self._callbacks.append(refresh)
+
+    def on_snapshot(self, callback: Callable[[Snapshot], None]) -> None:
+        """Call with every snapshot while the page is open."""
+        self._callbacks.append(callback)
+
+    def run(self, function: str, *arguments: object) -> None:
+        """Call one of the console's own functions in the browser."""
+        encoded = ",".join(msgspec.json.encode(argument).decode() for argument in arguments)
+        self.client.run_javascript(f"photosynth.{function}({encoded})")
+
+    def _tell(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        values: Values = {}
+        for render in self._renders:
+            values |= render(snapshot, self.numbers)
+        changed = {key: value for key, value in values.items() if self._sent.get(key) != value}
+        if changed:
+            self._sent |= changed
+            self.run("patch", changed)
+        for callback in self._callbacks:
+            callback(snapshot)
+
+
+def html(content: str, *, css: str = "", tag: str = "div") -> Element:
+    """Markup that was built and escaped here."""
+    element = ui.html(content, sanitize=False, tag=tag)
+    return element.classes(css) if css else element
+
+
+def box(css: str, tag: str = "div", props: str = "") -> Element:
+    """An element to put others in."""
+    return ui.element(tag).classes(css).props(props)
+
+
+def _merged(options: Options, part: Options) -> Options:
+    """Options with a part merged in, series by series."""
+    merged = dict(options)
+    for key, value in part.items():
+        if isinstance(value, list) and isinstance(merged.get(key), list):
+            merged[key] = [a | b for a, b in zip(merged[key], value, strict=True)]
+        elif isinstance(value, dict):
+            merged[key] = {**merged.get(key, {}), **value}
+        else:
+            merged[key] = value
+    return merged

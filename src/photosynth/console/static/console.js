@@ -1,0 +1,116 @@
+// The console's own functions in the browser: patches of what changed, tiles, copying, theme, number habit.
+(() => {
+  const root = document.documentElement;
+  const stored = (() => { try { return localStorage.getItem("theme"); } catch { return null; } })();
+  if (stored) root.dataset.theme = stored;
+  root.lang = "en";
+
+  const find = (key) => document.querySelectorAll(`[data-live="${CSS.escape(key)}"]`);
+
+  function setMarkup(element, markup) {
+    const old = element.querySelector(".scroll");
+    const place = old ? [old.scrollLeft, old.scrollTop] : null;
+    const focused = element.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    element.innerHTML = markup;
+    const box = element.querySelector(".scroll");
+    if (box && place) [box.scrollLeft, box.scrollTop] = place;
+    if (focused) element.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  }
+
+  function patch(values) {
+    for (const [key, value] of Object.entries(values)) {
+      const at = key.indexOf("@");
+      if (at > 0) find(key.slice(0, at)).forEach((e) => e.setAttribute(key.slice(at + 1), value));
+      else if (key.endsWith("!")) find(key.slice(0, -1)).forEach((e) => setMarkup(e, value));
+      else find(key).forEach((e) => { e.textContent = value; });
+    }
+  }
+
+  function tiles(moved) {
+    for (const [id, [state, fill, label]] of Object.entries(moved)) {
+      const tile = document.getElementById(`tile-${id}`);
+      if (!tile) continue;
+      tile.className = `tile s-${state}`;
+      tile.style.setProperty("--fill", `${fill}%`);
+      tile.title = label;
+      tile.setAttribute("aria-label", label);
+    }
+  }
+
+  function number(value, digits, comma) {
+    return new Intl.NumberFormat(comma ? "de-DE" : "en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+  }
+
+  const time = new Intl.DateTimeFormat("en-GB", { timeZone: "Europe/Berlin", hour: "2-digit", minute: "2-digit" });
+  const clock = (ms) => time.format(new Date(ms));
+
+  function dayTip(points, comma) {
+    if (!points.length) return "";
+    const lines = points.map((p) => {
+      const price = p.seriesName === "Spot price";
+      const value = p.value[1] === null || p.value[1] === undefined ? "unknown" : `${number(p.value[1], price ? 2 : 1, comma)} ${price ? "EUR/MWh" : "kW"}`;
+      return `<div class="tip"><i style="background:${p.color}"></i>${p.seriesName}<b>${value}</b></div>`;
+    });
+    return `<b>${clock(points[0].value[0])}</b>${lines.join("")}`;
+  }
+
+  function element(tag, css, text) {
+    const e = document.createElement(tag);
+    if (css) e.className = css;
+    if (text !== undefined) e.textContent = text;
+    return e;
+  }
+
+  function machineLink(id) {
+    const link = element("a", "", id);
+    link.href = `/miners/${encodeURIComponent(id)}`;
+    return link;
+  }
+
+  function chip(state) {
+    const e = element("span", `chip s-${state}`);
+    const mark = element("i");
+    mark.setAttribute("aria-hidden", "true");
+    e.append(mark, state);
+    return e;
+  }
+
+  async function copy(button) {
+    const text = button.dataset.copy;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      const area = element("textarea");
+      area.value = text;
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+      button.focus();
+    }
+    const label = button.querySelector("span");
+    label.textContent = "Copied";
+    setTimeout(() => { label.textContent = "Copy"; }, 1600);
+  }
+
+  function theme() {
+    const dark = getComputedStyle(root).getPropertyValue("color-scheme").trim() === "dark"
+      || (!root.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
+    root.dataset.theme = dark ? "light" : "dark";
+    try { localStorage.setItem("theme", root.dataset.theme); } catch { /* private window: for this page only */ }
+  }
+
+  function locale(name) {
+    document.cookie = `locale=${name}; path=/; max-age=31536000; samesite=strict`;
+    location.reload();
+  }
+
+  function site(name) {
+    const url = new URL(location.href);
+    if (name) url.searchParams.set("site", name);
+    else url.searchParams.delete("site");
+    location.href = url;
+  }
+
+  window.photosynth = { patch, tiles, number, clock, dayTip, machineLink, chip, copy, theme, locale, site };
+})();
