@@ -69,18 +69,24 @@ class RunningBitcoind:
 
 
 @contextmanager
-def running_bitcoind(software: Bitcoind, folder: Path, *flags: str) -> Iterator[RunningBitcoind]:
-    """Start a bitcoind on regtest in a folder (kept between starts) and stop it by its process at the end."""
+def running_bitcoind(software: Bitcoind, folder: Path, *flags: str, throw_away: bool = False) -> Iterator[RunningBitcoind]:
+    """Start a bitcoind on regtest in a folder and stop it by its process at the end.
+
+    It can be started again in the same folder, unless ``throw_away`` ends it at once.
+    """
     node = _start(software, folder, flags)
     try:
         yield node
     finally:
-        stop(node.process)
+        stop(node.process, at_once=throw_away)
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask a process to end, and end it where it does not."""
-    process.terminate()
+def stop(process: subprocess.Popen[bytes], *, at_once: bool = False) -> None:
+    """Ask a process to end, and end it where it does not or where its data is not needed."""
+    if at_once:
+        process.kill()
+    else:
+        process.terminate()
     try:
         process.wait(STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
@@ -155,5 +161,5 @@ def bitcoind_software() -> Bitcoind:
 @pytest.fixture
 def bitcoind(bitcoind_software: Bitcoind, tmp_path: Path) -> Iterator[RunningBitcoind]:
     """A fresh regtest bitcoind for one test."""
-    with running_bitcoind(bitcoind_software, tmp_path / "bitcoind") as node:
+    with running_bitcoind(bitcoind_software, tmp_path / "bitcoind", throw_away=True) as node:
         yield node

@@ -71,7 +71,8 @@ class Verdict:
     """A node's answer to a submitted block: ``reason`` is bitcoind's BIP22 string, None where the block was accepted.
 
     ``duplicate`` (known and valid), ``duplicate-invalid``, ``duplicate-inconclusive`` and ``inconclusive`` (valid so
-    far, on a side branch) are reasons too.
+    far, on a side branch) are reasons too. Bytes that are no block get the words of
+    bitcoind's error -22, ``Block decode failed``.
     """
 
     reason: str | None
@@ -104,6 +105,10 @@ class NodeHealth:
     peers: int
     synchronised: bool
     warnings: tuple[str, ...]
+
+
+UNDECODABLE = Verdict("Block decode failed")
+"""The verdict on bytes that are no block."""
 
 
 class NodeUnavailableError(Exception):

@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 
 from photosynth.bitcoin.demonstration import DemonstrationTarget
-from photosynth.bitcoin.node import Coin, NodeHealth, Template, Tip, Verdict, hash_bytes, hash_text
+from photosynth.bitcoin.node import UNDECODABLE, Coin, NodeHealth, Template, Tip, Verdict, hash_bytes, hash_text
 from photosynth.bitcoin.wire import FormatError, double_sha256
 from photosynth.networks.bitcoin.answers import coins_of, template_of, tip_of_header
 from photosynth.networks.bitcoin.longpoll import LongPoll
@@ -142,10 +142,7 @@ class BitcoindNode:
             raise self._malformed("getblocktemplate", error) from error
 
     async def submit_block(self, raw: bytes) -> Verdict:
-        """Hand over a whole serialised block and return the node's verdict, bitcoind's reason strings included.
-
-        Bytes that are no block are answered with bitcoind's words for it, ``Block decode failed``.
-        """
+        """Hand over a whole serialised block and return the node's verdict, bitcoind's reason strings included."""
         text = raw.hex()
         try:
             try:
@@ -157,7 +154,7 @@ class BitcoindNode:
         except RpcError as error:
             if error.code != RPC_DESERIALIZATION_ERROR:
                 raise self._refused(error) from error
-            return Verdict(error.message)
+            return UNDECODABLE
         if reason is not None and not isinstance(reason, str):
             raise self._malformed("submitblock", TypeError(f"{str(reason)[:80]} is no reason"))
         if reason is None:
