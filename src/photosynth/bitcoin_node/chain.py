@@ -11,6 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,7 +136,8 @@ class StoredChain:
         except KernelError as error:
             _log.warning("consensus database is not usable and will be rebuilt from the block log", reason=str(error))
             self._rebuilt.append("kernel")
-            shutil.rmtree(folder)
+            for part in folder.iterdir():
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
             return Kernel(folder, chain)
 
     def _catch_up(self) -> int:
@@ -157,6 +159,7 @@ class StoredChain:
             if replayed % REOPEN_EVERY == 0:
                 self._advance()
                 self.reopen()
+                _log.info("block log is being replayed", height=self.tip.height, of_bytes=self._blocks.end, at=record.end)
         self._advance()
         return replayed
 
@@ -322,15 +325,15 @@ class StoredChain:
         """Have the library write its databases, by closing and opening it. Raises NodeUnavailableError."""
         try:
             self._kernel.close()
-            self._note_written()
             self._kernel.open()
+            self._note_written(self._kernel.tip()[1])
         except (OSError, lmdb.Error, KernelError) as error:
             raise self._failed(error) from error
 
-    def _note_written(self) -> None:
-        """Note in the index that the library has on disk whatever the log holds now."""
+    def _note_written(self, kernel_tip: bytes) -> None:
+        """Note in the index that the library has on disk whatever the log holds now, if it is at the index's tip."""
         tip = self.index.tip()
-        if tip is not None and not self._unentered:
+        if tip is not None and tip.hash == kernel_tip and not self._unentered:
             with self.index.write() as batch:
                 batch.put_meta("kernel_end", str(self._blocks.end).encode())
                 batch.put_meta("kernel_tip", tip.hash)
@@ -350,14 +353,21 @@ class StoredChain:
         """Write everything and let go of the folder."""
         try:
             if self._failure is None:
+                kernel_tip = self._kernel.tip()[1]
                 self._kernel.close()
-                self._note_written()
+                self._note_written(kernel_tip)
                 self.index.sync()
+        except (OSError, lmdb.Error, KernelError) as error:
+            # Nothing is lost: the log has every block, and the next start replays it from the last note.
+            _log.error("chain closed with an error", reason=str(error))
         finally:
             self._release()
 
     def _release(self) -> None:
-        for part in ("_kernel", "_blocks", "index", "_lock"):
+        with suppress(KernelError):  # said before, or at the next start
+            if (kernel := getattr(self, "_kernel", None)) is not None:
+                kernel.close()
+        for part in ("_blocks", "index", "_lock"):
             if (owned := getattr(self, part, None)) is not None:
                 owned.close()
 

@@ -6,9 +6,7 @@ collected while a block is processed. Source of the reasons: Bitcoin Core, ``val
 """
 
 import ctypes
-import gc
 import re
-import shutil
 import threading
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -24,7 +22,7 @@ CHAINS = {
     "testnet4": pbk.ChainType.TESTNET_4,
 }
 SOFTWARE = f"libbitcoinkernel (py-bitcoinkernel {version('py-bitcoinkernel')})"
-UNDECODABLE = "block-decode-failed"
+UNDECODABLE = "Block decode failed"
 """The reason for bytes that are not exactly one block: bitcoind has no BIP22 string for them, but refuses the call."""
 
 _REFUSED = re.compile(r"ProcessNewBlock: AcceptBlock FAILED \((.*)\)\s*$", re.DOTALL)
@@ -110,27 +108,16 @@ class Kernel:
         self._fatal.append(ctypes.string_at(message, length).decode("utf-8", "replace"))
 
     def close(self) -> None:
-        """Write everything to disk and let go of the folder; safe to call twice."""
+        """Write everything to disk and let go of the folder; safe to call twice. Raises KernelError where it cannot."""
         if self._manager is not None:
             manager, self._manager = self._manager, None
             manager.__exit__(None, None, None)
-            del manager
-            gc.collect(0)
-
-    def reopen(self) -> None:
-        """Close and open: the only way to have it write its databases. Raises KernelError."""
-        self.close()
-        self.open()
-
-    def wipe(self) -> None:
-        """Throw away all that the library stored and start from the genesis block. Raises KernelError."""
-        self.close()
-        shutil.rmtree(self._folder)
-        self._fatal.clear()
-        self.open()
+            if self._fatal:
+                raise KernelError(self._why_failed([]))
 
     @property
     def manager(self) -> pbk.ChainstateManager:
+        """The library's own object. Raises KernelError where it is closed."""
         if self._manager is None:
             raise KernelError("the consensus library is closed")
         return self._manager

@@ -104,7 +104,7 @@ class EmbeddedNode:
     async def submit_block(self, raw: bytes) -> Verdict:
         """Hand over a whole serialised block and return the verdict, with bitcoind's reason where it is refused.
 
-        Bytes that are not exactly one block are ``block-decode-failed``, more than 4 MB of them ``bad-blk-length``.
+        Bytes that are not exactly one block are ``Block decode failed``, more than 4 MB of them ``bad-blk-length``.
         Raises NodeUnavailableError where the disk is full: then nothing of the block counts.
         """
         self._check()

@@ -134,7 +134,7 @@ async def test_a_coinbase_without_its_witness_gets_it_as_bitcoind_does(node: Emb
 async def test_bytes_that_are_not_one_block_are_refused(node: EmbeddedNode) -> None:
     good = make_block(await genesis(node), 1)
     for raw in (b"", b"\x00", good[:80], good[:-1], good + b"\x00", b"\xff" * 1000):
-        assert await reason(node, raw) == "block-decode-failed"
+        assert await reason(node, raw) == "Block decode failed"
     assert await reason(node, bytes(4_000_001)) == "bad-blk-length"
     empty = Header.parse(good[:80]).serialise() + b"\x00"
     assert await reason(node, empty) == "bad-txnmrklroot"
