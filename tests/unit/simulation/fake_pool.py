@@ -8,8 +8,6 @@ from typing import Any
 
 import msgspec
 
-EXTRANONCE1 = "0a0b0c0d"
-
 
 @dataclass
 class FakePool:
@@ -21,7 +19,9 @@ class FakePool:
     wrong: list[str] = field(default_factory=list)
     seen: set[tuple[str, ...]] = field(default_factory=set)
     job: int = 0
+    connections: int = 0
     writers: dict[asyncio.StreamWriter, str] = field(default_factory=dict)
+    """The extranonce of every connection."""
     server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -47,7 +47,8 @@ class FakePool:
         writer.write(msgspec.json.encode(message) + b"\n")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.writers[writer] = ""
+        self.connections += 1
+        self.writers[writer] = f"{self.connections:08x}"
         try:
             while line := await reader.readline():
                 self._answer(writer, msgspec.json.decode(line))
@@ -64,19 +65,17 @@ class FakePool:
             case "mining.configure":
                 result = {"version-rolling": True, "version-rolling.mask": "1fffe000"}
             case "mining.subscribe":
-                result = [[["mining.notify", "1"]], EXTRANONCE1, 4]
-            case "mining.authorize":
-                self.writers[writer] = params[0]
+                result = [[["mining.notify", "1"]], self.writers[writer], 4]
             case "mining.submit":
-                self.check(params)
+                self.check(params, self.writers[writer])
         self._send(writer, {"id": request["id"], "result": result, "error": None})
         if request["method"] == "mining.authorize":
             self._send(writer, {"id": None, "method": "mining.set_difficulty", "params": [self.difficulty]})
             self._send(writer, {"id": None, "method": "mining.notify", "params": self._notify(True)})
 
-    def check(self, params: list[str]) -> None:
+    def check(self, params: list[str], extranonce1: str) -> None:
         worker, job, extranonce2, time_s, nonce = params[:5]
-        coinbase = bytes.fromhex("01" * 40 + EXTRANONCE1 + extranonce2 + "02" * 30)
+        coinbase = bytes.fromhex("01" * 40 + extranonce1 + extranonce2 + "02" * 30)
         root = _twice(_twice(coinbase) + bytes.fromhex("11" * 32))
         words = bytes.fromhex("20000000")[::-1] + bytes(32) + root
         header = words + bytes.fromhex(time_s)[::-1] + bytes.fromhex("207fffff")[::-1] + bytes.fromhex(nonce)[::-1]

@@ -1,0 +1,46 @@
+"""What is told to a machine, what waits for its proof, and how it ended."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from photosynth.miners.machine import MachineReading
+from photosynth.miners.verification import CommandKind
+
+Result = Literal["done", "refused", "failed", "unverified"]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One thing to tell the machine: ``watts`` is the power that it shall have afterwards."""
+
+    kind: CommandKind
+    watts: int
+
+    @property
+    def text(self) -> str:
+        """As the audit writes it."""
+        return "sleep" if self.kind == "sleep" else f"{self.kind} at {self.watts} W"
+
+
+@dataclass(slots=True)
+class Pending:
+    """A command that was sent and not proven yet. Times are when it was answered; ``before`` is the reading before it."""
+
+    command: Command
+    action: int
+    sent_ms: int
+    sent_wall_ms: int
+    allowed_ms: int
+    before: MachineReading | None
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an action ended, for the audit."""
+
+    action: int
+    result: Result
+    answer: str
+    read_back: str
+    verified: bool | None

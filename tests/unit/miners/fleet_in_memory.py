@@ -1,0 +1,137 @@
+"""Machines without sockets: the simulated bodies behind the driver protocol, a clock that tests turn, a recording audit."""
+
+import random
+from dataclasses import dataclass, field
+
+from photosynth.miners.control import MinerControl
+from photosynth.miners.machine import Answer, Identity, MachineReading, UnreachableError
+from photosynth.miners.model import MachineModel
+from photosynth.simulation.habits import Habit
+from photosynth.simulation.machine import SimulatedMachine
+
+S21 = MachineModel("s21", "Antminer S21", 200 * 10**12, 3500, 1850, 6, 300, 180, 60, 10, 25, 50_000)
+START_MS = 1_780_000_000_000
+
+
+@dataclass
+class TurnedClock:
+    """Site and wall time that only :meth:`turn` moves."""
+
+    speed: int = 60
+    wall: int = START_MS
+    site: int = START_MS
+
+    def site_ms(self) -> int:
+        return self.site
+
+    def wall_ms(self) -> int:
+        return self.wall
+
+    def turn(self, wall_s: float) -> None:
+        self.wall += int(wall_s * 1000)
+        self.site += int(wall_s * 1000 * self.speed)
+
+
+@dataclass
+class Audit:
+    """Remembers every action as [actor, kind, subject, reason, request, result, answer, read back, verified]."""
+
+    actions: list[list[object]] = field(default_factory=list)
+
+    def planned(self, actor: str, kind: str, subject: str, reason: str, request: str) -> int:
+        self.actions.append([actor, kind, subject, reason, request, "planned", None, None, None])
+        return len(self.actions) - 1
+
+    def finished(self, action: int, result: str, answer: str | None, read_back: str | None, verified: bool | None) -> None:
+        assert self.actions[action][5] == "planned", "an action ends once"
+        self.actions[action][5:] = [result, answer, read_back, verified]
+
+    def of(self, machine: str, kind: str | None = None) -> list[list[object]]:
+        return [action for action in self.actions if action[2] == machine and kind in (None, action[1])]
+
+    def results(self, machine: str, kind: str | None = None) -> list[object]:
+        return [action[5] for action in self.of(machine, kind)]
+
+
+class BodyMachine:
+    """A driver straight onto a simulated body."""
+
+    def __init__(self, name: str, clock: TurnedClock, habit: Habit | None = None, warm: bool = True) -> None:
+        self.id = name
+        self.clock = clock
+        self.body = SimulatedMachine(S21, random.Random(name), clock.site_ms(), warm=warm, habit=habit)
+        self.hashes = True
+        self.refuses = False
+        self.broken: Exception | None = None
+        self.told: list[str] = []
+
+    def _here(self) -> None:
+        self.body.advance(self.clock.site_ms())
+        if self.broken is not None:
+            raise self.broken
+        if not self.body.present:
+            raise UnreachableError(self.id, "no connection: is it on, and in the network?")
+
+    async def identify(self) -> Identity:
+        return Identity(S21.name, "in memory")
+
+    async def read(self, full: bool = False) -> MachineReading:
+        self._here()
+        hash_rate = self.body.hash_rate_hs if self.hashes else 0
+        return MachineReading(self.clock.site_ms(), self.body.power_mw // 1000, hash_rate)
+
+    async def sleep(self) -> Answer:
+        return self._command("sleep", self.body.sleep)
+
+    async def wake(self) -> Answer:
+        return self._command("wake", self.body.wake)
+
+    async def set_power(self, watts: int) -> Answer:
+        index = max(i for i, (power, _) in enumerate(self.body.steps) if power <= watts)
+        return self._command(f"set_power {watts}", lambda: self.body.set_profile(index))
+
+    async def close(self) -> None:
+        pass
+
+    def _command(self, text: str, act: object) -> Answer:
+        self._here()
+        self.told.append(text)
+        if self.refuses:
+            return Answer(False, "another session is active")
+        assert callable(act)
+        act()
+        return Answer(True, "Curtailment command sent")
+
+
+class Hall:
+    """A control over some machines, with time that passes in polls of two wall seconds."""
+
+    def __init__(self, *machines: BodyMachine, shares: dict[str, int] | None = None, speed: int = 60) -> None:
+        self.clock = machines[0].clock
+        self.clock.speed = speed
+        self.audit = Audit()
+        self.machines = {machine.id: machine for machine in machines}
+        self.control = MinerControl(
+            machines,
+            {machine.id: S21 for machine in machines},
+            self.clock,
+            self.audit,
+            shares_of=shares.get if shares is not None else None,
+            sleep=self.nap,
+        )
+
+    async def nap(self, seconds: float) -> None:
+        self.clock.turn(seconds)
+
+    async def polls(self, times: int, targets: dict[str, int] | None = None) -> None:
+        for _ in range(times):
+            self.clock.turn(2)
+            if targets is not None:
+                self.control.apply(targets, dict.fromkeys(targets, "the sun says so"))
+            await self.control.settle()
+            await self.control.poll_once()
+            await self.control.settle()
+
+    def conditions(self, machine: str) -> set[str]:
+        view = {view.id: view for view in self.control.machines()}[machine]
+        return {condition.id for condition in view.conditions}

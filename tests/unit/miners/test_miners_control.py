@@ -1,0 +1,252 @@
+"""Control over machines with every habit, in simulated time: proven, named, worked around, and never nagged."""
+
+import pytest
+from tests.unit.miners.fleet_in_memory import S21, Audit, BodyMachine, Hall, TurnedClock
+
+from photosynth.miners.control import MachineView, MinerControl
+from photosynth.miners.machine import MalformedError, UnreachableError
+from photosynth.simulation.habits import Habit
+
+
+def hall(habit: Habit | None = None, shares: dict[str, int] | None = None, speed: int = 60) -> Hall:
+    clock = TurnedClock()
+    return Hall(BodyMachine("m1", clock, habit), BodyMachine("m2", clock), shares=shares, speed=speed)
+
+
+def view(of: Hall, machine: str = "m1") -> MachineView:
+    return next(view for view in of.control.machines() if view.id == machine)
+
+
+async def test_nothing_is_sent_without_a_target() -> None:
+    site = hall()
+    await site.polls(5)
+    assert site.audit.actions == []
+    assert view(site).state == "running"
+    assert view(site).available
+
+
+async def test_sleep_and_wake_are_proven_in_power_and_hash_rate() -> None:
+    site = hall()
+    await site.polls(4, {"m1": 0})
+    assert site.audit.results("m1") == ["done"]
+    assert view(site).state == "sleeping"
+    (action,) = site.audit.of("m1")
+    assert action[:5] == ["dispatch", "sleep", "m1", "the sun says so", "sleep"]
+    assert "W and 0.0 TH/s" in str(action[7])
+    assert action[8] is True
+    await site.polls(1, {"m1": 1850})
+    assert view(site).state == "starting"
+    assert view(site).on
+    await site.polls(4, {"m1": 1850})
+    assert site.audit.results("m1") == ["done", "done"]
+    assert view(site).state == "running"
+    assert view(site).starts == 1
+    assert abs((view(site).power_w or 0) - 1850) < 80
+
+
+async def test_a_new_power_is_set_and_proven_once() -> None:
+    site = hall()
+    await site.polls(10, {"m1": 2510, "m2": 3500})
+    assert site.audit.results("m1") == ["done"]
+    assert site.machines["m1"].told == ["set_power 2510"]
+    assert site.audit.of("m2") == [], "it ran at full power already"
+    assert view(site).commanded_w == 2510
+
+
+async def test_a_machine_that_is_on_its_way_is_left_in_peace_but_may_always_be_put_to_sleep() -> None:
+    site = hall(speed=1)  # a ramp takes 30 polls
+    await site.polls(25, {"m1": 0})
+    await site.polls(2, {"m1": 3500})
+    await site.polls(2, {"m1": 1850})
+    assert site.machines["m1"].told == ["sleep", "set_power 3500", "wake"]
+    await site.polls(2, {"m1": 0})
+    assert site.machines["m1"].told[3:] == ["sleep"]
+    assert site.audit.results("m1") == ["done", "unverified", "done"]
+    assert "replaced by sleep" in str(site.audit.of("m1")[1][7])
+
+
+async def test_one_that_ignores_limits_is_named_and_switched_only() -> None:
+    site = hall(Habit("ignores_power_limit"))
+    await site.polls(10, {"m1": 1850})
+    assert site.audit.results("m1") == ["unverified", "unverified"]
+    assert site.conditions("m1") == {"ignores_power_limit"}
+    shown = view(site)
+    assert (shown.regulation, shown.available) == ("on_off", True)
+    assert abs((shown.fixed_power_w or 0) - 3500) < 100
+    assert len(shown.steps) == 1
+    assert "1850 W" in shown.conditions[0].evidence
+    before = len(site.audit.actions)
+    await site.polls(30, {"m1": 1850})
+    assert len(site.audit.actions) == before, "it is not asked again"
+    await site.polls(3, {"m1": 0})
+    await site.polls(4, {"m1": shown.fixed_power_w or 0})
+    assert site.audit.results("m1")[2:] == ["done", "done"]
+    assert site.conditions("m1") == {"ignores_power_limit"}
+
+
+async def test_one_that_does_nothing_is_named_counted_and_tried_rarely() -> None:
+    site = hall(Habit("says_ok_does_nothing"))
+    await site.polls(8, {"m1": 0})
+    assert site.conditions("m1") == {"says_ok_does_nothing"}
+    shown = view(site)
+    assert (shown.regulation, shown.available, shown.state) == ("none", False, "faulty")
+    assert abs((shown.fixed_power_w or 0) - 3500) < 100
+    assert "Curtailment command sent" in shown.conditions[0].evidence
+    tries = len(site.audit.of("m1"))
+    assert tries == 2
+    await site.polls(720, {"m1": 0})  # a day
+    assert 3 <= len(site.audit.of("m1")) - tries <= 8
+    assert set(site.audit.results("m1")) <= {"unverified", "planned"}
+
+
+async def test_one_that_does_nothing_is_taken_back_when_it_obeys_again() -> None:
+    site = hall(Habit("says_ok_does_nothing"))
+    await site.polls(8, {"m1": 0})
+    site.machines["m1"].body.habit = None
+    await site.polls(40, {"m1": 0})
+    assert site.conditions("m1") == set()
+    assert view(site).regulation == "steps"
+    assert view(site).state == "sleeping"
+
+
+async def test_one_that_drops_out_is_named_and_swept_again() -> None:
+    site = hall(Habit("drops_out", every_s=1800, for_s=600))
+    seen: set[str] = set()
+    for _ in range(40):
+        await site.polls(1, {"m1": 0})
+        seen |= {view(site).state}
+        if view(site).state == "unreachable":
+            assert view(site).power_w is None
+            assert not view(site).available
+            assert "unreachable" in site.conditions("m1")
+    assert "drops_out" in site.conditions("m1")
+    assert "unreachable" in seen
+    assert site.machines["m1"].body.asleep
+    # it comes back awake, as after a power cut: it is sent to sleep again without being asked to
+    site.machines["m1"].body.habit = None
+    site.machines["m1"].broken = UnreachableError("m1", "gone")
+    await site.polls(6)
+    site.machines["m1"].body.wake()
+    site.machines["m1"].broken = None
+    await site.polls(12)
+    assert site.machines["m1"].body.asleep
+    assert view(site).state == "sleeping"
+
+
+async def test_a_refusal_is_reported_and_not_repeated_endlessly() -> None:
+    site = hall()
+    site.machines["m1"].refuses = True
+    await site.polls(180, {"m1": 1850})  # six hours
+    assert set(site.audit.results("m1")) == {"refused"}
+    assert len(site.audit.of("m1")) <= 12
+    assert "refuses_commands" in site.conditions("m1")
+    site.machines["m1"].refuses = False
+    await site.polls(40, {"m1": 1850})
+    assert site.audit.results("m1")[-1] == "done"
+    assert site.conditions("m1") == set()
+
+
+async def test_power_without_hash_is_named_rested_and_tried_again() -> None:
+    site = hall()
+    site.machines["m1"].hashes = False
+    await site.polls(34, {"m1": 3500})
+    assert "power_without_hash" in site.conditions("m1")
+    await site.polls(3, {"m1": 3500})
+    assert site.machines["m1"].body.asleep
+    assert view(site).state == "faulty"
+    site.machines["m1"].hashes = True
+    await site.polls(24, {"m1": 3500})
+    assert site.conditions("m1") == set()
+    assert view(site).state == "running"
+
+
+async def test_hash_without_shares_is_named() -> None:
+    shares = {"m1": 7, "m2": 7}
+    site = hall(shares=shares)
+    for _ in range(110):
+        shares["m2"] += 1
+        await site.polls(1)
+    assert site.conditions("m1") == {"hash_without_shares"}
+    assert site.conditions("m2") == set()
+    shares["m1"] += 1
+    await site.polls(1)
+    assert site.conditions("m1") == set()
+
+
+async def test_nonsense_is_named_and_the_others_go_on() -> None:
+    site = hall()
+    site.machines["m1"].broken = MalformedError("m1", "answered with something that is not JSON")
+    await site.polls(4, {"m1": 0, "m2": 0})
+    assert "talks_nonsense" in site.conditions("m1")
+    assert view(site).state == "unreachable"
+    assert view(site, "m2").state == "sleeping"
+
+
+async def test_one_that_wakes_by_itself_is_put_to_sleep_again() -> None:
+    site = hall()
+    await site.polls(4, {"m1": 0})
+    site.machines["m1"].body.wake()
+    await site.polls(6, {"m1": 0})
+    assert site.audit.results("m1") == ["done", "done"]
+    assert site.machines["m1"].body.asleep
+
+
+async def test_stopping_everything_is_proven_and_holds() -> None:
+    clock = TurnedClock()
+    site = Hall(
+        *(BodyMachine(f"m{index}", clock) for index in range(20)),
+        BodyMachine("deaf", clock, Habit("says_ok_does_nothing")),
+    )
+    await site.polls(2)
+    report = await site.control.stop_all("operator", "red button")
+    assert len(report.asleep) == 20
+    assert set(report.awake) == {"deaf"}
+    assert all(machine.body.asleep for name, machine in site.machines.items() if name != "deaf")
+    assert {action[0] for action in site.audit.actions} == {"operator"}
+    assert set(site.audit.results("m3")) == {"done"}
+    await site.polls(3, {"m3": 3500})
+    assert site.machines["m3"].body.asleep, "targets are ignored while everything is stopped"
+    site.control.resume()
+    await site.polls(3, {"m3": 3500})
+    assert not site.machines["m3"].body.asleep
+
+
+async def test_what_was_learnt_survives_a_restart() -> None:
+    site = hall(Habit("ignores_power_limit"))
+    await site.polls(10, {"m1": 1850})
+    memory = site.control.memory()
+    second = MinerControl(list(site.machines.values()), dict.fromkeys(site.machines, S21), site.clock, Audit(), sleep=site.nap)
+    second.remember(memory)
+    shown = next(view for view in second.machines() if view.id == "m1")
+    assert shown.regulation == "on_off"
+    assert [condition.id for condition in shown.conditions] == ["ignores_power_limit"]
+
+
+async def test_stale_readings_are_not_shown_as_power() -> None:
+    site = hall()
+    await site.polls(1)
+    assert view(site).power_w is not None
+    site.clock.turn(7)
+    assert view(site).power_w is None
+    assert not view(site).available
+    assert view(site).observed_ms is not None
+
+
+async def test_closing_ends_every_open_action() -> None:
+    site = hall(speed=1)
+    await site.polls(1, {"m1": 0})
+    await site.polls(1, {"m1": 0})
+    await site.control.close()
+    assert site.audit.results("m1") == ["unverified"]
+
+
+@pytest.mark.parametrize("speed", [1, 60, 300])
+async def test_a_healthy_hall_obeys_at_every_speed(speed: int) -> None:
+    clock = TurnedClock()
+    site = Hall(*(BodyMachine(f"m{index}", clock) for index in range(12)), speed=speed)
+    turns = 8 if speed > 1 else 70
+    for target in (1850, 0, 3500, 2840, 0, 1850):
+        await site.polls(turns, dict.fromkeys(site.machines, target))
+    assert {action[5] for action in site.audit.actions} == {"done"}
+    assert len(site.audit.actions) == 12 * 6
+    assert all(not site.conditions(name) for name in site.machines)
