@@ -7,7 +7,7 @@ MAX_LINE = 16 * 1024
 """Bytes of the longest line taken from a peer. A notify with 14 branch hashes and a 6.5 kB coinbase needs 15 kB."""
 
 
-class LineTooLongError(Exception):
+class LineTooLongError(ValueError):
     """A peer sent more bytes without a line feed than a line may have; the connection is of no more use."""
 
 

@@ -31,7 +31,7 @@ class Message(msgspec.Struct, gc=False):
     error: Any = None
 
 
-class MalformedError(Exception):
+class MalformedError(ValueError):
     """A line is not a Stratum message; the text says why."""
 
 

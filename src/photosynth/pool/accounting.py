@@ -1,0 +1,293 @@
+"""Work, accounted exactly: totals per worker, open intervals, what no block has claimed yet, and the last hour's minutes.
+
+A pure state machine over the share log's entries. The pool applies an entry once it is durable; a restart applies the
+same entries in the same order and gets the same state.
+"""
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from photosynth.pool.records import ClaimRecord, JobRecord, RejectRecord, ShareRecord, WorkerTotals
+from photosynth.pool.results import Attribution, BestHeader, IntervalWork, JobParts, WorkEntry
+from photosynth.quantities.instants import interval_start_ms
+from photosynth.quantities.work import work_of_target
+from photosynth.stratum.work import double_sha256
+
+BEST_HEADERS = 32
+MINUTE_MS = 60_000
+MAX_BUCKETS = 600
+
+GroupKey = tuple[str, int, int, int]
+"""Worker, round, target, scale."""
+
+
+class RunningRoot:
+    """A Bitcoin Merkle root over hashes that come one by one, in memory that grows with the logarithm of their number."""
+
+    __slots__ = ("_levels",)
+
+    def __init__(self) -> None:
+        self._levels: list[bytes | None] = []
+
+    def add(self, leaf: bytes) -> None:
+        """Append one 32-byte hash."""
+        levels = self._levels
+        for at, left in enumerate(levels):
+            if left is None:
+                levels[at] = leaf
+                return
+            levels[at] = None
+            leaf = double_sha256(left + leaf)
+        levels.append(leaf)
+
+    def root(self) -> bytes:
+        """The root over the hashes so far, an odd one paired with itself; 32 zero bytes over none."""
+        carried: bytes | None = None
+        for at, left in enumerate(self._levels):
+            last = at == len(self._levels) - 1
+            if carried is None:
+                if left is not None:
+                    carried = left if last else double_sha256(left + left)
+            elif left is not None:
+                carried = double_sha256(left + carried)
+            else:
+                carried = double_sha256(carried + carried)
+        return carried or bytes(32)
+
+
+@dataclass(slots=True)
+class _Group:
+    accepted: int = 0
+    minutes: list[int] = field(default_factory=lambda: [0] * 15)
+    root: RunningRoot = field(default_factory=RunningRoot)
+
+
+@dataclass(slots=True)
+class _Best:
+    """The lowest headers so far: a heap by negative hash, so that the highest of them is on top."""
+
+    heap: list[tuple[int, int, bytes, int, bytes]] = field(default_factory=list)
+
+    def offer(self, number: int, seq: int, share: ShareRecord) -> None:
+        """Take a header where it is among the lowest."""
+        if len(self.heap) < BEST_HEADERS:
+            heapq.heappush(self.heap, (-number, seq, share.header, share.job, share.extranonce))
+        elif number < -self.heap[0][0]:
+            heapq.heapreplace(self.heap, (-number, seq, share.header, share.job, share.extranonce))
+
+
+@dataclass(slots=True)
+class _Interval:
+    groups: dict[GroupKey, _Group] = field(default_factory=dict)
+    rejected: dict[tuple[str, int], int] = field(default_factory=dict)
+    best: dict[int, _Best] = field(default_factory=dict)
+    last_seq: int = 0
+
+
+class WorkAccount:
+    """Everything that follows from the entries of the share log, in their order.
+
+    ``checkpoint_seq``: entries up to it belong to intervals that the books hold already; they count towards totals and
+    claims, and no longer towards intervals.
+    """
+
+    def __init__(self) -> None:
+        self.last_seq = 0
+        self.checkpoint_seq = 0
+        self.totals: dict[str, WorkerTotals] = {}
+        self.blocks_found = 0
+        self.claimed_cut = 0
+        self.unclaimed_represented = 0
+        self.claims: dict[bytes, tuple[ClaimRecord, tuple[Attribution, ...]]] = {}
+        self.jobs: dict[int, JobRecord] = {}
+        self.minutes: dict[int, dict[tuple[str, int, int], int]] = {}
+        self._intervals: dict[int, _Interval] = {}
+        # Unclaimed work between one job's cut and the next: (first seq past the cut, sums).
+        self._buckets: list[tuple[int, dict[tuple[int, int, str, int], list[int]]]] = [(1, {})]
+
+    # Entries, in the order of the log.
+
+    def apply_share(self, seq: int, share: ShareRecord, share_hash: bytes) -> None:
+        """Account one durable share."""
+        self.last_seq = seq
+        share_work = work_of_target(share.target)
+        represented = share_work * share.scale
+        totals = self.totals_of(share.worker)
+        totals.scale = share.scale
+        totals.accepted += 1
+        totals.work += share_work
+        totals.represented += represented
+        totals.last_share_site_ms = share.site_ms
+        totals.last_share_wall_ms = share.wall_ms
+        start_ms = interval_start_ms(share.site_ms)
+        sums = self._buckets[-1][1].setdefault((start_ms, share.round, share.worker, share.scale), [0, 0, 0])
+        sums[0] += 1
+        sums[1] += share_work
+        sums[2] += represented
+        self.unclaimed_represented += represented
+        minute = share.site_ms // MINUTE_MS
+        counts = self.minutes.get(minute)
+        if counts is None:
+            counts = self.minutes[minute] = {}
+            for old in [m for m in self.minutes if m < minute - 60]:
+                del self.minutes[old]
+        key = (share.worker, share.target, share.scale)
+        counts[key] = counts.get(key, 0) + 1
+        if seq <= self.checkpoint_seq:
+            return
+        interval = self._interval(start_ms, seq)
+        group = interval.groups.get((share.worker, share.round, share.target, share.scale))
+        if group is None:
+            group = interval.groups[(share.worker, share.round, share.target, share.scale)] = _Group()
+        group.accepted += 1
+        group.minutes[(share.site_ms - start_ms) // MINUTE_MS] += 1
+        group.root.add(share_hash)
+        best = interval.best.get(share.scale)
+        if best is None:
+            best = interval.best[share.scale] = _Best()
+        best.offer(int.from_bytes(share_hash, "little"), seq, share)
+
+    def apply_reject(self, seq: int, reject: RejectRecord) -> None:
+        """Account refused shares."""
+        self.last_seq = seq
+        rejected = self.totals_of(reject.worker).rejected
+        rejected[reject.cause] = rejected.get(reject.cause, 0) + reject.count
+        if seq > self.checkpoint_seq:
+            interval = self._interval(interval_start_ms(reject.site_ms), seq)
+            key = (reject.worker, reject.code)
+            interval.rejected[key] = interval.rejected.get(key, 0) + reject.count
+
+    def apply_job(self, job: JobRecord) -> None:
+        """Know a job, so that its shares and blocks can be traced to it."""
+        self.jobs[job.key] = job
+
+    def mark_cut(self, cut: int | None = None) -> int:
+        """Work after the present (or given) sequence number is the next job's; returns the cut."""
+        cut = self.last_seq if cut is None else cut
+        if self._buckets[-1][0] <= cut:
+            if self._buckets[-1][1]:
+                self._buckets.append((cut + 1, {}))
+            else:
+                self._buckets[-1] = (cut + 1, {})
+            if len(self._buckets) > MAX_BUCKETS:
+                self._merge(self._buckets[0], self._buckets.pop(1))
+        return cut
+
+    def apply_claim(self, claim: ClaimRecord) -> tuple[Attribution, ...]:
+        """A block was accepted: the work up to its cut is claimed. Returns whose work; the same again the second time."""
+        if claim.block_hash in self.claims:
+            return self.claims[claim.block_hash][1]
+        merged: dict[tuple[int, int, str, int], list[int]] = {}
+        kept = []
+        for start, sums in self._buckets:
+            if start <= claim.cut:
+                self._merge((0, merged), (0, sums))
+            else:
+                kept.append((start, sums))
+        self._buckets = kept or [(claim.cut + 1, {})]
+        attribution = tuple(sorted(Attribution(*key, *sums) for key, sums in merged.items()))
+        self.unclaimed_represented -= sum(part.represented for part in attribution)
+        self.claimed_cut = max(self.claimed_cut, claim.cut)
+        self.blocks_found += 1
+        self.claims[claim.block_hash] = (claim, attribution)
+        return attribution
+
+    def apply_checkpoint(self, seq: int) -> None:
+        """The books hold everything up to here: forget the intervals that lie before."""
+        self.checkpoint_seq = max(self.checkpoint_seq, seq)
+        for start_ms in [s for s, interval in self._intervals.items() if interval.last_seq <= seq]:
+            del self._intervals[start_ms]
+
+    # Questions.
+
+    def totals_of(self, worker: str) -> WorkerTotals:
+        """A worker's totals, new ones where it was never seen."""
+        totals = self.totals.get(worker)
+        if totals is None:
+            totals = self.totals[worker] = WorkerTotals()
+        return totals
+
+    def unclaimed_after(self, cut: int) -> int:
+        """Represented hashes past a cut that no block has claimed; the cut of some job, or zero."""
+        if cut < self._buckets[0][0]:
+            return self.unclaimed_represented
+        return sum(sums[2] for start, bucket in self._buckets if start > cut for sums in bucket.values())
+
+    def pending(self) -> list[tuple[int, list[tuple[int, int, str, int, int, int, int]]]]:
+        """The unclaimed work by bucket, for a snapshot."""
+        return [(start, [(*key, sums[0], sums[1], sums[2]) for key, sums in bucket.items()]) for start, bucket in self._buckets]
+
+    def restore_pending(self, pending: Iterable[tuple[int, Iterable[tuple[int, int, str, int, int, int, int]]]]) -> None:
+        """The inverse of :meth:`pending`."""
+        self._buckets = [(start, {row[:4]: list(row[4:]) for row in rows}) for start, rows in pending] or [(1, {})]
+        self.unclaimed_represented = sum(sums[2] for _, bucket in self._buckets for sums in bucket.values())
+
+    def open_intervals(self) -> tuple[int, ...]:
+        """Starts of the intervals that hold work and were not checkpointed, in order."""
+        return tuple(sorted(self._intervals))
+
+    def interval_work(self, start_ms: int) -> IntervalWork:
+        """What an interval holds; empty where nothing was handed in. Asking again gives the same until a checkpoint."""
+        interval = self._intervals.get(start_ms)
+        # Site time never runs backwards along the log, so all entries before the next interval's are this one's or older.
+        last_seq = max((i.last_seq for s, i in self._intervals.items() if s <= start_ms), default=self.checkpoint_seq)
+        if interval is None:
+            return IntervalWork(start_ms, (), {}, {}, {}, last_seq)
+        entries = []
+        for (worker, round_, target, scale), group in sorted(interval.groups.items()):
+            group_work = work_of_target(target) * group.accepted
+            entries.append(
+                WorkEntry(
+                    worker,
+                    round_,
+                    target,
+                    scale,
+                    group.accepted,
+                    group_work,
+                    group_work * scale,
+                    group.root.root(),
+                    tuple(group.minutes),
+                )
+            )
+        best: dict[int, tuple[BestHeader, ...]] = {}
+        jobs: dict[int, JobParts] = {}
+        for scale, lowest in sorted(interval.best.items()):
+            rows = sorted(lowest.heap, key=lambda row: (-row[0], row[1]))
+            best[scale] = tuple(BestHeader(header, job, extranonce) for _, _, header, job, extranonce in rows)
+            for _, _, _, key, _ in rows:
+                if key not in jobs and key in self.jobs:
+                    job = self.jobs[key]
+                    jobs[key] = JobParts(job.prefix, job.suffix, job.branch)
+        return IntervalWork(start_ms, tuple(entries), dict(sorted(interval.rejected.items())), best, jobs, last_seq)
+
+    def jobs_in_use(self) -> set[int]:
+        """Keys of the jobs that open intervals' best headers rest on."""
+        return {row[3] for interval in self._intervals.values() for best in interval.best.values() for row in best.heap}
+
+    def forget_jobs(self, keep: set[int]) -> None:
+        """Drop every job that is neither in use nor to be kept, and the claims on them that the books hold."""
+        needed = keep | self.jobs_in_use()
+        self.jobs = {key: job for key, job in self.jobs.items() if key in needed}
+        self.claims = {
+            block_hash: held
+            for block_hash, held in self.claims.items()
+            if held[0].seq > self.checkpoint_seq or held[0].job in self.jobs
+        }
+
+    def _interval(self, start_ms: int, seq: int) -> _Interval:
+        interval = self._intervals.get(start_ms)
+        if interval is None:
+            interval = self._intervals[start_ms] = _Interval()
+        interval.last_seq = seq
+        return interval
+
+    @staticmethod
+    def _merge(
+        into: tuple[int, dict[tuple[int, int, str, int], list[int]]],
+        other: tuple[int, dict[tuple[int, int, str, int], list[int]]],
+    ) -> None:
+        for key, sums in other[1].items():
+            held = into[1].setdefault(key, [0, 0, 0])
+            for at in range(3):
+                held[at] += sums[at]

@@ -1,0 +1,73 @@
+"""What a pool is told, and whom it asks: its settings, the coinbase's policy, and the ear for found blocks."""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Protocol
+
+from photosynth.bitcoin.node import Template
+from photosynth.pool.results import FoundBlock
+
+
+@dataclass(frozen=True, slots=True)
+class PoolConfig:
+    """Settings of a pool; the defaults suit machines on a local network.
+
+    ``host``, ``port`` where it listens (port 0: any); ``allow`` networks that may connect; ``share_interval_s`` what
+    vardiff aims at per connection; ``version_mask`` the version bits that may be rolled (BIP320); ``refresh_s`` how often
+    jobs are renewed; the extranonce's sizes are bytes of the pool's and of the miner's part.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 3333
+    allow: tuple[IPv4Network | IPv6Network, ...] = field(default_factory=lambda: (ip_network("127.0.0.0/8"),))
+    share_interval_s: float = 10.0
+    version_mask: int = 0x1FFFE000
+    start_difficulty: float = 1.0
+    min_difficulty: float = 2.0**-28
+    max_difficulty: float = 2.0**60
+    refresh_s: float = 30.0
+    extranonce1_size: int = 4
+    extranonce2_size: int = 8
+    tag: bytes = b"/photosynth/"
+
+    max_connections: int = 20_000
+    max_connections_per_address: int = 5_000
+    max_workers: int = 10_000
+    max_write_buffer: int = 512 * 1024
+    """Bytes that may wait for a slow client; past them it is dropped."""
+    max_open_shares: int = 2_000
+    """Shares of one connection that may wait for the disk before its reading pauses."""
+    max_rejects_in_a_row: int = 2_000
+    login_timeout_s: float = 30.0
+    """A connection that is not subscribed and authorized by then is dropped."""
+    idle_timeout_s: float = 3_600.0
+    job_lifetime_s: float = 300.0
+    max_jobs: int = 512
+    max_time_ahead_s: int = 7_000
+    """How far past the job's time a header's may lie (ckpool's limit; the network's own is two hours)."""
+    submit_timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class CoinbasePlan:
+    """What a coinbase shall pay (satoshis) to which output script, and the 32 bytes it commits to (or none)."""
+
+    value_sat: int
+    script: bytes
+    commitment: bytes
+
+
+class CoinbasePolicy(Protocol):
+    """Decides every job's coinbase. What it leaves of the template's value stays unclaimed, which is valid."""
+
+    def plan(self, template: Template, unclaimed_represented: int) -> CoinbasePlan:
+        """The plan for one job; ``unclaimed_represented`` hashes were accounted and not claimed by a block yet."""
+        ...
+
+
+class PoolEvents(Protocol):
+    """Who wants to hear of found blocks."""
+
+    def block_found(self, block: FoundBlock) -> None:
+        """A share solved a block and the node gave its verdict. May come twice for one hash, after a restart."""
+        ...

@@ -1,0 +1,169 @@
+"""The share log's records as values, and as bytes.
+
+A record is a length (4 bytes), the CRC-32 of what follows (4 bytes), and a body whose first byte says its kind; integers
+are little-endian. Shares are packed by hand, for they are many; the rest is MessagePack.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+MAX_BODY = 64 * 1024 * 1024
+FRAME = struct.Struct("<II")
+_SHARE = struct.Struct("<BQQQQIB80s")
+"""Kind, seq, site_ms, wall_ms, job, group, extranonce length, header."""
+
+KIND_SNAPSHOT, KIND_JOB, KIND_GROUP, KIND_SHARE, KIND_REJECT, KIND_CLAIM = range(1, 7)
+
+
+class RecordError(ValueError):
+    """Bytes that are not a record of the share log."""
+
+
+@dataclass(slots=True)
+class ShareRecord:
+    """One accepted share: who, when (site and wall), at which target and scale, on which job, and the header itself."""
+
+    worker: str
+    round: int
+    target: int
+    scale: int
+    site_ms: int
+    wall_ms: int
+    job: int
+    header: bytes
+    extranonce: bytes
+
+
+class JobRecord(msgspec.Struct, frozen=True, array_like=True):
+    """A job as it was handed out: its coinbase around the extranonce, its branch, the cut up to which it claims."""
+
+    key: int
+    height: int
+    previous_hash: bytes
+    prefix: bytes
+    suffix: bytes
+    branch: tuple[bytes, ...]
+    cut: int
+    value_sat: int
+    extranonce_size: int
+    site_ms: int
+    wall_ms: int
+
+
+class RejectRecord(msgspec.Struct, frozen=True, array_like=True):
+    """Shares of one worker that were refused for one cause (a name) with one code, around one moment of site time."""
+
+    worker: str
+    cause: str
+    code: int
+    count: int
+    site_ms: int
+
+
+class ClaimRecord(msgspec.Struct, frozen=True, array_like=True):
+    """A block of ours that the node accepted: it claims the work up to ``cut``. ``seq`` is the log's place then."""
+
+    block_hash: bytes
+    job: int
+    height: int
+    cut: int
+    value_sat: int
+    worker: str
+    site_ms: int
+    wall_ms: int
+    seq: int
+
+
+class WorkerTotals(msgspec.Struct, array_like=True):
+    """One worker over the life of the log. Hashes are counted in integers of any size."""
+
+    scale: int = 1
+    accepted: int = 0
+    work: int = 0
+    represented: int = 0
+    rejected: dict[str, int] = msgspec.field(default_factory=dict)
+    last_share_site_ms: int | None = None
+    last_share_wall_ms: int | None = None
+    user_agent: str | None = None
+
+
+def frame(body: bytes) -> bytes:
+    """A record around its body."""
+    return FRAME.pack(len(body), zlib.crc32(body)) + body
+
+
+def share_body(seq: int, share: ShareRecord, group: int) -> bytes:
+    """The body of a share; ``group`` stands for worker, round, target and scale, told by a group record before."""
+    return (
+        _SHARE.pack(KIND_SHARE, seq, share.site_ms, share.wall_ms, share.job, group, len(share.extranonce), share.header)
+        + share.extranonce
+    )
+
+
+def parse_share(body: bytes, groups: dict[int, tuple[str, int, int, int]]) -> tuple[int, ShareRecord]:
+    """The inverse of :func:`share_body`. Raises RecordError."""
+    if len(body) < _SHARE.size:
+        raise RecordError("a share is too short")
+    _, seq, site_ms, wall_ms, job, group, size, header = _SHARE.unpack_from(body)
+    extranonce = body[_SHARE.size :]
+    if len(extranonce) != size or group not in groups:
+        raise RecordError("a share does not fit its group or length")
+    worker, round_, target, scale = groups[group]
+    return seq, ShareRecord(worker, round_, target, scale, site_ms, wall_ms, job, header, extranonce)
+
+
+def packed_body(kind: int, *values: Any) -> bytes:
+    """The body of any other record: its kind, then its values as a MessagePack array. Integers may have any size."""
+    return bytes([kind]) + msgspec.msgpack.encode(_widen(values))
+
+
+def unpack_body(body: bytes) -> list[Any]:
+    """The values of :func:`packed_body`. Raises RecordError."""
+    try:
+        values: list[Any] = msgspec.msgpack.decode(body[1:], ext_hook=_big)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise RecordError(str(error)) from None
+    return values
+
+
+def read_records(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Every whole record of a segment in order, as (offset past its end, body); stops silently before the first bad one."""
+    at = 0
+    while at + FRAME.size <= len(data):
+        size, checksum = FRAME.unpack_from(data, at)
+        end = at + FRAME.size + size
+        if not 0 < size <= MAX_BODY or end > len(data):
+            return
+        body = data[at + FRAME.size : end]
+        if zlib.crc32(body) != checksum:
+            return
+        yield end, body
+        at = end
+
+
+_BIG = 1
+_NEGATIVE_LIMIT, _POSITIVE_LIMIT = -(1 << 63), 1 << 64
+
+
+def _widen(value: Any) -> Any:
+    """Replace integers that MessagePack has no room for, and structs, by what it has."""
+    if isinstance(value, int) and not _NEGATIVE_LIMIT <= value < _POSITIVE_LIMIT:
+        return msgspec.msgpack.Ext(_BIG, value.to_bytes((value.bit_length() + 8) // 8, "little", signed=True))
+    if isinstance(value, list | tuple):
+        return [_widen(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _widen(item) for key, item in value.items()}
+    if isinstance(value, msgspec.Struct):
+        return [_widen(item) for item in msgspec.structs.astuple(value)]
+    return value
+
+
+def _big(code: int, data: memoryview) -> int:
+    if code != _BIG:
+        raise RecordError(f"an extension that is not known: {code}")
+    return int.from_bytes(bytes(data), "little", signed=True)

@@ -1,0 +1,290 @@
+"""The pool: a listener for miners, their shares judged, logged and answered, and a look at it all.
+
+Everything runs on one event loop; only the share log's writing and the node are elsewhere.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from ipaddress import ip_address
+
+from photosynth.bitcoin.node import BitcoinNode
+from photosynth.pool.chain import ChainLink, Solution
+from photosynth.pool.config import CoinbasePolicy, PoolConfig, PoolEvents
+from photosynth.pool.connection import Connection
+from photosynth.pool.jobs import ALIASES, PoolJob
+from photosynth.pool.records import ShareRecord
+from photosynth.pool.results import CAUSES, IntervalWork, PoolSnapshot
+from photosynth.pool.share_log import ShareLog
+from photosynth.pool.shares import Candidate, objection, rebuild
+from photosynth.pool.statistics import describe
+from photosynth.quantities.instants import INTERVAL_MS, Clock
+from photosynth.stratum.server import Submit
+
+TICK_S = 1.0
+TICK_PARTS = 4
+"""Every tick looks at a quarter of the connections."""
+NOBODY = "(unauthorized)"
+"""Whom refused shares are counted for that name no authorized worker; no worker can have this name."""
+
+
+class Pool:
+    """A pool on a node. ``scale_of`` says how many hashes one real hash of a worker stands for; ``log`` must be open.
+
+    Start with :meth:`start`; the address it listens on is then :attr:`address`.
+    """
+
+    def __init__(  # noqa: PLR0917  what it stands on, in the order of the flow
+        self,
+        config: PoolConfig,
+        node: BitcoinNode,
+        clock: Clock,
+        policy: CoinbasePolicy,
+        scale_of: Callable[[str], int],
+        log: ShareLog,
+        events: PoolEvents,
+    ) -> None:
+        self.config = config
+        self.log = log
+        self._clock = clock
+        self._scale_of = scale_of
+        self._chain = ChainLink(config, node, clock, policy=policy, log=log, events=events, on_job=self._on_job)
+        self._connections: dict[int, Connection] = {}
+        self._not_ready: dict[int, Connection] = {}
+        self._per_address: dict[str, int] = {}
+        self._extranonces: dict[bytes, int] = {}
+        self._next_number = 0
+        self._answering: set[Connection] = set()
+        self._remembered: dict[str, float] = {}
+        self._server: asyncio.Server | None = None
+        self._ticker: asyncio.Task[None] | None = None
+        last = [t.last_share_site_ms for t in log.account.totals.values() if t.last_share_site_ms is not None]
+        self._site_ms = max(last, default=0)
+        self._started_site_ms = clock.site_ms()
+        log.after_batch = self._after_batch
+        log.live_jobs = self._chain.book.keys
+
+    # Life.
+
+    async def start(self) -> None:
+        """Listen and follow the node. Raises OSError where the address is taken."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            self._new_connection, self.config.host, self.config.port, backlog=4096, reuse_address=True
+        )
+        self._chain.start()
+        self._ticker = loop.create_task(self._tick_forever(), name="pool-tick")
+
+    async def close(self) -> None:
+        """Stop listening, cut every connection, write what is left; safe to call twice."""
+        if self._server is not None:
+            self._server.close()
+        if self._ticker is not None:
+            self._ticker.cancel()
+            await asyncio.gather(self._ticker, return_exceptions=True)
+        await self._chain.close()
+        await self.log.close()
+        for connection in list(self._connections.values()):
+            connection.drop()
+        await asyncio.sleep(0)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that miners connect to. Raises RuntimeError before the start."""
+        if self._server is None or not self._server.sockets:
+            raise RuntimeError("the pool does not listen yet")
+        name = self._server.sockets[0].getsockname()
+        return str(name[0]), int(name[1])
+
+    async def recover(self, node: BitcoinNode | None = None) -> int:
+        """Tell of claims again and find blocks of ours that a crash left unclaimed; call once before :meth:`start`.
+
+        Returns how many were claimed now. Raises NodeUnavailableError.
+        """
+        return await self._chain.recover()
+
+    def refresh(self) -> None:
+        """New jobs for everybody now, as after a new commitment."""
+        self._chain.refresh()
+
+    # Intervals.
+
+    async def close_interval(self, interval_start_ms: int) -> IntervalWork:
+        """The work of a quarter hour that is over, durable to the last share; the same each time until checkpointed.
+
+        Commit it, then call ``log.checkpoint(work.last_seq)``, which frees it. Raises ValueError where the interval is
+        not over yet, OSError where the share log cannot be written.
+        """
+        if self.site_ms() < interval_start_ms + INTERVAL_MS:
+            raise ValueError(f"the interval from {interval_start_ms} ms is not over")
+        await self.log.flush()
+        return self.log.account.interval_work(interval_start_ms)
+
+    def site_ms(self) -> int:
+        """Site time as shares are stamped with it: never earlier than a share before."""
+        self._site_ms = max(self._site_ms, self._clock.site_ms())
+        return self._site_ms
+
+    def snapshot(self) -> PoolSnapshot:
+        """The pool at this moment."""
+        current = self._chain.book.current
+        conditions = [c for c in (self._chain.condition, self.log.condition) if c is not None]
+        age_s = None if current is None else asyncio.get_running_loop().time() - current.created_s
+        return describe(
+            self.log.account,
+            tuple(self._connections.values()),
+            listen=f"{self.config.host}:{self.address[1] if self._server else self.config.port}",
+            scale_of=self._scale_of,
+            site_ms=self.site_ms(),
+            started_site_ms=self._started_site_ms,
+            height=None if current is None else current.template.height,
+            job_age_s=age_s,
+            condition="; ".join(conditions) or None,
+        )
+
+    # Connections.
+
+    def _new_connection(self) -> Connection:
+        self._next_number += 1
+        size = self.config.extranonce1_size
+        counter = self._next_number
+        while (extranonce1 := (counter % (1 << 8 * size)).to_bytes(size, "big")) in self._extranonces:
+            counter += 1
+        self._extranonces[extranonce1] = self._next_number
+        return Connection(self, self._next_number, extranonce1)
+
+    def connected(self, connection: Connection) -> str | None:
+        """Admit a connection, or say why not: its network, the number of connections in all and from its address."""
+        address, config = connection.address, self.config
+        self._connections[connection.number] = connection
+        self._not_ready[connection.number] = connection
+        self._per_address[address] = self._per_address.get(address, 0) + 1
+        try:
+            known = any(ip_address(address) in network for network in config.allow)
+        except ValueError:
+            known = False
+        if not known:
+            return "this network is not allowed"
+        if len(self._connections) > config.max_connections:
+            return "too many connections"
+        if self._per_address[address] > config.max_connections_per_address:
+            return "too many connections from one address"
+        if len(self._not_ready) > max(1, config.max_connections // 2):
+            next(iter(self._not_ready.values())).drop()
+        return None
+
+    def disconnected(self, connection: Connection) -> None:
+        """Forget a connection, and remember the difficulty that suited its worker."""
+        if self._connections.pop(connection.number, None) is None:
+            return
+        self._not_ready.pop(connection.number, None)
+        self._extranonces.pop(connection.session.extranonce1, None)
+        self._answering.discard(connection)
+        left = self._per_address[connection.address] - 1
+        if left:
+            self._per_address[connection.address] = left
+        else:
+            del self._per_address[connection.address]
+        workers = connection.session.workers
+        if workers and connection.vardiff is not None and workers[0] in self.log.account.totals:
+            self._remembered[workers[0]] = connection.vardiff.difficulty
+
+    def admit_worker(self, connection: Connection, worker: str) -> str | None:
+        """Any name may mine, as long as there are not too many of them."""
+        totals = self.log.account.totals
+        if worker not in totals and len(totals) >= self.config.max_workers:
+            return "this pool has as many workers as it keeps books for"
+        return None
+
+    def became_ready(self, connection: Connection) -> None:
+        """Give a miner its first difficulty and job."""
+        self._not_ready.pop(connection.number, None)
+        worker = connection.session.workers[0]
+        connection.begin(self._remembered.get(worker, self.config.start_difficulty))
+        if (job := self._chain.book.current) is not None:
+            connection.send_job(job, job.notify_line(clean=True))
+
+    def renew(self, connection: Connection) -> None:
+        """The current job once more, with the connection's new difficulty."""
+        if (job := self._chain.book.current) is not None:
+            connection.send_job_again(job)
+
+    def _on_job(self, job: PoolJob, clean: bool) -> None:
+        line = job.notify_line(clean=clean)
+        for connection in list(self._connections.values()):
+            connection.send_job(job, line)
+
+    async def _tick_forever(self) -> None:
+        part = 0
+        while True:
+            await asyncio.sleep(TICK_S)
+            part = (part + 1) % TICK_PARTS
+            now_s = asyncio.get_running_loop().time()
+            for connection in [c for number, c in self._connections.items() if number % TICK_PARTS == part]:
+                connection.tick(now_s)
+
+    # Shares.
+
+    def share(self, connection: Connection, submit: Submit) -> None:
+        """Judge a share: a block first of all, then whether it counts."""
+        job, stale = self._chain.book.find(submit.job // ALIASES if submit.job >= 0 else -1)
+        in_force = connection.in_force(submit.job)
+        if job is None or in_force is None:
+            connection.refused(submit.id, submit.worker, "stale")
+            return
+        session = connection.session
+        candidate = rebuild(job, submit, session.extranonce1, session.version_mask)
+        if self._chain.solves(job, candidate):
+            solution = Solution(job, candidate, submit.worker, self.site_ms(), self._clock.wall_ms())
+            judge = partial(self._judge, connection, submit, job, candidate=candidate, in_force=in_force, stale=stale)
+            self._chain.submit(solution, lambda accepted: judge(block_accepted=accepted))
+            return
+        self._judge(connection, submit, job, candidate=candidate, in_force=in_force, stale=stale, block_accepted=False)
+
+    def _judge(
+        self,
+        connection: Connection,
+        submit: Submit,
+        job: PoolJob,
+        *,
+        candidate: Candidate,
+        in_force: tuple[float, int],
+        stale: bool,
+        block_accepted: bool,
+    ) -> None:
+        difficulty, target = in_force
+        worker = submit.worker
+        cause = "stale" if stale and not block_accepted else None
+        cause = cause or objection(candidate, job, submit, target, self.config.max_time_ahead_s)
+        if cause is not None:
+            connection.refused(submit.id, worker, cause)
+            return
+        share = ShareRecord(
+            worker,
+            job.template.height,
+            target,
+            self._scale_of(worker),
+            self.site_ms(),
+            self._clock.wall_ms(),
+            job.key,
+            candidate.header,
+            candidate.extranonce,
+        )
+        undo = partial(job.seen.discard, candidate.hash)
+        self.log.append_share(share, candidate.hash, connection.answer_later(submit.id, worker, undo))
+        connection.good(difficulty)
+        if self._chain.book.crowded:
+            self._chain.refresh()
+
+    def rejected(self, worker: str | None, cause: str) -> None:
+        """Count a refused share, for its worker where it has one."""
+        self.log.append_reject(worker or NOBODY, cause, CAUSES[cause], self.site_ms())
+
+    def has_answers(self, connection: Connection) -> None:
+        """Its answers go out together when the batch is through."""
+        self._answering.add(connection)
+
+    def _after_batch(self) -> None:
+        for connection in self._answering:
+            connection.flush()
+        self._answering.clear()

@@ -1,0 +1,289 @@
+"""The pool's side of Stratum V1 for one connection, sans-I/O: lines in, events and answers out.
+
+The session knows the conversation (who is subscribed, authorized, what was negotiated) and the shape of every message.
+Whether a share is worth anything is not for it to say: it hands the pool a :class:`Submit` in numbers and bytes.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from photosynth.quantities.work import DIFFICULTY_1_TARGET, TWO_256
+from photosynth.stratum.framing import MAX_LINE, LineBuffer
+from photosynth.stratum.messages import (
+    ErrorCode,
+    MalformedError,
+    Message,
+    decode,
+    encode_error,
+    encode_request,
+    encode_result,
+)
+from photosynth.stratum.work import parse_word
+
+MAX_NAMES = 16
+"""Worker names that one connection may authorize."""
+MAX_NAME = 64
+MAX_MALFORMED = 5
+"""Lines that are not Stratum until the session asks to hang up."""
+MAX_EXTENSIONS = 16
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._@:+=/#~ -]")
+
+MessageId = int | str | float | None
+
+
+@dataclass(slots=True)
+class Submit:
+    """A share as handed in. ``job`` is the number that the job's id spells, -1 where it spells none."""
+
+    id: MessageId
+    worker: str
+    job: int
+    extranonce2: bytes
+    time_s: int
+    nonce: int
+    version_bits: int
+
+
+@dataclass(slots=True)
+class SubmitRefused:
+    """A share that was answered already, because its message was wrong; ``worker`` is None where nobody is named."""
+
+    worker: str | None
+    code: ErrorCode
+
+
+@dataclass(slots=True)
+class AuthorizeRequested:
+    """Somebody wants to mine as ``worker``; answer with :meth:`ServerSession.authorize`."""
+
+    id: MessageId
+    name: str
+    worker: str
+
+
+@dataclass(slots=True)
+class Suggested:
+    """The miner would like this difficulty (positive and finite)."""
+
+    difficulty: float
+
+
+@dataclass(slots=True)
+class HangUp:
+    """The peer does not speak Stratum: close the connection once the answers are out."""
+
+    reason: str
+
+
+SessionEvent = Submit | SubmitRefused | AuthorizeRequested | Suggested | HangUp
+
+
+def clean_name(name: str, limit: int = MAX_NAME) -> str:
+    """A peer's name for something, as it may be stored and shown: bounded, printable ASCII, never empty."""
+    return _NOT_IN_NAMES.sub("_", name.strip()[:limit]) or "anonymous"
+
+
+class ServerSession:
+    """One connection's conversation.
+
+    ``extranonce1`` is this connection's own, ``extranonce2_size`` the bytes left to the miner, ``version_mask`` the bits
+    of the version that the pool lets miners roll. Never raises for what a peer sends.
+    """
+
+    __slots__ = (
+        "_allowed_mask",
+        "_lines",
+        "_malformed",
+        "_names",
+        "_out",
+        "extranonce1",
+        "extranonce2_size",
+        "subscribed",
+        "user_agent",
+        "version_mask",
+    )
+
+    def __init__(self, extranonce1: bytes, extranonce2_size: int, version_mask: int, *, max_line: int = MAX_LINE) -> None:
+        self.extranonce1 = extranonce1
+        self.extranonce2_size = extranonce2_size
+        self.subscribed = False
+        self.user_agent: str | None = None
+        self.version_mask = 0
+        self._allowed_mask = version_mask
+        self._names: dict[str, str] = {}
+        self._lines = LineBuffer(max_line)
+        self._malformed = 0
+        self._out: list[bytes] = []
+
+    @property
+    def ready(self) -> bool:
+        """Whether the miner is subscribed and authorized, so may have jobs."""
+        return self.subscribed and bool(self._names)
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """The workers that this connection is authorized for, in order."""
+        return tuple(self._names.values())
+
+    def receive(self, data: bytes) -> list[SessionEvent]:
+        """The events in these bytes; answers that need no decision are in :meth:`outgoing`."""
+        events: list[SessionEvent] = []
+        try:
+            lines = self._lines.feed(data)
+        except ValueError as error:
+            return [HangUp(str(error))]
+        for line in lines:
+            try:
+                message = decode(line)
+                if message.method == "mining.submit":
+                    self._on_submit(message, events)
+                else:
+                    self._on_message(message, events)
+            except MalformedError as error:
+                self._malformed += 1
+                self._refuse(None, ErrorCode.OTHER, f"not a Stratum message: {error}")
+                if self._malformed >= MAX_MALFORMED:
+                    events.append(HangUp("does not speak Stratum"))
+                    break
+        return events
+
+    def outgoing(self) -> bytes:
+        """The answers owed to the miner; empties the buffer."""
+        data = b"".join(self._out)
+        self._out.clear()
+        return data
+
+    def authorize(self, request: AuthorizeRequested, accepted: bool, text: str = "") -> None:
+        """Answer a request to authorize."""
+        if accepted and len(self._names) >= MAX_NAMES and request.name not in self._names:
+            accepted, text = False, f"a connection mines for at most {MAX_NAMES} workers"
+        if accepted:
+            self._names[request.name] = request.worker
+            self._out.append(encode_result(request.id, True))
+        else:
+            self._refuse(request.id, ErrorCode.UNAUTHORIZED, text or "unauthorized worker")
+
+    def _refuse(self, message_id: MessageId, code: ErrorCode, text: str) -> None:
+        self._out.append(encode_error(message_id, code, text))
+
+    def _on_submit(self, message: Message, events: list[SessionEvent]) -> None:
+        params = message.params
+        if not isinstance(params, list) or not 5 <= len(params) <= 6 or not all(isinstance(p, str) for p in params):
+            self._refuse_share(message, None, ErrorCode.OTHER, "mining.submit has five or six texts", events)
+            return
+        worker = self._names.get(params[0])
+        if not self.subscribed:
+            self._refuse_share(message, worker, ErrorCode.NOT_SUBSCRIBED, "not subscribed", events)
+        elif worker is None:
+            self._refuse_share(message, None, ErrorCode.UNAUTHORIZED, "unauthorized worker", events)
+        else:
+            try:
+                extranonce2 = bytes.fromhex(params[2])
+                time_s, nonce = parse_word(params[3]), parse_word(params[4])
+                version_bits = parse_word(params[5]) if len(params) == 6 else 0
+            except ValueError as error:
+                self._refuse_share(message, worker, ErrorCode.OTHER, str(error), events)
+                return
+            if len(extranonce2) != self.extranonce2_size:
+                text = f"extranonce2 has {self.extranonce2_size} bytes"
+                self._refuse_share(message, worker, ErrorCode.OTHER, text, events)
+            elif version_bits & ~self.version_mask:
+                self._refuse_share(message, worker, ErrorCode.OTHER, "version bits outside the mask", events)
+            else:
+                job = _job_number(params[1])
+                events.append(Submit(message.id, worker, job, extranonce2, time_s, nonce, version_bits))
+
+    def _refuse_share(self, message: Message, worker: str | None, code: ErrorCode, text: str, events: list[SessionEvent]) -> None:
+        self._refuse(message.id, code, text)
+        events.append(SubmitRefused(worker, code))
+
+    def _on_message(self, message: Message, events: list[SessionEvent]) -> None:  # noqa: PLR0912  one case a method
+        params = message.params if isinstance(message.params, list) else []
+        first = params[0] if params else None
+        match message.method:
+            case "mining.configure":
+                self._answer(message, self._configure(params))
+            case "mining.subscribe":
+                if isinstance(first, str):
+                    self.user_agent = clean_name(first)
+                self.subscribed = True
+                name = self.extranonce1.hex()
+                subscriptions = [["mining.set_difficulty", name], ["mining.notify", name]]
+                self._answer(message, [subscriptions, name, self.extranonce2_size])
+                if self.user_agent is None:
+                    self._out.append(encode_request(1, "client.get_version", []))
+            case "mining.authorize":
+                if isinstance(first, str):
+                    events.append(AuthorizeRequested(message.id, first[: 4 * MAX_NAME], clean_name(first)))
+                else:
+                    self._refuse(message.id, ErrorCode.UNAUTHORIZED, "mining.authorize wants a worker's name")
+            case "mining.suggest_difficulty":
+                self._suggest(message, _difficulty(first), events)
+            case "mining.suggest_target":
+                self._suggest(message, _difficulty_of_text(first), events)
+            case "mining.extranonce.subscribe":
+                self._answer(message, True)
+            case "mining.ping":
+                self._answer(message, "pong")
+            case None:
+                if message.id == 1 and self.user_agent is None and isinstance(message.result, str):
+                    self.user_agent = clean_name(message.result)
+            case _:
+                if message.id is not None:
+                    self._refuse(message.id, ErrorCode.OTHER, "this pool does not know that method")
+
+    def _answer(self, message: Message, result: Any) -> None:
+        if message.id is not None:
+            self._out.append(encode_result(message.id, result))
+
+    def _suggest(self, message: Message, difficulty: float | None, events: list[SessionEvent]) -> None:
+        if difficulty is None:
+            self._refuse(message.id, ErrorCode.OTHER, "not a difficulty")
+            return
+        events.append(Suggested(difficulty))
+        self._answer(message, True)
+
+    def _configure(self, params: list[Any]) -> dict[str, Any]:
+        """Extensions answered one by one (BIP310): version rolling, and a polite no to the others."""
+        extensions = params[0][:MAX_EXTENSIONS] if params and isinstance(params[0], list) else []
+        options = params[1] if len(params) > 1 and isinstance(params[1], dict) else {}
+        result: dict[str, Any] = {}
+        for extension in extensions:
+            if not isinstance(extension, str):
+                continue
+            result[extension[:MAX_NAME]] = False
+            if extension == "version-rolling" and self._allowed_mask:
+                wanted = options.get("version-rolling.mask", "ffffffff")
+                try:
+                    mask = parse_word(wanted) & self._allowed_mask if isinstance(wanted, str) else 0
+                except ValueError:
+                    mask = 0
+                self.version_mask = mask
+                result["version-rolling"] = bool(mask)
+                if mask:
+                    result["version-rolling.mask"] = f"{mask:08x}"
+        return result
+
+
+def _job_number(text: str) -> int:
+    try:
+        return int(text, 16) if 0 < len(text) <= 16 and text.isalnum() and text.isascii() else -1
+    except ValueError:
+        return -1
+
+
+def _difficulty(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 < value < 1e60 else None
+
+
+def _difficulty_of_text(value: object) -> float | None:
+    if not isinstance(value, str) or not 0 < len(value) <= 66 or not value.isalnum() or not value.isascii():
+        return None
+    try:
+        target = int(value, 16)
+    except ValueError:
+        return None
+    return DIFFICULTY_1_TARGET / target if 0 < target < TWO_256 else None
