@@ -103,7 +103,7 @@ DURATION = Dimension(
     "a time", "seconds", {"s": Fraction(1), "min": Fraction(60), "h": Fraction(3600), "d": Fraction(86400)}, "600 s"
 )
 POSITIVE_DURATION = Dimension("a time", "seconds", DURATION.units, "600 s", zero=False)
-HASH_RATE = Dimension("a hash rate", "hashes per second", _powers("H/s", " kMGTPE"), "200 TH/s", zero=False)
+HASH_RATE = Dimension("a hash rate", "hashes per second", _powers("H/s", " kMGTP"), "200 TH/s", zero=False)
 ENERGY_PRICE = Dimension(
     "a price of energy",
     "cents per MWh",

@@ -1,0 +1,127 @@
+"""The example files load to the exact integers that they declare."""
+
+from datetime import date
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic_core import PydanticCustomError
+
+from photosynth.fleet import load_fleet, parse_fleet
+from photosynth.fleet.units import ALL, ENERGY_PRICE, POWER, Dimension
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+TEXT = (EXAMPLES / "backnang.yaml").read_text(encoding="utf-8")
+
+
+def test_example_in_exact_integers() -> None:
+    """Each kind of quantity arrives in its base unit."""
+    fleet = load_fleet(EXAMPLES / "backnang.yaml")
+    assert fleet.grid.connection_w == 400_000
+    assert fleet.sources[0].peak_w == 600_000
+    assert fleet.sources[0].tilt_mdeg == 12_000
+    assert fleet.sources[0].commissioned == date(2025, 5, 1)
+    assert fleet.simulation.hash_rate_hs == 50_000
+    assert fleet.meters[0].register_step_j == 360_000
+    assert fleet.meters[0].class_ppm == 5000
+    assert fleet.meter_of_role("mining").party == "photosynth-demo"
+    assert [c.price_cent_per_mwh for c in fleet.market.import_components] == [2946, 50, 1240, 300]
+    assert fleet.market.demand_charge is not None
+    assert fleet.market.demand_charge.price_cent_per_kw == 12_800
+    assert fleet.bitcoin.demonstration is not None
+    assert fleet.bitcoin.demonstration.price_cent_per_btc == 5_930_000
+    assert fleet.bitcoin.script().hex() == "0014751e76e8199196d454941c45d1b3a323f1433bd6"
+    assert fleet.pool.version_mask == 0x1FFFE000
+    assert fleet.machines.models[0].start_cost_ueur == 50_000
+    assert fleet.start_site_ms() == 1_781_427_600_000  # 2026-06-14T09:00Z: eleven o'clock in summer
+
+
+def test_machines_by_name() -> None:
+    """Groups unfold into machines, each with its model, party, worker and habit."""
+    fleet = load_fleet(EXAMPLES / "backnang.yaml")
+    specs = fleet.machine_specs()
+    assert len(specs) == 102
+    assert (specs[0].id, specs[35].id, specs[36].id, specs[-1].id) == ("hall-a-01", "hall-a-36", "hall-b-01", "hall-c-32")
+    by_id = {spec.id: spec for spec in specs}
+    assert by_id["hall-c-23"].habit is not None
+    assert by_id["hall-c-23"].habit.for_s == 240
+    assert by_id["hall-b-07"].worker == "hall-b-07"
+    assert fleet.party_of_worker()["hall-a-01"] == "photosynth-demo"
+    assert fleet.real_parts() == ()
+
+
+def test_scale_follows_the_speed() -> None:
+    """At speed 60 each real hash stands for sixty times as many."""
+    fleet = load_fleet(EXAMPLES / "backnang.yaml")
+    assert fleet.represented_hash_rate_hs() == 19_848 * 10**12
+    assert fleet.scale(1000) == 19_848 * 10**12 // 50_000
+    assert fleet.scale(60_000) == 60 * fleet.scale(1000)
+    assert set(fleet.scale_of_worker(60_000).values()) == {fleet.scale(60_000)}
+
+
+def test_real_machines_have_scale_one() -> None:
+    """A group with addresses is real: it is named, and its hashes stand for themselves."""
+    group = (
+        '    - {id: yard, model: s21, count: 2, party: factory, driver: luxos, addresses: ["10.0.0.5:4028", "10.0.0.6:4028"]}\n'
+    )
+    fleet = parse_fleet(TEXT.replace("  habits:", group + "  habits:").encode(), "x", Path())
+    assert fleet.real_parts() == ("yard-01", "yard-02")
+    assert fleet.scale_of_worker(1000)["yard-02"] == 1
+    assert fleet.scale(1000) == load_fleet(EXAMPLES / "backnang.yaml").scale(1000)
+
+
+def test_the_bitcoind_example_differs_in_one_line() -> None:
+    """Embedded node or bitcoind: one line of the file."""
+    other = EXAMPLES / "backnang-bitcoind.yaml"
+    lines, others = TEXT.splitlines(), other.read_text(encoding="utf-8").splitlines()
+    assert len(lines) == len(others)
+    assert [b for a, b in zip(lines, others, strict=True) if a != b and not b.startswith("#")] == [
+        line for line in others if line.startswith("  node:")
+    ]
+    node = load_fleet(other).bitcoin.node
+    assert not node.embedded
+    assert node.bitcoind == "http://127.0.0.1:18443"
+    assert node.cookie_file == Path.home() / ".bitcoin/regtest/.cookie"
+
+
+def test_paths_start_at_the_file() -> None:
+    """A relative password file lies beside the fleet file; the secret itself is never read here."""
+    node = "node: {bitcoind: 'http://127.0.0.1:18443', user: me, password_file: secret}"
+    fleet = parse_fleet(TEXT.replace("node: embedded", node).encode(), "x", Path("/etc/photosynth"))
+    assert fleet.bitcoin.node.credentials() == (None, "me", Path("/etc/photosynth/secret"))
+
+
+def test_payout_address() -> None:
+    """An address says the same as its script; one of another network is refused."""
+    line = '  payout_script: "0014751e76e8199196d454941c45d1b3a323f1433bd6"'
+    address = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"  # BIP173's test key on regtest
+    fleet = parse_fleet(TEXT.replace(line, f"  payout_address: {address}").encode(), "x", Path())
+    assert fleet.bitcoin.script().hex() == "0014751e76e8199196d454941c45d1b3a323f1433bd6"
+
+
+@pytest.mark.parametrize("dimension", ALL, ids=lambda dimension: dimension.name)
+def test_every_example_of_a_message_is_right(dimension: Dimension) -> None:
+    """What a message tells people to write is accepted, and every unit is."""
+    assert dimension.parse(dimension.example) > 0
+    for unit, factor in dimension.units.items():
+        assert dimension.parse(f"1 {unit}") == factor
+
+
+@given(st.integers(0, 10**9), st.integers(0, 3))
+def test_powers_are_exact(watts: int, places: int) -> None:
+    """Kilowatts with decimals are the very watts, whatever their number of digits."""
+    text = f"{watts // 1000}.{watts % 1000:03d} kW"
+    assert POWER.parse(text) == watts
+    assert ENERGY_PRICE.parse(f"-{watts // 100}.{watts % 100:02d} EUR/MWh") == -watts
+    assert Fraction(POWER.parse(f"{watts} W")) == watts
+
+
+@given(st.text(max_size=60) | st.integers() | st.none() | st.booleans())
+def test_a_dimension_refuses_in_its_own_words(value: object) -> None:
+    """Anything is an integer of the dimension or a mistake, never another exception."""
+    try:
+        assert isinstance(POWER.parse(value), int)
+    except PydanticCustomError as error:
+        assert error.type == "fleet"  # noqa: PT017 - an integer is as good an outcome
