@@ -17,7 +17,18 @@ from photosynth.storage.tables import BLOCKS, CHAIN, COINS
 from photosynth.treasury import accounts as a
 from photosynth.treasury import blocks as own
 from photosynth.treasury.facts import CoinFact, Recognition
-from photosynth.treasury.journal import Posting, PostingLine, Source, open_postings, post, reverse, times_posted, transfer
+from photosynth.treasury.journal import (
+    Posting,
+    PostingLine,
+    Source,
+    open_postings,
+    post,
+    postings_by_id,
+    reverse,
+    times_posted,
+    transfer,
+)
+from photosynth.treasury.rewards import accrual_lines, available_lines
 
 COINBASE_MATURITY = 100
 """A coinbase may be spent by a block this much higher (Bitcoin Core, ``COINBASE_MATURITY``)."""
@@ -97,11 +108,8 @@ def mature(tx: Connection, view: ChainView, tip_height: int, now: Moment) -> Non
     ripe = (BLOCKS.c.state == "immature") & (BLOCKS.c.occurrence > 0) & (BLOCKS.c.height <= tip_height - COINBASE_MATURITY)
     for block in own.blocks_where(tx, ripe):
         tx.execute(BLOCKS.update().where(BLOCKS.c.hash == block.hash).values(state="mature"))
-        value = block.value_ueur or 0
-        lines = transfer(a.COINS_AVAILABLE, a.COINS_IMMATURE, "SAT", block.value_sat)
-        lines += transfer(a.COINS_AVAILABLE, a.COINS_IMMATURE, "UEUR", value)
-        if view.recognition == "at_maturity":
-            lines += transfer(a.DEFERRED_REWARD, a.MINING_REVENUE, "UEUR", value)
+        accrued = [i for i, event in open_postings(tx, view.prefix(block.hash)) if event == "coinbase_accrued"]
+        lines = available_lines(line for stored in postings_by_id(tx, accrued) for line in stored.posting.lines)
         source: Source = {
             "block": hash_text(block.hash),
             "height": block.height,
@@ -137,8 +145,7 @@ def _accrue(tx: Connection, view: ChainView, height: int, block: Block, value_sa
         if output.script == view.payout_script:
             carrying = value * output.value_sat // value_sat if value_sat else 0
             _add_coin(tx, stored.txid, number, output.value_sat, carrying, height=height, coinbase=True)
-    credit = a.DEFERRED_REWARD if view.recognition == "at_maturity" else a.MINING_REVENUE
-    lines = transfer(a.COINS_IMMATURE, a.COIN_CONTRA, "SAT", value_sat) + transfer(a.COINS_IMMATURE, credit, "UEUR", value)
+    lines = accrual_lines(value_sat, value, view.recognition)
     source: Source = {
         "block": hash_text(block.hash),
         "height": height,

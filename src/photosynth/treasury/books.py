@@ -1,0 +1,222 @@
+"""Closing a quarter hour: its row, its work, its postings and its evidence record, in the transaction of the caller."""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
+from photosynth.storage.meta import get_meta, put_meta
+from photosynth.storage.tables import BLOCK_ATTRIBUTION, BLOCKS, INTERVALS, REJECTED, WORK
+from photosynth.treasury import accounts as a
+from photosynth.treasury import energy
+from photosynth.treasury.blocks import attribution_of, blocks_where, record_found_block
+from photosynth.treasury.evidence import body as bodies
+from photosynth.treasury.evidence import lines
+from photosynth.treasury.evidence.canonical import canonical
+from photosynth.treasury.evidence.lines import EvidenceRecord
+from photosynth.treasury.evidence.seal import Identity
+from photosynth.treasury.facts import BlockFact, IntervalFacts, MeterFact, SiteFacts
+from photosynth.treasury.journal import TreasuryError, balance, count_postings, post, postings_after
+from photosynth.treasury.reconciliation import reconciled_height
+
+LAST_POSTING = "evidence_last_posting"
+_UNSTABLE = ("seq", "follows")
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerTotals:
+    """The books in one glance: satoshis, and micro-EUR positive as their names say."""
+
+    immature_sat: int
+    mature_sat: int
+    carrying_ueur: int
+    mining_revenue_ueur: int
+    deferred_reward_ueur: int
+    energy_cost_ueur: int
+    own_energy_charged_ueur: int
+    export_revenue_ueur: int
+    suspense_sat: int
+    postings: int
+    reconciled_height: int | None
+
+
+class Books:
+    """The books of one site: what holds for all its quarter hours, and the key that signs their evidence."""
+
+    def __init__(self, site: SiteFacts, identity: Identity) -> None:
+        self.site = site
+        self._identity = identity
+
+    def open(self, tx: Connection) -> bytes:
+        """Begin or continue the evidence and return its head: a new header line where the configuration is another."""
+        last = lines.last_body(tx, "header")
+        if last is None:
+            self._header(tx, "nothing")
+        elif self._described() != {k: v for k, v in last.items() if k not in _UNSTABLE}:
+            self._header(tx, "configuration")
+        return self.head(tx)
+
+    def head(self, tx: Connection) -> bytes:
+        """The hash that the next coinbase commits to."""
+        last = lines.last_line(tx)
+        if last is None:
+            raise TreasuryError("the evidence has no header yet: open the books first")
+        return last.hash
+
+    def record_found_block(self, tx: Connection, fact: BlockFact) -> bytes:
+        """Write down a block that the pool found, with its attribution; safe to repeat. Returns its hash."""
+        return record_found_block(tx, fact, self.site.payout_script)
+
+    def close_interval(self, tx: Connection, facts: IntervalFacts) -> EvidenceRecord:
+        """Close a quarter hour and return its record, which is the new head.
+
+        Closing it again changes nothing and returns the record that is there. Raises TreasuryError where the start is
+        not that of a quarter hour, or lies before one that is closed.
+        """
+        done = lines.record_of_interval(tx, facts.start_ms)
+        if done is not None:
+            return done
+        self._check(tx, facts)
+        self.open(tx)
+        if not self._continues(tx, facts):
+            self._header(tx, "gap")
+        energies = energy.energies(self.site.meters, facts.meters)
+        facts = self._judged(facts, energies)
+        seq = self._next_seq(tx)
+        postings = energy.interval_postings(
+            facts.start_ms,
+            facts.wall_end_ms,
+            energies,
+            facts.prices,
+            export_limit_w=self.site.export_limit_w,
+            duration_s=INTERVAL_S,
+        )
+        _store(tx, facts, seq, energies, energy.mining_cost_ueur(postings) if facts.prices and energies else None)
+        for posting in postings:
+            if post(tx, posting) is None:
+                raise TreasuryError(f"{posting.key} is posted, but its quarter hour is not closed")
+        return self._record(tx, seq, facts, energies)
+
+    def _record(self, tx: Connection, seq: int, facts: IntervalFacts, energies: energy.Energies | None) -> EvidenceRecord:
+        waiting = blocks_where(tx, BLOCKS.c.evidence_seq.is_(None))
+        attributed = sa.exists().where(BLOCK_ATTRIBUTION.c.block_hash == BLOCKS.c.hash)
+        late = blocks_where(tx, BLOCKS.c.evidence_seq.is_not(None), BLOCKS.c.attribution_seq.is_(None), attributed)
+        posted = postings_after(tx, get_meta(tx, LAST_POSTING) or 0)
+        blocks, known = [], []
+        for block in waiting:
+            shares = attribution_of(tx, block.hash)
+            blocks.append(bodies.block_member(block, shares))
+            if shares:
+                known.append(block.hash)
+        late_members = []
+        for block in late:
+            rows = bodies.attribution_member(attribution_of(tx, block.hash))
+            late_members.append({"hash": block.hash[::-1].hex(), "attribution": rows})
+            known.append(block.hash)
+        body = bodies.record_body(seq, facts, energies, blocks=blocks, late_attributions=late_members, postings=posted)
+        record = lines.append(tx, self._identity, "record", facts.start_ms, body)
+        for block in waiting:
+            tx.execute(BLOCKS.update().where(BLOCKS.c.hash == block.hash).values(evidence_seq=seq))
+        for block_hash in known:
+            tx.execute(BLOCKS.update().where(BLOCKS.c.hash == block_hash).values(attribution_seq=seq))
+        if posted:
+            put_meta(tx, LAST_POSTING, posted[-1].id)
+        return record
+
+    def _check(self, tx: Connection, facts: IntervalFacts) -> None:
+        if facts.start_ms % INTERVAL_MS:
+            raise TreasuryError(f"{facts.start_ms} ms is not the start of a quarter hour")
+        unknown = {meter.id for meter in facts.meters} - {meter.id for meter in self.site.meters}
+        if unknown:
+            raise TreasuryError(f"the site has no meter {', '.join(sorted(unknown))}")
+        last = lines.evidence_state(tx).last_interval_ms
+        if last is not None and facts.start_ms < last:
+            raise TreasuryError(f"the quarter hour {facts.start_ms} ms lies before {last} ms, which is closed")
+
+    def _continues(self, tx: Connection, facts: IntervalFacts) -> bool:
+        """Whether time and registers go on where the last record left them."""
+        last = lines.last_body(tx, "record")
+        if last is None:
+            return True
+        if facts.start_ms // 1000 != last["start_utc_s"] + last["duration_s"]:
+            return False
+        ends = {meter["id"]: meter["register_end_j"] for meter in last["meters"]}
+        for meter in facts.meters:
+            end = ends.get(meter.id)
+            if end is not None and meter.register_start_j is not None and int(end) != meter.register_start_j:
+                return False
+        return True
+
+    def _judged(self, facts: IntervalFacts, energies: energy.Energies | None) -> IntervalFacts:
+        """Readings that contradict each other beyond their classes are not good, whatever their meters say."""
+        bound = energy.residual_bound_j(self.site.meters, facts.meters)
+        if energies is None or bound is None or abs(energies.residual_j) <= bound:
+            return facts
+        return replace(facts, meters=tuple(_suspect(meter) for meter in facts.meters))
+
+    def _next_seq(self, tx: Connection) -> int:
+        last = lines.last_line(tx)
+        return 0 if last is None else last.seq + 1
+
+    def _header(self, tx: Connection, follows: bodies.Follows) -> None:
+        body = bodies.header_body(self.site, self._identity.public_key, self._next_seq(tx), follows)
+        lines.append(tx, self._identity, "header", None, body)
+
+    def _described(self) -> dict[str, Any]:
+        body = bodies.header_body(self.site, self._identity.public_key, 0, "nothing")
+        described: dict[str, Any] = json.loads(canonical(body))
+        return {name: value for name, value in described.items() if name not in _UNSTABLE}
+
+
+def _suspect(meter: MeterFact) -> MeterFact:
+    return replace(meter, quality="suspect") if meter.quality == "good" else meter
+
+
+def _store(tx: Connection, facts: IntervalFacts, seq: int, energies: energy.Energies | None, cost: int | None) -> None:
+    allocation = None if energies is None else energy.allocate(energies)
+    row: dict[str, Any] = {
+        "start_ms": facts.start_ms,
+        "seq": seq,
+        "wall_start_ms": facts.wall_start_ms,
+        "wall_end_ms": facts.wall_end_ms,
+        "speed_milli": facts.speed_milli,
+        "meters": [bodies.meter_member(meter) for meter in facts.meters],
+        "prices": bodies.price_member(facts.prices),
+        "coin": bodies.coin_member(facts.coin),
+        "curtailed_estimate_j": facts.curtailed_estimate_j,
+        "mining_cost_ueur": cost,
+    }
+    if energies is not None and allocation is not None:
+        for name in ("own_j", "import_j", "export_j", "factory_j", "mining_j", "residual_j"):
+            row[name] = getattr(energies, name)
+        for name in ("own_factory_j", "own_mining_j", "grid_mining_j", "grid_factory_j"):
+            row[name] = getattr(allocation, name)
+    tx.execute(INTERVALS.insert().values(**row))
+    key = {"interval_start_ms": facts.start_ms}
+    names = ("worker", "party", "round", "target", "scale", "accepted", "work", "represented", "share_root")
+    work = [{**key, **{name: getattr(fact, name) for name in names}} for fact in facts.work]
+    if work:
+        tx.execute(WORK.insert(), work)
+    rejected = [{**key, "worker": fact.worker, "code": fact.code, "shares": fact.shares} for fact in facts.rejected]
+    if rejected:
+        tx.execute(REJECTED.insert(), rejected)
+
+
+def ledger_totals(tx: Connection) -> LedgerTotals:
+    """The books in one glance."""
+    return LedgerTotals(
+        immature_sat=balance(tx, a.COINS_IMMATURE, "SAT"),
+        mature_sat=balance(tx, a.COINS_AVAILABLE, "SAT"),
+        carrying_ueur=balance(tx, a.COINS_IMMATURE, "UEUR") + balance(tx, a.COINS_AVAILABLE, "UEUR"),
+        mining_revenue_ueur=-balance(tx, a.MINING_REVENUE, "UEUR"),
+        deferred_reward_ueur=-balance(tx, a.DEFERRED_REWARD, "UEUR"),
+        energy_cost_ueur=balance(tx, a.GRID_ENERGY_MINING, "UEUR") + balance(tx, a.GRID_ENERGY_FACTORY, "UEUR"),
+        own_energy_charged_ueur=balance(tx, a.OWN_ENERGY_CHARGED, "UEUR"),
+        export_revenue_ueur=-balance(tx, a.EXPORT_REVENUE, "UEUR") - balance(tx, a.PREMIUM_REVENUE, "UEUR"),
+        suspense_sat=-balance(tx, a.SUSPENSE, "SAT"),
+        postings=count_postings(tx),
+        reconciled_height=reconciled_height(tx),
+    )

@@ -1,0 +1,138 @@
+"""Do the blocks hold: proof of work, coinbase, value, anchor, and whose their satoshis are."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from photosynth.bitcoin.block import Header, root_of_branch
+from photosynth.bitcoin.coinbase import read_commitment, read_height
+from photosynth.bitcoin.node import hash_text
+from photosynth.bitcoin.target import target_of_bits
+from photosynth.bitcoin.transaction import Transaction
+from photosynth.bitcoin.wire import FormatError
+from photosynth.quantities.work import work_of_target
+from photosynth.treasury.attribution import attribute, claim_sat
+from photosynth.treasury.evidence.check_work import WorkState
+from photosynth.treasury.evidence.parsing import BlockLine, parse_attribution, parse_block
+from photosynth.treasury.evidence.reading import EvidenceError, Members
+from photosynth.treasury.facts import AttributionFact, SiteFacts
+
+Attribution = tuple[tuple[AttributionFact, int], ...]
+
+
+@dataclass(slots=True)
+class BlockState:
+    """What is carried over: the blocks seen, what they claimed of which quarter hour, and what anchors what."""
+
+    blocks: dict[bytes, BlockLine] = field(default_factory=dict)
+    claimed: dict[int, dict[tuple[int, str, int], list[int]]] = field(default_factory=dict)
+    attributed: set[bytes] = field(default_factory=set)
+    by_height: dict[int, set[bytes]] = field(default_factory=dict)
+    links: int = 0
+    anchored: int = -1
+    foreign: int = 0
+    uncommitted: int = 0
+    attributed_sat: int = 0
+
+
+def check_block(value: Any, site: SiteFacts, work: WorkState, state: BlockState) -> BlockLine:
+    """Check one block of a record and remember it."""
+    block = parse_block(value)
+    name = f"block {block.height}"
+    if block.hash in state.blocks:
+        raise EvidenceError(f"{name} is listed a second time")
+    header = Header.parse(block.header)
+    if header.hash != block.hash:
+        raise EvidenceError(f"the hash of {name} is not that of its header")
+    _check_target(name, header, block)
+    try:
+        coinbase = Transaction.parse(block.coinbase)
+    except FormatError as error:
+        raise EvidenceError(f"the coinbase of {name} cannot be read: {error}") from error
+    if not coinbase.is_coinbase or root_of_branch(coinbase.txid, block.branch) != header.merkle_root:
+        raise EvidenceError(f"the coinbase of {name} is not in the block: its branch leads to another Merkle root")
+    if read_height(coinbase) != block.height:
+        raise EvidenceError(f"the coinbase of {name} names another height")
+    paid = sum(output.value_sat for output in coinbase.outputs if output.script == site.payout_script)
+    if paid != block.value_sat:
+        raise EvidenceError(f"the coinbase of {name} pays the payout script {paid} sat, not {block.value_sat}")
+    if block.origin == "mined" and any(o.value_sat and o.script != site.payout_script for o in coinbase.outputs):
+        raise EvidenceError(f"the coinbase of {name} pays somebody else too")
+    _check_anchor(name, block, read_commitment(coinbase), work, state)
+    state.links += header.previous_hash in state.by_height.get(block.height - 1, ())
+    state.by_height.setdefault(block.height, set()).add(block.hash)
+    state.blocks[block.hash] = block
+    if block.attribution is not None:
+        _check_attribution(name, block, block.attribution, state)
+    return block
+
+
+def check_late_attribution(value: Any, state: BlockState) -> set[int]:
+    """Check an attribution that became known after its block's record; returns the quarter hours that it claims of."""
+    m = Members(value, "a late attribution")
+    block = state.blocks.get(m.octets("hash", 32)[::-1])
+    rows = parse_attribution(m.take("attribution"))
+    m.finish()
+    if block is None or block.hash in state.attributed or rows is None:
+        raise EvidenceError("a late attribution belongs to no block that still lacks one")
+    _check_attribution(f"block {block.height}", block, rows, state)
+    return {fact.interval_start_ms for fact, _ in rows}
+
+
+def check_claims(intervals: set[int], work: WorkState, state: BlockState) -> None:
+    """No block may claim more of a closed quarter hour than was accepted in it, in shares or in work."""
+    for start_ms in intervals & work.accepted.keys():
+        accepted = work.accepted[start_ms]
+        for key, (shares, hashes) in state.claimed.get(start_ms, {}).items():
+            known = accepted.get(key, [0, 0])
+            if shares > known[0] or hashes > known[1]:
+                raise EvidenceError(
+                    f"blocks claim {shares} shares of worker {key[1]} in round {key[0]}, but {known[0]} are on record there"
+                )
+
+
+def _check_target(name: str, header: Header, block: BlockLine) -> None:
+    try:
+        network_target = target_of_bits(header.bits)
+    except ValueError as error:
+        raise EvidenceError(f"{name}: {error}") from error
+    if header.hash_number > network_target or (block.target is not None and header.hash_number > block.target):
+        raise EvidenceError(f"{name} does not meet its target")
+
+
+def _check_anchor(name: str, block: BlockLine, commitment: bytes | None, work: WorkState, state: BlockState) -> None:
+    if commitment is None:
+        state.uncommitted += 1
+        return
+    anchored = work.heads.get(commitment)
+    if anchored is not None:
+        state.anchored = max(state.anchored, anchored)
+    elif block.origin == "mined":
+        raise EvidenceError(
+            f"{name} ({hash_text(block.hash)}) commits to {commitment.hex()}, which is the hash of no line before it: "
+            "a line before was changed after the block was mined"
+        )
+    else:
+        state.foreign += 1
+
+
+def _check_attribution(name: str, block: BlockLine, rows: Attribution, state: BlockState) -> None:
+    facts = [fact for fact, _ in rows]
+    try:
+        expected = attribute(block.value_sat, facts)
+    except ValueError as error:
+        raise EvidenceError(f"the satoshis of {name}: {error}") from error
+    if tuple(expected) != rows:
+        raise EvidenceError(f"the satoshis of {name} are not split by represented hashes as the rule says")
+    if any(fact.represented != fact.work * fact.scale for fact in facts):
+        raise EvidenceError(f"{name} claims represented hashes that are not work times scale")
+    if block.mainnet_target is not None and block.reward_sat is not None:
+        represented = sum(fact.represented for fact in facts)
+        most = claim_sat(represented, block.reward_sat, work_of_target(block.mainnet_target))
+        if block.value_sat > most:
+            raise EvidenceError(f"{name} claims {block.value_sat} sat; its work would have earned {most} sat")
+    state.attributed.add(block.hash)
+    state.attributed_sat += block.value_sat
+    for fact in facts:
+        sums = state.claimed.setdefault(fact.interval_start_ms, {}).setdefault((fact.round, fact.worker, fact.scale), [0, 0])
+        sums[0] += fact.shares
+        sums[1] += fact.work

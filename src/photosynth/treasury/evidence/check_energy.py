@@ -1,0 +1,102 @@
+"""Does a quarter hour's energy hold: time and registers go on, sums, allocation and residual are as the rules say."""
+
+from dataclasses import dataclass, field
+
+from photosynth.quantities.instants import INTERVAL_S
+from photosynth.treasury import energy
+from photosynth.treasury.evidence.parsing import parse_allocation, parse_meter
+from photosynth.treasury.evidence.reading import EvidenceError, Members
+from photosynth.treasury.facts import MeterFact, SiteFacts
+
+
+@dataclass(slots=True)
+class EnergyState:
+    """What is carried from one record to the next: where time and registers stood, and sums for the report."""
+
+    next_start_s: int | None = None
+    register_ends: dict[str, int] = field(default_factory=dict)
+    gaps: int = 0
+    waived: bool = False
+    unknown_intervals: int = 0
+    not_good: int = 0
+    unsigned: bool = False
+    own_mining_j: int = 0
+    grid_mining_j: int = 0
+    mining_j: int = 0
+
+    def waive(self) -> None:
+        """A header says that what follows does not go on where the last record ended."""
+        self.waived = True
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedTime:
+    """When a record was: its start in site milliseconds, and the wall time of its end."""
+
+    start_ms: int
+    wall_end_ms: int
+
+
+def check_time(m: Members, state: EnergyState) -> CheckedTime:
+    """Quarter hours follow each other without overlap; a gap has a header of its own before it."""
+    start_s, duration_s = m.integer("start_utc_s"), m.integer("duration_s")
+    wall_start_ms, wall_end_ms = m.integer("wall_start_ms"), m.integer("wall_end_ms")
+    if m.integer("speed_milli") <= 0:
+        raise EvidenceError("its speed is not positive")
+    if duration_s != INTERVAL_S or start_s % INTERVAL_S:
+        raise EvidenceError("it is not a whole quarter hour")
+    if wall_end_ms < wall_start_ms:
+        raise EvidenceError("it ends before it begins, by the wall clock")
+    if state.next_start_s is not None:
+        if start_s < state.next_start_s:
+            raise EvidenceError("its quarter hour lies before the end of the one before")
+        if start_s > state.next_start_s and not state.waived:
+            raise EvidenceError("a quarter hour is missing before it")
+    state.gaps += state.next_start_s is not None and start_s > state.next_start_s
+    state.next_start_s = start_s + duration_s
+    return CheckedTime(start_s * 1000, wall_end_ms)
+
+
+def check_energy(m: Members, site: SiteFacts, state: EnergyState) -> energy.Energies | None:
+    """Registers, residual and allocation; returns the energies, None where a register is unknown."""
+    facts = [parse_meter(entry) for entry in m.rows("meters")]
+    if len({fact.id for fact in facts}) != len(facts) or not {f.id for f in facts} <= {i.id for i in site.meters}:
+        raise EvidenceError("it lists a meter twice, or one that the header does not name")
+    _check_registers(facts, state)
+    found = energy.energies(site.meters, facts)
+    residual_j, estimate_j = m.maybe_integer("residual_j"), m.maybe_integer("curtailed_estimate_j")
+    allocation = parse_allocation(m.take("allocation"))
+    if estimate_j is not None and estimate_j < 0:
+        raise EvidenceError("its estimate of curtailed energy is negative")
+    good = all(fact.quality == "good" for fact in facts)
+    state.not_good += not good
+    state.unsigned = state.unsigned or any(fact.signature is None for fact in facts)
+    if found is None:
+        state.unknown_intervals += 1
+        if residual_j is not None or allocation is not None:
+            raise EvidenceError("it allocates energy although a register is unknown")
+        return None
+    if residual_j != found.residual_j:
+        raise EvidenceError(f"its residual is {residual_j} J, but its registers leave {found.residual_j} J")
+    if allocation != energy.allocate(found):
+        raise EvidenceError("its allocation does not follow from its registers by the rule factory-first-1")
+    bound_j = energy.residual_bound_j(site.meters, facts)
+    if good and bound_j is not None and abs(found.residual_j) > bound_j:
+        raise EvidenceError(f"its meters differ by {abs(found.residual_j)} J; their classes explain {bound_j} J at most")
+    state.own_mining_j += allocation.own_mining_j
+    state.grid_mining_j += allocation.grid_mining_j
+    state.mining_j += found.mining_j
+    return found
+
+
+def _check_registers(facts: list[MeterFact], state: EnergyState) -> None:
+    for fact in facts:
+        known = state.register_ends.get(fact.id)
+        start = fact.register_start_j
+        if known is not None and start is not None and start != known and not state.waived:
+            raise EvidenceError(f"meter {fact.id} begins at {start} J, but the record before left it at {known} J")
+        # After an unknown reading only a known one is compared again.
+        state.register_ends.pop(fact.id, None)
+        if fact.register_end_j is not None:
+            state.register_ends[fact.id] = fact.register_end_j
+    state.waived = False

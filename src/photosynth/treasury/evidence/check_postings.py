@@ -1,0 +1,127 @@
+"""Does the journal hold: postings follow without a gap, balance, and say what meters, prices and blocks say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from photosynth.quantities.value import coins_value_ueur
+from photosynth.treasury import accounts as a
+from photosynth.treasury.evidence.parsing import BlockLine, block_of_source
+from photosynth.treasury.evidence.reading import EvidenceError, integer
+from photosynth.treasury.journal import Posting, PostingLine, StoredPosting, TreasuryError, check, mirrored
+from photosynth.treasury.rewards import accrual_lines, available_lines
+
+INTERVAL_EVENTS = ("energy", "own_energy", "delivered_energy", "grid_energy", "export")
+SUSPENSE_EVENTS = ("coins_received", "coins_spent")
+
+
+@dataclass(slots=True)
+class JournalState:
+    """What is carried over: the last id, keys, postings that may be reversed, accruals by block, and balances."""
+
+    last_id: int = 0
+    keys: set[str] = field(default_factory=set)
+    reversible: dict[int, Posting] = field(default_factory=dict)
+    accrued: dict[bytes, tuple[PostingLine, ...]] = field(default_factory=dict)
+    available: set[bytes] = field(default_factory=set)
+    balances: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
+def check_postings(
+    postings: list[StoredPosting], expected: list[Posting], blocks: Mapping[bytes, BlockLine], state: JournalState
+) -> None:
+    """Check a record's postings; ``expected`` are those that its meters and prices ask for, in their order."""
+    derived = []
+    for stored in postings:
+        posting = stored.posting
+        if stored.id != state.last_id + 1:
+            raise EvidenceError(f"posting {stored.id} follows posting {state.last_id}: one is missing or out of order")
+        state.last_id = stored.id
+        if posting.key in state.keys:
+            raise EvidenceError(f"posting {stored.id} repeats the key {posting.key}")
+        state.keys.add(posting.key)
+        try:
+            check(posting)
+        except TreasuryError as error:
+            raise EvidenceError(str(error)) from error
+        if posting.event in INTERVAL_EVENTS and posting.reverses is None:
+            derived.append(posting)
+        else:
+            _check_coin_posting(stored, blocks, state)
+        for line in posting.lines:
+            entry = (line.account, line.asset)
+            state.balances[entry] = state.balances.get(entry, 0) + (line.amount if line.side == "debit" else -line.amount)
+    _check_derived(derived, expected)
+
+
+def _check_derived(found: list[Posting], expected: list[Posting]) -> None:
+    if [posting.key for posting in found] != [posting.key for posting in expected]:
+        raise EvidenceError("its postings are not those that its meters and prices ask for")
+    for posting, wanted in zip(found, expected, strict=True):
+        source = {name: _plain(value) for name, value in posting.source.items()}
+        same = posting.lines == wanted.lines and posting.event == wanted.event and posting.time_ms == wanted.time_ms
+        if not same or source != dict(wanted.source):
+            raise EvidenceError(f"posting {posting.key} is not what its meters and prices give by the rules")
+
+
+def _check_coin_posting(stored: StoredPosting, blocks: Mapping[bytes, BlockLine], state: JournalState) -> None:
+    posting = stored.posting
+    if posting.reverses is not None:
+        original = state.reversible.pop(posting.reverses, None)
+        if original is None:
+            raise EvidenceError(f"posting {stored.id} reverses posting {posting.reverses}, which is not open")
+        if posting.lines != mirrored(original.lines) or posting.event != f"{original.event}_reversed":
+            raise EvidenceError(f"posting {stored.id} is not the mirror of posting {posting.reverses}")
+        _forget(original, state)
+        return
+    state.reversible[stored.id] = posting
+    if posting.event in SUSPENSE_EVENTS:
+        if any(line.account not in (a.COINS_AVAILABLE, a.SUSPENSE) for line in posting.lines):
+            raise EvidenceError(f"posting {stored.id} moves more than coins in suspense")
+        return
+    if posting.event not in ("coinbase_accrued", "coinbase_available"):
+        raise EvidenceError(f"posting {stored.id} has the event {posting.event!r}, which version 1 does not know")
+    block_hash = block_of_source(posting)
+    block = blocks.get(block_hash)
+    if block is None:
+        raise EvidenceError(f"posting {stored.id} is of a block that is in no record")
+    if posting.event == "coinbase_accrued":
+        _check_accrual(stored, block, state)
+    else:
+        if block_hash not in state.accrued or block_hash in state.available:
+            raise EvidenceError(f"posting {stored.id} makes coins of block {block.height} available that are not immature")
+        if posting.lines != available_lines(state.accrued[block_hash]):
+            raise EvidenceError(f"posting {stored.id} makes other amounts available than were accrued")
+        state.available.add(block_hash)
+
+
+def _check_accrual(stored: StoredPosting, block: BlockLine, state: JournalState) -> None:
+    posting = stored.posting
+    if block.hash in state.accrued:
+        raise EvidenceError(f"posting {stored.id} accrues block {block.height} a second time")
+    price = posting.source.get("price_cent_per_btc")
+    value = 0 if price is None else coins_value_ueur(block.value_sat, integer(price, "a price"))
+    # The policy may have changed within the quarter hour; either way the amounts are these.
+    if posting.lines not in (
+        accrual_lines(block.value_sat, value, "at_maturity"),
+        accrual_lines(block.value_sat, value, "at_accrual"),
+    ):
+        raise EvidenceError(f"posting {stored.id} does not accrue what block {block.height} pays at its price")
+    state.accrued[block.hash] = posting.lines
+
+
+def _forget(original: Posting, state: JournalState) -> None:
+    if original.event == "coinbase_accrued":
+        block_hash = block_of_source(original)
+        if block_hash in state.available:
+            raise EvidenceError(f"{original.key} is reversed although its coins are available")
+        state.accrued.pop(block_hash, None)
+    elif original.event == "coinbase_available":
+        state.available.discard(block_of_source(original))
+
+
+def _plain(value: object) -> object:
+    """A source's value as it was before large integers became text; texts that are not such integers stay."""
+    try:
+        return integer(value, "")
+    except EvidenceError:
+        return value

@@ -1,0 +1,140 @@
+"""Does a quarter hour's work hold: its lowest headers really hash as low as so much work would, and pay us."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from photosynth.bitcoin.block import Header, root_of_branch
+from photosynth.bitcoin.coinbase import read_commitment, read_height
+from photosynth.bitcoin.transaction import Transaction
+from photosynth.bitcoin.wire import FormatError
+from photosynth.quantities.work import TWO_256
+from photosynth.treasury.evidence.body import BEST_HEADERS
+from photosynth.treasury.evidence.parsing import parse_work
+from photosynth.treasury.evidence.reading import EvidenceError, Members, count, octets, row, rows
+from photosynth.treasury.facts import SiteFacts, WorkFact
+
+LEAST_MILLI, MOST_MILLI = 8_000, 80_000
+"""Bounds of work x h32 / 2^256, in thousandths. For honest shares it follows a gamma distribution of shape 32 (mean 32,
+standard deviation 5.7); outside these bounds lies less than one honest record in a thousand million."""
+
+
+@dataclass(slots=True)
+class WorkState:
+    """What is carried over: heads that may be committed to, accepted shares by key, and sums for the report."""
+
+    heads: dict[bytes, int] = field(default_factory=dict)
+    accepted: dict[int, dict[tuple[int, str, int], list[int]]] = field(default_factory=dict)
+    shares: int = 0
+    rejected: int = 0
+    work: int = 0
+    represented: int = 0
+    estimated_work: int = 0
+    headers: int = 0
+    unlinked_headers: int = 0
+    anchored_by_work: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    prefix: bytes
+    suffix: bytes
+    branch: tuple[bytes, ...]
+
+
+def check_work(m: Members, site: SiteFacts, start_ms: int, state: WorkState) -> None:
+    """Check a record's work and its best headers against each other, and remember it for the blocks that claim it."""
+    work, rejected = parse_work(m)
+    jobs = [_job(entry) for entry in m.rows("jobs")]
+    by_scale: dict[int, list[WorkFact]] = {}
+    totals = state.accepted.setdefault(start_ms, {})
+    for fact in work:
+        by_scale.setdefault(fact.scale, []).append(fact)
+        sums = totals.setdefault((fact.round, fact.worker, fact.scale), [0, 0])
+        sums[0] += fact.accepted
+        sums[1] += fact.work
+        state.work += fact.work
+        state.represented += fact.represented
+        state.shares += fact.accepted
+    state.rejected += sum(fact.shares for fact in rejected)
+    listed = {}
+    for entry in m.rows("best"):
+        best = Members(entry, "best headers")
+        scale = best.count("scale")
+        if scale in listed:
+            raise EvidenceError(f"best headers are listed twice for the scale {scale}")
+        listed[scale] = best.rows("headers")
+        best.finish()
+    if not listed.keys() <= by_scale.keys():
+        raise EvidenceError("it lists best headers of a scale without work")
+    for scale, facts in by_scale.items():
+        _check_best(listed.get(scale, []), facts, jobs, site, state)
+
+
+def _check_best(entries: list[Any], work: list[WorkFact], jobs: list[_Job], site: SiteFacts, state: WorkState) -> None:
+    accepted = sum(fact.accepted for fact in work)
+    if len(entries) != min(BEST_HEADERS, accepted):
+        raise EvidenceError(f"{accepted} accepted shares have {min(BEST_HEADERS, accepted)} best headers, not {len(entries)}")
+    if not entries:
+        return
+    loosest = max(fact.target for fact in work if fact.accepted)
+    rounds = {fact.round for fact in work}
+    numbers = [_check_header(entry, loosest, rounds, jobs, site=site, state=state) for entry in entries]
+    if len(set(numbers)) != len(numbers):
+        raise EvidenceError("a header is listed twice among the best")
+    state.headers += len(numbers)
+    claimed = sum(fact.work for fact in work)
+    if len(numbers) < BEST_HEADERS:
+        state.estimated_work += claimed
+        return
+    highest = max(numbers)
+    state.estimated_work += (BEST_HEADERS - 1) * TWO_256 // (highest + 1)
+    likelihood_milli = claimed * highest * 1000 // TWO_256
+    if likelihood_milli > MOST_MILLI:
+        raise EvidenceError("its best headers are too few for so much work: shares are listed that nobody hashed")
+    if likelihood_milli < LEAST_MILLI:
+        raise EvidenceError("its best headers are too good for so little work: shares are missing")
+
+
+def _check_header(entry: Any, loosest: int, rounds: set[int], jobs: list[_Job], *, site: SiteFacts, state: WorkState) -> int:
+    raw, job_at, extranonce = row(entry, 3, "a best header")
+    header = Header.parse(octets(raw, "a best header", 80))
+    if header.hash_number > loosest:
+        raise EvidenceError("a best header does not meet the target of its shares")
+    if job_at is None:
+        state.unlinked_headers += 1
+        return header.hash_number
+    at = count(job_at, "a best header's job")
+    if at >= len(jobs):
+        raise EvidenceError("a best header refers to a job that is not listed")
+    job = jobs[at]
+    try:
+        coinbase = Transaction.parse(job.prefix + octets(extranonce, "an extranonce") + job.suffix)
+    except FormatError as error:
+        raise EvidenceError(f"a best header's coinbase cannot be read: {error}") from error
+    if not coinbase.is_coinbase or root_of_branch(coinbase.txid, job.branch) != header.merkle_root:
+        raise EvidenceError("a best header is not of the job that it names: its Merkle root is another")
+    if any(output.value_sat and output.script != site.payout_script for output in coinbase.outputs):
+        raise EvidenceError("a best header's coinbase pays somebody else")
+    if read_height(coinbase) not in rounds:
+        raise EvidenceError("a best header belongs to a round in which no work is listed")
+    commitment = read_commitment(coinbase)
+    if commitment is not None:
+        anchored = state.heads.get(commitment)
+        if anchored is None:
+            raise EvidenceError(
+                f"a best header's coinbase commits to {commitment.hex()}, which is the hash of no line before it: "
+                "a line before was changed after this work was done"
+            )
+        state.anchored_by_work = max(state.anchored_by_work, anchored)
+    return header.hash_number
+
+
+def _job(value: Any) -> _Job:
+    m = Members(value, "a job")
+    job = _Job(
+        m.octets("prefix"),
+        m.octets("suffix"),
+        tuple(octets(entry, "a branch", 32) for entry in rows(m.take("branch"), "a branch")),
+    )
+    m.finish()
+    return job

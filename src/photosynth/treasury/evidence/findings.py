@@ -1,0 +1,91 @@
+"""What a file that holds proves, what it lets estimate, and what rests on trust, in sentences with its own figures."""
+
+from typing import TYPE_CHECKING
+
+from photosynth.quantities.value import JOULES_PER_KWH
+from photosynth.treasury import accounts as a
+
+if TYPE_CHECKING:
+    from photosynth.treasury.evidence.verify import Verifier
+
+
+def totals(v: "Verifier") -> dict[str, int]:
+    """Sums over the file, in base units."""
+    return {
+        "blocks": len(v.blocks.blocks),
+        "shares_accepted": v.work.shares,
+        "shares_rejected": v.work.rejected,
+        "work_hashes": v.work.work,
+        "represented_hashes": v.work.represented,
+        "estimated_work_hashes": v.work.estimated_work,
+        "mining_j": v.energy.mining_j,
+        "own_mining_j": v.energy.own_mining_j,
+        "grid_mining_j": v.energy.grid_mining_j,
+        "postings": v.journal.last_id,
+        "immature_sat": v.journal.balances.get((a.COINS_IMMATURE, "SAT"), 0),
+        "mature_sat": v.journal.balances.get((a.COINS_AVAILABLE, "SAT"), 0),
+        "attributed_sat": v.blocks.attributed_sat,
+        "anchored_seq": max(v.blocks.anchored, v.work.anchored_by_work),
+    }
+
+
+def proven(v: "Verifier") -> tuple[str, ...]:
+    """What nobody who has the file need believe."""
+    found = [
+        f"{v.records} records in order, none missing, doubled or changed since they were signed with one key.",
+        "Arithmetic: residuals, allocation, values, the split of satoshis and every balanced posting follow by the named rules.",
+        f"{len(v.blocks.blocks)} blocks meet their targets, and each coinbase is in its block and pays the payout script.",
+        f"{v.work.headers} best headers meet their targets, and their coinbases would have paid the payout script.",
+    ]
+    anchored = max(v.blocks.anchored, v.work.anchored_by_work)
+    if v.blocks.anchored >= 0:
+        found.append(f"Lines up to seq {v.blocks.anchored} existed before a block that commits to them was mined.")
+    if v.work.anchored_by_work >= 0:
+        found.append(f"Lines up to seq {v.work.anchored_by_work} existed before work was done that commits to them.")
+    if anchored + 1 < v.next_seq:
+        found.append(f"Lines after seq {anchored} are not committed to by any work yet: they rest on the signature alone.")
+    if v.blocks.links:
+        found.append(f"{v.blocks.links} of the blocks follow directly on another one in the file.")
+    return tuple(found)
+
+
+def estimated(v: "Verifier") -> tuple[str, ...]:
+    """What follows by statistics."""
+    if not v.work.headers:
+        return ("No work is listed.",)
+    return (
+        f"About {v.work.estimated_work} hashes were really done, by the lowest headers of each quarter hour and scale "
+        f"(31 x 2^256 / the 32nd lowest, +-18 % each); {v.work.work} are on record.",
+        "Energy curtailed is an estimate beside the balance.",
+    )
+
+
+def trusted(v: "Verifier") -> tuple[str, ...]:
+    """What rests on somebody's word."""
+    found = []
+    if v.energy.unsigned:
+        found.append("Meters without a signature of their own, and that they are wired as their roles say.")
+    found += [
+        "Share counts beyond what the best headers show, and the scale at which a hash stands for more.",
+        "Prices, mainnet's difficulty and reward as their named sources gave them; the clocks.",
+        "The convention that allocates own energy to the factory first.",
+        "That the energy's attribute was not sold elsewhere: metered on-site attribution, no certificate issued or cancelled.",
+    ]
+    header = v.header
+    if header is not None and header.site.simulated:
+        found.append("This site is simulated: its meters measured no real energy.")
+    if header is not None and header.site.network == "regtest":
+        found.append("On regtest anyone can rewrite the anchors themselves, given the hashes.")
+    if v.energy.not_good:
+        found.append(f"{v.energy.not_good} quarter hours hold readings that are not good: estimated, stale, suspect or unknown.")
+    if v.energy.gaps:
+        found.append(f"What happened in {v.energy.gaps} gaps in time, each after a header that says so.")
+    if v.blocks.foreign:
+        found.append(
+            f"{v.blocks.foreign} blocks that pay the script were not mined on this history: they commit to something else."
+        )
+    if v.blocks.uncommitted:
+        found.append(f"{v.blocks.uncommitted} blocks commit to nothing.")
+    if v.work.unlinked_headers:
+        found.append(f"{v.work.unlinked_headers} best headers name no job, so whom they would have paid is not shown.")
+    return tuple(found)

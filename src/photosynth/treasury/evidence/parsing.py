@@ -1,0 +1,277 @@
+"""From a line's members back to facts, so that the verifier computes with the same types as the books."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from photosynth.bitcoin.node import hash_bytes
+from photosynth.treasury.accounts import ACCOUNTS
+from photosynth.treasury.energy import Allocation
+from photosynth.treasury.evidence.body import FORMAT, RULES, VERSION
+from photosynth.treasury.evidence.reading import EvidenceError, Members, choice, count, integer, maybe, octets, row, target, text
+from photosynth.treasury.evidence.reading import boolean as read_boolean
+from photosynth.treasury.facts import (
+    AttributionFact,
+    CoinFact,
+    MeterFact,
+    MeterInfo,
+    PriceFact,
+    RejectedFact,
+    SiteFacts,
+    WorkFact,
+)
+from photosynth.treasury.journal import Posting, PostingLine, StoredPosting
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderLine:
+    """A header line's content."""
+
+    seq: int
+    follows: str
+    public_key: bytes
+    site: SiteFacts
+
+
+@dataclass(frozen=True, slots=True)
+class BlockLine:
+    """A block as a record shows it; hashes in internal order."""
+
+    hash: bytes
+    height: int
+    header: bytes
+    target: int | None
+    coinbase: bytes
+    branch: tuple[bytes, ...]
+    value_sat: int
+    state: str
+    origin: str
+    mainnet_target: int | None
+    reward_sat: int | None
+    attribution: tuple[tuple[AttributionFact, int], ...] | None
+
+
+def parse_header(body: Any) -> HeaderLine:
+    """A header line. Raises EvidenceError, also where a rule is not one of version 1."""
+    m = Members(body, "the header")
+    if m.text("format") != FORMAT or m.integer("version") != VERSION:
+        raise EvidenceError(f"the header is not of {FORMAT}, version {VERSION}")
+    m.take("type")
+    rules = m.take("rules")
+    if rules != RULES:
+        raise EvidenceError("the header names rules that version 1 does not know")
+    meters = tuple(_meter_info(entry) for entry in m.rows("meters"))
+    if len({meter.id for meter in meters}) != len(meters):
+        raise EvidenceError("the header names a meter twice")
+    seq = m.count("seq")
+    follows = choice(m.take("follows"), ("nothing", "configuration", "gap"), "the header: follows")
+    public_key = m.octets("public_key", 32)
+    site = SiteFacts(
+        site=m.text("site"),
+        title=m.text("title"),
+        operator=m.text("operator"),
+        simulated=read_boolean(m.take("simulated"), "the header: simulated"),
+        network=m.text("network"),
+        genesis_hash=m.octets("genesis_hash", 32)[::-1],
+        payout_script=m.octets("payout_script"),
+        asset=m.text("asset"),
+        meters=meters,
+        export_limit_w=m.maybe_integer("export_limit_w"),
+        recognition=choice(m.take("recognition"), ("at_maturity", "at_accrual"), "the header: recognition"),
+    )
+    m.finish()
+    return HeaderLine(seq, follows, public_key, site)
+
+
+def _meter_info(value: Any) -> MeterInfo:
+    m = Members(value, "a meter of the header")
+    roles = ("own_generation", "import", "export", "factory", "mining")
+    meter = MeterInfo(
+        id=m.text("id"),
+        role=choice(m.take("role"), roles, "a meter's role"),
+        party=m.text("party"),
+        meter_class=m.text("class"),
+        register_step_j=m.count("register_step_j"),
+        simulated=read_boolean(m.take("simulated"), "a meter: simulated"),
+        signed=read_boolean(m.take("signed"), "a meter: signed"),
+    )
+    m.finish()
+    return meter
+
+
+def parse_meter(value: Any) -> MeterFact:
+    """One meter's registers."""
+    m = Members(value, "a meter")
+    start, end = m.maybe_integer("register_start_j"), m.maybe_integer("register_end_j")
+    quality = choice(m.take("quality"), ("good", "estimated", "stale", "unknown", "suspect"), "a meter's quality")
+    fact = MeterFact(m.text("id"), start, end, quality, m.maybe_text("signature"))
+    m.finish()
+    if start is not None and end is not None and end < start:
+        raise EvidenceError(f"the registers of meter {fact.id} run backwards")
+    return fact
+
+
+def parse_allocation(value: Any) -> Allocation | None:
+    """The allocation, None where energies are unknown."""
+    if value is None:
+        return None
+    m = Members(value, "the allocation")
+    found = Allocation(
+        m.integer("own_factory_j"), m.integer("own_mining_j"), m.integer("grid_mining_j"), m.integer("grid_factory_j")
+    )
+    m.finish()
+    return found
+
+
+def parse_prices(value: Any) -> PriceFact | None:
+    """Energy prices."""
+    if value is None:
+        return None
+    m = Members(value, "prices")
+    pairs = [row(entry, 2, "a price component") for entry in m.rows("import")]
+    components = {text(name, "a component's name"): integer(price, "a component's price") for name, price in pairs}
+    if len(components) != len(pairs) or "spot" in components:
+        raise EvidenceError("prices: a component is named twice")
+    prices = PriceFact(
+        spot_cent_per_mwh=m.integer("spot"),
+        import_components=components,
+        export_premium_cent_per_mwh=m.integer("export_premium"),
+        export_fee_cent_per_mwh=m.integer("export_fee"),
+        source=m.text("source"),
+        published_ms=m.maybe_integer("published_ms"),
+        own_energy_tariff_cent_per_mwh=m.maybe_integer("own_energy_tariff"),
+    )
+    m.finish()
+    return prices
+
+
+def parse_coin(value: Any) -> CoinFact | None:
+    """The coin's price and what mining would earn."""
+    if value is None:
+        return None
+    m = Members(value, "the coin's price")
+    price, source, as_of_ms = m.count("price_cent_per_btc"), m.text("source"), m.integer("as_of_ms")
+    coin = CoinFact(price, source, as_of_ms, target(m.take("mainnet_target"), "mainnet_target"), m.count("reward_sat"))
+    m.finish()
+    return coin
+
+
+def parse_work(m: Members) -> tuple[list[WorkFact], list[RejectedFact]]:
+    """The work of a record by worker, round, target and scale, and what was rejected."""
+    workers = [
+        (text(name, "a worker"), maybe(text, party, "a party"), count(scale, "a scale"))
+        for name, party, scale in (row(entry, 3, "a worker") for entry in m.rows("workers"))
+    ]
+    targets = [target(value, "a target") for value in m.rows("targets")]
+    work, keys = [], set()
+    for entry in m.rows("work"):
+        at, round_, target_at, accepted, root = row(entry, 5, "an entry of work")
+        worker, party, scale = _place(workers, at, "a worker")
+        fact = WorkFact(
+            worker=worker,
+            party=party,
+            round=count(round_, "a round"),
+            target=_place(targets, target_at, "a target"),
+            scale=scale,
+            accepted=count(accepted, "accepted shares"),
+            share_root=octets(root, "a share root", 32),
+        )
+        keys.add((worker, fact.round, fact.target, scale))
+        work.append(fact)
+    if len(keys) != len(work):
+        raise EvidenceError("work is listed twice for one worker, round, target and scale")
+    rejected = [
+        RejectedFact(text(worker, "a worker"), text(code, "a cause"), count(shares, "rejected shares"))
+        for worker, code, shares in (row(entry, 3, "rejected shares") for entry in m.rows("rejected"))
+    ]
+    return work, rejected
+
+
+def _place(entries: list[Any], at: Any, what: str) -> Any:
+    if type(at) is not int or not 0 <= at < len(entries):
+        raise EvidenceError(f"an entry refers to {what} that is not listed")
+    return entries[at]
+
+
+def parse_block(value: Any) -> BlockLine:
+    """A block of ours."""
+    m = Members(value, "a block")
+    block = BlockLine(
+        hash=m.octets("hash", 32)[::-1],
+        height=m.count("height"),
+        header=m.octets("header", 80),
+        target=maybe(target, m.take("target"), "a block's target"),
+        coinbase=m.octets("coinbase"),
+        branch=tuple(octets(entry, "a branch", 32) for entry in m.rows("branch")),
+        value_sat=m.count("value_sat"),
+        state=choice(m.take("state"), ("immature", "mature", "orphaned"), "a block's state"),
+        origin=choice(m.take("origin"), ("mined", "chain"), "a block's origin"),
+        mainnet_target=maybe(target, m.take("mainnet_target"), "mainnet_target"),
+        reward_sat=m.maybe_integer("reward_sat"),
+        attribution=parse_attribution(m.take("attribution")),
+    )
+    m.maybe_text("worker")
+    m.maybe_integer("site_ms")
+    m.maybe_integer("wall_ms")
+    m.finish()
+    return block
+
+
+def parse_attribution(value: Any) -> tuple[tuple[AttributionFact, int], ...] | None:
+    """Whose satoshis a block's are, None where that is unknown."""
+    if value is None:
+        return None
+    parsed = []
+    for entry in value if isinstance(value, list) else [value]:
+        start_s, round_, worker, party, scale, shares, work, represented, value_sat = row(entry, 9, "an attribution")
+        fact = AttributionFact(
+            interval_start_ms=count(start_s, "a quarter hour") * 1000,
+            round=count(round_, "a round"),
+            worker=text(worker, "a worker"),
+            scale=count(scale, "a scale"),
+            shares=count(shares, "shares"),
+            work=count(work, "work"),
+            represented=count(represented, "represented hashes"),
+            party=maybe(text, party, "a party"),
+        )
+        parsed.append((fact, count(value_sat, "satoshis")))
+    return tuple(parsed)
+
+
+def parse_posting(value: Any) -> StoredPosting:
+    """A line of the journal."""
+    m = Members(value, "a posting")
+    source = m.take("source")
+    if not isinstance(source, dict):
+        raise EvidenceError("a posting's source is not an object")
+    lines = []
+    for entry in m.rows("lines"):
+        account, side, asset, amount = row(entry, 4, "a posting's line")
+        line = PostingLine(
+            choice(account, tuple(ACCOUNTS), "an account"),
+            choice(side, ("debit", "credit"), "a side"),
+            choice(asset, ("SAT", "UEUR", "J"), "an asset"),
+            integer(amount, "an amount"),
+        )
+        lines.append(line)
+    posting = Posting(
+        key=m.text("key"),
+        time_ms=m.integer("time_ms"),
+        wall_ms=m.integer("wall_ms"),
+        event=m.text("event"),
+        text=m.text("text"),
+        lines=tuple(lines),
+        source=source,
+        reverses=m.maybe_integer("reverses"),
+    )
+    stored = StoredPosting(m.count("id"), posting)
+    m.finish()
+    return stored
+
+
+def block_of_source(posting: Posting) -> bytes:
+    """The block that a posting's source names, in internal order. Raises EvidenceError."""
+    named = posting.source.get("block")
+    try:
+        return hash_bytes(str(named))
+    except ValueError as error:
+        raise EvidenceError(f"posting {posting.key} does not name its block") from error

@@ -1,0 +1,123 @@
+"""The seal of a line: its hash with the one before, and an Ed25519 signature of that hash.
+
+A line of the file is ``{"body":BODY,"hash":"...","signature":"..."}``; the hash is SHA-256 over the 32 bytes of the
+previous line's hash (zeros for the first) and the exact bytes of BODY.
+"""
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+NO_HASH = bytes(32)
+SIGNED_PREFIX = b"photosynth evidence, version 1\n"
+"""Stands before the hash in what is signed, so that no signature means anything else."""
+_HEAD = b'{"body":'
+_TAIL = re.compile(rb',"hash":"([0-9a-f]{64})","signature":"([0-9a-f]{128})"\}')
+_TAIL_BYTES = len(',"hash":"",') + 64 + len('"signature":""}') + 128
+
+
+class SealError(ValueError):
+    """A line is not sealed as it must be; the message says how it differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedLine:
+    """The exact bytes of a body with its hash and signature."""
+
+    body: bytes
+    hash: bytes
+    signature: bytes
+
+    def text(self) -> bytes:
+        """The line as it stands in a file, without its line end."""
+        return b'%s%s,"hash":"%s","signature":"%s"}' % (
+            _HEAD,
+            self.body,
+            self.hash.hex().encode(),
+            self.signature.hex().encode(),
+        )
+
+
+class Identity:
+    """The key that signs a site's evidence. It signs evidence and nothing else: no coin depends on it."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+
+    @classmethod
+    def open(cls, path: Path) -> "Identity":
+        """The key of a state folder; made on the first start, readable by its owner alone. Raises SealError, OSError."""
+        try:
+            raw = path.read_bytes()
+        except FileNotFoundError:
+            raw = Ed25519PrivateKey.generate().private_bytes_raw()
+            _write_private(path, raw)
+        if len(raw) != 32:
+            raise SealError(f"{path} is not an identity key: it has {len(raw)} bytes, not 32. Restore it from a backup.")
+        return cls(Ed25519PrivateKey.from_private_bytes(raw))
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> "Identity":
+        """The key of 32 given bytes, for tests."""
+        return cls(Ed25519PrivateKey.from_private_bytes(seed))
+
+    @property
+    def public_key(self) -> bytes:
+        """The 32 bytes that signatures are checked with."""
+        return self._key.public_key().public_bytes_raw()
+
+    def seal(self, previous: bytes, body: bytes) -> SealedLine:
+        """Hash a body with the previous line's hash, and sign that."""
+        digest = chain_hash(previous, body)
+        return SealedLine(body, digest, self._key.sign(SIGNED_PREFIX + digest))
+
+
+def chain_hash(previous: bytes, body: bytes) -> bytes:
+    """SHA-256 over the previous hash and the exact bytes of a body."""
+    return hashlib.sha256(previous + body).digest()
+
+
+def split_line(line: bytes) -> SealedLine:
+    """Take a file's line apart, without its line end. Raises SealError where it is none."""
+    tail = _TAIL.fullmatch(line[-_TAIL_BYTES:])
+    if not line.startswith(_HEAD) or tail is None or len(line) <= len(_HEAD) + _TAIL_BYTES:
+        raise SealError("it is not a sealed line: a body, a hash and a signature")
+    return SealedLine(
+        line[len(_HEAD) : -_TAIL_BYTES], bytes.fromhex(tail.group(1).decode()), bytes.fromhex(tail.group(2).decode())
+    )
+
+
+def check_hash(line: SealedLine, previous: bytes) -> None:
+    """Raise SealError where a line's hash is not that of the previous hash and its body."""
+    if chain_hash(previous, line.body) != line.hash:
+        raise SealError("its hash is not that of its bytes and the line before: one of them was changed")
+
+
+def check_signature(line: SealedLine, public_key: bytes) -> None:
+    """Raise SealError where a line was not signed with the key."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(line.signature, SIGNED_PREFIX + line.hash)
+    except (InvalidSignature, ValueError) as error:
+        raise SealError("its signature is not of the key that the header names") from error
+
+
+def _write_private(path: Path, raw: bytes) -> None:
+    temporary = path.with_name(path.name + ".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+        os.write(descriptor, raw)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

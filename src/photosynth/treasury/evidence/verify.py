@@ -1,0 +1,216 @@
+"""Verify an exported evidence file without the database: recompute everything, name the first line that does not hold."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from photosynth.quantities.instants import INTERVAL_S, iso_utc
+from photosynth.treasury import energy
+from photosynth.treasury.evidence.canonical import CanonicalError, parse_canonical
+from photosynth.treasury.evidence.check_blocks import BlockState, check_block, check_claims, check_late_attribution
+from photosynth.treasury.evidence.check_energy import EnergyState, check_energy, check_time
+from photosynth.treasury.evidence.check_postings import JournalState, check_postings
+from photosynth.treasury.evidence.check_work import WorkState, check_work
+from photosynth.treasury.evidence.findings import estimated, proven, totals, trusted
+from photosynth.treasury.evidence.parsing import HeaderLine, parse_coin, parse_header, parse_posting, parse_prices
+from photosynth.treasury.evidence.reading import EvidenceError, Members
+from photosynth.treasury.evidence.report import VerifyReport
+from photosynth.treasury.evidence.seal import NO_HASH, SealError, check_hash, check_signature, split_line
+
+MAX_LINE_BYTES = 64 * 1024 * 1024
+"""A record is some tens of kilobytes; a longer line than this is refused before it is read."""
+
+
+class NotEvidenceError(Exception):
+    """The file is something else, or cannot be read."""
+
+
+class Verifier:
+    """Takes a file's lines one by one and keeps what later lines are held against."""
+
+    def __init__(self, public_key: bytes | None = None) -> None:
+        self.public_key = public_key
+        self.header: HeaderLine | None = None
+        self.line = 0
+        self.next_seq = 0
+        self.records = 0
+        self.head = NO_HASH
+        self.ended = False
+        self.first_start_ms: int | None = None
+        self.last_start_ms: int | None = None
+        self.current_start_ms: int | None = None
+        self.energy = EnergyState()
+        self.work = WorkState()
+        self.blocks = BlockState()
+        self.journal = JournalState()
+        self.headers = 0
+
+    def take(self, raw: bytes) -> None:
+        """Check the next line, without its line end. Raises EvidenceError, SealError or CanonicalError."""
+        self.line += 1
+        self.current_start_ms = None
+        if self.ended:
+            raise EvidenceError("something stands after the last line")
+        sealed = split_line(raw)
+        body = parse_canonical(sealed.body)
+        check_hash(sealed, self.head)
+        kind = body.get("type") if isinstance(body, dict) else None
+        if kind == "header":
+            self._take_header(body)
+        elif self.header is None or self.public_key is None:
+            raise EvidenceError("the file does not begin with a header")
+        assert self.public_key is not None
+        check_signature(sealed, self.public_key)
+        if kind == "record":
+            self._take_record(body)
+        elif kind == "end":
+            self._take_end(body)
+        elif kind != "header":
+            raise EvidenceError("its type is neither header, record nor end")
+        if kind != "end":
+            self.head = sealed.hash
+            self.work.heads[sealed.hash] = self.next_seq
+            self.next_seq += 1
+
+    def finish(self) -> None:
+        """Say whether the last line was there."""
+        if not self.ended:
+            raise EvidenceError("the last line, which names count and head, is missing: something was cut off the end")
+
+    def _take_header(self, body: Any) -> None:
+        header = parse_header(body)
+        self._check_seq(header.seq)
+        if (header.follows == "nothing") != (self.header is None):
+            raise EvidenceError("a header begins a file, or says why it stands where it does")
+        if self.public_key is None:
+            self.public_key = header.public_key
+        elif header.public_key != self.public_key:
+            raise EvidenceError("the header names another key than the one before, or than the one expected")
+        if header.follows == "gap":
+            self.energy.waive()
+        self.header = header
+        self.headers += 1
+
+    def _take_record(self, body: Any) -> None:
+        assert self.header is not None
+        site = self.header.site
+        m = Members(body, "the record")
+        m.take("type")
+        self._check_seq(m.count("seq"))
+        time = check_time(m, self.energy)
+        self.current_start_ms = time.start_ms
+        energies = check_energy(m, site, self.energy)
+        prices = parse_prices(m.take("prices"))
+        parse_coin(m.take("coin"))
+        check_work(m, site, time.start_ms, self.work)
+        claimed = {time.start_ms}
+        for entry in m.rows("blocks"):
+            block = check_block(entry, site, self.work, self.blocks)
+            claimed |= {fact.interval_start_ms for fact, _ in block.attribution or ()}
+        for entry in m.rows("late_attributions"):
+            claimed |= check_late_attribution(entry, self.blocks)
+        check_claims(claimed, self.work, self.blocks)
+        expected = energy.interval_postings(
+            time.start_ms,
+            time.wall_end_ms,
+            energies,
+            prices,
+            export_limit_w=site.export_limit_w,
+            duration_s=INTERVAL_S,
+        )
+        postings = [parse_posting(entry) for entry in m.rows("postings")]
+        check_postings(postings, expected, self.blocks.blocks, self.journal)
+        m.finish()
+        self.records += 1
+        self.first_start_ms = time.start_ms if self.first_start_ms is None else self.first_start_ms
+        self.last_start_ms = time.start_ms
+
+    def _take_end(self, body: Any) -> None:
+        assert self.header is not None
+        m = Members(body, "the last line")
+        m.take("type")
+        lines, records, head = m.count("lines"), m.count("records"), m.octets("head", 32)
+        if (lines, records, head) != (self.next_seq, self.records, self.head):
+            raise EvidenceError("the last line names another count or head: lines are missing or were added")
+        claimed: set[int] = set()
+        for entry in m.rows("blocks"):
+            block = check_block(entry, self.header.site, self.work, self.blocks)
+            claimed |= {fact.interval_start_ms for fact, _ in block.attribution or ()}
+        check_claims(claimed, self.work, self.blocks)
+        m.finish()
+        self.ended = True
+
+    def _check_seq(self, seq: int) -> None:
+        if seq != self.next_seq:
+            raise EvidenceError(f"its seq is {seq}, not {self.next_seq}: a line is missing, doubled or out of order")
+
+
+def verify(path: Path, public_key: bytes | None = None) -> VerifyReport:
+    """Verify an exported file; never raises. With a public key, the file must be signed with that one."""
+    verifier = Verifier(public_key)
+    try:
+        for line in _lines(path):
+            verifier.take(line)
+        verifier.finish()
+    except NotEvidenceError as error:
+        return VerifyReport(str(path), is_evidence=False, holds=False, reason=str(error))
+    except (EvidenceError, SealError, CanonicalError, ValueError, ArithmeticError) as error:
+        return _report(path, verifier, str(error))
+    return _report(path, verifier, None)
+
+
+def _report(path: Path, verifier: Verifier, reason: str | None) -> VerifyReport:
+    header, holds = verifier.header, reason is None
+    return VerifyReport(
+        path=str(path),
+        is_evidence=True,
+        holds=holds,
+        reason=reason,
+        failed_line=None if holds else verifier.line,
+        failed_seq=None if holds else verifier.next_seq,
+        failed_interval_utc=None if holds else _utc(verifier.current_start_ms),
+        lines=verifier.line,
+        records=verifier.records,
+        head=verifier.head.hex() if verifier.line else None,
+        public_key=None if verifier.public_key is None else verifier.public_key.hex(),
+        site=None if header is None else header.site.site,
+        first_interval_utc=_utc(verifier.first_start_ms),
+        last_interval_utc=_utc(verifier.last_start_ms),
+        totals=totals(verifier) if header else {},
+        proven=proven(verifier) if holds else (),
+        estimated=estimated(verifier) if holds else (),
+        trusted=trusted(verifier) if holds else (),
+    )
+
+
+def _utc(instant_ms: int | None) -> str | None:
+    try:
+        return None if instant_ms is None else iso_utc(instant_ms)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The file's lines without their ends; NotEvidenceError before the first where it is something else."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline(MAX_LINE_BYTES + 1)
+            if not _resembles(first):
+                raise NotEvidenceError(f"{path} is not an evidence file of Photosynth")
+            line = first
+            while line:
+                if not line.endswith(b"\n"):
+                    too_long = len(line) > MAX_LINE_BYTES
+                    yield line if not too_long else b""
+                    why = f"a line is longer than {MAX_LINE_BYTES} bytes" if too_long else "the file ends within a line"
+                    raise EvidenceError(f"{why}: something was cut off or put in")
+                yield line[:-1]
+                line = file.readline(MAX_LINE_BYTES + 1)
+    except OSError as error:
+        raise NotEvidenceError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _resembles(first: bytes) -> bool:
+    """Whether a first line is evidence, be it damaged: any one of its marks is enough."""
+    marks = (b'"format":"photosynth-evidence"', b'"type":"header"', b',"signature":"')
+    return sum(mark in first for mark in marks) >= 2 or first.startswith(b'{"body":{"asset":')

@@ -1,0 +1,117 @@
+"""One coinbase traced back: to the work that it claims, the quarter hours of that work, their meters and prices."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from photosynth.bitcoin.node import hash_text
+from photosynth.storage.tables import INTERVALS
+from photosynth.treasury.blocks import AttributedShare, BlockRow, attribution_of, find_block
+from photosynth.treasury.facts import MeterInfo
+from photosynth.treasury.journal import StoredPosting, postings_by_key
+
+
+@dataclass(frozen=True, slots=True)
+class TracedMeter:
+    """One meter's registers over a quarter hour, in joules."""
+
+    id: str
+    role: str
+    register_start_j: int | None
+    register_end_j: int | None
+    quality: str
+
+
+@dataclass(frozen=True, slots=True)
+class TracedInterval:
+    """One quarter hour behind a block: its record, its satoshis, energies and prices; None where it is not closed yet."""
+
+    interval_ms: int
+    record: int | None
+    value_sat: int
+    own_mining_j: int | None
+    grid_mining_j: int | None
+    mining_j: int | None
+    meters: tuple[TracedMeter, ...]
+    spot_cent_per_mwh: int | None
+    energy_cost_ueur: int | None
+    prices: dict[str, int | None]
+    price_source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Everything behind one coinbase, with notes on what is not known."""
+
+    block: BlockRow
+    shares: tuple[AttributedShare, ...]
+    intervals: tuple[TracedInterval, ...]
+    postings: tuple[StoredPosting, ...]
+    notes: tuple[str, ...]
+
+
+def trace(tx: Connection, block_or_txid: str, meters: tuple[MeterInfo, ...], chain_name: str = "regtest") -> Trace | None:
+    """Trace a block by height, hash or coinbase txid; None where it is none of ours."""
+    block = find_block(tx, block_or_txid)
+    if block is None:
+        return None
+    shares = tuple(attribution_of(tx, block.hash))
+    by_interval: dict[int, int] = {}
+    for share in shares:
+        start_ms = share.work.interval_start_ms
+        by_interval[start_ms] = by_interval.get(start_ms, 0) + share.value_sat
+    roles: dict[str, str] = {meter.id: meter.role for meter in meters}
+    intervals = tuple(_interval(tx, start_ms, value, roles) for start_ms, value in sorted(by_interval.items()))
+    return Trace(
+        block,
+        shares,
+        intervals,
+        tuple(postings_by_key(tx, f"{chain_name}:{hash_text(block.hash)}:")),
+        tuple(_notes(block, shares, intervals)),
+    )
+
+
+def _interval(tx: Connection, start_ms: int, value_sat: int, roles: dict[str, str]) -> TracedInterval:
+    row = tx.execute(sa.select(INTERVALS).where(INTERVALS.c.start_ms == start_ms)).first()
+    if row is None:
+        return TracedInterval(start_ms, None, value_sat, None, None, None, (), None, None, {}, None)
+    metered = tuple(
+        TracedMeter(m["id"], roles.get(m["id"], "unknown"), _int(m["register_start_j"]), _int(m["register_end_j"]), m["quality"])
+        for m in row.meters
+    )
+    prices: dict[str, int | None] = {}
+    if row.prices is not None:
+        prices = {"spot": row.prices["spot"]}
+        prices |= {f"import {name}": price for name, price in row.prices["import"]}
+        prices |= {"export premium": row.prices["export_premium"], "export fee": row.prices["export_fee"]}
+    return TracedInterval(
+        start_ms,
+        row.seq,
+        value_sat,
+        row.own_mining_j,
+        row.grid_mining_j,
+        row.mining_j,
+        metered,
+        prices.get("spot"),
+        row.mining_cost_ueur,
+        prices,
+        None if row.prices is None else row.prices["source"],
+    )
+
+
+def _notes(block: BlockRow, shares: tuple[AttributedShare, ...], intervals: tuple[TracedInterval, ...]) -> list[str]:
+    notes = []
+    if block.state == "orphaned":
+        notes.append("This block is not in the chain: its satoshis do not exist, and its postings are reversed.")
+    if not shares:
+        notes.append("Whose work this block claims is not known: it was not mined by this pool, or claimed no work.")
+    if any(interval.record is None for interval in intervals):
+        notes.append("A quarter hour of its work is not closed yet; its meters and prices follow with its evidence record.")
+    if any(meter.quality not in ("good",) for interval in intervals for meter in interval.meters):
+        notes.append("Some readings behind it are estimated, suspect or unknown.")
+    return notes
+
+
+def _int(value: int | str | None) -> int | None:
+    return None if value is None else int(value)
