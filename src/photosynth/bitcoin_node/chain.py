@@ -152,22 +152,24 @@ class StoredChain:
         known_tip = self.index.meta("kernel_tip")
         complete = known_tip is not None and self._kernel.height_of(known_tip) is not None
         offset = int(self.index.meta("kernel_end") or START) if complete else START
+        indexed_end = self._indexed_end()
         replayed = 0
-        for record in self._blocks.records(min(offset, self._indexed_end())):
-            self._replay(record)
-            replayed += 1
-            if replayed % REOPEN_EVERY == 0:
-                self._advance()
+        for record in self._blocks.records(min(offset, indexed_end)):
+            block_hash = double_sha256(record.raw[:80])
+            known = self._kernel.height_of(block_hash) is not None
+            # A refused block is in the log where the crash came before it could be taken back.
+            kept = known or self._kernel.submit(record.raw).reason in _KEPT
+            if not known:
+                replayed += 1
+                self._since_reopen += 1
+            if kept and record.offset >= indexed_end:
+                self._note(record)
+            if self._since_reopen >= REOPEN_EVERY:
                 self.reopen()
-                _log.info("block log is being replayed", height=self.tip.height, of_bytes=self._blocks.end, at=record.end)
+                _log.info("block log is being replayed", height=self._kernel.tip()[0], at=record.end, of=self._blocks.end)
+        # Only now: until the library has everything, its tip may lie far below the index's.
         self._advance()
         return replayed
-
-    def _replay(self, record: Record) -> None:
-        outcome = self._kernel.submit(record.raw)
-        self._since_reopen += 1
-        if outcome.reason in _KEPT and record.offset >= self._indexed_end():
-            self._note(record)
 
     def _restore_demonstration(self) -> None:
         saved = self.index.meta("demonstration")
@@ -186,7 +188,7 @@ class StoredChain:
     # Following
 
     def _note(self, record: Record) -> None:
-        """Remember to enter a logged block into the index with the next batch."""
+        """Remember to enter a logged block into the index with the next batch, if the library knows it."""
         header = Header.parse(record.raw[:80])
         height = self._kernel.height_of(header.hash)
         if height is not None:

@@ -6,11 +6,11 @@ Whatever changes the chain runs on one thread of the node's own, in order; look-
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from photosynth.bitcoin.demonstration import DemonstrationTarget
-from photosynth.bitcoin.node import Coin, NodeHealth, NodeUnavailableError, Template, Tip, Verdict
+from photosynth.bitcoin.node import Coin, NodeHealth, NodeUnavailableError, Template, Tip, Verdict, hash_text
 from photosynth.bitcoin_node.block_log import BlockLogError
 from photosynth.bitcoin_node.chain import StartReport, StoredChain
 from photosynth.bitcoin_node.index import spendable
@@ -26,6 +26,7 @@ class EmbeddedNode:
     def __init__(self, stored: StoredChain, writer: ThreadPoolExecutor, chain: str, now_s: Callable[[], float]) -> None:
         self._stored = stored
         self._writer = writer
+        self._readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="bitcoin-node-read")
         self._chain = chain
         self._now_s = now_s
         self._loop = asyncio.get_running_loop()
@@ -149,44 +150,51 @@ class EmbeddedNode:
         if len(block_hash) != 32:
             return None
         try:
-            return await asyncio.to_thread(self._stored.read, block_hash)
+            return await self._loop.run_in_executor(self._readers, self._stored.read, block_hash)
         except BlockLogError:
+            self._check()
             return await self._loop.run_in_executor(self._writer, self._stored.read_from_kernel, block_hash)
 
     async def blocks(self, from_height: int = 1) -> AsyncIterator[bytes]:
         """The raw blocks of the active chain from a height to the tip, as it is when the first is asked for."""
         self._check()
-        hashes = await asyncio.to_thread(self._stored.index.hashes, from_height)
+        hashes = self._stored.index.hashes(from_height)
         for start in range(0, len(hashes), _READ_AHEAD):
-            for raw in await asyncio.to_thread(self._read_many, hashes[start : start + _READ_AHEAD]):
-                self._check()
-                yield raw
+            self._check()
+            batch = hashes[start : start + _READ_AHEAD]
+            for block_hash, raw in await self._loop.run_in_executor(self._readers, self._read_many, batch):
+                whole = await self.block(block_hash) if raw is None else raw
+                if whole is None:
+                    raise NodeUnavailableError(f"block {hash_text(block_hash)} of the active chain cannot be read")
+                yield whole
 
-    def _read_many(self, hashes: Sequence[bytes]) -> list[bytes]:
-        found: list[bytes] = []
+    def _read_many(self, hashes: Sequence[bytes]) -> list[tuple[bytes, bytes | None]]:
+        """The blocks of these hashes, None for one that is damaged in the log."""
+        found: list[tuple[bytes, bytes | None]] = []
         for block_hash in hashes:
             try:
-                raw = self._stored.read(block_hash)
+                found.append((block_hash, self._stored.read(block_hash)))
             except BlockLogError:
-                raw = self._writer.submit(self._stored.read_from_kernel, block_hash).result()
-            if raw is None:
-                raise NodeUnavailableError(f"block {block_hash[::-1].hex()} of the active chain cannot be read")
-            found.append(raw)
+                found.append((block_hash, None))
         return found
 
     async def coins(self, script: bytes) -> tuple[Coin, ...]:
         """All unspent outputs that pay exactly this output script, immature ones included, by height, txid and index."""
         self._check()
-        return await asyncio.to_thread(self._stored.index.coins, script)
+        return await self._loop.run_in_executor(self._readers, self._stored.index.coins, script)
 
     async def close(self) -> None:
         """Write everything and release the folder; safe to call twice. Waiters get NodeUnavailableError."""
         if self._closed is None:
             self._closing = True
             self._announce()
-            self._closed = self._loop.run_in_executor(self._writer, self._stored.close)
+            self._closed = self._loop.run_in_executor(self._writer, self._close)
             self._writer.shutdown(wait=False)
         await asyncio.shield(self._closed)
+
+    def _close(self) -> None:
+        self._readers.shutdown(wait=True)  # the files are not closed under a reader
+        self._stored.close()
 
 
 async def open_node(
@@ -211,9 +219,20 @@ async def open_node(
         if not script or not spendable(script):
             raise ValueError(f"what is paid to the script {script.hex()[:80]} could never be spent")
     writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bitcoin-node")
+    opening = writer.submit(StoredChain, folder, chain, demonstration, now_s)
     try:
-        stored = await asyncio.get_running_loop().run_in_executor(writer, StoredChain, folder, chain, demonstration, now_s)
+        stored = await asyncio.wrap_future(opening)
+    except asyncio.CancelledError:
+        writer.submit(_close_if_opened, opening)
+        writer.shutdown(wait=False)
+        raise
     except BaseException:
         writer.shutdown(wait=False)
         raise
     return EmbeddedNode(stored, writer, chain, now_s)
+
+
+def _close_if_opened(opening: Future[StoredChain]) -> None:
+    """Let go of a folder whose opener gave up waiting; it has finished, because this runs after it on the same thread."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

@@ -3,11 +3,12 @@
 A copy of the folder taken while the node runs is what a crash would have left behind.
 """
 
+import asyncio
 import os
 import resource
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from tests.unit.bitcoin_node.bitcoin_node_mining import ANYONE, hash_of, make_bl
 
 from photosynth.bitcoin.node import NodeUnavailableError
 from photosynth.bitcoin_node import EmbeddedNode, FolderInUseError, open_node
-from photosynth.bitcoin_node.chain import REOPEN_EVERY
+from photosynth.bitcoin_node.block_log import BlockLog
+from photosynth.bitcoin_node.chain import NETWORK_MAGIC, REOPEN_EVERY
 
 RUN = 2 * REOPEN_EVERY + 30
 
@@ -63,11 +65,12 @@ async def test_a_crash_replays_only_the_tail_and_loses_nothing(tmp_path: Path) -
 async def test_a_lost_index_or_consensus_database_is_rebuilt_from_the_log(tmp_path: Path, lost: str) -> None:
     node = await open_node(tmp_path)
     await mined(node, RUN)
-    before = await facts(node)
+    before, size = await facts(node), (tmp_path / "blocks.log").stat().st_size
     await node.close()
     shutil.rmtree(tmp_path / lost)
     node = await open_node(tmp_path)
     assert await facts(node) == before
+    assert (tmp_path / "blocks.log").stat().st_size == size, "no block is logged twice"
     await mined(node, 3)
     await node.close()
 
@@ -156,6 +159,35 @@ async def test_one_folder_serves_one_node(tmp_path: Path) -> None:
     assert (await node.tip()).height == 0
     await node.close()
     await (await open_node(tmp_path)).close()
+
+
+async def test_an_opening_that_was_given_up_lets_go_of_the_folder(tmp_path: Path) -> None:
+    opening = asyncio.create_task(open_node(tmp_path))
+    await asyncio.sleep(0)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    node = None
+    while node is None:
+        with suppress(FolderInUseError):
+            node = await open_node(tmp_path)
+    await node.close()
+
+
+async def test_a_refused_block_that_a_crash_left_in_the_log_does_not_count(tmp_path: Path) -> None:
+    node = await open_node(tmp_path)
+    chain = await mined(node, 3)
+    before = await facts(node)
+    await node.close()
+    greedy = make_block(hash_of(chain[-1]), 4, value_sat=51 * 100_000_000)
+    log = BlockLog(tmp_path / "blocks.log", NETWORK_MAGIC["regtest"])
+    log.append(greedy)
+    log.close()
+    node = await open_node(tmp_path)
+    assert await facts(node) == before
+    assert await node.block(hash_of(greedy)) is None
+    await mined(node, 2)
+    await node.close()
 
 
 async def test_another_chains_folder_is_refused(tmp_path: Path) -> None:
