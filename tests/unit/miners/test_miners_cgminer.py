@@ -1,0 +1,123 @@
+"""The cgminer API's client: whatever comes back, it is an answer or a typed error that names the machine."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from photosynth.miners.cgminer import (
+    MAX_ANSWER_BYTES,
+    CgminerClient,
+    count,
+    entries,
+    number,
+    parse_answer,
+    section,
+    status_of,
+)
+from photosynth.miners.machine import MalformedError, RefusedError, UnreachableError
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=20,
+)
+SHAPES = st.dictionaries(st.sampled_from(["STATUS", "SUMMARY", "POWER", "id"]), JSON)
+
+
+@given(st.binary(max_size=2000))
+def test_any_bytes_are_an_object_or_malformed(raw: bytes) -> None:
+    with contextlib.suppress(MalformedError):
+        assert isinstance(parse_answer("m1", raw), dict)
+
+
+@given(SHAPES)
+def test_any_shape_can_be_looked_into(answer: dict[str, object]) -> None:
+    severity, code, text = status_of(answer)
+    assert isinstance(severity, str)
+    assert code is None or isinstance(code, int)
+    assert isinstance(text, str)
+    assert isinstance(section(answer, "SUMMARY"), dict)
+    assert isinstance(entries(answer, "SUMMARY"), list)
+    for field in ("GHS 5s", "Watts", ""):
+        value = number(section(answer, "SUMMARY"), field)
+        assert value is None or 0 <= value < 1e18
+
+
+def test_deep_nesting_is_malformed_and_not_a_crash() -> None:
+    with pytest.raises(MalformedError, match="m1"):
+        parse_answer("m1", b"[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(5, 5), ("5.9", 5), (5.9, 5), (-1, None), (True, None), ("x", None), (None, None), (10**30, None), ("nan", None)],
+)
+def test_numbers_are_read_with_care(value: object, expected: int | None) -> None:
+    assert count({"Watts": value}, "Watts") == expected
+
+
+@contextlib.asynccontextmanager
+async def answering(answer: bytes, hang: bool = False) -> AsyncIterator[CgminerClient]:
+    """A client whose machine sends these bytes to whatever it is asked."""
+
+    ended: list[asyncio.Future[None]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        over = asyncio.get_running_loop().create_future()
+        ended.append(over)
+        with contextlib.suppress(ConnectionError):
+            await reader.read(100)
+            writer.write(answer)
+            await writer.drain()
+            if hang:
+                await reader.read()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        over.set_result(None)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield CgminerClient("m1", "127.0.0.1", server.sockets[0].getsockname()[1], timeout_s=0.2)
+        await asyncio.gather(*ended)
+
+
+async def test_an_answer_may_end_with_a_nul_or_with_the_connection() -> None:
+    body = msgspec.json.encode({"STATUS": [{"STATUS": "S", "Code": 11}], "SUMMARY": [{"Accepted": 3}]})
+    async with answering(body + b"\0", hang=True) as client:
+        assert await client.summary() == {"Accepted": 3}
+    async with answering(body) as client:
+        assert await client.summary() == {"Accepted": 3}
+
+
+async def test_an_error_status_is_a_refusal_with_its_text() -> None:
+    body = msgspec.json.encode({"STATUS": [{"STATUS": "E", "Code": 14, "Msg": "Invalid command"}]})
+    async with answering(body) as client:
+        with pytest.raises(RefusedError, match=r"m1: refused 'stats': Invalid command \(code 14\)"):
+            await client.stats()
+    async with answering(body) as client:
+        with pytest.raises(MalformedError, match="none of summary, power: Invalid command"):
+            await client.several("summary", "power")
+
+
+async def test_silence_and_absence_are_unreachable() -> None:
+    async with answering(b'{"STATUS":', hang=True) as client:
+        with pytest.raises(UnreachableError, match=r"m1: no whole answer to 'pools'"):
+            await client.pools()
+    with pytest.raises(UnreachableError, match="m1: no connection"):
+        await client.devs()
+    async with answering(b"") as client:
+        with pytest.raises(UnreachableError, match="closed the connection"):
+            await client.version()
+
+
+async def test_an_endless_answer_is_cut_off() -> None:
+    async with answering(b"x" * (MAX_ANSWER_BYTES + 5), hang=True) as client:
+        client.timeout_s = 5
+        with pytest.raises(MalformedError, match="more than"):
+            await client.version()
