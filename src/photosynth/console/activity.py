@@ -1,14 +1,14 @@
 """The Activity page: every change to the world, with what reading back said."""
 
 from fastapi import Request
-from nicegui import Client, ui
+from nicegui import Client
 
 from photosynth.console.actions_table import actions_table
 from photosynth.console.feed import Feed, Snapshot
 from photosynth.console.frame import open_page
-from photosynth.console.markup import empty
+from photosynth.console.markup import Values, empty
 from photosynth.console.numbers import Numbers
-from photosynth.console.page import box, html
+from photosynth.console.page import Page, box, choice, html, search_box
 from photosynth.operations.documents import ActionDocument
 
 PAGE_ROWS = 50
@@ -26,68 +26,74 @@ def matching(actions: tuple[ActionDocument, ...], words: str, result: str) -> tu
             return False
         if result == "refused" and action.result not in ("refused", "failed"):
             return False
-        whole = f"{action.actor} {action.kind} {action.subject} {action.reason} {action.request} {action.result} {action.answer} {action.read_back}".lower()
+        fields = (action.actor, action.kind, action.subject, action.reason, action.request, action.result, action.answer)
+        whole = " ".join(str(field) for field in (*fields, action.read_back)).lower()
         return all(word in whole for word in wanted)
 
     return tuple(filter(good, actions))
 
 
-async def show(request: Request, client: Client, feed: Feed) -> None:
-    """Build the page."""
-    page = await open_page(request, client, feed, "/activity", "Activity", frozenset({"actions"}))
-    older: list[ActionDocument] = []
-    chosen = {"words": request.query_params.get("q", "")[:100], "result": "all", "rows": PAGE_ROWS}
+class _Audit:
+    """The part of the page that is filtered: the recent actions of the feed and older ones that were asked for."""
 
-    def shown() -> tuple[ActionDocument, ...]:
-        recent = page.snapshot.actions
+    def __init__(self, page: Page, words: str) -> None:
+        self.page = page
+        self.words = words
+        self.result = "all"
+        self.rows = PAGE_ROWS
+        self.older: list[ActionDocument] = []
+
+    def matches(self, snapshot: Snapshot) -> tuple[ActionDocument, ...]:
+        """What the filter leaves, newest first."""
+        recent = snapshot.actions
         last = recent[-1].id if recent else 0
-        return matching((*recent, *(a for a in older if a.id < last)), str(chosen["words"]), str(chosen["result"]))
+        return matching((*recent, *(a for a in self.older if a.id < last)), self.words, self.result)
 
-    def render(snapshot: Snapshot, numbers: Numbers) -> dict[str, str]:
+    def values(self, snapshot: Snapshot, numbers: Numbers) -> Values:
+        """The table, or what to do where it is empty."""
         if not snapshot.actions:
-            return {
-                "actions!": empty(
-                    "Nothing was changed yet",
-                    "Every command to a machine, and every stop and resume, appears here with who, why, and what reading back said.",
-                ),
-                "matches": "0",
-            }
-        found = shown()
-        listed = (
-            actions_table(found[: int(chosen["rows"])], numbers)
-            if found
-            else empty("Nothing matches", "Take a word out of the filter.")
-        )
+            advice = "Every command to a machine, every stop and resume appears here, with who, why, and what reading back said."
+            return {"actions!": empty("Nothing was changed yet", advice), "matches": "0"}
+        found = self.matches(snapshot)
+        nothing = empty("Nothing matches", "Take a word out of the filter.")
+        listed = actions_table(found[: self.rows], numbers) if found else nothing
         return {"actions!": listed, "matches": numbers.integer(len(found))}
 
-    def redraw() -> None:
-        page.run("patch", render(page.snapshot, page.numbers))
+    def redraw(self) -> None:
+        """Show the filter's outcome now, not with the next snapshot."""
+        self.page.run("patch", self.values(self.page.snapshot, self.page.numbers))
 
-    def choose(key: str, value: object) -> None:
-        chosen[key] = str(value or "")
-        chosen["rows"] = PAGE_ROWS
-        redraw()
+    def search(self, words: str | None) -> None:
+        """Filter by words."""
+        self.words, self.rows = (words or "")[:200], PAGE_ROWS
+        self.redraw()
 
-    async def more() -> None:
-        chosen["rows"] = int(chosen["rows"]) + PAGE_ROWS
-        known = (*page.snapshot.actions, *older)
-        if len(shown()) < int(chosen["rows"]) and known:
-            older.extend(await feed.view.actions(200, min(a.id for a in known)))
-        redraw()
+    def pick(self, result: str) -> None:
+        """Filter by result."""
+        self.result, self.rows = result, PAGE_ROWS
+        self.redraw()
 
+    async def more(self) -> None:
+        """Show more rows, and fetch older ones where those that are here do not suffice."""
+        self.rows += PAGE_ROWS
+        known = (*self.page.snapshot.actions, *self.older)
+        if known and len(self.matches(self.page.snapshot)) < self.rows:
+            self.older.extend(await self.page.feed.view.actions(200, min(a.id for a in known)))
+        self.redraw()
+
+
+async def show(request: Request, client: Client, feed: Feed) -> None:
+    """Build the page."""
+    page = await open_page(request, client, feed, here="/activity", title="Activity", needs=frozenset({"actions"}))
+    audit = _Audit(page, request.query_params.get("q", "")[:200])
     with page.main, box("card", "section", 'aria-label="Every action"'):
         with box("gridhead"):
             page.section(
-                "<h2>Every action <span class=count>{{matches}}</span></h2>", lambda s, n: {"matches": render(s, n)["matches"]}
+                "<h2>Every action <span class=count>{{matches}}</span></h2>",
+                lambda s, n: {"matches": audit.values(s, n)["matches"]},
             )
-            ui.input(
-                value=str(chosen["words"]),
-                placeholder="Filter: machine, actor, reason",
-                on_change=lambda e: choose("words", e.value),
-            ).props('outlined dense clearable debounce=250 aria-label="Filter actions"').classes("search")
-            ui.select(RESULTS, value="all", on_change=lambda e: choose("result", e.value)).props(
-                'outlined dense aria-label="Result"'
-            ).classes("pick")
-        page.section("{{actions!}}", lambda s, n: {"actions!": render(s, n)["actions!"]})
-        with box("more"), box("quiet", "button", "type=button").on("click", more):
+            search_box("Filter: machine, actor, reason", audit.search, audit.words)
+            choice(RESULTS, "all", "Result", audit.pick)
+        page.section("{{actions!}}", lambda s, n: {"actions!": audit.values(s, n)["actions!"]})
+        with box("more"), box("quiet", "button", "type=button").on("click", audit.more):
             html("Show older", tag="span")

@@ -17,6 +17,7 @@ SUN, FACTORY, MINING, EXPORT, IMPORT, CURTAILED, SITE = (
 _FONT = {"fontFamily": "Roboto, sans-serif", "fontSize": 12, "color": "var(--text)"}
 _MUTED = {"fontFamily": "Roboto, sans-serif", "fontSize": 11, "color": "var(--muted)"}
 _NEGLIGIBLE_W = 50
+_HOUR_MS = 3_600_000
 
 
 def sankey_base(*, label_room: int = 118) -> Options:
@@ -34,7 +35,7 @@ def sankey_base(*, label_room: int = 118) -> Options:
                 "top": 14,
                 "bottom": 14,
                 "nodeWidth": 10,
-                "nodeGap": 22,
+                "nodeGap": 34,
                 "draggable": False,
                 "emphasis": {"disabled": True},
                 "silent": True,
@@ -163,10 +164,11 @@ def day_base(numbers: Numbers) -> Options:
         "animation": False,
         "textStyle": _FONT,
         "legend": {
+            "icon": "roundRect",
             "top": 0,
             "left": 0,
             "itemWidth": 16,
-            "itemHeight": 8,
+            "itemHeight": 6,
             "itemGap": 14,
             "textStyle": _MUTED,
             "inactiveColor": "var(--line)",
@@ -223,10 +225,20 @@ def day_curve(snapshot: Snapshot, numbers: Numbers) -> Options:
     series[0]["markArea"] = {"silent": True, "itemStyle": {"color": EXPORT, "opacity": 0.13}, "data": bands}
     prices = [[p.time_ms, None if p.spot_cent_per_mwh is None else p.spot_cent_per_mwh / 100] for p in day]
     series.append({"data": prices, "markArea": {"silent": True, "itemStyle": {"color": EXPORT, "opacity": 0.13}, "data": bands}})
-    return {"series": series}
+    start, end = _window_ms(day)
+    return {"xAxis": [{"min": start, "max": end}, {"min": start, "max": end}], "series": series}
 
 
-def trace_flow(trace: TraceDocument, numbers: Numbers, most: int = 12) -> Options:
+def _window_ms(day: tuple[DayPoint, ...]) -> tuple[int | None, int | None]:
+    """What the time axis spans: from the first point's hour, four hours at least, and a little ahead of now."""
+    if not day:
+        return None, None
+    start = day[0].time_ms - day[0].time_ms % _HOUR_MS
+    now = day[-1].time_ms
+    return start, max(start + 4 * _HOUR_MS, now - now % _HOUR_MS + _HOUR_MS)
+
+
+def trace_flow(trace: TraceDocument, numbers: Numbers, most: int = 10) -> Options:
     """A block's satoshis to quarter hours and on to workers; beyond the largest few, workers are taken together."""
     block = trace.block
     options = sankey_base(label_room=150)
@@ -240,7 +252,7 @@ def trace_flow(trace: TraceDocument, numbers: Numbers, most: int = 12) -> Option
         pairs[(share.interval_ms, worker)] = pairs.get((share.interval_ms, worker), 0) + share.value_sat
     intervals = sorted({at for at, _ in pairs})
     totals = {at: sum(v for (a, _), v in pairs.items() if a == at) for at in intervals}
-    data = [_node("block", SUN, f"Block {block.height}", f"{numbers.btc(block.value_sat)}", 0)]
+    data = [_node("block", SUN, f"Block {block.height}", f"{numbers.btc(block.value_sat)} BTC", 0)]
     data += [
         {
             "name": str(at),
@@ -257,7 +269,7 @@ def trace_flow(trace: TraceDocument, numbers: Numbers, most: int = 12) -> Option
         for w in workers
     ]  # fmt: skip
     series = options["series"][0]
-    series |= {"data": data, "nodeGap": 6}
+    series |= {"data": data, "nodeGap": 12}
     series["links"] = [
         {"source": "block", "target": str(at), "value": totals[at], "lineStyle": {"color": SUN}} for at in intervals
     ] + [{"source": str(at), "target": w, "value": v, "lineStyle": {"color": MINING}} for (at, w), v in sorted(pairs.items())]

@@ -50,12 +50,15 @@ def _trouble(snapshot: Snapshot, numbers: Numbers) -> Values:
         return {"trouble@data-on": "false", "trouble-text": ""}
     return {
         "trouble@data-on": "true",
-        "trouble-text": f"The site does not answer ({snapshot.error}). What you see is the last that was seen; it is asked again every second.",
+        "trouble-text": (
+            f"The site does not answer ({snapshot.error}). What you see is the last that was seen; it is "
+            "asked again every second."
+        ),
     }
 
 
 async def open_page(
-    request: Request, client: Client, feed: Feed, here: str, title: str, needs: frozenset[str] = frozenset()
+    request: Request, client: Client, feed: Feed, *, here: str, title: str, needs: frozenset[str] = frozenset()
 ) -> Page:
     """Draw the frame and return the page; its content goes into ``page.main``."""
     numbers = Numbers(preferred_locale(request.headers.get("accept-language", ""), request.cookies.get("locale")))
@@ -71,7 +74,8 @@ async def open_page(
     with shell:
         html(
             f'<a class="brand" href="/" aria-label="Photosynth, overview">{LEAF}<span>Photosynth</span></a>'
-            f'<nav aria-label="Pages">{links}</nav><div class="foot"><span>API</span><a href="/api/v1/openapi.json">OpenAPI</a></div>',
+            f'<nav aria-label="Pages">{links}</nav><div class="foot"><a href="/api/v1/openapi.json">HTTP API '
+            "(OpenAPI)</a></div>",
             css="side",
             tag="aside",
         )
@@ -86,7 +90,8 @@ async def open_page(
     if site and snapshot.status is not None and site != snapshot.status.site.name:
         with page.main:
             html(
-                f'<div class="note warn">This process operates {text(snapshot.status.site.title)}; it has no site “{text(site[:60])}”.</div>'
+                f'<div class="note warn">This process operates {text(snapshot.status.site.title)}; it has no site '
+                f"“{text(site[:60])}”.</div>"
             )
     return page
 
@@ -102,15 +107,16 @@ def _top(page: Page, snapshot: Snapshot, title: str, site: str) -> None:
     )
     page.section(
         '<span class="dot" data-live="live" {{live@data-state}}></span>{{livetext}}'
-        '<time aria-label="site time">{{clock}}</time><span class="speed" title="site time runs faster than the wall clock">{{speed}}</span>',
+        '<time aria-label="site time">{{clock}}</time><span class="speed" title="site time runs faster than '
+        'the wall clock">{{speed}}</span>',
         lambda s, n: {k: v for k, v in _header(s, n).items() if k != "stopped@data-stopped"},
         css="clock",
     )
     locale = page.numbers.locale
-    other = "en" if locale == "de" else "de"
+    other, example = ("en", "1.234,5") if locale == "de" else ("de", "1,234.5")
     html(
-        f'<button class="quiet" onclick="photosynth.locale(\'{other}\')" aria-label="Number format {locale.upper()}, change to {other.upper()}"'
-        f' title="Number format: 1{"." if locale == "de" else ","}234{"," if locale == "de" else "."}5">{locale.upper()}</button>'
+        f'<button class="quiet" onclick="photosynth.locale(\'{other}\')" title="Number format: {example}" '
+        f'aria-label="Number format {locale.upper()}, change to {other.upper()}">{locale.upper()}</button>'
         f'<button class="quiet" onclick="photosynth.theme()" aria-label="Change between dark and light">{icon("theme")}</button>',
         css="tools",
     )
@@ -121,19 +127,19 @@ def _stop_control(page: Page) -> None:
     stop = _dialog(
         page,
         "Stop all mining?",
-        "Every machine is put to sleep now and stays asleep until somebody resumes. The sun's surplus is fed in or curtailed meanwhile. "
-        "The action and its reason go into the audit.",
-        "Stop mining",
-        "danger",
-        page.feed.view.stop_mining,
+        "Every machine is put to sleep now and stays asleep until somebody resumes. "
+        "The sun's surplus is fed in or curtailed meanwhile. The action and its reason go into the audit.",
+        confirm="Stop mining",
+        css="danger",
+        write=page.feed.view.stop_mining,
     )
     resume = _dialog(
         page,
         "Resume mining?",
         "The dispatch decides again which machines run, by surplus and price. The action and its reason go into the audit.",
-        "Resume mining",
-        "primary",
-        page.feed.view.resume_mining,
+        confirm="Resume mining",
+        css="primary",
+        write=page.feed.view.resume_mining,
     )
     page.section(
         '<i data-live="stopped" {{stopped@data-stopped}}></i>',
@@ -147,8 +153,8 @@ def _stop_control(page: Page) -> None:
 
 
 def _dialog(
-    page: Page, title: str, message: str, confirm: str, css: str, write: Callable[[str, str], Awaitable[ActionDocument]]
-) -> Callable[[], None]:
+    page: Page, title: str, message: str, *, confirm: str, css: str, write: Callable[[str, str], Awaitable[ActionDocument]]
+) -> Callable[[], object]:
     """A dialog that asks for a reason and then writes; returns what opens it."""
     host = "unknown" if page.client.request.client is None else page.client.request.client.host
     with ui.dialog().props(f'aria-label="{title}"') as dialog, box("dialog"):

@@ -1,13 +1,13 @@
 """The Ledger page: blocks, trial balance and postings of a period."""
 
 from fastapi import Request
-from nicegui import Client, ui
+from nicegui import Client
 
 from photosynth.console.feed import Feed, Snapshot
 from photosynth.console.frame import open_page
 from photosynth.console.markup import Values, chip, empty, short, table, text
 from photosynth.console.numbers import Numbers
-from photosynth.console.page import Page, box, html
+from photosynth.console.page import Page, box, choice, html
 from photosynth.operations.documents import BalanceRow, BlockDocument, LedgerDocument, PostingDocument
 from photosynth.quantities.instants import market_day_bounds_ms, market_day_of
 
@@ -46,7 +46,8 @@ def balance_table(rows: list[BalanceRow], numbers: Numbers) -> str:
             )
             for r in mine
         ]
-        verdict = chip("running", "balances") if total == 0 else chip("faulty", f"off by {amount(asset, total, numbers)} {unit}")
+        off = f"off by {amount(asset, total, numbers)} {unit}"
+        verdict = chip("running", "balances") if total == 0 else chip("faulty", off)
         heads = ("Account", "Name", "Opening", "Debit", "Credit", "Closing")
         out.append(
             f'<h3 class="asset">{unit} {verdict}</h3>'
@@ -58,17 +59,23 @@ def balance_table(rows: list[BalanceRow], numbers: Numbers) -> str:
 def posting_item(posting: PostingDocument, numbers: Numbers) -> str:
     """One posting that opens to its lines."""
     lines = [
-        (f"<code>{text(x.account)}</code> {text(x.name)}", amount(x.asset, x.amount, numbers) if x.side == "debit" else "",
-         amount(x.asset, x.amount, numbers) if x.side == "credit" else "", UNITS[x.asset])
+        (
+            f"<code>{text(x.account)}</code> {text(x.name)}",
+            amount(x.asset, x.amount, numbers) if x.side == "debit" else "",
+            amount(x.asset, x.amount, numbers) if x.side == "credit" else "",
+            UNITS[x.asset],
+        )
         for x in posting.lines
-    ]  # fmt: skip
+    ]
     source = " · ".join(f"{text(k)}: {text(v)}" for k, v in posting.source.items())
     reverses = "" if posting.reverses is None else f" · reverses {posting.reverses}"
+    when = f"{numbers.date(posting.time_ms)} {numbers.clock(posting.time_ms)}"
+    opened = table(f"Lines of posting {posting.id}", ("Account", "Debit", "Credit", "Unit"), lines, numbers=frozenset({1, 2}))
+    origin = f"{reverses} · {source}" if source else reverses
     return (
-        f'<details class="posting"><summary><span class="when">{numbers.date(posting.time_ms)} {numbers.clock(posting.time_ms)}</span>'
-        f'<code class="event">{text(posting.event)}</code><span class="what">{text(posting.text)}</span><span class="id">{posting.id}</span></summary>'
-        + table(f"Lines of posting {posting.id}", ("Account", "Debit", "Credit", "Unit"), lines, numbers=frozenset({1, 2}))
-        + f'<p class="age">key <code>{text(posting.key)}</code>{reverses}{" · " + source if source else ""}</p></details>'
+        f'<details class="posting"><summary><span class="when">{when}</span><code class="event">{text(posting.event)}</code>'
+        f'<span class="what">{text(posting.text)}</span><span class="id">{posting.id}</span></summary>'
+        f'{opened}<p class="age">key <code>{text(posting.key)}</code>{origin}</p></details>'
     )
 
 
@@ -98,7 +105,10 @@ def blocks_table(snapshot: Snapshot, numbers: Numbers) -> Values:
             numbers.eur(b.value_ueur),
             block_state(b),
             text(b.worker or "unknown"),
-            f'<a href="/ledger/trace/{b.height if b.state != "orphaned" else text(b.hash)}" aria-label="Trace block {b.height}">Trace</a>',
+            (
+                f'<a href="/ledger/trace/{b.height if b.state != "orphaned" else text(b.hash)}" aria-label="Trace '
+                f'block {b.height}">Trace</a>'
+            ),
         )
         for b in snapshot.blocks[:_BLOCK_ROWS]
     ]
@@ -150,7 +160,7 @@ class _Books:
 
 async def show(request: Request, client: Client, feed: Feed) -> None:
     """Build the page."""
-    page = await open_page(request, client, feed, "/ledger", "Ledger", frozenset({"blocks"}))
+    page = await open_page(request, client, feed, here="/ledger", title="Ledger", needs=frozenset({"blocks"}))
     books = _Books(page)
     await books.load()
     events = sorted({p.event for p in books.document.postings}) if books.document is not None else []
@@ -186,23 +196,23 @@ async def show(request: Request, client: Client, feed: Feed) -> None:
         with box("card full", "section", 'aria-label="Blocks"'):
             asset = "" if page.snapshot.status is None else page.snapshot.status.ledger.asset
             page.section(
-                f"<div class=row><h2>Blocks</h2><span class=sub>in {text(asset)}; spendable 100 blocks after they are found</span></div><div class=short>{{{{blocks!}}}}</div>",
+                (
+                    f"<div class=row><h2>Blocks</h2><span class=sub>in {text(asset)}; spendable 100 blocks after they "
+                    f"are found</span></div><div class=short>{{{{blocks!}}}}</div>"
+                ),
                 blocks_table,
             )
         with box("card full", "section", 'aria-label="Trial balance"'):
             with box("gridhead"):
                 html("<h2>Trial balance</h2>")
-                ui.select(PERIODS, value="all", on_change=lambda e: choose("period", e.value)).props(
-                    'outlined dense aria-label="Period"'
-                ).classes("pick")
+                choice(PERIODS, "all", "Period", lambda value: choose("period", value))
             page.section("{{balance!}}", lambda s, n: {"balance!": fixed["balance!"]})
         with box("card full", "section", 'aria-label="Postings"'):
             with box("gridhead"):
-                page.section('<h2>Postings <span class="count">{{total}}</span></h2><span class="fresh" data-live="fresh" {{fresh@data-on}}>{{fresh-count}}</span>',
+                page.section(('<h2>Postings <span class="count">{{total}}</span></h2><span class="fresh" '
+                             'data-live="fresh" {{fresh@data-on}}>{{fresh-count}}</span>'),
                              lambda s, n: {"total": fixed["total"], **fresh(s, n)})  # fmt: skip
-                ui.select(
-                    {"all": "All events", **{e: e for e in events}}, value="all", on_change=lambda e: choose("event", e.value)
-                ).props('outlined dense aria-label="Event"').classes("pick")
+                choice({"all": "All events", **{e: e for e in events}}, "all", "Event", lambda value: choose("event", value))
             page.section("{{postings!}}", lambda s, n: {"postings!": fixed["postings!"]})
             with box("more"):
                 with box("quiet", "button", "type=button").on("click", newer):

@@ -8,7 +8,7 @@ from photosynth.console.feed import Feed, Snapshot
 from photosynth.console.frame import open_page
 from photosynth.console.markup import Values, chip, empty, text
 from photosynth.console.miners import coarse, share_age_s, wall_ms_of
-from photosynth.console.numbers import NARROW, UNKNOWN, Numbers
+from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import box, html
 from photosynth.operations.documents import ActionDocument, MachineDocument
 
@@ -38,12 +38,15 @@ def price_scale(machine: MachineDocument, snapshot: Snapshot, numbers: Numbers) 
         return f"{4 + 92 * (value - low) / reach:.1f}%"
 
     pins = "".join(
-        f'<div class="pin {css}" style="left:{place(value)}"><i></i></div>' for css, _label, value in marks if value is not None
+        (f'<div class="pin {css}" style="left:{place(value)}"><i></i></div>') for css, _label, value in marks if value is not None
     )
     words = "".join(
-        f'<li class="{css}"><i aria-hidden="true"></i>{label} <b>{numbers.price(value)}</b></li>' for css, label, value in marks
+        (f'<li class="{css}"><i aria-hidden="true"></i>{label} <b>{numbers.price(value)}</b></li>') for css, label, value in marks
     )
-    return f'<div class="scale" role="img" aria-label="Values of a megawatt-hour compared"><div class="zero" style="left:{place(0)}">0</div>{pins}</div><ul class="pins">{words}</ul>'
+    return (
+        '<div class="scale" role="img" aria-label="Values of a megawatt-hour compared"><div class="zero" '
+        f'style="left:{place(0)}">0</div>{pins}</div><ul class="pins">{words}</ul>'
+    )
 
 
 def values_of(machine_id: str, snapshot: Snapshot, numbers: Numbers) -> Values:
@@ -75,28 +78,34 @@ def values_of(machine_id: str, snapshot: Snapshot, numbers: Numbers) -> Values:
         }
     now_ms = status.site.time_ms
     rate, unit = numbers.parts(machine.hash_rate_hs, "H/s")
+    told = (
+        UNKNOWN if machine.commanded_w is None else "sleep" if machine.commanded_w == 0 else numbers.integer(machine.commanded_w)
+    )
+    since_s = None if machine.state_since_ms is None else (now_ms - machine.state_since_ms) / 1000
     seen = numbers.age(now_ms, machine.observed_ms)
     conditions = "".join(
-        f'<li class="cond {text(c.severity)}"><span class="mark" aria-hidden="true"></span><div><p><b>{text(c.summary)}</b></p><p>{text(c.evidence)}</p>'
+        f'<li class="cond {text(c.severity)}"><span class="mark" aria-hidden="true"></span><div><p><b>'
+        f"{text(c.summary)}</b></p><p>{text(c.evidence)}</p>"
         f"<p class=advice>{text(c.advice)}</p></div></li>"
         for c in machine.conditions
     )
     return {
         "state!": chip(machine.state, machine.state),
         "why": machine.reason,
-        "since": "" if machine.state_since_ms is None else f"in this state for {numbers.span((now_ms - machine.state_since_ms) / 1000)}",
+        "since": "" if since_s is None else f"in this state for {numbers.span(since_s)}",
         "power.value": UNKNOWN if machine.power_w is None else numbers.integer(machine.power_w),
         "power.unit": "" if machine.power_w is None else "W",
         "power.note": f"read {seen}",
-        "told.value": UNKNOWN if machine.commanded_w is None else "sleep" if machine.commanded_w == 0 else numbers.integer(machine.commanded_w),
+        "told.value": told,
         "told.unit": "W" if machine.commanded_w else "",
         "told.note": "the last command",
         "rate.value": rate,
         "rate.unit": unit,
-        "rate.note": "its own word" + ("" if machine.temperature_c is None else f" · {machine.temperature_c}{NARROW}°C"),
+        "rate.note": "its own word" + ("" if machine.temperature_c is None else f" · {machine.temperature_c}{NBSP}°C"),
         "shares.value": numbers.integer(machine.accepted),
         "shares.unit": "shares",
-        "shares.note": f"{numbers.integer(machine.rejected)} rejected · last {numbers.span(coarse(share_age_s(machine, wall_ms_of(snapshot))))} ago"
+        "shares.note": (f"{numbers.integer(machine.rejected)} rejected · last "
+                       f"{numbers.span(coarse(share_age_s(machine, wall_ms_of(snapshot))))} ago")
         if machine.last_share_wall_ms is not None else "none yet",
         "conditions!": f"<ul class=conds>{conditions}</ul>" if conditions else "",
         "scale!": price_scale(machine, snapshot, numbers),
@@ -105,7 +114,7 @@ def values_of(machine_id: str, snapshot: Snapshot, numbers: Numbers) -> Values:
 
 async def show(request: Request, client: Client, feed: Feed, machine_id: str) -> None:
     """Build the page; 404 where no machine has the name."""
-    page = await open_page(request, client, feed, "/miners", machine_id[:60], frozenset({"machines", "actions"}))
+    page = await open_page(request, client, feed, here="/miners", title=machine_id[:60], needs=frozenset({"machines", "actions"}))
     numbers = page.numbers
     machine = find(page.snapshot, machine_id)
     if machine is None:
@@ -126,7 +135,8 @@ async def show(request: Request, client: Client, feed: Feed, machine_id: str) ->
         with box("grid"):
             with box("card why", "section", 'aria-label="Why"'):
                 page.section(
-                    "<h2>Why</h2><div class=row>{{state!}}<span class=age>{{since}}</span></div><p class=strong>{{why}}</p>{{conditions!}}"
+                    "<h2>Why</h2><div class=row>{{state!}}<span class=age>{{since}}</span></div><p class=strong>"
+                    "{{why}}</p>{{conditions!}}"
                     "<h3>A megawatt-hour is worth</h3>{{scale!}}",
                     lambda s, n: {
                         k: v
@@ -139,7 +149,10 @@ async def show(request: Request, client: Client, feed: Feed, machine_id: str) ->
                 html(f"<h2>What it is</h2><dl>{facts}</dl>")
             with box("cards", "section", 'aria-label="Readings"'):
                 figures = "".join(
-                    f'<div class="figure"><h3>{label}</h3><p class="big">{{{{{key}.value}}}}<small>{{{{{key}.unit}}}}</small></p><p class="age">{{{{{key}.note}}}}</p></div>'
+                    (
+                        f'<div class="figure"><h3>{label}</h3><p class="big">{{{{{key}.value}}}}<small>'
+                        f'{{{{{key}.unit}}}}</small></p><p class="age">{{{{{key}.note}}}}</p></div>'
+                    )
                     for key, label in (("power", "Power"), ("told", "Told"), ("rate", "Hash rate"), ("shares", "Accepted"))
                 )
                 page.section(figures, lambda s, n: {k: v for k, v in values_of(machine_id, s, n).items() if "." in k}, css="four")

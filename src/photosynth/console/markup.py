@@ -45,7 +45,8 @@ def table(
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{text(caption)}"><table class="{css}">'
-        f'<caption class="hidden">{text(caption)}</caption><thead><tr>{cells("th", map(text, heads), " scope=col")}</tr></thead>'
+        f'<caption class="hidden">{text(caption)}</caption><thead><tr>'
+        f"{cells('th', map(text, heads), ' scope=col')}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )
 

@@ -9,8 +9,8 @@ from nicegui import Client, ui
 from photosynth.console.feed import Feed, Snapshot
 from photosynth.console.frame import open_page
 from photosynth.console.markup import Values, empty, text
-from photosynth.console.numbers import NARROW, UNKNOWN, Numbers
-from photosynth.console.page import Page, box
+from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
+from photosynth.console.page import Page, box, search_box
 from photosynth.operations.documents import MachineDocument
 
 STATES = ("running", "starting", "stopping", "sleeping", "faulty", "unreachable", "unknown")
@@ -42,13 +42,13 @@ def row(machine: MachineDocument, wall_ms: int, numbers: Numbers) -> Row:
         "group": machine.group,
         "state": machine.state,
         "power": machine.power_w,
-        "power_text": UNKNOWN if machine.power_w is None else f"{numbers.integer(machine.power_w)}{NARROW}W",
+        "power_text": UNKNOWN if machine.power_w is None else f"{numbers.integer(machine.power_w)}{NBSP}W",
         "commanded": machine.commanded_w,
         "commanded_text": UNKNOWN
         if machine.commanded_w is None
         else "sleep"
         if machine.commanded_w == 0
-        else f"{numbers.integer(machine.commanded_w)}{NARROW}W",
+        else f"{numbers.integer(machine.commanded_w)}{NBSP}W",
         "rate": None if rate is None else rate / 1e12,
         "rate_text": numbers.si(rate, "H/s"),
         "accepted": machine.accepted,
@@ -85,11 +85,13 @@ def tiles_markup(machines: tuple[MachineDocument, ...], numbers: Numbers) -> str
         for machine in members:
             state, percent, label = tile(machine, largest, numbers)
             cells.append(
-                f'<a class="tile s-{state}" style="--fill:{percent}%" id="tile-{text(machine.id)}" href="/miners/{text(machine.id)}"'
+                f'<a class="tile s-{state}" style="--fill:{percent}%" id="tile-{text(machine.id)}" '
+                f'href="/miners/{text(machine.id)}"'
                 f' aria-label="{text(label)}" title="{text(label)}"><i aria-hidden="true"></i></a>'
             )
         out.append(
-            f'<div class="tilegroup"><h3>{text(group)} <span>{text(members[0].model)}</span></h3><div class="tiles">{"".join(cells)}</div></div>'
+            f'<div class="tilegroup"><h3>{text(group)} <span>{text(members[0].model)}</span></h3><div '
+            f'class="tiles">{"".join(cells)}</div></div>'
         )
     return "".join(out)
 
@@ -118,7 +120,7 @@ def grid_options(rows: list[Row]) -> dict[str, Any]:
             number("power", "Power", 104, "power_text"),
             number("commanded", "Told", 104, "commanded_text"),
             number("rate", "Hash rate", 116, "rate_text"),
-            number("accepted", "Accepted / rejected", 156, "shares_text"),
+            number("accepted", "Accepted / rejected", 188, "shares_text"),
             number("age", "Last share", 110, "age_text"),
             column("conditions", "Conditions", 190),
             column("reason", "Why", 620, tooltipField="reason"),
@@ -140,7 +142,7 @@ def grid_options(rows: list[Row]) -> dict[str, Any]:
 
 async def show(request: Request, client: Client, feed: Feed) -> None:
     """Build the page."""
-    page = await open_page(request, client, feed, "/miners", "Miners", frozenset({"machines"}))
+    page = await open_page(request, client, feed, here="/miners", title="Miners", needs=frozenset({"machines"}))
     numbers = page.numbers
     with page.main:
         with box("card", "section", 'aria-label="All machines by state"'):
@@ -162,13 +164,8 @@ def _table(page: Page) -> None:
     tiles = {m.id: tile(m, largest, numbers) for m in page.snapshot.machines}
     with box("gridhead"):
         page.section("<h2>Machines</h2>")
-        search = (
-            ui.input(placeholder="Filter by any column")
-            .props('outlined dense clearable aria-label="Filter machines" debounce=250')
-            .classes("search")
-        )
+        search_box("Filter by any column", lambda words: grid.run_grid_method("setGridOption", "quickFilterText", words or ""))
     grid = ui.aggrid(grid_options(list(rows.values())), theme="quartz", auto_size_columns=False).classes("machines")
-    search.on_value_change(lambda e: grid.run_grid_method("setGridOption", "quickFilterText", e.value or ""))
 
     def refresh(snapshot: Snapshot) -> None:
         wall_ms = wall_ms_of(snapshot)

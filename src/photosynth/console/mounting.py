@@ -1,11 +1,11 @@
 """Where the console joins the application: its pages, its two files, and the settings of NiceGUI."""
 
 import hashlib
-import os
 from pathlib import Path
 
 from fastapi import FastAPI, Request
-from nicegui import Client, app as nicegui_app, ui
+from nicegui import Client, ui
+from nicegui import app as nicegui_app
 from starlette.staticfiles import StaticFiles
 
 from photosynth.console import activity, ledger, machine, miners, nodes, overview, trace
@@ -34,7 +34,8 @@ def mount(app: FastAPI, view: SiteView, *, period_s: float = PERIOD_S) -> Feed:
     _pages(feed)
     version = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(_STATIC.iterdir()))).hexdigest()[:12]
     ui.add_head_html(
-        f'<script src="/_console/console.js?{version}"></script><link rel="stylesheet" href="/_console/console.css?{version}">'
+        f'<script src="/_console/console.js?{version}"></script><link rel="stylesheet" '
+        f'href="/_console/console.css?{version}">'
         '<meta name="theme-color" content="#f5f6f2" media="(prefers-color-scheme: light)">'
         '<meta name="theme-color" content="#0d1311" media="(prefers-color-scheme: dark)">',
         shared=True,
@@ -86,6 +87,6 @@ def _pages(feed: Feed) -> None:
     @ui.page("/{rest:path}")
     async def _nowhere(request: Request, client: Client, rest: str) -> None:
         client.status_code = 404
-        page = await open_page(request, client, feed, "", "No such page")
+        page = await open_page(request, client, feed, here="", title="No such page")
         with page.main:
             html(empty(f"There is no page /{rest[:80]}", "The pages are in the navigation."), css="card")

@@ -7,7 +7,7 @@ from photosynth.console.feed import Feed, Snapshot
 from photosynth.console.frame import open_page
 from photosynth.console.icons import icon
 from photosynth.console.markup import Values, chip, empty, short, table, text
-from photosynth.console.numbers import NARROW, UNKNOWN, Numbers
+from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import box
 
 _WORKER_ROWS = 150
@@ -39,11 +39,14 @@ def node_values(snapshot: Snapshot, numbers: Numbers) -> Values:
         ("Network", f"{text(chain.network)}, {money}"),
         ("Height", f"<b>{numbers.integer(chain.height)}</b>"),
         ("Tip", short(chain.tip, 16)),
-        ("Tip's age", f"{numbers.span(chain.last_block_age_s)} (wall)" if chain.last_block_age_s is not None else "no block yet"),
+        (
+            "Tip's age",
+            (f"{numbers.span(chain.last_block_age_s)} (wall)") if chain.last_block_age_s is not None else "no block yet",
+        ),
         (
             "Peers",
             numbers.integer(chain.peers)
-            + (" (none needed: the chain is this site's own)" if chain.network == "regtest" and not chain.peers else ""),
+            + ((" (none needed: the chain is this site's own)") if chain.network == "regtest" and not chain.peers else ""),
         ),
         ("Difficulty", f"{chain.difficulty:.6g}".replace(".", "," if numbers.locale == "de" else ".")),
         ("Target", f'<code class="wrap">{int(chain.target):064x}</code>'),
@@ -83,7 +86,7 @@ def pool_values(snapshot: Snapshot, numbers: Numbers) -> Values:
         ("Shares rejected", f"{numbers.integer(pool.shares_rejected)}: {rejected}" if pool.shares_rejected else "0"),
         ("Really hashed", f"{numbers.power_of_ten(pool.work_hashes)} hashes"),
         ("Standing for", f"{numbers.power_of_ten(pool.represented_hashes)} hashes"),
-        ("Hash rate", f"{numbers.si(pool.hash_rate_hs, 'H/s')} represented" if pool.hash_rate_hs is not None else UNKNOWN),
+        ("Hash rate", (f"{numbers.si(pool.hash_rate_hs, 'H/s')} represented") if pool.hash_rate_hs is not None else UNKNOWN),
     )
     return {"pool!": "<dl>" + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in facts) + "</dl>"}
 
@@ -98,7 +101,8 @@ def commands(listen: str) -> str:
     )
     items = "".join(
         f'<li><div><b>{text(name)}</b><span>{text(note)}</span></div><div class="command"><code>{text(command)}</code>'
-        f'<button class="quiet" type="button" data-copy="{text(command)}" onclick="photosynth.copy(this)" aria-label="Copy the command for {text(name)}">{icon("copy")}<span>Copy</span></button></div></li>'
+        f'<button class="quiet" type="button" data-copy="{text(command)}" onclick="photosynth.copy(this)" '
+        f'aria-label="Copy the command for {text(name)}">{icon("copy")}<span>Copy</span></button></div></li>'
         for name, command, note in rows
     )
     local = listen.startswith(("127.", "localhost", "[::1]"))
@@ -128,20 +132,20 @@ def worker_values(snapshot: Snapshot, numbers: Numbers) -> Values:
             numbers.integer(w.shares_accepted),
             numbers.integer(sum(w.rejected_by_cause.values())),
             numbers.power_of_ten(w.work_hashes),
-            f"×{NARROW}{numbers.power_of_ten(w.scale)}",
+            f"×{NBSP}{numbers.power_of_ten(w.scale)}",
             numbers.power_of_ten(w.represented_hashes),
             text(w.user_agent or "unknown"),
         )
         for w in ordered
     ]
     heads = ("Worker", "Party", "Connection", "Accepted", "Rejected", "Hashed", "Scale", "Stands for", "Software")
-    more = f"<p class=age>{len(found) - len(ordered)} more in GET /api/v1/workers.</p>" if len(found) > len(ordered) else ""
+    more = (f"<p class=age>{len(found) - len(ordered)} more in GET /api/v1/workers.</p>") if len(found) > len(ordered) else ""
     return {"workers!": table("Workers of the pool", heads, rows, numbers=frozenset({3, 4, 5, 6, 7}), css="dense") + more}
 
 
 async def show(request: Request, client: Client, feed: Feed) -> None:
     """Build the page."""
-    page = await open_page(request, client, feed, "/nodes", "Nodes", frozenset({"workers"}))
+    page = await open_page(request, client, feed, here="/nodes", title="Nodes", needs=frozenset({"workers"}))
     listen = "" if page.snapshot.status is None else page.snapshot.status.pool.listen
     with page.main, box("grid"):
         with box("card half", "section", 'aria-label="Bitcoin node"'):
@@ -154,4 +158,4 @@ async def show(request: Request, client: Client, feed: Feed) -> None:
                 + (commands(listen) if listen else empty("The pool is not up", "Its address is shown here when it listens."))
             )
         with box("card full", "section", 'aria-label="Workers"'):
-            page.section("<h2>Workers</h2>{{workers!}}", worker_values)
+            page.section("<h2>Workers</h2><div class=short>{{workers!}}</div>", worker_values)

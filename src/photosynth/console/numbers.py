@@ -13,7 +13,7 @@ from photosynth.quantities.value import JOULES_PER_KWH, SAT_PER_BTC, UEUR_PER_EU
 
 UNKNOWN = fmt.UNKNOWN
 MINUS = "\N{MINUS SIGN}"
-NARROW = "\N{NARROW NO-BREAK SPACE}"
+NBSP = "\N{NO-BREAK SPACE}"
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
@@ -62,15 +62,15 @@ class Numbers:
     def si(self, value: int | str | None, unit: str) -> str:
         """The same as one text."""
         number, with_unit = self.parts(value, unit)
-        return f"{number}{NARROW}{with_unit}" if with_unit else number
+        return f"{number}{NBSP}{with_unit}" if with_unit else number
 
     def kilowatts(self, value_w: int | None) -> str:
         """Power in kW with one digit, so that the figures of one picture compare."""
-        return UNKNOWN if value_w is None else f"{self.decimal(Fraction(value_w, 1000), 1)}{NARROW}kW"
+        return UNKNOWN if value_w is None else f"{self.decimal(Fraction(value_w, 1000), 1)}{NBSP}kW"
 
     def price(self, cent_per_mwh: int | None) -> str:
         """A price of energy in EUR/MWh."""
-        return UNKNOWN if cent_per_mwh is None else f"{self.decimal(Fraction(cent_per_mwh, 100), 2)}{NARROW}EUR/MWh"
+        return UNKNOWN if cent_per_mwh is None else f"{self.decimal(Fraction(cent_per_mwh, 100), 2)}{NBSP}EUR/MWh"
 
     def eur(self, value_ueur: int | None, digits: int = 2) -> str:
         """Money in EUR from micro-EUR, without the unit."""
@@ -86,7 +86,7 @@ class Numbers:
 
     def percent(self, share: float | None, digits: int = 1) -> str:
         """A share of one in percent."""
-        return UNKNOWN if share is None else f"{self.decimal(share * 100, digits)}{NARROW}%"
+        return UNKNOWN if share is None else f"{self.decimal(share * 100, digits)}{NBSP}%"
 
     def power_of_ten(self, value: int | str) -> str:
         """A count too long to read, such as hashes: 2.35 x 10^18; short counts in full."""
@@ -98,7 +98,7 @@ class Numbers:
 
     def span(self, seconds: float | None) -> str:
         """A length of time in its two largest units: 42 s, 7 min 3 s, 3 h 5 min, 12 d 3 h."""
-        return fmt.duration(None if seconds is None else int(seconds)).replace(" ", NARROW)
+        return fmt.duration(None if seconds is None else int(seconds)).replace(" ", NBSP)
 
     def age(self, now_ms: int, at_ms: int | None) -> str:
         """How old a value is."""

@@ -7,7 +7,7 @@ from photosynth.console import charts
 from photosynth.console.feed import Feed, Snapshot
 from photosynth.console.frame import open_page
 from photosynth.console.markup import Values, empty, text
-from photosynth.console.numbers import UNKNOWN, Numbers
+from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import box
 from photosynth.operations.documents import Status
 from photosynth.quantities.instants import MARKET_ZONE
@@ -22,11 +22,19 @@ _BANNER = """
 <summary><b>Demonstration.</b> <span>{{banner.short}}</span> <u>What is simulated, what is real</u></summary>
 <div class="two"><div><h3>Simulated</h3><ul><li>Sun, weather, factory load, meters, market prices</li>
 <li>The machines: each is a client of its own that hashes for real, at a declared scale, so one hash stands for many</li>
-<li>Difficulty and money: a private chain (regtest); its coins are worth nothing</li><li>Time, when it runs faster than the wall clock</li></ul></div>
+<li>Difficulty and money: a private chain (regtest); its coins are worth nothing</li>
+<li>Time, when it runs faster than the wall clock</li></ul></div>
 <div><h3>Real</h3><ul><li>Consensus: every block is checked by Bitcoin Core's own consensus library</li>
 <li>The pool: Stratum over TCP, every share validated and kept before it is answered</li>
 <li>Dispatch, power commands and their reading back, over the protocols that real machines speak</li>
 <li>The ledger, to the satoshi and micro-EUR, and the evidence, which an outsider can verify</li></ul></div></div></details>
+"""
+
+
+_OUTLOOK = """
+<h2>If this were mainnet</h2>
+<p class=big>{{outlook.sat}}<small>sat a day</small></p><p class=big2>{{outlook.eur}}<small>EUR a day</small></p>
+<h3>Alone, a block</h3><p class=strong>{{outlook.days}}</p><p>{{outlook.none}}</p><p class=age>{{outlook.basis}}</p>
 """
 
 
@@ -48,7 +56,7 @@ def banner(snapshot: Snapshot, numbers: Numbers) -> Values:
 
 
 def _power(key: str, value_w: int | None, note: str, quality: str, numbers: Numbers) -> Values:
-    number, unit = (UNKNOWN, "") if value_w is None else (numbers.kilowatts(value_w).split("\N{NARROW NO-BREAK SPACE}"))
+    number, unit = (UNKNOWN, "") if value_w is None else (numbers.kilowatts(value_w).split(NBSP))
     return {f"{key}.value": number, f"{key}.unit": unit, f"{key}.note": note, f"{key}@data-quality": quality}
 
 
@@ -116,11 +124,16 @@ def money_values(snapshot: Snapshot, numbers: Numbers) -> Values:
         "blocks@data-quality": quality,
         "coins.value": numbers.decimal((ledger.immature_sat + ledger.mature_sat) / 10**8, 4),
         "coins.unit": ledger.asset,
-        "coins.note": f"{numbers.integer(ledger.mature_sat)} sat available · {numbers.integer(ledger.immature_sat)} sat immature",
+        "coins.note": (
+            f"{numbers.integer(ledger.mature_sat)} sat available · {numbers.integer(ledger.immature_sat)} sat immature"
+        ),
         "coins@data-quality": quality,
         "eur.value": numbers.eur(ledger.carrying_ueur, 0),
         "eur.unit": "EUR",
-        "eur.note": f"value when mined · energy bought {numbers.eur(ledger.energy_cost_ueur)} EUR · fed in {numbers.eur(ledger.export_revenue_ueur)} EUR",
+        "eur.note": (
+            f"value when mined · energy bought {numbers.eur(ledger.energy_cost_ueur)} EUR · fed in "
+            f"{numbers.eur(ledger.export_revenue_ueur)} EUR"
+        ),
         "eur@data-quality": quality,
     }
 
@@ -161,9 +174,11 @@ def condition_items(status: Status | None, numbers: Numbers) -> str:
         )
     order = {"critical": 0, "warning": 1, "info": 2}
     items = "".join(
-        f'<li class="cond {text(c.severity)}"><span class="mark" aria-hidden="true"></span><div><p><b>{text(c.summary)}</b> '
+        f'<li class="cond {text(c.severity)}"><span class="mark" aria-hidden="true"></span><div><p><b>'
+        f"{text(c.summary)}</b> "
         f'<a href="/miners/{text(c.subject)}">{text(c.subject)}</a> <span class="hidden">{text(c.severity)}</span></p>'
-        f"<p>{text(c.evidence)}</p><p class=advice>{text(c.advice)}</p><p class=age>since {numbers.clock(c.since_ms)}</p></div></li>"
+        f"<p>{text(c.evidence)}</p><p class=advice>{text(c.advice)}</p><p class=age>since "
+        f"{numbers.clock(c.since_ms)}</p></div></li>"
         for c in sorted(status.conditions, key=lambda c: (order[c.severity], c.since_ms))[:20]
     )
     return f"<ul class=conds>{items}</ul>"
@@ -175,7 +190,8 @@ def model_rows(status: Status | None, numbers: Numbers) -> str:
         return ""
     rows = "".join(
         f"<li><div><b>{text(m.name)}</b><span>{m.running} of {m.total} run</span></div>"
-        f'<div class="meter" role="img" aria-label="{m.running} of {m.total} run"><i style="width:{100 * m.running // max(1, m.total)}%"></i></div>'
+        f'<div class="meter" role="img" aria-label="{m.running} of {m.total} run"><i '
+        f'style="width:{100 * m.running // max(1, m.total)}%"></i></div>'
         f"<p>worth running below <b>{numbers.price(m.strike_cent_per_mwh)}</b></p></li>"
         for m in status.models
     )
@@ -191,10 +207,17 @@ def lists(snapshot: Snapshot, numbers: Numbers) -> Values:
         "models!": model_rows(status, numbers),
         "peak": UNKNOWN if status is None else numbers.kilowatts(status.site.import_peak_w),
         "starts": UNKNOWN if status is None else numbers.integer(status.machines.starts),
-        "flow.none": ""
-        if charts.energy_flow(snapshot, numbers)["series"][0]["links"]
-        else "No power is observed: nothing flows, or nothing fresh says.",
     }
+
+
+def flow_values(snapshot: Snapshot, numbers: Numbers) -> Values:
+    """What stands beside the energy flow: how old it is, or why there is none."""
+    site = None if snapshot.status is None else snapshot.status.site
+    if site is None or None in (site.generation_w, site.load_w, site.mining_power_w, site.grid_w):
+        return {"flow@data-quality": "unknown", "flow.note": "Unknown: no fresh reading of every meter."}
+    quality = "stale" if snapshot.error else site.quality
+    note = f"meters, read {numbers.age(site.time_ms, site.observed_ms)} · connection {numbers.kilowatts(site.connection_w)}"
+    return {"flow@data-quality": quality, "flow.note": note if quality == "good" else f"{quality}: {note}"}
 
 
 def _figures(*figures: tuple[str, str, str]) -> str:
@@ -203,14 +226,14 @@ def _figures(*figures: tuple[str, str, str]) -> str:
 
 async def show(request: Request, client: Client, feed: Feed) -> None:
     """Build the page."""
-    page = await open_page(request, client, feed, "/", "Overview", frozenset({"day"}))
+    page = await open_page(request, client, feed, here="/", title="Overview", needs=frozenset({"day"}))
     with page.main:
         page.section(_BANNER, banner)
         with box("grid"):
             with box("card flow", "section", 'aria-label="Energy flow now"'):
                 page.section(
-                    "<h2>Energy now</h2><p class=over>{{flow.none}}</p>",
-                    lambda s, n: {"flow.none": lists(s, n)["flow.none"]},
+                    "<h2>Energy now</h2><p class=sub data-live=flow {{flow@data-quality}}>{{flow.note}}</p>",
+                    flow_values,
                     css="head",
                 )
                 page.chart(
@@ -248,8 +271,7 @@ async def show(request: Request, client: Client, feed: Feed) -> None:
                 )
             with box("card outlook", "section", 'aria-label="Mainnet outlook"'):
                 page.section(
-                    "<h2>If this were mainnet</h2><p class=big>{{outlook.sat}}<small>sat a day</small></p><p class=big2>{{outlook.eur}}<small>EUR a day</small></p>"
-                    "<h3>Alone, a block</h3><p class=strong>{{outlook.days}}</p><p>{{outlook.none}}</p><p class=age>{{outlook.basis}}</p>",
+                    _OUTLOOK,
                     outlook_values,
                 )
             with box("card wide", "section", 'aria-label="Conditions"'):

@@ -1,11 +1,14 @@
 """One open page: its live parts, and the patches that keep them current. Only what changed travels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from html import escape
+from inspect import isawaitable
 from typing import Any
 
 import msgspec
 from nicegui import Client, ui
 from nicegui.element import Element
+from nicegui.events import GenericEventArguments
 
 from photosynth.console.feed import Feed, Follower, Snapshot
 from photosynth.console.markup import Values, fill
@@ -86,6 +89,24 @@ def html(content: str, *, css: str = "", tag: str = "div") -> Element:
 def box(css: str, tag: str = "div", props: str = "") -> Element:
     """An element to put others in."""
     return ui.element(tag).classes(css).props(props)
+
+
+def choice(options: Mapping[str, str], chosen: str, label: str, on_change: Callable[[str], object]) -> None:
+    """A list to choose one of; ``options`` are what is chosen and what is read."""
+
+    async def changed(event: GenericEventArguments) -> None:
+        if event.args in options and isawaitable(outcome := on_change(event.args)):
+            await outcome
+
+    with box("", "select", f'aria-label="{label}"').on("change", changed, js_handler="(e) => emit(e.target.value)"):
+        for value, words in options.items():
+            html(escape(words), tag="option").props(f'value="{escape(value)}"' + (" selected" if value == chosen else ""))
+
+
+def search_box(placeholder: str, on_change: Callable[[str | None], object], value: str = "") -> None:
+    """A field whose words filter a list while they are typed."""
+    field = ui.input(value=value, placeholder=placeholder, on_change=lambda event: on_change(event.value))
+    field.props(f'outlined dense clearable debounce=250 aria-label="{placeholder}"').classes("search")
 
 
 def _merged(options: Options, part: Options) -> Options:

@@ -8,9 +8,9 @@ from photosynth.console.feed import Feed
 from photosynth.console.frame import open_page
 from photosynth.console.ledger import block_state, posting_item
 from photosynth.console.markup import empty, short, table, text
-from photosynth.console.numbers import NARROW, UNKNOWN, Numbers
+from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import box, html
-from photosynth.operations.documents import TraceDocument, TraceInterval
+from photosynth.operations.documents import MeterInterval, TraceDocument, TraceInterval
 from photosynth.operations.view import NotKnownError
 
 _SHARE_ROWS = 400
@@ -26,10 +26,7 @@ def interval_markup(interval: TraceInterval, numbers: Numbers) -> str:
         )
 
     def energy(value_j: int | None) -> str:
-        return UNKNOWN if value_j is None else f"{numbers.kwh(value_j, 3)}{NARROW}kWh"
-
-    def register(start_j: int | None, end_j: int | None) -> str:
-        return UNKNOWN if start_j is None or end_j is None else f"{numbers.kwh(end_j - start_j, 3)}{NARROW}kWh"
+        return UNKNOWN if value_j is None else f"{numbers.kwh(value_j, 3)}{NBSP}kWh"
 
     facts = (
         ("Share of this block", f"{numbers.integer(interval.value_sat)} sat"),
@@ -37,7 +34,7 @@ def interval_markup(interval: TraceInterval, numbers: Numbers) -> str:
         ("Mined with grid energy", energy(interval.grid_mining_j)),
         (
             "Energy's cost",
-            UNKNOWN if interval.energy_cost_ueur is None else f"{numbers.eur(interval.energy_cost_ueur, 6)}{NARROW}EUR",
+            UNKNOWN if interval.energy_cost_ueur is None else f"{numbers.eur(interval.energy_cost_ueur, 6)}{NBSP}EUR",
         ),
         ("Evidence record", numbers.integer(interval.record)),
     )
@@ -45,21 +42,29 @@ def interval_markup(interval: TraceInterval, numbers: Numbers) -> str:
         (
             f"<code>{text(m.id)}</code>",
             text(m.role.replace("_", " ")),
-            energy(m.register_start_j),
-            energy(m.register_end_j),
-            register(m.register_start_j, m.register_end_j),
+            numbers.kwh(m.register_start_j, 3),
+            numbers.kwh(m.register_end_j, 3),
+            numbers.kwh(_difference(m), 3),
             text(m.quality),
         )
         for m in interval.meters
     ]
-    prices = [(text(name.replace("_", " ")), numbers.price(value)) for name, value in interval.prices.items()]
+    prices = [
+        (text(name.replace("_", " ")), "unknown" if value is None else numbers.decimal(value / 100, 2))
+        for name, value in interval.prices.items()
+    ]
     source = f"<p class=age>Prices: {text(interval.price_source)}</p>" if interval.price_source else ""
-    return (
-        head
-        + "<dl>" + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in facts) + "</dl><div class=split><div>"
-        + table("Meters", ("Meter", "Role", "Register at start", "Register at end", "Difference", "Quality"), meters, numbers=frozenset({2, 3, 4}), css="dense")
-        + "</div><div>" + table("Prices", ("Price", "EUR/MWh"), prices, numbers=frozenset({1}), css="dense") + source + "</div></div>"
-    )  # fmt: skip
+    listed = "<dl>" + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in facts) + "</dl>"
+    heads = ("Meter", "Role", "Start, kWh", "End, kWh", "Difference, kWh", "Quality")
+    registers = table("Meters", heads, meters, numbers=frozenset({2, 3, 4}), css="dense")
+    priced = table("Prices", ("Price", "EUR/MWh"), prices, numbers=frozenset({1}), css="dense")
+    return f"{head}<div class=split><div>{listed}</div><div>{registers}</div><div>{priced}{source}</div></div>"
+
+
+def _difference(meter: MeterInterval) -> int | None:
+    if meter.register_start_j is None or meter.register_end_j is None:
+        return None
+    return meter.register_end_j - meter.register_start_j
 
 
 def block_facts(trace: TraceDocument, numbers: Numbers) -> str:
@@ -79,7 +84,7 @@ def block_facts(trace: TraceDocument, numbers: Numbers) -> str:
 
 async def show(request: Request, client: Client, feed: Feed, block: str) -> None:
     """Build the page; 404 where no block has the height, hash or txid."""
-    page = await open_page(request, client, feed, "/ledger", "Trace of a block")
+    page = await open_page(request, client, feed, here="/ledger", title="Trace of a block")
     numbers = page.numbers
     with page.main:
         html('<a class="back" href="/ledger">Ledger</a>')
@@ -95,23 +100,34 @@ async def show(request: Request, client: Client, feed: Feed, block: str) -> None
             with box("card half", "section", 'aria-label="How to read this"'):
                 notes = "".join(f"<li>{text(note)}</li>" for note in trace.notes)
                 html(
-                    "<h2>How to read this</h2><p>The block's satoshis belong to the work since the block before: each share's worker and quarter hour, "
+                    "<h2>How to read this</h2><p>The block's satoshis belong to the work since the block before: "
+                    "each share's worker and quarter hour, "
                     f"and each quarter hour's meters and prices.</p><ul class=notes>{notes}</ul>"
-                    f'<p class="age">The same as JSON: <a href="/api/v1/trace/{text(trace.block.height)}">GET /api/v1/trace/{text(trace.block.height)}</a></p>'
+                    f'<p class="age">The same as JSON: <a href="/api/v1/trace/{text(trace.block.height)}">GET '
+                    f"/api/v1/trace/{text(trace.block.height)}</a></p>"
                 )
             with box("card full", "section", 'aria-label="From block to workers"'):
                 html("<h2>From the block to quarter hours to workers</h2>")
                 ui.echart(charts.trace_flow(trace, numbers), renderer="svg").classes("tracechart").props(
-                    'role="img" aria-label="Flow of satoshis from the block to quarter hours and workers; the table below has every figure"'
+                    'role="img" aria-label="Flow of satoshis from the block to quarter hours and workers; the table '
+                    'below has every figure"'
                 )
             with box("card full", "section", 'aria-label="Quarter hours"'):
                 html("<h2>Quarter hours</h2>" + "".join(interval_markup(i, numbers) for i in trace.intervals))
             with box("card full", "section", 'aria-label="Workers"'):
                 rows = [
-                    (f"<a href='/miners/{text(s.worker)}'>{text(s.worker)}</a>" if s.party else text(s.worker), text(s.party or "guest"), numbers.clock(s.interval_ms), numbers.integer(s.round),
-                     numbers.integer(s.shares), numbers.power_of_ten(s.work_hashes), numbers.power_of_ten(s.represented_hashes), numbers.integer(s.value_sat))
+                    (
+                        f'<a href="/miners/{text(s.worker)}">{text(s.worker)}</a>' if s.party else text(s.worker),
+                        text(s.party or "guest"),
+                        numbers.clock(s.interval_ms),
+                        numbers.integer(s.round),
+                        numbers.integer(s.shares),
+                        numbers.power_of_ten(s.work_hashes),
+                        numbers.power_of_ten(s.represented_hashes),
+                        numbers.integer(s.value_sat),
+                    )
                     for s in sorted(trace.shares, key=lambda s: (-s.value_sat, s.worker))[:_SHARE_ROWS]
-                ]  # fmt: skip
+                ]
                 heads = ("Worker", "Party", "Quarter hour", "Round", "Shares", "Hashed", "Stands for", "Satoshi")
                 html(
                     "<h2>Workers</h2><div class=short>"
