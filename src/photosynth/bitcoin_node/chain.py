@@ -6,11 +6,8 @@ index committed, only then answered. The library's own databases are written whe
 from the log: the index, and the library's folder.
 """
 
-import json
 import shutil
-import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +17,13 @@ import structlog
 
 from photosynth.bitcoin.block import Block, Header
 from photosynth.bitcoin.coinbase import with_witness
-from photosynth.bitcoin.demonstration import DemonstrationTarget
-from photosynth.bitcoin.node import NodeUnavailableError, Tip, Verdict
+from photosynth.bitcoin.node import NodeUnavailableError, Verdict
 from photosynth.bitcoin.wire import FormatError, double_sha256
 from photosynth.bitcoin_node.block_log import MAX_RECORD, START, BlockLog, BlockLogError, Record
-from photosynth.bitcoin_node.index import Batch, Entry, Index
+from photosynth.bitcoin_node.index import Batch, Entry, Index, IndexDamagedError
 from photosynth.bitcoin_node.kernel import UNDECODABLE, Kernel, KernelError, Outcome
 from photosynth.bitcoin_node.lock import FolderLock
+from photosynth.bitcoin_node.pacing import Pacing
 
 REOPEN_EVERY = 200
 """Blocks after which the library is closed and opened; a crash costs the replay of at most about so many."""
@@ -55,18 +52,15 @@ class StartReport:
 
 
 class StoredChain:
-    """The chain in a folder. All methods but the reads named so belong to one thread.
+    """The chain in a folder. Its methods belong to one thread, but for those that say otherwise.
 
-    ``now_s`` is the wall clock in seconds since the epoch. Raises FolderInUseError, and NodeUnavailableError where the
-    disk is full or something cannot be opened.
+    Raises FolderInUseError, and NodeUnavailableError where the disk is full or something cannot be opened.
     """
 
-    def __init__(self, folder: Path, chain: str, demonstration: DemonstrationTarget | None, now_s: Callable[[], float]) -> None:
+    def __init__(self, folder: Path, chain: str, pacing: Pacing) -> None:
         started = time.monotonic()
         self._folder = folder
-        self._demonstration = demonstration
-        self._demonstration_lock = threading.Lock()
-        self._now_s = now_s
+        self.pacing = pacing
         self._failure: str | None = None
         self._unentered: list[tuple[bytes, Entry]] = []
         self._since_reopen = 0
@@ -81,9 +75,13 @@ class StoredChain:
                 self._rebuild_index("the block log is shorter than the index says")
             cut = self._blocks.cut_torn_tail(self._indexed_end())
             self._kernel = self._open_kernel(chain)
-            self._restore_demonstration()
-            replayed = self._catch_up()
-        except (OSError, lmdb.Error, BlockLogError, KernelError) as error:
+            self.pacing.restore(self.index.meta("demonstration"))
+            try:
+                replayed = self._catch_up()
+            except (lmdb.Error, IndexDamagedError) as error:
+                self._rebuild_index(str(error))
+                replayed = self._catch_up()
+        except (OSError, lmdb.Error, BlockLogError, KernelError, IndexDamagedError) as error:
             self._release()
             raise NodeUnavailableError(f"the Bitcoin node in {folder} cannot start: {error}") from error
         except BaseException:
@@ -117,7 +115,10 @@ class StoredChain:
     def _rebuild_index(self, reason: str) -> None:
         _log.warning("index will be rebuilt from the block log", reason=reason)
         self._rebuilt.append("index")
-        demonstration = self.index.meta("demonstration")
+        self._unentered.clear()
+        demonstration = None
+        with suppress(lmdb.Error):
+            demonstration = self.index.meta("demonstration")
         self.index.close()
         shutil.rmtree(self._folder / "index")
         self.index = Index(self._folder / "index")
@@ -171,20 +172,6 @@ class StoredChain:
         self._advance()
         return replayed
 
-    def _restore_demonstration(self) -> None:
-        saved = self.index.meta("demonstration")
-        if self._demonstration is None or saved is None:
-            return
-        fresh = self._demonstration
-        try:
-            self._demonstration = DemonstrationTarget.from_json(
-                saved.decode(),
-                interval_s=fresh.interval_s,
-                start_hash_rate_hs=json.loads(fresh.to_json())["declared_hs"],
-            )
-        except FormatError as error:
-            _log.warning("demonstration starts anew", reason=str(error))
-
     # Following
 
     def _note(self, record: Record) -> None:
@@ -194,9 +181,12 @@ class StoredChain:
         if height is not None:
             self._unentered.append((header.hash, Entry(height, record.offset, header)))
 
-    def _advance(self) -> bool:
-        """Bring the index to the library's tip in one transaction; whether the tip changed."""
+    def _advance(self) -> None:
+        """Bring the index to the library's tip in one transaction."""
         before = self.index.tip()
+        if before is not None and before.hash == self._kernel.tip()[1] and not self._unentered:
+            self.tip = before
+            return
         with self.index.write() as batch:
             for block_hash, entry in self._unentered:
                 batch.enter(block_hash, entry)
@@ -204,22 +194,10 @@ class StoredChain:
             batch.put_meta("indexed_end", str(self._blocks.end).encode())
             tip = batch.tip()
             assert tip is not None, "the genesis block is always connected"
-            if before is not None and tip != before and self._demonstration is not None:
-                with self._demonstration_lock:
-                    self._teach(self._demonstration, tip, before)
-                    batch.put_meta("demonstration", self._demonstration.to_json().encode())
+            if before is not None and tip != before and (state := self.pacing.tip_changed(before, tip)) is not None:
+                batch.put_meta("demonstration", state)
         self._unentered.clear()
         self.tip = tip
-        return tip != before
-
-    def _teach(self, demonstration: DemonstrationTarget, tip: Tip, before: Tip) -> None:
-        """A block on the former tip that meets the demonstration's target was mined at it; any other is from elsewhere."""
-        now_s = self._now_s()
-        target = demonstration.target(now_s)
-        if tip.height == before.height + 1 and int.from_bytes(tip.hash, "little") <= target:
-            demonstration.found(now_s, target)
-        else:
-            demonstration.interrupted(now_s)
 
     def _follow(self, batch: Batch) -> None:
         height, best = self._kernel.tip()
@@ -285,7 +263,7 @@ class StoredChain:
             elif record is not None:
                 self._blocks.truncate(record.offset)
             self._advance()
-        except (OSError, lmdb.Error, KernelError, BlockLogError) as error:
+        except (OSError, lmdb.Error, KernelError, BlockLogError, IndexDamagedError) as error:
             raise self._failed(error) from error
         return outcome
 
@@ -306,17 +284,6 @@ class StoredChain:
     def failure(self) -> str | None:
         """Why no more blocks are taken, None where they are. May be read from any thread."""
         return self._failure
-
-    def demonstration_target(self) -> tuple[int | None, float | None]:
-        """The demonstration's target now, and when it will change by itself (seconds since the epoch). From any thread.
-
-        None and None without a demonstration; no time where the target only changes with the tip.
-        """
-        if self._demonstration is None:
-            return None, None
-        with self._demonstration_lock:
-            now_s = self._now_s()
-            return self._demonstration.target(now_s), self._demonstration.next_change_s(now_s)
 
     @property
     def wants_reopen(self) -> bool:

@@ -39,6 +39,10 @@ class Entry:
     header: Header
 
 
+class IndexDamagedError(Exception):
+    """The index contradicts a valid block: it has to be rebuilt. The message names the block or output."""
+
+
 def spendable(script: bytes) -> bool:
     """Whether an output with this script can be spent at all and so is a coin."""
     return len(script) <= MAX_SCRIPT_BYTES and not script.startswith(bytes((OP_RETURN,)))
@@ -180,12 +184,12 @@ class Batch:
     def connect(self, block_hash: bytes, height: int, block: Block) -> None:
         """Append a block to the active chain: spend what it spends and add what it makes. The block is a valid one.
 
-        Raises ValueError where it does not follow on the tip or spends an output that the index does not have.
+        Raises IndexDamagedError where it does not follow on the tip or spends an output that the index does not have.
         """
         tip = self.tip()
         expected = (0, bytes(32)) if tip is None else (tip.height + 1, tip.hash)
         if (height, block.header.previous_hash) != expected:
-            raise ValueError(f"block {block_hash[::-1].hex()} does not follow on the index's tip")
+            raise IndexDamagedError(f"block {block_hash[::-1].hex()} does not follow on the index's tip")
         self._txn.put(height.to_bytes(4, "big"), block_hash, db=self._index._heights)
         if height == 0:
             return  # the genesis block's output is no coin (Bitcoin Core, ConnectBlock)
@@ -214,17 +218,17 @@ class Batch:
         script_hash = _bytes_or_none(self._txn.pop(outpoint, db=self._index._outputs))
         coin = script_hash and _bytes_or_none(self._txn.pop(script_hash + outpoint, db=self._index._scripts))
         if not script_hash or not coin:
-            raise ValueError(f"an output of {outpoint[31::-1].hex()} is spent and not in the index")
+            raise IndexDamagedError(f"an output of {outpoint[31::-1].hex()} is spent and not in the index")
         return outpoint + script_hash + coin
 
     def disconnect(self, block_hash: bytes, block: Block) -> None:
         """Take the tip off the active chain: remove what it made and restore what it spent.
 
-        Raises ValueError where the block is not the tip.
+        Raises IndexDamagedError where the block is not the tip.
         """
         tip = self.tip()
         if tip is None or tip.hash != block_hash:
-            raise ValueError(f"block {block_hash[::-1].hex()} is not the index's tip")
+            raise IndexDamagedError(f"block {block_hash[::-1].hex()} is not the index's tip")
         key = tip.height.to_bytes(4, "big")
         undo = bytes(self._txn.pop(key, db=self._index._undo) or b"")
         for at in range(0, len(undo), _UNDO_BYTES):

@@ -15,6 +15,7 @@ from photosynth.bitcoin_node.block_log import BlockLogError
 from photosynth.bitcoin_node.chain import StartReport, StoredChain
 from photosynth.bitcoin_node.index import spendable
 from photosynth.bitcoin_node.kernel import CHAINS, SOFTWARE
+from photosynth.bitcoin_node.pacing import Pacing
 from photosynth.bitcoin_node.template import MAX_FUTURE_S, MEDIAN_TIME_SPAN, build_template
 
 _READ_AHEAD = 64
@@ -99,7 +100,7 @@ class EmbeddedNode:
 
     def _template_now(self) -> tuple[Template, float | None]:
         tip, headers = self._stored.index.last_headers(MEDIAN_TIME_SPAN)
-        target, next_change_s = self._stored.demonstration_target()
+        target, next_change_s = self._stored.pacing.target()
         return build_template(tip, headers, int(self._now_s()), target), next_change_s
 
     async def submit_block(self, raw: bytes) -> Verdict:
@@ -219,7 +220,7 @@ async def open_node(
         if not script or not spendable(script):
             raise ValueError(f"what is paid to the script {script.hex()[:80]} could never be spent")
     writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bitcoin-node")
-    opening = writer.submit(StoredChain, folder, chain, demonstration, now_s)
+    opening = writer.submit(StoredChain, folder, chain, Pacing(demonstration, now_s))
     try:
         stored = await asyncio.wrap_future(opening)
     except asyncio.CancelledError:

@@ -9,7 +9,7 @@ from tests.unit.bitcoin_node.bitcoin_node_mining import ANYONE, hash_of, make_bl
 from photosynth.bitcoin.block import Block, Header
 from photosynth.bitcoin.node import Coin
 from photosynth.bitcoin.transaction import Transaction, TxIn, TxOut
-from photosynth.bitcoin_node.index import Entry, Index, spendable
+from photosynth.bitcoin_node.index import Entry, Index, IndexDamagedError, spendable
 
 SCRIPTS = [bytes((0x51 + number,)) for number in range(4)]
 GENESIS = make_block(bytes(32), 0, value_sat=50)
@@ -118,14 +118,14 @@ def test_the_genesis_output_and_what_can_never_be_spent_are_no_coins(tmp_path: P
 def test_a_batch_that_fails_changes_nothing(tmp_path: Path) -> None:
     index = open_index(tmp_path)
     raw = make_block(hash_of(GENESIS), 1, transactions=[Transaction(2, (TxIn(bytes(32), 0),), ())])
-    with pytest.raises(ValueError, match="is spent and not in the index"):
+    with pytest.raises(IndexDamagedError, match="is spent and not in the index"):
         connect(index, raw, 1, 0)
     assert index.entry(hash_of(raw)) is None
     tip = index.tip()
     assert tip is not None
     assert tip.hash == hash_of(GENESIS)
-    with pytest.raises(ValueError, match="does not follow on the index's tip"):
+    with pytest.raises(IndexDamagedError, match="does not follow on the index's tip"):
         connect(index, make_block(bytes(32), 2), 2, 0)
-    with pytest.raises(ValueError, match="is not the index's tip"):
+    with pytest.raises(IndexDamagedError, match="is not the index's tip"):
         disconnect(index, raw)
     index.close()

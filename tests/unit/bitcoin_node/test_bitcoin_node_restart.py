@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 from tests.unit.bitcoin_node.bitcoin_node_mining import ANYONE, hash_of, make_block, make_chain
 
+from photosynth.bitcoin.block import Block
 from photosynth.bitcoin.node import NodeUnavailableError
+from photosynth.bitcoin.transaction import Transaction, TxIn, TxOut
 from photosynth.bitcoin_node import EmbeddedNode, FolderInUseError, open_node
 from photosynth.bitcoin_node.block_log import BlockLog
 from photosynth.bitcoin_node.chain import NETWORK_MAGIC, REOPEN_EVERY
+from photosynth.bitcoin_node.index import Index
 
 RUN = 2 * REOPEN_EVERY + 30
 
@@ -85,6 +88,26 @@ async def test_a_damaged_index_or_consensus_database_is_rebuilt_from_the_log(tmp
     node = await open_node(tmp_path)
     assert await facts(node) == before
     assert node.start_report.rebuilt == (damaged.split("/", maxsplit=1)[0],)
+    await node.close()
+
+
+async def test_an_index_that_contradicts_the_chain_is_rebuilt(tmp_path: Path) -> None:
+    node = await open_node(tmp_path / "running")
+    chain = await mined(node, 101)
+    shutil.copytree(tmp_path / "running", tmp_path / "crashed")
+    spent = TxIn(Block.parse(chain[0]).transactions[0].txid, 0)
+    spending = Transaction(2, (spent,), (TxOut(1, ANYONE), TxOut(0, b"\x6apadding")))
+    assert (await node.submit_block(make_block(hash_of(chain[-1]), 102, transactions=[spending]))).accepted
+    before = await facts(node)
+    await node.close()
+    index = Index(tmp_path / "crashed" / "index")
+    with index.write() as batch:
+        batch._spend(spent.previous_txid + bytes(4))
+    index.close()
+    shutil.copy(tmp_path / "running" / "blocks.log", tmp_path / "crashed" / "blocks.log")
+    node = await open_node(tmp_path / "crashed")
+    assert node.start_report.rebuilt == ("index",)
+    assert await facts(node) == before
     await node.close()
 
 

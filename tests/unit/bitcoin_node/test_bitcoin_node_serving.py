@@ -1,6 +1,7 @@
 """The embedded node as its consumers use it: templates, long polling, reorganisations, the demonstration's target."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -166,7 +167,7 @@ async def test_unknown_heights_and_hashes_are_none(node: EmbeddedNode) -> None:
 
 async def test_the_demonstrations_target_shapes_templates_alone(tmp_path: Path) -> None:
     wall = Wall()
-    node = await open_node(tmp_path, now_s=wall, demonstration=DemonstrationTarget(10, 64))
+    node = await open_node(tmp_path / "running", now_s=wall, demonstration=DemonstrationTarget(10, 64))
     template = await node.template()
     assert template.target < template.network_target == REGTEST_TARGET
     easy = make_block(template.previous_hash, 1)
@@ -182,8 +183,9 @@ async def test_the_demonstrations_target_shapes_templates_alone(tmp_path: Path) 
     wall.now += 0.6
     learnt = await node.template()
     assert learnt.target != resumed.target
+    shutil.copytree(tmp_path / "running", tmp_path / "crashed")
     await node.close()
-    node = await open_node(tmp_path, now_s=wall, demonstration=DemonstrationTarget(10, 64))
+    node = await open_node(tmp_path / "crashed", now_s=wall, demonstration=DemonstrationTarget(10, 64))
     assert (await node.template()).target == learnt.target, "what was learnt outlives the process"
     await node.close()
 
