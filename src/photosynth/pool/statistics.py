@@ -50,9 +50,10 @@ def describe(
 
     Hash rates are over the last quarter hour, or since the start where that is shorter.
     """
-    from_ms = max(site_ms - WINDOW_MINUTES * MINUTE_MS, started_site_ms)
+    from_ms = site_ms - WINDOW_MINUTES * MINUTE_MS
     from_ms -= from_ms % MINUTE_MS
-    window_s = max(1, (site_ms - from_ms) // 1000)
+    window_s = max(1, (site_ms - max(from_ms, started_site_ms)) // 1000)
+    from_ms = max(from_ms, started_site_ms - started_site_ms % MINUTE_MS)
     everybody, each = _Sum(), dict[str, _Sum]()
     for minute, counts in account.minutes.items():
         if minute * MINUTE_MS >= from_ms:
