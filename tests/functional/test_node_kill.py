@@ -2,7 +2,8 @@
 
 A child process (this file, run as a script) mines as fast as it can and reports each verdict through a pipe; it is
 killed, and a copy of what it left is opened and compared. The child's next run starts from what the kill left.
-PHOTOSYNTH_KILLS says how many times, PHOTOSYNTH_KILL_SEED from where the moments are drawn.
+PHOTOSYNTH_KILLS says how many times, PHOTOSYNTH_KILL_SEED from where the moments are drawn, PHOTOSYNTH_KILL_CHAIN the
+folder of a stopped node whose chain to start from (a copy of it; its blocks must all pay OP_TRUE).
 """
 
 import asyncio
@@ -61,6 +62,8 @@ def run_and_kill(folder: Path, chance: random.Random) -> list[tuple[str, bytes]]
 async def test_no_accepted_block_is_lost_by_a_kill(tmp_path: Path) -> None:
     print(f"PHOTOSYNTH_KILL_SEED={SEED}")
     chance = random.Random(SEED)
+    if chain := os.environ.get("PHOTOSYNTH_KILL_CHAIN"):
+        shutil.copytree(chain, tmp_path / "running")
     reported: list[tuple[str, bytes]] = []
     for life in range(KILLS):
         reported += await asyncio.to_thread(run_and_kill, tmp_path / "running", chance)
