@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import time
+import warnings
 from collections.abc import AsyncIterator
 from typing import Any
 
-import pyasic
 import pytest
 from tests.unit.simulation.fake_pool import FakePool
 
@@ -14,6 +14,10 @@ from photosynth.miners.model import MachineModel
 from photosynth.quantities.instants import ScaledTime
 from photosynth.simulation.asics import AsicFleet, AsicSpec
 from photosynth.simulation.machine import SimulatedMachine
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it uses what its own dependencies have deprecated
+    import pyasic
 
 pytestmark = pytest.mark.interop
 

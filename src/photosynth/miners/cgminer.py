@@ -70,7 +70,7 @@ def status_of(answer: AnswerDict) -> tuple[str, int | None, str]:
     if not isinstance(entry, dict):
         return "", None, ""
     code, text = entry.get("Code"), entry.get("Msg")
-    return str(entry.get("STATUS", "")), code if isinstance(code, int) else None, text if isinstance(text, str) else ""
+    return str(entry.get("STATUS", "")), code if isinstance(code, int) else None, text[:200] if isinstance(text, str) else ""
 
 
 def section(answer: AnswerDict, name: str, index: int = 0) -> AnswerDict:
@@ -88,8 +88,8 @@ def entries(answer: AnswerDict, name: str) -> list[AnswerDict]:
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
 
-def number(entry: AnswerDict, field: str) -> float | None:
-    """A finite number that is not negative and below 10^18 in a field, also where it is written as text, or None."""
+def number(entry: AnswerDict, field: str, below: float = 1e18) -> float | None:
+    """A finite number in a field, not negative and below a bound, also where it is written as text; or None."""
     value = entry.get(field)
     if isinstance(value, str):
         try:
@@ -98,12 +98,12 @@ def number(entry: AnswerDict, field: str) -> float | None:
             return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) and 0 <= value < 1e18 else None
+    return float(value) if math.isfinite(value) and 0 <= value < below else None
 
 
-def count(entry: AnswerDict, field: str) -> int | None:
+def count(entry: AnswerDict, field: str, below: float = 1e18) -> int | None:
     """The same as a whole number."""
-    value = number(entry, field)
+    value = number(entry, field, below)
     return None if value is None else int(value)
 
 

@@ -23,6 +23,8 @@ from photosynth.miners.machine import Activity, Answer, Identity, MachineError, 
 
 SESSION_BUSY_CODE = 402
 """What `logon` answers while another actor holds the only session (luxos-tooling, ``asyncops``)."""
+MAX_GHS, MAX_WATTS, MAX_CELSIUS = 1e8, 1e6, 1e3
+"""No machine has 100 PH/s, a megawatt or a thousand degrees: a reading beyond is unknown, not believed."""
 _BUSY_TRIES = 3
 _BUSY_WAIT_S = 0.3
 
@@ -75,12 +77,12 @@ class LuxosMachine:
         wanted = ("summary", "power", "config", "temps", "pools") if full else ("summary", "power")
         answers = await self._client.several(*wanted)
         summary = section(answers.get("summary", {}), "SUMMARY")
-        ghs = number(summary, "GHS 5s")
+        ghs = number(summary, "GHS 5s", MAX_GHS)
         hash_rate_hs = None if ghs is None else int(ghs * 1000) * 1_000_000
         pool_urls = [pool.get("URL") for pool in entries(answers.get("pools", {}), "POOLS")]
         return MachineReading(
             at_ms=at_ms,
-            power_w=count(section(answers.get("power", {}), "POWER"), "Watts"),
+            power_w=count(section(answers.get("power", {}), "POWER"), "Watts", MAX_WATTS),
             hash_rate_hs=hash_rate_hs,
             activity=_activity(section(answers.get("config", {}), "CONFIG"), hash_rate_hs),
             temperature_c=_hottest(entries(answers.get("temps", {}), "TEMPS")),
@@ -160,5 +162,5 @@ def _activity(config: AnswerDict, hash_rate_hs: int | None) -> Activity:
 
 def _hottest(boards: list[AnswerDict]) -> int | None:
     corners = ("TopLeft", "TopRight", "BottomLeft", "BottomRight")
-    found = [value for board in boards[:16] for corner in corners if (value := count(board, corner)) is not None]
+    found = [value for board in boards[:16] for corner in corners if (value := count(board, corner, MAX_CELSIUS)) is not None]
     return max(found, default=None)

@@ -13,7 +13,7 @@ from photosynth.stratum.work import Job
 
 USER_AGENT = "photosynth-simulated-asic/1"
 FIRST_WAIT_S = 0.5
-LONGEST_WAIT_S = 15.0
+LONGEST_WAIT_S = 4.0
 STALE_CODE = 21
 MAX_OPEN_SHARES = 64
 """Shares in flight to a pool that does not answer; beyond, found shares are dropped as a machine's full buffer would."""
