@@ -153,7 +153,7 @@ class BitcoindNode:
                     reason = None
         except RpcError as error:
             if error.code != RPC_DESERIALIZATION_ERROR:
-                raise self._refused(error) from error
+                raise
             return UNDECODABLE
         if reason is not None and not isinstance(reason, str):
             raise self._malformed("submitblock", TypeError(f"{str(reason)[:80]} is no reason"))
@@ -168,20 +168,23 @@ class BitcoindNode:
         except RpcError as error:
             if error.code == RPC_INVALID_PARAMETER:
                 return None
-            raise self._refused(error) from error
+            raise
         except _MALFORMED as error:
             raise self._malformed("getblockhash", error) from error
 
     async def block(self, block_hash: bytes) -> bytes | None:
         """A whole serialised block of any branch, None where it is unknown."""
         try:
-            return bytes.fromhex(await self._rpc.call("getblock", hash_text(block_hash), 0))
+            raw = bytes.fromhex(await self._rpc.call("getblock", hash_text(block_hash), 0))
+            if double_sha256(raw[:80]) != block_hash:
+                raise ValueError("another block")
+            return raw
         except RpcError as error:
             if "pruned" in error.message:
                 raise self._rpc.unavailable(f"it has pruned the block {hash_text(block_hash)}: run it with -prune=0") from error
             if error.code in (RPC_INVALID_ADDRESS_OR_KEY, RPC_MISC_ERROR):
                 return None
-            raise self._refused(error) from error
+            raise
         except _MALFORMED as error:
             raise self._malformed("getblock", error) from error
 
@@ -193,7 +196,7 @@ class BitcoindNode:
         except RpcError as error:
             if error.code == RPC_INVALID_ADDRESS_OR_KEY:
                 return None
-            raise self._refused(error) from error
+            raise
         except _MALFORMED as error:
             raise self._malformed("getblockheader", error) from error
 
@@ -223,7 +226,7 @@ class BitcoindNode:
                 # The node does one scan at a time; another program's is under way.
                 under_way = error.code == RPC_INVALID_PARAMETER and "already in progress" in error.message
                 if not under_way or asyncio.get_running_loop().time() > deadline:
-                    raise self._refused(error) from error
+                    raise
                 await asyncio.sleep(SCAN_RETRY_S)
 
     async def _best_text(self) -> str:
@@ -303,9 +306,6 @@ class BitcoindNode:
         return self._rpc.unavailable(
             f"the answer to {method} is not what bitcoind answers ({type(error).__name__}: {error}); which software is it?"
         )
-
-    def _refused(self, error: RpcError) -> Exception:
-        return self._rpc.unavailable(f"it refused {error}")
 
 
 async def _changed_or_done(changed: asyncio.Event, poll: asyncio.Task[Any] | None, timeout_s: float) -> None:

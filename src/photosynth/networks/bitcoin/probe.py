@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from photosynth.bitcoin.node import NodeUnavailableError
-from photosynth.networks.bitcoin.rpc import RpcClient, RpcError
+from photosynth.networks.bitcoin.rpc import RpcClient
 from photosynth.networks.grammar import UNKNOWN, Unknown
 
 T = TypeVar("T")
@@ -72,8 +72,6 @@ async def probe(rpc: RpcClient, now_ms: int) -> NodeObservation:
         chain = await rpc.call("getblockchaininfo")
     except NodeUnavailableError as error:
         return NodeObservation(now_ms, rpc.name, str(error))
-    except RpcError as error:
-        return NodeObservation(now_ms, rpc.name, f"{rpc.name} at {rpc.url}: it refused {error}")
     network = await _answer(rpc, "getnetworkinfo")
     mempool = await _answer(rpc, "getmempoolinfo")
     uptime = await _answer(rpc, "uptime")
@@ -107,7 +105,7 @@ async def _answer(rpc: RpcClient, method: str, *params: object) -> Any:
         return None
     try:
         return await rpc.call(method, *params)
-    except (NodeUnavailableError, RpcError):
+    except NodeUnavailableError:
         # One answer less: its values stay UNKNOWN and the others still stand.
         return None
 

@@ -29,11 +29,11 @@ RPC_IN_WARMUP = -28
 RPC_METHOD_NOT_FOUND = -32601
 
 
-class RpcError(Exception):
+class RpcError(NodeUnavailableError):
     """The node understood a call and refused it: ``code`` and ``message`` are its own."""
 
-    def __init__(self, method: str, code: int, message: str) -> None:
-        super().__init__(f"{method}: {message} ({code})")
+    def __init__(self, node: str, method: str, code: int, message: str) -> None:
+        super().__init__(f"{node}: it refused {method}: {message} ({code})")
         self.method = method
         self.code = code
         self.message = message
@@ -207,4 +207,4 @@ class RpcClient:
             raise self.unavailable(f"it is still downloading the chain: {message} Mining must wait until it has caught up.")
         if code == RPC_CLIENT_NOT_CONNECTED:
             raise self.unavailable(f"it has no peers: {message} Check its network connection (addnode, firewall, proxy).")
-        raise RpcError(method, code, message)
+        raise RpcError(f"{self.name} at {self.url}", method, code, message)
