@@ -70,7 +70,7 @@ class RunningSite:
 
     def _answers(self) -> bool:
         try:
-            return httpx2.get(f"{self._api()['url']}/api/v1/health", timeout=2).status_code == 200
+            return httpx2.get(f"{self._api()['url']}/api/v1/health", timeout=2).status_code in (200, 503)
         except (FileNotFoundError, ValueError, httpx2.HTTPError):
             return False
 

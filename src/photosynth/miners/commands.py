@@ -7,6 +7,7 @@ from photosynth.miners.machine import MachineReading
 from photosynth.miners.verification import CommandKind
 
 Result = Literal["done", "refused", "failed", "unverified"]
+"""How an action ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from photosynth.miners.commands import Command, Outcome
+from photosynth.miners.commands import Command, Outcome, Result
 from photosynth.miners.conditions import MachineCondition
 from photosynth.miners.machine import Answer, Machine, MachineError, MachineReading, UnreachableError
 from photosynth.miners.model import MachineModel
@@ -25,13 +25,13 @@ STOP_WALL_LIMIT_S = 60.0
 
 
 class ActionSink(Protocol):
-    """The audit's side of a command. Both calls are quick and do not fail."""
+    """The audit's side of a command: what is planned is durable before it is sent."""
 
-    def planned(self, actor: str, kind: str, subject: str, reason: str, request: str) -> int:
-        """An action is about to be tried; its number."""
+    async def planned(self, actor: str, kind: str, subject: str, reason: str, request: str) -> int:
+        """An action is about to be tried; its number, once that is written down. Raises where it cannot be."""
         ...
 
-    def finished(self, action: int, result: str, answer: str | None, read_back: str | None, verified: bool | None) -> None:
+    def finished(self, action: int, result: Result, answer: str | None, read_back: str | None, verified: bool | None) -> None:
         """How it ended: done, refused, failed or unverified."""
         ...
 
@@ -230,7 +230,11 @@ class MinerControl:
                 task.add_done_callback(self._tasks.discard)
 
     async def _send(self, unit: Unit, command: Command) -> None:
-        action = self._audit.planned(unit.actor, command.kind, unit.id, unit.reason, command.text)
+        try:
+            action = await self._audit.planned(unit.actor, command.kind, unit.id, unit.reason, command.text)
+        except BaseException:
+            unit.sending = False
+            raise
         try:
             async with self._commands:
                 answer = await self._tell(unit, command)

@@ -60,10 +60,10 @@ class AuditLog:
         self._start()
         return await entry.written
 
-    def finished(self, action_id: int, result: Result, answer: str | None, read_back: str | None, verified: bool | None) -> None:
+    def finished(self, action: int, result: Result, answer: str | None, read_back: str | None, verified: bool | None) -> None:
         """Write down what came of an action; it goes with the next commit."""
         shown = None if answer is None else answer[:MAX_TEXT]
-        self._waiting.append(_Finished(action_id, result, shown, read_back, verified, self._clock.site_ms()))
+        self._waiting.append(_Finished(action, result, shown, read_back, verified, self._clock.site_ms()))
         self._start()
 
     async def close(self) -> None:
@@ -92,7 +92,7 @@ class AuditLog:
             for entry in batch:
                 if isinstance(entry, _Planned) and not entry.written.done():
                     entry.written.set_exception(error)
-            self._waiting = [entry for entry in batch if isinstance(entry, _Finished)] + self._waiting
+            self._waiting[:0] = [entry for entry in batch if isinstance(entry, _Finished)]
             return False
         for entry, action_id in zip(batch, ids, strict=True):
             if isinstance(entry, _Planned) and action_id is not None and not entry.written.done():

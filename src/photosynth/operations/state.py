@@ -11,7 +11,7 @@ from typing import IO
 from photosynth.operations.files import write_whole
 
 _CONTENTS = ("chain", "shares", "world", "photosynth.sqlite3", "photosynth.sqlite3-wal", "photosynth.sqlite3-shm")
-_CONTENTS_FILES = ("clock.json", "identity.key", "api.json", "log.jsonl", "site.json", "node.json")
+_CONTENTS_FILES = ("clock.json", "identity.key", "api.json", "log.jsonl", "site.json", "node.json", "status.json")
 
 
 class StateError(Exception):
@@ -72,6 +72,11 @@ class StateFolder:
     def identity(self) -> Path:
         """The Ed25519 key that signs evidence; it can sign away nothing."""
         return self.root / "identity.key"
+
+    @property
+    def status(self) -> Path:
+        """The last status document, for questions after the end."""
+        return self.root / "status.json"
 
     @property
     def log(self) -> Path:
@@ -146,6 +151,14 @@ class StateFolder:
                     f"{self.root} holds the history of another site: {key} was {known.get(key)!r} and is now {value!r}; "
                     "choose another folder with --state DIR, or start anew with --fresh"
                 )
+
+    def site(self) -> dict[str, str]:
+        """Whose history this folder holds, as :meth:`remember_site` noted it; empty where nothing was."""
+        try:
+            known = json.loads((self.root / "site.json").read_bytes())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return {str(key): str(value) for key, value in known.items()}
 
     def write_api(self, address: ApiAddress) -> None:
         """Tell the command line where the running system answers; only this user may read it."""

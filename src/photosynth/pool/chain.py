@@ -117,6 +117,7 @@ class ChainLink:
                 self._config.extranonce1_size + self._config.extranonce2_size,
                 self._clock.site_ms(),
                 wall_ms,
+                template.target.to_bytes(32, "big"),
             )
         )
         self._quiet_since = (account.last_seq, loop.time())
@@ -241,6 +242,7 @@ class ChainLink:
             solution.site_ms,
             solution.wall_ms,
             account.last_seq,
+            job.template.target.to_bytes(32, "big"),
         )
         attribution = account.apply_claim(claim)
         self._log.append_claim(claim)
@@ -256,6 +258,7 @@ class ChainLink:
                 verdict=verdict,
                 worker=solution.worker,
                 job_id=job.key,
+                target=job.template.target,
                 cut=job.cut,
                 value_sat=job.plan.value_sat,
                 site_ms=solution.site_ms,
@@ -298,6 +301,7 @@ class ChainLink:
                 job_found.site_ms,
                 job_found.wall_ms,
                 account.last_seq,
+                job_found.target,
             )
             attribution = account.apply_claim(claim)
             self._log.append_claim(claim)
@@ -315,6 +319,7 @@ class ChainLink:
                 verdict=Verdict(None),
                 worker=claim.worker,
                 job_id=claim.job,
+                target=int.from_bytes(claim.target, "big"),
                 cut=claim.cut,
                 value_sat=claim.value_sat,
                 site_ms=claim.site_ms,

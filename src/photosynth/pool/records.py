@@ -40,7 +40,10 @@ class ShareRecord:
 
 
 class JobRecord(msgspec.Struct, frozen=True, array_like=True):
-    """A job as it was handed out: its coinbase around the extranonce, its branch, the cut up to which it claims."""
+    """A job as it was handed out: its coinbase around the extranonce, its branch, the cut up to which it claims.
+
+    ``target`` is what a block had to meet, 32 bytes, most significant first.
+    """
 
     key: int
     height: int
@@ -53,6 +56,7 @@ class JobRecord(msgspec.Struct, frozen=True, array_like=True):
     extranonce_size: int
     site_ms: int
     wall_ms: int
+    target: bytes
 
 
 class RejectRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -66,7 +70,10 @@ class RejectRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ClaimRecord(msgspec.Struct, frozen=True, array_like=True):
-    """A block of ours that the node accepted: it claims the work up to ``cut``. ``seq`` is the log's place then."""
+    """A block of ours that the node accepted: it claims the work up to ``cut``. ``seq`` is the log's place then.
+
+    ``target`` is what it had to meet, as in :class:`JobRecord`.
+    """
 
     block_hash: bytes
     job: int
@@ -77,6 +84,7 @@ class ClaimRecord(msgspec.Struct, frozen=True, array_like=True):
     site_ms: int
     wall_ms: int
     seq: int
+    target: bytes
 
 
 class WorkerTotals(msgspec.Struct, array_like=True):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address
 
-from photosynth.bitcoin.node import BitcoinNode
+from photosynth.bitcoin.node import BitcoinNode, Template
 from photosynth.pool.chain import ChainLink, Solution
 from photosynth.pool.config import CoinbasePolicy, PoolConfig, PoolEvents
 from photosynth.pool.connection import Connection
@@ -102,6 +102,12 @@ class Pool:
         Returns how many were claimed now. Raises NodeUnavailableError.
         """
         return await self._chain.recover()
+
+    @property
+    def template(self) -> Template | None:
+        """What is worked on now; None before the node's first answer."""
+        current = self._chain.book.current
+        return None if current is None else current.template
 
     def refresh(self) -> None:
         """New jobs for everybody now, as after a new commitment."""

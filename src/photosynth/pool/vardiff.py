@@ -2,13 +2,15 @@
 
 Decided by a timer, not only by shares, so that it also steps down when a curtailed machine hashes less. A change needs a
 deviation that shrinks with the time looked at (100 % after 15 s to 15 % at 300 s) and that chance does not explain
-(two standard errors). Difficulties are dyadic, with eight steps to a doubling: few different ones, and exact targets.
+(three standard deviations). Difficulties are dyadic, with eight steps to a doubling: few different ones, and exact targets.
 """
 
 import math
 
 BANDS = ((300.0, 0.15), (120.0, 0.30), (60.0, 0.45), (30.0, 0.70), (15.0, 1.00))
 """(seconds looked at, deviation that then counts)."""
+SURPRISE = 3.0
+"""Standard deviations that chance must be excluded by: it is asked again every few seconds."""
 BURST_SHARES = 16
 BURST_FACTOR = 4.0
 PATIENCE_INTERVALS = 4.0
@@ -72,9 +74,10 @@ class Vardiff:
             return changed
         for seconds, deviation in BANDS:
             if elapsed_s >= seconds:
-                noise = 2 / math.sqrt(max(expected, 1.0))
-                # A rate can rise without bound but fall to nothing only: halving weighs as much as doubling.
-                if max(ratio, 1 / ratio) - 1 > max(deviation, noise):
+                # The square root of a Poisson count has a standard deviation of one half, whatever the rate. And a rate
+                # rises without bound but falls to nothing only: halving weighs as much as doubling.
+                surprise = 2 * abs(math.sqrt(self._shares) - math.sqrt(expected))
+                if surprise > SURPRISE and max(ratio, 1 / ratio) - 1 > deviation:
                     return self._change(self.difficulty * ratio, now_s)
                 if seconds == BANDS[0][0]:
                     self._restart(now_s)

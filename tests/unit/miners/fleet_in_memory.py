@@ -38,7 +38,7 @@ class Audit:
 
     actions: list[list[object]] = field(default_factory=list)
 
-    def planned(self, actor: str, kind: str, subject: str, reason: str, request: str) -> int:
+    async def planned(self, actor: str, kind: str, subject: str, reason: str, request: str) -> int:
         self.actions.append([actor, kind, subject, reason, request, "planned", None, None, None])
         return len(self.actions) - 1
 

@@ -1,0 +1,200 @@
+"""The documents that come out of the database alone: ledger, blocks, trace, actions, the day. Running or stopped."""
+
+from sqlalchemy import Connection
+
+from photosynth.bitcoin.node import hash_text
+from photosynth.operations.documents import (
+    ActionDocument,
+    BalanceRow,
+    BlockDocument,
+    DayPoint,
+    EvidenceStatus,
+    LedgerDocument,
+    LedgerStatus,
+    Line,
+    MeterInterval,
+    PostingDocument,
+    TraceDocument,
+    TraceInterval,
+    TraceShare,
+)
+from photosynth.operations.view import NotKnownError
+from photosynth.quantities.instants import market_day_bounds_ms, market_day_of
+from photosynth.storage.actions import ActionRow, read_actions
+from photosynth.storage.observations import DayObservation, day_observations
+from photosynth.treasury.accounts import account_name
+from photosynth.treasury.blocks import BlockRow, read_blocks
+from photosynth.treasury.books import ledger_totals
+from photosynth.treasury.chain import followed_top
+from photosynth.treasury.evidence.lines import evidence_state
+from photosynth.treasury.facts import MeterInfo
+from photosynth.treasury.journal import StoredPosting, count_postings_of, postings, trial_balance
+from photosynth.treasury.trace import TracedInterval, trace
+
+
+def ledger_status(tx: Connection, asset: str) -> LedgerStatus:
+    """The books in one glance."""
+    totals = ledger_totals(tx)
+    return LedgerStatus(
+        immature_sat=totals.immature_sat,
+        mature_sat=totals.mature_sat,
+        carrying_ueur=totals.carrying_ueur,
+        mining_revenue_ueur=totals.mining_revenue_ueur,
+        energy_cost_ueur=totals.energy_cost_ueur,
+        export_revenue_ueur=totals.export_revenue_ueur,
+        postings=totals.postings,
+        reconciled_height=totals.reconciled_height,
+        asset=asset,
+    )
+
+
+def evidence_status(tx: Connection) -> EvidenceStatus:
+    """The proof in one glance."""
+    state = evidence_state(tx)
+    return EvidenceStatus(
+        records=state.records,
+        head=None if state.head is None else state.head.hex(),
+        last_interval_ms=state.last_interval_ms,
+    )
+
+
+def ledger_document(tx: Connection, from_ms: int | None, to_ms: int | None, limit: int, before_id: int | None) -> LedgerDocument:
+    """Trial balance of a period and its postings, newest first."""
+    return LedgerDocument(
+        from_ms=from_ms,
+        to_ms=to_ms,
+        trial_balance=[
+            BalanceRow(
+                account=row.account,
+                name=account_name(row.account),
+                asset=row.asset,
+                opening=row.opening,
+                debit=row.debit,
+                credit=row.credit,
+                closing=row.closing,
+            )
+            for row in trial_balance(tx, from_ms, to_ms)
+        ],
+        postings=[_posting(item) for item in postings(tx, from_ms, to_ms, limit, before_id)],
+        total_postings=count_postings_of(tx, from_ms, to_ms),
+    )
+
+
+def block_documents(tx: Connection, limit: int) -> list[BlockDocument]:
+    """Our blocks, newest first."""
+    tip = _tip_height(tx)
+    return [_block(row, tip) for row in read_blocks(tx, limit)]
+
+
+def trace_document(tx: Connection, block_or_txid: str, meters: tuple[MeterInfo, ...], chain_name: str) -> TraceDocument:
+    """The satoshis of a block. Raises NotKnownError where it is none of ours."""
+    found = trace(tx, block_or_txid, meters, chain_name)
+    if found is None:
+        raise NotKnownError(
+            f"{block_or_txid[:80]} is no block of this site. Give a height, a block hash or a coinbase txid; "
+            "the Ledger page and `photosynth ledger` list them."
+        )
+    return TraceDocument(
+        block=_block(found.block, _tip_height(tx)),
+        shares=[
+            TraceShare(
+                worker=share.work.worker,
+                party=share.work.party,
+                interval_ms=share.work.interval_start_ms,
+                round=share.work.round,
+                shares=share.work.shares,
+                work_hashes=str(share.work.work),
+                represented_hashes=str(share.work.represented),
+                value_sat=share.value_sat,
+            )
+            for share in found.shares
+        ],
+        intervals=[_interval(item) for item in found.intervals],
+        postings=[_posting(item) for item in found.postings],
+        notes=list(found.notes),
+    )
+
+
+def action_documents(tx: Connection, limit: int, before_id: int | None, subject: str | None) -> list[ActionDocument]:
+    """Actions, newest first."""
+    return [action_document(row) for row in read_actions(tx, limit=limit, before_id=before_id, subject=subject)]
+
+
+def action_document(row: ActionRow) -> ActionDocument:
+    """One action."""
+    return ActionDocument.model_validate({name: getattr(row, name) for name in ActionDocument.model_fields})
+
+
+def day_points(tx: Connection, now_ms: int, points: int) -> list[DayPoint]:
+    """The stored curve of the market day that an instant lies in."""
+    start, end = market_day_bounds_ms(market_day_of(now_ms))
+    return [day_point(point) for point in day_observations(tx, start, end, points)]
+
+
+def day_point(point: DayObservation) -> DayPoint:
+    """One point of the curve."""
+    return DayPoint.model_validate({name: getattr(point, name) for name in DayPoint.model_fields})
+
+
+def _tip_height(tx: Connection) -> int:
+    top = followed_top(tx)
+    return 0 if top is None else top[0]
+
+
+def _block(row: BlockRow, tip_height: int) -> BlockDocument:
+    return BlockDocument(
+        height=row.height,
+        hash=hash_text(row.hash),
+        txid=hash_text(row.txid),
+        time_s=int.from_bytes(row.header[68:72], "little"),
+        site_ms=row.site_ms,
+        value_sat=row.value_sat,
+        value_ueur=row.value_ueur,
+        state=row.state,
+        confirmations=0 if row.state == "orphaned" else max(0, tip_height - row.height + 1),
+        worker=row.worker,
+        commitment=None if row.commitment is None else row.commitment.hex(),
+    )
+
+
+def _interval(item: TracedInterval) -> TraceInterval:
+    return TraceInterval(
+        interval_ms=item.interval_ms,
+        record=item.record,
+        value_sat=item.value_sat,
+        own_mining_j=item.own_mining_j,
+        grid_mining_j=item.grid_mining_j,
+        mining_j=item.mining_j,
+        meters=[
+            MeterInterval(
+                id=meter.id,
+                role=meter.role,
+                register_start_j=meter.register_start_j,
+                register_end_j=meter.register_end_j,
+                quality=meter.quality,
+            )
+            for meter in item.meters
+        ],
+        spot_cent_per_mwh=item.spot_cent_per_mwh,
+        energy_cost_ueur=item.energy_cost_ueur,
+        prices=item.prices,
+        price_source=item.price_source,
+    )
+
+
+def _posting(item: StoredPosting) -> PostingDocument:
+    posting = item.posting
+    return PostingDocument(
+        id=item.id,
+        key=posting.key,
+        time_ms=posting.time_ms,
+        wall_ms=posting.wall_ms,
+        event=posting.event,
+        text=posting.text,
+        lines=[
+            Line(account=line.account, name=account_name(line.account), side=line.side, asset=line.asset, amount=line.amount)
+            for line in posting.lines
+        ],
+        reverses=posting.reverses,
+        source=dict(posting.source),
+    )

@@ -1,0 +1,321 @@
+"""Bookkeeping: blocks into the journal as the chain has them, quarter hours into journal and evidence as they end."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import structlog
+from sqlalchemy import Connection
+
+from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError
+from photosynth.energy.coin_market import CoinMarket, CoinQuote
+from photosynth.energy.market import Market
+from photosynth.energy.meters import IntervalReading, MeterError, Meters
+from photosynth.energy.prices import Prices
+from photosynth.operations.clock import RunningClock
+from photosynth.operations.controller import Controller
+from photosynth.pool.results import FoundBlock, IntervalWork
+from photosynth.pool.server import Pool
+from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
+from photosynth.storage import Database, Runner, StorageError
+from photosynth.storage.meta import put_meta
+from photosynth.storage.observations import record_observation
+from photosynth.treasury.books import Books
+from photosynth.treasury.coinbase import ChainBooks
+from photosynth.treasury.evidence.lines import EvidenceRecord
+from photosynth.treasury.facts import (
+    AttributionFact,
+    BestFact,
+    BlockFact,
+    CoinFact,
+    IntervalFacts,
+    JobFact,
+    MeterFact,
+    PriceFact,
+    RejectedFact,
+    WorkFact,
+)
+
+log = structlog.get_logger()
+
+RETRY_S = 1.0
+PROFILE_PATIENCE_S = 10.0
+"""Wall seconds to wait for the meters' load profile of a quarter hour before it is closed with unknown registers."""
+TIP_POLL_S = 5.0
+RECONCILE_EVERY_S = 10.0
+MACHINE_MEMORY = "machine_memory"
+SHARE_SEQ = "share_seq"
+"""Up to here the share log's work is in closed quarter hours; the log is told again at the next start."""
+
+
+def coin_fact(quote: CoinQuote) -> CoinFact:
+    """A quote in the words of the books."""
+    return CoinFact(quote.price_cent_per_btc, quote.source, quote.as_of_ms, quote.target, quote.reward_sat)
+
+
+def price_fact(prices: Prices) -> PriceFact:
+    """A quarter hour's prices in the words of the books."""
+    beside_spot = {name: cents for name, cents in prices.import_components.items() if name != "spot"}
+    return PriceFact(
+        spot_cent_per_mwh=prices.spot_cent_per_mwh,
+        import_components=beside_spot,
+        export_premium_cent_per_mwh=prices.premium_cent_per_mwh,
+        export_fee_cent_per_mwh=prices.marketing_fee_cent_per_mwh,
+        source=prices.source,
+        published_ms=prices.published_ms,
+    )
+
+
+@dataclass(slots=True)
+class Ledgers:
+    """Everything that is written to: the database with its thread, the books, and their view of the chain."""
+
+    database: Database
+    run: Runner
+    books: Books
+    chain: ChainBooks
+
+
+@dataclass(slots=True)
+class Bookkeeper:
+    """Writes down what happened; nothing that it writes is ever taken back.
+
+    ``next_start_ms`` is the first quarter hour that is not closed yet. Faults of node, meters and disk are retried: what
+    cannot be written now is still in the chain, in the share log and in the meters' memory.
+    """
+
+    ledgers: Ledgers
+    node: BitcoinNode
+    pool: Pool
+    meters: Meters
+    controller: Controller
+    market: Market
+    coin_market: CoinMarket
+    clock: RunningClock
+    parties: dict[str, str]
+    machine_memory: Callable[[], object]
+    next_start_ms: int
+    wall_start_ms: int
+    head: bytes
+    fault: str | None = None
+    reconciled: bool | None = None
+    _found: deque[FoundBlock] = field(default_factory=deque)
+    _found_something: asyncio.Event = field(default_factory=asyncio.Event)
+    _recording: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _waiting_since_s: float | None = None
+
+    def block_found(self, block: FoundBlock) -> None:
+        """Take a found block from the pool; it was handed to the node before."""
+        self._found.append(block)
+        self._found_something.set()
+
+    async def follow_chain(self) -> None:
+        """Keep the journal at the node's tip for ever, and hold it against the node's coins now and then."""
+        loop = asyncio.get_running_loop()
+        known, reconciled_s = b"", 0.0
+        while True:
+            try:
+                tip = await self.node.wait_for_tip(known, TIP_POLL_S)
+                if tip.hash != known:
+                    followed = await self.ledgers.chain.follow(self.node, self.ledgers.database, self.ledgers.run)
+                    known = followed.tip.hash
+                    if loop.time() - reconciled_s > RECONCILE_EVERY_S:
+                        reconciled_s = loop.time()
+                        await self._reconcile()
+                self.fault = None
+            except (NodeUnavailableError, StorageError) as error:
+                self._faulty(error)
+                await asyncio.sleep(RETRY_S)
+
+    async def record_blocks(self) -> None:
+        """Write down found blocks with the work that they claim, for ever."""
+        while True:
+            await self._found_something.wait()
+            self._found_something.clear()
+            while not await self._record_found():
+                await asyncio.sleep(RETRY_S)
+
+    async def close_intervals(self) -> None:
+        """Close every quarter hour when it ends, for ever."""
+        while True:
+            await asyncio.sleep(min(1.0, self.clock.wall_seconds_until(self.next_start_ms + INTERVAL_MS)))
+            if self.clock.site_ms() < self.next_start_ms + INTERVAL_MS:
+                continue
+            try:
+                await self.close_interval()
+            except (StorageError, OSError) as error:
+                self._faulty(error)
+                await asyncio.sleep(RETRY_S)
+
+    async def close_interval(self) -> bool:
+        """Close the first open quarter hour if its meters have latched it or waited long enough; whether it is closed."""
+        start = self.next_start_ms
+        profile = await self._profile(start)
+        if profile is None and not self._patience_is_over():
+            await asyncio.sleep(0.1)
+            return False
+        self._waiting_since_s = None
+        if not await self._record_found():
+            return False  # a quarter hour's record holds its blocks: they come first
+        work = await self.pool.close_interval(start)
+        wall_end_ms = self.clock.wall_ms()
+        facts = self._facts(start, wall_end_ms, profile, work)
+        observations, self.controller.observations = self.controller.observations, []
+        memory = self.machine_memory()
+
+        def commit() -> EvidenceRecord:
+            with self.ledgers.database.begin() as tx:
+                for point in observations:
+                    record_observation(tx, point)
+                put_meta(tx, MACHINE_MEMORY, memory)
+                put_meta(tx, SHARE_SEQ, work.last_seq)
+                return self.ledgers.books.close_interval(tx, facts)
+
+        record = await self.ledgers.run(commit)
+        self.head = record.hash
+        self.next_start_ms, self.wall_start_ms = start + INTERVAL_MS, wall_end_ms
+        self.pool.log.checkpoint(work.last_seq)
+        self.pool.refresh()
+        self.controller.forget_curtailed(self.next_start_ms)
+        imported = _import_w(facts, self.ledgers.books)
+        if imported is not None:
+            self.controller.import_peak_w = max(self.controller.import_peak_w, imported)
+        return True
+
+    async def save(self) -> None:
+        """Write down what waits: found blocks, the day's curve, what was learnt of machines; for the end."""
+        await self._record_found()
+        observations, self.controller.observations = self.controller.observations, []
+        memory = self.machine_memory()
+
+        def commit(tx: Connection) -> None:
+            for point in observations:
+                record_observation(tx, point)
+            put_meta(tx, MACHINE_MEMORY, memory)
+
+        await self._write(commit)
+
+    async def _reconcile(self) -> None:
+        result = await self.ledgers.chain.reconcile(self.node, self.ledgers.database, self.ledgers.run)
+        if self.reconciled is not False and not result.agrees:
+            log.error(
+                "journal and chain disagree",
+                height=result.height,
+                journal_sat=result.journal_sat,
+                chain_sat=result.chain_sat,
+                missing=result.missing[:5],
+                unknown=result.unknown[:5],
+            )
+        self.reconciled = result.agrees
+
+    async def _record_found(self) -> bool:
+        """Write down the found blocks that wait, in their order; False where the disk did not take them all."""
+        async with self._recording:
+            while self._found:
+                fact = self._block_fact(self._found[0])
+                if not await self._write(partial(self._record, fact)):
+                    return False
+                self._found.popleft()
+        return True
+
+    def _record(self, fact: BlockFact, tx: Connection) -> None:
+        self.ledgers.books.record_found_block(tx, fact)
+
+    async def _write(self, call: Callable[[Connection], object]) -> bool:
+        def commit() -> None:
+            with self.ledgers.database.begin() as tx:
+                call(tx)
+
+        try:
+            await self.ledgers.run(commit)
+        except StorageError as error:
+            self._faulty(error)
+            return False
+        return True
+
+    async def _profile(self, start_ms: int) -> dict[str, IntervalReading] | None:
+        try:
+            return await self.meters.profile(start_ms)
+        except MeterError as error:
+            self._faulty(error)
+            return None
+
+    def _patience_is_over(self) -> bool:
+        now_s = asyncio.get_running_loop().time()
+        if self._waiting_since_s is None:
+            self._waiting_since_s = now_s
+        return now_s - self._waiting_since_s > PROFILE_PATIENCE_S
+
+    def _faulty(self, error: Exception) -> None:
+        if self.fault is None:
+            log.warning("the books have to wait", error=str(error))
+        self.fault = str(error)
+
+    def _block_fact(self, block: FoundBlock) -> BlockFact:
+        quote = self.coin_market.at(block.site_ms)
+        return BlockFact(
+            raw=block.raw,
+            accepted=block.verdict.accepted,
+            worker=block.worker or None,
+            target=block.target,
+            site_ms=block.site_ms,
+            wall_ms=block.wall_ms,
+            coin=None if quote is None else coin_fact(quote),
+            attribution=tuple(
+                AttributionFact(
+                    interval_start_ms=item.interval_start_ms,
+                    round=item.round,
+                    worker=item.worker,
+                    scale=item.scale,
+                    shares=item.shares,
+                    work=item.work,
+                    represented=item.represented,
+                    party=self.parties.get(item.worker),
+                )
+                for item in block.attribution
+            ),
+        )
+
+    def _facts(
+        self, start_ms: int, wall_end_ms: int, profile: dict[str, IntervalReading] | None, work: IntervalWork
+    ) -> IntervalFacts:
+        prices, quote = self.market.prices(start_ms), self.coin_market.at(start_ms)
+        return IntervalFacts(
+            start_ms=start_ms,
+            wall_start_ms=self.wall_start_ms,
+            wall_end_ms=wall_end_ms,
+            speed_milli=self.clock.time.speed_milli,
+            meters=tuple(_meter_fact(meter.id, profile) for meter in self.ledgers.books.site.meters),
+            prices=None if prices is None else price_fact(prices),
+            coin=None if quote is None else coin_fact(quote),
+            work=tuple(
+                WorkFact(e.worker, self.parties.get(e.worker), e.round, e.target, e.scale, e.accepted, e.share_root)
+                for e in work.entries
+            ),
+            rejected=tuple(RejectedFact(worker, str(code), count) for (worker, code), count in sorted(work.rejected.items())),
+            best=tuple(
+                BestFact(scale, item.header, str(item.job), item.extranonce)
+                for scale, items in sorted(work.best.items())
+                for item in items
+            ),
+            jobs={str(key): JobFact(parts.prefix, parts.suffix, parts.branch) for key, parts in sorted(work.jobs.items())},
+            curtailed_estimate_j=self.controller.curtailed_estimate_j(start_ms),
+        )
+
+
+def _meter_fact(meter_id: str, profile: dict[str, IntervalReading] | None) -> MeterFact:
+    reading = None if profile is None else profile.get(meter_id)
+    if reading is None:
+        return MeterFact(meter_id, None, None, "unknown")
+    return MeterFact(meter_id, reading.start_j, reading.end_j, reading.quality)
+
+
+def _import_w(facts: IntervalFacts, books: Books) -> int | None:
+    """The quarter hour's mean import in watts, which a demand charge is paid for."""
+    ids = {meter.id for meter in books.site.meters if meter.role == "import"}
+    found = [m for m in facts.meters if m.id in ids and m.register_start_j is not None and m.register_end_j is not None]
+    if not found:
+        return None
+    return sum((m.register_end_j or 0) - (m.register_start_j or 0) for m in found) // INTERVAL_S

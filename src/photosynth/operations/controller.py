@@ -1,0 +1,206 @@
+"""The control loop: look at the meters, decide, tell machines and sources, and write down what was seen."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from photosynth.energy.coin_market import CoinMarket
+from photosynth.energy.dispatch import DispatchPolicy, MachineOffer, Plan, SiteState, dispatch
+from photosynth.energy.market import Market
+from photosynth.energy.meters import MeterError, Meters, MeterSpec, Sources
+from photosynth.energy.prices import Prices
+from photosynth.miners.control import MachineView, MinerControl
+from photosynth.operations.audit import AuditLog
+from photosynth.operations.power_picture import PowerPicture
+from photosynth.quantities.instants import INTERVAL_MS, Clock, interval_start_ms
+from photosynth.storage.observations import DayObservation
+
+log = structlog.get_logger()
+
+PERIOD_S = 0.4
+"""Wall seconds between two decisions: 24 site seconds at 60 times the speed, and well within a machine's ramp at 1."""
+OBSERVE_EVERY_MS = 60_000
+"""Site time between two points of the day's curve."""
+LIMIT_RETRY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    source_w: int | None
+    export_w: int | None
+
+    def __str__(self) -> str:
+        source = "no limit" if self.source_w is None else f"at most {self.source_w} W"
+        export = "no limit" if self.export_w is None else f"at most {self.export_w} W"
+        return f"generation: {source}, feed-in: {export}"
+
+
+class Controller:
+    """Decides every ``PERIOD_S`` what everything shall draw, and keeps what it saw for the pages."""
+
+    def __init__(
+        self,
+        *,
+        specs: Sequence[MeterSpec],
+        meters: Meters,
+        sources: Sources,
+        market: Market,
+        coin_market: CoinMarket,
+        control: MinerControl,
+        parties: dict[str, str],
+        policy: Callable[[], DispatchPolicy],
+        audit: AuditLog,
+        clock: Clock,
+        import_peak_w: int,
+    ) -> None:
+        self._specs = tuple(specs)
+        self._meters, self._sources = meters, sources
+        self._market, self._coin_market = market, coin_market
+        self._control, self._parties = control, parties
+        self._policy, self._audit, self._clock = policy, audit, clock
+        self.import_peak_w = import_peak_w
+        self.picture: PowerPicture | None = None
+        self.plan: Plan | None = None
+        self.prices: Prices | None = None
+        self.fault: str | None = None
+        self.observations: list[DayObservation] = []
+        self._last_observed_ms = 0
+        self._limits: _Limits | None = None
+        self._limits_retry_s = 0.0
+        self._curtailed: dict[int, int] = {}
+        self._curtailed_at_ms: int | None = None
+
+    async def run(self) -> None:
+        """Decide for ever; a fault of the meters is told once and survived."""
+        while True:
+            await self.step()
+            await asyncio.sleep(PERIOD_S)
+
+    async def step(self) -> None:
+        """One look and one decision."""
+        await self._look()
+        now_ms = self._clock.site_ms()
+        self.prices = self._market.prices(now_ms)
+        quote = self._coin_market.at(now_ms)
+        policy = self._policy()
+        if self.prices is None or quote is None:
+            return
+        plan = dispatch(self._state(), self._offers(), self.prices, policy, eur_per_hash=quote.eur_per_hash, now_ms=now_ms)
+        self.plan = plan
+        self._control.apply(plan.targets, plan.reasons)
+        await self._limit(_Limits(0 if plan.source_limit_w == 0 else None, plan.export_limit_w))
+        self._note(now_ms)
+
+    def curtailed_estimate_j(self, interval_start: int) -> int | None:
+        """What the sources could have made beyond their limit in a quarter hour, estimated; None where nothing told."""
+        return self._curtailed.get(interval_start)
+
+    def forget_curtailed(self, before_ms: int) -> None:
+        """Drop estimates of quarter hours before an instant, which are closed."""
+        for start in [start for start in self._curtailed if start < before_ms]:
+            del self._curtailed[start]
+
+    async def _look(self) -> None:
+        try:
+            readings = await self._meters.read()
+            source = await self._sources.read_source()
+        except MeterError as error:
+            if self.fault is None:
+                log.warning("the meters cannot be read", error=str(error))
+            self.fault = str(error)
+            return
+        if self.fault is not None:
+            log.info("the meters answer again")
+        self.fault = None
+        self.picture = PowerPicture.of(self._specs, readings, source, self._clock.site_ms(), self._clock.wall_ms())
+        self._count_curtailed(self.picture)
+
+    def _state(self) -> SiteState:
+        """What the dispatch may believe; without a trustworthy look there is no surplus to spend."""
+        picture = self.picture
+        if picture is None or picture.quality(self._clock.wall_ms()) == "unknown":
+            return SiteState(generation_w=0, load_w=0, import_peak_w=self.import_peak_w)
+        return SiteState(
+            generation_w=picture.generation_w or 0,
+            load_w=picture.load_w or 0,
+            available_w=None if picture.source is None else picture.source.available_w,
+            throttled=picture.throttled,
+            import_peak_w=self.import_peak_w,
+        )
+
+    def _offers(self) -> list[MachineOffer]:
+        return [self._offer(view) for view in self._control.machines()]
+
+    def _offer(self, view: MachineView) -> MachineOffer:
+        return MachineOffer(
+            id=view.id,
+            model=view.model.id,
+            party=self._parties[view.id],
+            steps=view.steps,
+            standby_w=view.model.standby_w,
+            on=view.on,
+            changed_ms=view.changed_ms or 0,
+            min_on_s=view.model.min_on_s,
+            min_off_s=view.model.min_off_s,
+            start_cost_ueur=view.model.start_cost_ueur,
+            available=view.available and view.regulation != "none",
+            fixed_power_w=view.fixed_power_w if view.regulation != "steps" else None,
+        )
+
+    async def _limit(self, wanted: _Limits) -> None:
+        """Tell the sources, as an action that is proven by reading back."""
+        now_s = asyncio.get_running_loop().time()
+        if wanted == self._limits or now_s < self._limits_retry_s:
+            return
+        if self._limits is None and self.picture is not None and self.picture.source is not None:
+            source = self.picture.source
+            self._limits = _Limits(source.source_limit_w, source.export_limit_w)
+            if wanted == self._limits:
+                return
+        prices = self.prices
+        why = "no price is known" if prices is None else f"feeding in fetches {prices.export_cent_per_mwh / 100:.2f} EUR/MWh net"
+        action = await self._audit.planned("dispatch", "limit_sources", "sources", why, str(wanted))
+        try:
+            await self._sources.limit(wanted.source_w, wanted.export_w)
+            seen = await self._sources.read_source()
+        except MeterError as error:
+            self._audit.finished(action, "failed", str(error), None, None)
+            self._limits_retry_s = now_s + LIMIT_RETRY_S
+            return
+        found = _Limits(seen.source_limit_w, seen.export_limit_w)
+        self._audit.finished(action, "done" if found == wanted else "unverified", "accepted", str(found), found == wanted)
+        self._limits = found
+        if found != wanted:
+            self._limits_retry_s = now_s + LIMIT_RETRY_S
+
+    def _count_curtailed(self, picture: PowerPicture) -> None:
+        before, self._curtailed_at_ms = self._curtailed_at_ms, picture.at_ms
+        if before is None or picture.curtailed_w is None or not 0 < picture.at_ms - before <= INTERVAL_MS:
+            return
+        start = interval_start_ms(picture.at_ms)
+        self._curtailed[start] = self._curtailed.get(start, 0) + picture.curtailed_w * (picture.at_ms - before) // 1000
+
+    def _note(self, now_ms: int) -> None:
+        if now_ms - self._last_observed_ms < OBSERVE_EVERY_MS:
+            return
+        self._last_observed_ms = now_ms - now_ms % OBSERVE_EVERY_MS
+        picture, plan = self.picture, self.plan
+        fresh = picture is not None and picture.quality(self._clock.wall_ms()) == "good"
+        seen = picture if fresh else None
+        surplus_w = None
+        if seen is not None and seen.generation_w is not None and seen.load_w is not None:
+            surplus_w = seen.generation_w - seen.load_w
+        self.observations.append(
+            DayObservation(
+                time_ms=self._last_observed_ms,
+                generation_w=seen.generation_w if seen else None,
+                load_w=seen.load_w if seen else None,
+                surplus_w=surplus_w,
+                set_point_w=plan.set_point_w if plan else None,
+                mining_power_w=seen.mining_w if seen else None,
+                grid_w=seen.grid_w if seen else None,
+                spot_cent_per_mwh=self.prices.spot_cent_per_mwh if self.prices else None,
+            )
+        )

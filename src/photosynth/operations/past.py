@@ -1,0 +1,53 @@
+"""What an earlier run left in the database: where time, shares, machines and peaks stood."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from photosynth.operations.bookkeeping import MACHINE_MEMORY, SHARE_SEQ
+from photosynth.quantities.instants import INTERVAL_S
+from photosynth.storage import Database
+from photosynth.storage.actions import finish_action
+from photosynth.storage.meta import get_meta
+from photosynth.storage.tables import ACTIONS, INTERVALS
+
+STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The past as far as the next run needs it; None and zero where there is none."""
+
+    last_interval_ms: int | None
+    last_wall_end_ms: int | None
+    import_peak_w: int
+    share_seq: int
+    machine_memory: dict[str, Any] | None
+    stopped: bool
+
+
+def read_past(database: Database) -> Past:
+    """Read it, and finish actions that a kill cut off: nobody saw what came of them."""
+    with database.begin() as tx:
+        cut_off = tx.execute(sa.select(ACTIONS.c.id, ACTIONS.c.time_ms).where(ACTIONS.c.result == "planned")).all()
+        for row in cut_off:
+            finish_action(
+                tx,
+                row.id,
+                result="unverified",
+                answer="the system stopped before an answer came",
+                read_back=None,
+                verified=None,
+                finished_ms=row.time_ms,
+            )
+        last = tx.execute(sa.select(INTERVALS.c.start_ms, INTERVALS.c.wall_end_ms).order_by(INTERVALS.c.start_ms.desc())).first()
+        peak_j = tx.execute(sa.select(sa.func.max(INTERVALS.c.import_j))).scalar()
+        return Past(
+            last_interval_ms=None if last is None else last.start_ms,
+            last_wall_end_ms=None if last is None else last.wall_end_ms,
+            import_peak_w=(peak_j or 0) // INTERVAL_S,
+            share_seq=get_meta(tx, SHARE_SEQ) or 0,
+            machine_memory=get_meta(tx, MACHINE_MEMORY),
+            stopped=bool(get_meta(tx, STOPPED)),
+        )

@@ -1,0 +1,282 @@
+"""The view of a running site: documents from its engines and its books, and the two writes, audited."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+
+from photosynth.bitcoin.node import NodeHealth, NodeUnavailableError, Verdict
+from photosynth.miners.control import MachineView
+from photosynth.operations import book_documents as books
+from photosynth.operations import status as parts
+from photosynth.operations.configuration import DEMONSTRATION_ASSET
+from photosynth.operations.documents import (
+    ActionDocument,
+    BlockDocument,
+    Condition,
+    DayPoint,
+    LedgerDocument,
+    MachineDocument,
+    Status,
+    TraceDocument,
+    WorkerDocument,
+    WorkersDocument,
+)
+from photosynth.operations.evidence_door import evidence_lines
+from photosynth.operations.site import Site
+from photosynth.pool.results import PoolSnapshot, WorkerStats
+from photosynth.quantities.instants import iso_utc
+from photosynth.storage.actions import read_action
+
+HEALTH_AGE_S = 1.0
+"""A node's answer about itself serves every question within so many seconds."""
+
+
+class RunningSite:
+    """The door to a running site; satisfies ``SiteView``, and the API's ports for the chain and the evidence."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._health: NodeHealth | None = None
+        self._health_s = 0.0
+        self._health_turn = asyncio.Lock()
+
+    async def status(self) -> Status:
+        """Everything in one document."""
+        site = self._site
+        now_ms, wall_ms = site.clock.site_ms(), site.clock.wall_ms()
+        snapshot, views, quote = site.pool.snapshot(), site.control.machines(), site.quote()
+        health = await self._node_health()
+        asset = DEMONSTRATION_ASSET if site.fleet.bitcoin.demonstration else "BTC"
+        ledger, evidence = await site.read(lambda tx: (books.ledger_status(tx, asset), books.evidence_status(tx)))
+        tip_age_s = None if health is None or health.tip.height == 0 else max(0, wall_ms // 1000 - health.tip.time_s)
+        return Status(
+            time=iso_utc(now_ms),
+            wall_time=iso_utc(wall_ms),
+            running=True,
+            version=version("photosynth"),
+            speed=site.clock.speed,
+            chain=parts.chain_status(site.fleet, health, site.pool.template, tip_age_s),
+            site=parts.site_status(
+                site.fleet,
+                site.controller,
+                now_ms=now_ms,
+                wall_ms=wall_ms,
+                speed=site.clock.speed,
+                replay=site.settings.replay,
+                stopped=site.stopped,
+            ),
+            pool=parts.pool_status(snapshot),
+            machines=parts.machines_status(views),
+            models=parts.model_statuses(site.fleet, views, quote),
+            mainnet=parts.mainnet_outlook(quote, snapshot.hash_rate.hash_rate_hs),
+            ledger=ledger,
+            evidence=evidence,
+            conditions=self._conditions(views, snapshot, health, now_ms),
+        )
+
+    async def workers(self) -> WorkersDocument:
+        """The pool's workers over the life of the state."""
+        found = self._site.pool.snapshot().workers
+        return WorkersDocument(running=True, workers=[worker_document(item, self._site.parties.get(item.name)) for item in found])
+
+    async def machines(self) -> list[MachineDocument]:
+        """Every machine, in the fleet file's order."""
+        site = self._site
+        workers = {item.name: item for item in site.pool.snapshot().workers}
+        quote = site.quote()
+        documents = []
+        for spec, view in zip(site.fleet.machine_specs(), site.control.machines(), strict=True):
+            worker = workers.get(spec.worker)
+            host, port = site.field.machines[spec.id]
+            documents.append(
+                MachineDocument(
+                    id=spec.id,
+                    group=spec.group,
+                    model=spec.model.name,
+                    party=spec.party,
+                    driver=spec.driver,
+                    address=f"{host}:{port}",
+                    worker=spec.worker,
+                    state=view.state,
+                    power_w=view.power_w,
+                    hash_rate_hs=None if view.hash_rate_hs is None else str(view.hash_rate_hs),
+                    commanded_w=view.commanded_w,
+                    reason=view.reason or "no decision has been made yet",
+                    temperature_c=view.temperature_c,
+                    observed_ms=view.observed_ms,
+                    state_since_ms=view.state_since_ms,
+                    starts=view.starts,
+                    accepted=0 if worker is None else worker.accepted,
+                    rejected=0 if worker is None else sum(worker.rejected.values()),
+                    last_share_wall_ms=None if worker is None else worker.last_share_wall_ms,
+                    strike_cent_per_mwh=quote.strike_cent_per_mwh(spec.model.hash_rate_hs, spec.model.power_w),
+                    conditions=parts.machine_conditions(view),
+                )
+            )
+        return documents
+
+    async def day(self, points: int = 288) -> list[DayPoint]:
+        """The curve of the current market day so far: what is stored, and what waits to be."""
+        site, now_ms = self._site, self._site.clock.site_ms()
+        stored = await site.read(lambda tx: books.day_points(tx, now_ms, points))
+        last_ms = stored[-1].time_ms if stored else 0
+        return stored + [books.day_point(item) for item in site.controller.observations if item.time_ms > last_ms]
+
+    async def blocks(self, limit: int = 100) -> list[BlockDocument]:
+        """The site's own blocks, newest first."""
+        return await self._site.read(lambda tx: books.block_documents(tx, limit))
+
+    async def ledger(
+        self, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None
+    ) -> LedgerDocument:
+        """Trial balance of a period (site time) and its postings, newest first."""
+        return await self._site.read(lambda tx: books.ledger_document(tx, from_ms, to_ms, limit, before_id))
+
+    async def trace(self, block_or_txid: str) -> TraceDocument:
+        """The satoshis of a block (height, hash or coinbase txid). Raises NotKnownError."""
+        facts = self._site.books.site
+        return await self._site.read(lambda tx: books.trace_document(tx, block_or_txid, facts.meters, facts.network))
+
+    async def actions(self, limit: int = 200, before_id: int | None = None, subject: str | None = None) -> list[ActionDocument]:
+        """Every change to the world, newest first."""
+        return await self._site.read(lambda tx: books.action_documents(tx, limit, before_id, subject))
+
+    async def stop_mining(self, actor: str, reason: str) -> ActionDocument:
+        """Everything off at once, and it stays off until resumed."""
+        site = self._site
+        action = await site.audit.planned(actor, "stop_mining", "site", reason, "every machine sleeps")
+        await site.set_stopped(True)
+        report = await site.control.stop_all(actor, reason)
+        seen = f"{len(report.asleep)} of {len(report.asleep) + len(report.awake)} machines are asleep"
+        if report.awake:
+            seen += "; awake: " + ", ".join(f"{machine} ({why})" for machine, why in sorted(report.awake.items())[:10])
+        site.audit.finished(action, "unverified" if report.awake else "done", None, seen, not report.awake)
+        return await self._action(action)
+
+    async def resume_mining(self, actor: str, reason: str) -> ActionDocument:
+        """Let the dispatch decide again."""
+        site = self._site
+        action = await site.audit.planned(actor, "resume_mining", "site", reason, "the dispatch decides again")
+        await site.set_stopped(False)
+        site.control.resume()
+        site.audit.finished(action, "done", None, "the dispatch decides", True)
+        return await self._action(action)
+
+    async def chain_blocks(self, from_height: int) -> AsyncIterator[bytes]:
+        """Serialised blocks of the active chain, from a height to the tip, in order."""
+        node, height = self._site.node, from_height
+        while (block_hash := await node.block_hash(height)) is not None:
+            raw = await node.block(block_hash)
+            if raw is None:
+                raise NodeUnavailableError(f"the node cannot give block {height} of its chain: it may be pruned")
+            yield raw
+            height += 1
+
+    async def submit(self, raw: bytes) -> Verdict:
+        """Hand in one serialised block."""
+        return await self._site.node.submit_block(raw)
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """The lines of an evidence export, header first and closing line last, each without its line feed."""
+        site = self._site
+        lines = evidence_lines(site.database, site.identity, site.settings.state.root)
+        while (line := await site.run_readers(lambda: next(lines, None))) is not None:
+            yield line
+
+    async def _action(self, action_id: int) -> ActionDocument:
+        await self._site.audit.close()
+        row = await self._site.read(lambda tx: read_action(tx, action_id))
+        assert row is not None
+        return books.action_document(row)
+
+    async def _node_health(self) -> NodeHealth | None:
+        async with self._health_turn:
+            if time.monotonic() - self._health_s > HEALTH_AGE_S:
+                try:
+                    self._health = await self._site.node.health()
+                except NodeUnavailableError:
+                    self._health = None
+                self._health_s = time.monotonic()
+            return self._health
+
+    def _conditions(
+        self, views: list[MachineView], snapshot: PoolSnapshot, health: NodeHealth | None, now_ms: int
+    ) -> list[Condition]:
+        site = self._site
+        found = [item for view in views for item in parts.machine_conditions(view)]
+
+        def add(kind: str, subject: str, summary: str, evidence: str, advice: str) -> None:
+            found.append(
+                Condition(
+                    id=kind,
+                    severity="critical",
+                    subject=subject,
+                    summary=summary,
+                    evidence=evidence,
+                    advice=advice,
+                    since_ms=now_ms,
+                )
+            )
+
+        if site.controller.fault is not None:
+            add(
+                "meters_unreachable",
+                "meters",
+                "the meters cannot be read, so nothing is mined on a surplus that nobody sees",
+                site.controller.fault,
+                "Check the meters' power, cable and address.",
+            )
+        if health is None:
+            add(
+                "node_unreachable", "bitcoin", "the Bitcoin node does not answer", "no answer", "Start it, and check its address."
+            )
+        elif not health.synchronised:
+            warning = "; ".join(health.warnings) or f"height {health.tip.height} of {health.headers}"
+            add("node_behind", "bitcoin", "the Bitcoin node is not to be trusted now", warning, "See the Nodes page.")
+        if snapshot.condition is not None:
+            add("pool", "pool", "the pool cannot work as it should", snapshot.condition, "Free disk space, or mend the node.")
+        if site.keeper.fault is not None:
+            add("books_wait", "books", "the books have to wait", site.keeper.fault, "It is tried again; mend what it names.")
+        if site.keeper.reconciled is False:
+            add(
+                "books_disagree",
+                "books",
+                "journal and chain do not agree to the satoshi",
+                "see the log for the coins that differ",
+                "Do not pay out; find out which transaction touched the payout script.",
+            )
+        return found
+
+
+def worker_document(item: WorkerStats, party: str | None) -> WorkerDocument:
+    """One worker of the pool."""
+    return WorkerDocument(
+        name=item.name,
+        party=party,
+        scale=str(item.scale),
+        connected=item.connections > 0,
+        difficulty=item.difficulty,
+        shares_accepted=item.accepted,
+        rejected_by_cause=dict(Counter(item.rejected)),
+        work_hashes=str(item.work),
+        represented_hashes=str(item.represented),
+        last_share_wall_ms=item.last_share_wall_ms,
+        user_agent=item.user_agent,
+    )
+
+
+class ChainDoor:
+    """The API's door to the chain of a running site; satisfies ``api.chain_port.ChainPort``."""
+
+    def __init__(self, running: RunningSite) -> None:
+        self._running = running
+
+    def blocks(self, from_height: int) -> AsyncIterator[bytes]:
+        """Serialised blocks of the active chain, from a height to the tip, in order."""
+        return self._running.chain_blocks(from_height)
+
+    async def submit(self, raw: bytes) -> Verdict:
+        """Hand in one serialised block."""
+        return await self._running.submit(raw)

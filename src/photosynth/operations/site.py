@@ -1,0 +1,317 @@
+"""A site in operation: everything opened in the order in which one thing needs another, run together, and closed again."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import Connection
+
+from photosynth.bitcoin.node import BitcoinNode
+from photosynth.energy.coin_market import CoinMarket, CoinQuote
+from photosynth.energy.market import Market
+from photosynth.fleet import Fleet
+from photosynth.miners.control import MinerControl
+from photosynth.miners.luxos import LuxosMachine
+from photosynth.operations.audit import AuditLog
+from photosynth.operations.bookkeeping import MACHINE_MEMORY, SHARE_SEQ, Bookkeeper, Ledgers, coin_fact
+from photosynth.operations.clock import RememberedTime, RunningClock
+from photosynth.operations.configuration import (
+    Pace,
+    demonstration_target,
+    dispatch_policy,
+    machine_model,
+    meter_specs,
+    pool_config,
+    site_facts,
+)
+from photosynth.operations.controller import Controller
+from photosynth.operations.field import Field, OpenField
+from photosynth.operations.node_choice import open_bitcoin_node
+from photosynth.operations.past import Past, read_past
+from photosynth.operations.reward import Reward
+from photosynth.operations.state import StateFolder
+from photosynth.pool.results import FoundBlock
+from photosynth.pool.server import Pool
+from photosynth.pool.share_log import ShareLog
+from photosynth.quantities.instants import INTERVAL_MS, interval_start_ms
+from photosynth.storage import Database, DatabaseThread
+from photosynth.storage.meta import put_meta
+from photosynth.treasury.books import Books
+from photosynth.treasury.coinbase import ChainBooks
+from photosynth.treasury.evidence.seal import Identity
+from photosynth.treasury.facts import CoinFact
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+POLL_S = 2.0
+PENDING_POLL_S = 0.5
+REMEMBER_S = 1.0
+STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSettings:
+    """What one run of a site is given beyond its fleet file."""
+
+    fleet: Fleet
+    state: StateFolder
+    speed_milli: int
+    start_ms: int
+    market: Market
+    coin_market: CoinMarket
+    open_field: OpenField
+    end_ms: int | None = None
+    pool_port: int | None = None
+    replay: str | None = None
+
+
+class Site:
+    """Everything of one running site. Use :meth:`start`, then :meth:`run` until cancelled, then :meth:`close`."""
+
+    def __init__(self, settings: SiteSettings) -> None:
+        self.settings = settings
+        self.fleet = settings.fleet
+        self.parties = self.fleet.party_of_worker()
+        self._closing = contextlib.AsyncExitStack()
+        self.stopped = False
+        self.clock: RunningClock
+        self.database: Database
+        self.run_database: DatabaseThread
+        self.node: BitcoinNode
+        self.pool: Pool
+        self.control: MinerControl
+        self.controller: Controller
+        self.keeper: Bookkeeper
+        self.books: Books
+        self.identity: Identity
+        self.audit: AuditLog
+        self.field: Field
+
+    async def start(self) -> None:
+        """Open everything. What was opened is closed again where something fails.
+
+        Raises StorageError, NodeUnavailableError, ShareLogError, OSError (a port in use), and what the field raises.
+        """
+        try:
+            await self._open()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def run(self) -> None:
+        """Control, poll and keep the books until cancelled; an unexpected error ends them all."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.controller.run(), name="control")
+            tasks.create_task(self._poll(), name="poll")
+            tasks.create_task(self.keeper.follow_chain(), name="chain")
+            tasks.create_task(self.keeper.record_blocks(), name="blocks")
+            tasks.create_task(self.keeper.close_intervals(), name="intervals")
+            tasks.create_task(self._remember(), name="clock")
+
+    async def close(self) -> None:
+        """Close everything in the reverse order; safe to call twice."""
+        await self._closing.aclose()
+
+    def quote(self) -> CoinQuote:
+        """What mining is paid with now."""
+        quote = self.settings.coin_market.at(self.clock.site_ms())
+        assert quote is not None, "a site's coin market has a quote for every instant of its run"
+        return quote
+
+    async def set_stopped(self, stopped: bool) -> None:
+        """Remember over restarts that an operator switched everything off, or on again."""
+        self.stopped = stopped
+
+        def write() -> None:
+            with self.database.begin() as tx:
+                put_meta(tx, STOPPED, stopped)
+
+        await self.run_database(write)
+
+    async def read(self, call: Callable[[Connection], T]) -> T:
+        """Run a reading call on the database off the event loop."""
+
+        def reading() -> T:
+            with self.database.read() as tx:
+                return call(tx)
+
+        return await self.run_readers(reading)
+
+    async def _open(self) -> None:
+        settings, fleet, state = self.settings, self.fleet, self.settings.state
+        self.run_database, self.run_readers = DatabaseThread(), DatabaseThread()
+        self._closing.callback(self.run_readers.close)
+        self._closing.callback(self.run_database.close)
+        self.database = await self.run_database(lambda: Database(state.database))
+        self._closing.callback(self.database.close)
+        past = await self.run_database(lambda: read_past(self.database))
+        self.stopped = past.stopped
+        share_log = await asyncio.to_thread(ShareLog, state.shares)
+        for repair in share_log.repairs:
+            log.warning("the share log was repaired", what=repair)
+        share_log.checkpoint(past.share_seq)
+        self.clock = self._clock(past, share_log)
+        pace = Pace(settings.speed_milli)
+        self.node = await open_bitcoin_node(fleet, state, demonstration_target(fleet, pace))
+        self._closing.push_async_callback(self.node.close)
+        await self._open_books(past)
+        self._open_pool(share_log, pace)
+        self._closing.push_async_callback(self.pool.close)
+        await self.pool.recover()
+        await self.pool.start()
+        self.audit = AuditLog(self.database, self.run_database, self.clock)
+        self._closing.push_async_callback(self.audit.close)
+        self.field = await settings.open_field(self.clock, self.pool.address)
+        self._closing.push_async_callback(self.field.close)
+        self._open_control(past)
+        self._closing.push_async_callback(self.keeper.save)
+        self._closing.callback(self._remember_now)
+        self._closing.push_async_callback(self.control.close)
+
+    def _clock(self, past: Past, share_log: ShareLog) -> RunningClock:
+        """Site time goes on where the latest of its witnesses saw it: clock, shares, books."""
+        settings = self.settings
+        remembered = RememberedTime.load(settings.state.clock)
+        shares = [t.last_share_site_ms for t in share_log.account.totals.values() if t.last_share_site_ms is not None]
+        seen = [settings.start_ms, *shares]
+        if remembered is not None:
+            seen.append(remembered.site_ms)
+        if past.last_interval_ms is not None:
+            seen.append(past.last_interval_ms + INTERVAL_MS)
+        return RunningClock.starting_at(max(seen), settings.speed_milli, settings.end_ms)
+
+    async def _open_books(self, past: Past) -> None:
+        facts = site_facts(self.fleet)
+        self.identity = Identity.open(self.settings.state.identity)
+        self.books = Books(facts, self.identity)
+        chain = ChainBooks(
+            facts.payout_script,
+            facts.recognition,
+            self._coin_fact_at,
+            clock=self.clock,
+            chain_name=facts.network,
+        )
+        self._ledgers = Ledgers(self.database, self.run_database, self.books, chain)
+
+        def open_books() -> bytes:
+            with self.database.begin() as tx:
+                return self.books.open(tx)
+
+        self._first_head = await self.run_database(open_books)
+        await chain.follow(self.node, self.database, self.run_database)
+        last = past.last_interval_ms
+        self._next_start_ms = interval_start_ms(self.settings.start_ms) if last is None else last + INTERVAL_MS
+        self._wall_start_ms = self.clock.wall_ms() if past.last_wall_end_ms is None else past.last_wall_end_ms
+
+    def _open_pool(self, share_log: ShareLog, pace: Pace) -> None:
+        fleet, settings = self.fleet, self.settings
+        scales = fleet.scale_of_worker(settings.speed_milli)
+        demonstration = fleet.bitcoin.demonstration is not None
+        policy = Reward(fleet.bitcoin.script(), self.quote if demonstration else None, self._head)
+        config = pool_config(fleet, pace, settings.pool_port)
+        self._early: list[FoundBlock] = []
+        self.pool = Pool(config, self.node, self.clock, policy, lambda worker: scales.get(worker, 1), share_log, self)
+
+    def block_found(self, block: FoundBlock) -> None:
+        """Hear of a found block from the pool; those of the recovery come before there is a bookkeeper."""
+        if hasattr(self, "keeper"):
+            self.keeper.block_found(block)
+        else:
+            self._early.append(block)
+
+    def _head(self) -> bytes:
+        return self.keeper.head if hasattr(self, "keeper") else self._first_head
+
+    def _open_control(self, past: Past) -> None:
+        fleet, settings = self.fleet, self.settings
+        specs = fleet.machine_specs()
+        models = {model.id: machine_model(model) for model in fleet.machines.models}
+        workers = {spec.id: spec.worker for spec in specs}
+        totals = self.pool.log.account.totals
+
+        def shares_of(machine: str) -> int | None:
+            found = totals.get(workers[machine])
+            return 0 if found is None else found.accepted
+
+        self.control = MinerControl(
+            [LuxosMachine(spec.id, *self.field.machines[spec.id], self.clock.site_ms) for spec in specs],
+            {spec.id: models[spec.model.id] for spec in specs},
+            self.clock,
+            self.audit,
+            poll_s=POLL_S,
+            shares_of=shares_of,
+        )
+        if past.machine_memory is not None:
+            self.control.remember(past.machine_memory)
+        self.control.stopped = self.stopped
+        self.controller = Controller(
+            specs=meter_specs(fleet),
+            meters=self.field.meters,
+            sources=self.field.meters,
+            market=settings.market,
+            coin_market=settings.coin_market,
+            control=self.control,
+            parties={spec.id: spec.party for spec in specs},
+            policy=lambda: dispatch_policy(fleet, stopped=self.stopped),
+            audit=self.audit,
+            clock=self.clock,
+            import_peak_w=past.import_peak_w,
+        )
+        self.keeper = Bookkeeper(
+            ledgers=self._ledgers,
+            node=self.node,
+            pool=self.pool,
+            meters=self.field.meters,
+            controller=self.controller,
+            market=settings.market,
+            coin_market=settings.coin_market,
+            clock=self.clock,
+            parties=self.parties,
+            machine_memory=self.control.memory,
+            next_start_ms=self._next_start_ms,
+            wall_start_ms=self._wall_start_ms,
+            head=self._first_head,
+        )
+        for block in self._early:
+            self.keeper.block_found(block)
+
+    def _coin_fact_at(self, site_ms: int) -> CoinFact | None:
+        quote = self.settings.coin_market.at(site_ms)
+        return None if quote is None else coin_fact(quote)
+
+    async def _poll(self) -> None:
+        """Read every machine every ``POLL_S``, and in between those whose command waits for its proof."""
+        loop = asyncio.get_running_loop()
+        while True:
+            began_s = loop.time()
+            await self.control.poll_once()
+            while loop.time() < began_s + POLL_S:
+                await asyncio.sleep(min(PENDING_POLL_S, max(0.05, began_s + POLL_S - loop.time())))
+                await self.control.poll_once(only_pending=True)
+
+    async def _remember(self) -> None:
+        while True:
+            self._remember_now()
+            await asyncio.sleep(REMEMBER_S)
+
+    def _remember_now(self) -> None:
+        """Note the time; a full disk is no reason to stop, the shares and the books tell the time too."""
+        with contextlib.suppress(OSError):
+            RememberedTime(self.clock.site_ms(), self.clock.wall_ms()).save(self.settings.state.clock)
+
+
+async def first_done(*waiting: Awaitable[object]) -> None:
+    """Wait until the first of several is done, and cancel the others."""
+    tasks = [asyncio.ensure_future(item) for item in waiting]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

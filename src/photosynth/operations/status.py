@@ -1,0 +1,169 @@
+"""Putting the status document together from what each engine says of itself."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from photosynth.bitcoin.node import NodeHealth, Template, hash_text
+from photosynth.energy.coin_market import CoinQuote, outlook
+from photosynth.fleet import Fleet
+from photosynth.miners.control import MachineView
+from photosynth.operations.controller import Controller
+from photosynth.operations.documents import (
+    ChainStatus,
+    Condition,
+    MachinesStatus,
+    MainnetOutlook,
+    ModelStatus,
+    PoolStatus,
+    SiteStatus,
+)
+from photosynth.pool.results import PoolSnapshot
+from photosynth.quantities.instants import iso_utc
+from photosynth.quantities.work import difficulty_of_target
+
+STATES = ("running", "sleeping", "starting", "unreachable", "faulty")
+
+
+def chain_status(fleet: Fleet, health: NodeHealth | None, template: Template | None, tip_age_s: int | None) -> ChainStatus:
+    """The chain, as the node says it; without an answer nothing is claimed to be synchronised."""
+    target = 0 if template is None else template.target or template.network_target
+    demonstration = fleet.bitcoin.demonstration is not None
+    if health is None:
+        return ChainStatus(
+            network=fleet.bitcoin.network,
+            software="unknown",
+            height=0,
+            tip="",
+            target=str(target),
+            difficulty=0.0,
+            synchronised=False,
+            peers=0,
+            warnings=["the Bitcoin node does not answer"],
+            demonstration=demonstration,
+            last_block_age_s=None,
+        )
+    return ChainStatus(
+        network=health.chain,
+        software=health.software,
+        height=health.tip.height,
+        tip=hash_text(health.tip.hash),
+        target=str(target),
+        difficulty=difficulty_of_target(target) if target else 0.0,
+        synchronised=health.synchronised,
+        peers=health.peers,
+        warnings=list(health.warnings),
+        demonstration=demonstration,
+        last_block_age_s=tip_age_s,
+    )
+
+
+def site_status(
+    fleet: Fleet, controller: Controller, *, now_ms: int, wall_ms: int, speed: float, replay: str | None, stopped: bool
+) -> SiteStatus:
+    """The site's power now; what is not fresh is None."""
+    picture, plan, prices = controller.picture, controller.plan, controller.prices
+    quality = "unknown" if picture is None else picture.quality(wall_ms)
+    seen = picture if quality in ("good", "estimated") else None
+    generation_w = None if seen is None else seen.generation_w
+    load_w = None if seen is None else seen.load_w
+    return SiteStatus(
+        name=fleet.site.name,
+        title=fleet.site.title,
+        simulated=fleet.site.simulated,
+        time_ms=now_ms,
+        speed=speed,
+        replay=replay,
+        generation_w=generation_w,
+        load_w=load_w,
+        surplus_w=None if generation_w is None or load_w is None else generation_w - load_w,
+        set_point_w=None if plan is None else plan.set_point_w,
+        mining_power_w=None if seen is None else seen.mining_w,
+        grid_w=None if seen is None else seen.grid_w,
+        curtailed_w=None if seen is None else seen.curtailed_w,
+        connection_w=fleet.grid.connection_w,
+        observed_ms=None if picture is None else picture.at_ms,
+        quality=quality,
+        spot_cent_per_mwh=None if prices is None else prices.spot_cent_per_mwh,
+        import_cent_per_mwh=None if prices is None else prices.import_cent_per_mwh,
+        export_cent_per_mwh=None if prices is None else prices.export_cent_per_mwh,
+        import_peak_w=controller.import_peak_w,
+        stopped=stopped,
+    )
+
+
+def pool_status(snapshot: PoolSnapshot) -> PoolStatus:
+    """The pool in one glance."""
+    rate = snapshot.hash_rate
+    return PoolStatus(
+        listen=snapshot.listen,
+        connections=snapshot.connections,
+        workers=len(snapshot.workers),
+        shares_accepted=snapshot.accepted,
+        shares_rejected=sum(snapshot.rejected.values()),
+        rejected_by_cause=dict(snapshot.rejected),
+        blocks_found=snapshot.blocks_found,
+        work_hashes=str(snapshot.work),
+        represented_hashes=str(snapshot.represented),
+        hash_rate_hs=None if rate.hash_rate_hs is None else str(rate.hash_rate_hs),
+        hash_rate_error_percent=None if rate.standard_error is None else round(rate.standard_error * 100, 1),
+    )
+
+
+def machines_status(views: Sequence[MachineView]) -> MachinesStatus:
+    """How many machines are in which state; those that stop still run."""
+    count = Counter("running" if view.state == "stopping" else view.state for view in views)
+    return MachinesStatus(
+        total=len(views),
+        running=count["running"],
+        sleeping=count["sleeping"],
+        starting=count["starting"],
+        unreachable=count["unreachable"],
+        faulty=count["faulty"],
+        starts=sum(view.starts for view in views),
+    )
+
+
+def model_statuses(fleet: Fleet, views: Sequence[MachineView], quote: CoinQuote) -> list[ModelStatus]:
+    """Each model with its strike price at full power."""
+    return [
+        ModelStatus(
+            id=model.id,
+            name=model.name,
+            total=sum(view.model.id == model.id for view in views),
+            running=sum(view.model.id == model.id and view.state == "running" for view in views),
+            strike_cent_per_mwh=quote.strike_cent_per_mwh(model.hash_rate_hs, model.power_w),
+        )
+        for model in fleet.machines.models
+    ]
+
+
+def mainnet_outlook(quote: CoinQuote, hash_rate_hs: int | None) -> MainnetOutlook:
+    """What the site would expect on mainnet."""
+    expected = outlook(quote, hash_rate_hs or 0)
+    return MainnetOutlook(
+        difficulty=quote.difficulty.split(".", maxsplit=1)[0],
+        reward_sat=quote.reward_sat,
+        price_cent_per_btc=quote.price_cent_per_btc,
+        as_of=iso_utc(quote.as_of_ms),
+        sat_per_day=expected.sat_per_day,
+        ueur_per_day=expected.ueur_per_day,
+        days_per_block=expected.days_per_block,
+        chance_of_no_block_in_a_year=expected.chance_of_no_block_in_a_year,
+        hash_price_ueur_per_th_day=expected.hash_price_ueur_per_th_day,
+    )
+
+
+def machine_conditions(view: MachineView) -> list[Condition]:
+    """What is wrong with one machine."""
+    return [
+        Condition(
+            id=f"{item.id}:{view.id}",
+            severity=item.severity,
+            subject=view.id,
+            summary=item.summary,
+            evidence=item.evidence,
+            advice=item.advice,
+            since_ms=item.since_ms,
+        )
+        for item in view.conditions
+    ]
