@@ -67,7 +67,7 @@ def test_at_a_negative_price_everything_is_mined_and_the_rest_is_not_fed_in() ->
     assert result.targets == {"m": 3600}
     assert result.export_limit_w == 0
     assert result.curtailed_w == 36_400
-    assert result.source_limit_w == 63_600
+    assert result.source_limit_w is None, "the plant controller follows the load by itself"
 
 
 def test_a_throttled_source_is_taken_for_nearly_what_it_could_make() -> None:
@@ -96,7 +96,7 @@ def test_energy_is_bought_only_where_allowed_and_worth_it() -> None:
 def test_curtailing_in_order_to_import_has_to_be_allowed() -> None:
     site = SiteState(200_000, 50_000)
     buying = replace(POLICY, import_for_mining=True)
-    assert plan(site, [machine("m")], -20_000, buying).source_limit_w == 200_000 - 150_000 + 3_600
+    assert plan(site, [machine("m")], -20_000, buying).source_limit_w is None
     assert plan(site, [machine("m")], -20_000, replace(buying, curtail_to_import=True)).source_limit_w == 0
 
 
@@ -234,8 +234,9 @@ def test_any_site_gets_a_plan_that_keeps_the_rules(
         assert fed_in <= policy.connection_w
         if price.export_cent_per_mwh < 0:
             assert fed_in <= 0, "nothing is fed in at a loss"
-    if result.source_limit_w == 0 and site.potential_w and result.curtailed_w == site.potential_w and drawn > 0:
-        assert policy.curtail_to_import or site.load_w + drawn == 0 or price.export_cent_per_mwh < 0
+    if result.source_limit_w is not None:
+        assert policy.curtail_to_import
+        assert price.import_cent_per_mwh < 0
 
 
 @pytest.mark.parametrize("watts", [0, 1_925, 7_000, 14_401, 40_000])
