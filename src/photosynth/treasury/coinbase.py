@@ -88,7 +88,7 @@ class ChainBooks:
                 return Followed(tip, connected, disconnected, complete=True)
             fork = await self._fork(node, db, run, height)
             if fork < height:
-                disconnected += await run(self._disconnecting(db, fork))
+                disconnected += await run(self._disconnecting(db, fork, tip))
             connected += await self._climb(node, db, run, fork, tip)
         return Followed(tip, connected, disconnected, complete=False)
 
@@ -156,10 +156,13 @@ class ChainBooks:
                 break
         return connected
 
-    def _disconnecting(self, db: Database, fork: int) -> Callable[[], int]:
+    def _disconnecting(self, db: Database, fork: int, tip: Tip) -> Callable[[], int]:
         def disconnect() -> int:
             with db.begin() as tx:
-                return chain.disconnect(tx, self.view, fork, self._now())
+                left = chain.disconnect(tx, self.view, fork, self._now())
+                if fork == tip.height:
+                    chain.settle(tx, self.view, fork, self._now())
+                return left
 
         return disconnect
 

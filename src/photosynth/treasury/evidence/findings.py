@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from photosynth.quantities.value import JOULES_PER_KWH
 from photosynth.treasury import accounts as a
 
 if TYPE_CHECKING:

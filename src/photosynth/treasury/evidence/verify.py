@@ -212,5 +212,5 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 def _resembles(first: bytes) -> bool:
     """Whether a first line is evidence, be it damaged: any one of its marks is enough."""
-    marks = (b'"format":"photosynth-evidence"', b'"type":"header"', b',"signature":"')
-    return sum(mark in first for mark in marks) >= 2 or first.startswith(b'{"body":{"asset":')
+    marks = (b'"format":"photosynth-evidence"', b'"type":"header"', b'","signature":"')
+    return first.startswith(b'{"body":{') or sum(mark in first for mark in marks) >= 2

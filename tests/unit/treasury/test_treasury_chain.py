@@ -1,0 +1,224 @@
+"""The books follow the chain: accrual, maturity, reorganisations however long, what others pay us and what is spent."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.unit.treasury.treasury_site import COIN, OTHER, SCRIPT, FakeNode, ManualClock, as_node, make_block, open_database
+
+from photosynth.bitcoin.block import Block
+from photosynth.bitcoin.transaction import Transaction, TxIn, TxOut
+from photosynth.quantities.value import coins_value_ueur
+from photosynth.storage import Database, DatabaseThread
+from photosynth.treasury import ChainBooks, ledger_totals
+from photosynth.treasury import journal as j
+from photosynth.treasury.blocks import find_block, read_blocks
+from photosynth.treasury.coinbase import Followed, WrongChainError
+from photosynth.treasury.facts import Recognition
+
+VALUE_UEUR = coins_value_ueur(5000, COIN.price_cent_per_btc)
+
+
+@dataclass
+class Following:
+    """The books of a node in memory."""
+
+    db: Database
+    run: DatabaseThread
+    books: ChainBooks
+    node: FakeNode
+
+    async def follow(self) -> Followed:
+        """Follow, and hold the journal against the chain."""
+        done = await self.books.follow(as_node(self.node), self.db, self.run)
+        assert done.complete
+        result = await self.books.reconcile(as_node(self.node), self.db, self.run)
+        assert result.agrees, result
+        with self.db.read() as tx:
+            assert ledger_totals(tx).reconciled_height == done.tip.height
+            assert sum(row.closing for row in j.trial_balance(tx)) == 0
+        return done
+
+    def totals(self) -> tuple[int, int, int, int]:
+        """Immature and mature satoshis, deferred and recognised revenue."""
+        with self.db.read() as tx:
+            found = ledger_totals(tx)
+        return found.immature_sat, found.mature_sat, found.deferred_reward_ueur, found.mining_revenue_ueur
+
+    def events(self) -> list[str]:
+        with self.db.read() as tx:
+            return [stored.posting.event for stored in reversed(j.postings(tx, limit=10_000))]
+
+
+def following(folder: Path, policy: Recognition = "at_maturity") -> Following:
+    db = open_database(folder)
+    books = ChainBooks(SCRIPT, policy, lambda _: COIN, clock=ManualClock())
+    return Following(db, DatabaseThread(), books, FakeNode())
+
+
+@pytest.fixture
+async def f(tmp_path: Path) -> AsyncIterator[Following]:
+    made = following(tmp_path)
+    yield made
+    made.run.close()
+    made.db.close()
+
+
+async def test_a_coinbase_is_accrued_and_available_a_hundred_blocks_later(f: Following) -> None:
+    f.node.extend(100)
+    await f.follow()
+    assert f.totals() == (500_000, 0, 100 * VALUE_UEUR, 0)
+    f.node.extend(1)
+    await f.follow()
+    assert f.totals() == (500_000, 5000, 100 * VALUE_UEUR, VALUE_UEUR)
+    with f.db.read() as tx:
+        assert [b.state for b in read_blocks(tx, 200)].count("mature") == 1
+        first = find_block(tx, "1")
+        assert first is not None
+        assert first.state == "mature"
+        assert find_block(tx, first.hash[::-1].hex()) == find_block(tx, first.txid[::-1].hex()) == first
+        assert find_block(tx, "nonsense") is None
+    before = f.events()
+    await f.follow()
+    assert f.events() == before
+
+
+async def test_revenue_at_accrual_is_a_policy(tmp_path: Path) -> None:
+    f = following(tmp_path, "at_accrual")
+    f.node.extend(101)
+    await f.follow()
+    assert f.totals() == (500_000, 5000, 0, 101 * VALUE_UEUR)
+    f.run.close()
+    f.db.close()
+
+
+async def test_a_reorganisation_reverses_and_a_return_is_the_next_occurrence(f: Following) -> None:
+    f.node.extend(3)
+    await f.follow()
+    first = f.totals()
+    left = f.node.rewind(1)
+    f.node.extend(3, script=OTHER, salt=9)
+    done = await f.follow()
+    assert (done.disconnected, done.connected) == (2, 3)
+    assert f.totals() == (5000, 0, VALUE_UEUR, 0)
+    f.node.restore(1, left)
+    await f.follow()
+    assert f.totals() == first
+    with f.db.read() as tx:
+        keys = [stored.posting.key for stored in j.postings(tx)]
+        assert sum(key.endswith("coinbase_accrued:2") for key in keys) == 2
+        assert sum(key.endswith("coinbase_accrued:1:reversed") for key in keys) == 2
+        assert {block.occurrence for block in read_blocks(tx)} == {1, 2}
+
+
+async def test_a_reorganisation_of_250_blocks_keeps_every_satoshi(f: Following) -> None:
+    f.node.extend(300)
+    await f.follow()
+    assert f.totals()[:2] == (500_000, 1_000_000)
+    left = f.node.rewind(50)
+    f.node.extend(255, value_sat=7, salt=1)
+    done = await f.follow()
+    assert (done.disconnected, done.connected) == (250, 255)
+    # Blocks 1 to 50 stayed available: the chain never was too short for them in the end.
+    assert f.totals()[:2] == (700, 50 * 5000 + 155 * 7)
+    assert f.events().count("coinbase_available_reversed") == 150
+    f.node.restore(50, left + f.node.chain[:0])
+    f.node.extend(1, value_sat=0)
+    await f.follow()
+    assert f.totals()[:2] == (99 * 5000, 201 * 5000)
+
+
+async def test_a_shorter_chain_makes_coins_immature_again(f: Following) -> None:
+    f.node.extend(150)
+    await f.follow()
+    f.node.rewind(120)
+    await f.follow()
+    assert f.totals()[:2] == (500_000, 100_000)
+    f.node.extend(30, salt=3)
+    await f.follow()
+    assert f.totals()[:2] == (500_000, 250_000)
+    with f.db.read() as tx:
+        keys = [stored.posting.key for stored in j.postings(tx, limit=10_000)]
+    assert sum(key.endswith("coinbase_available:2") for key in keys) == 30
+
+
+async def test_blocks_of_others_and_claims_of_nothing_leave_no_posting(f: Following) -> None:
+    f.node.extend(5, script=OTHER)
+    f.node.extend(1, value_sat=0)
+    await f.follow()
+    assert f.events() == []
+    with f.db.read() as tx:
+        assert [block.height for block in read_blocks(tx)] == [6]
+
+
+async def test_what_others_pay_us_and_what_is_spent_stands_in_suspense(f: Following) -> None:
+    (ours,) = f.node.extend(1)
+    f.node.extend(100, script=OTHER)
+    coinbase = Block.parse(f.node.blocks[ours]).transactions[0]
+    gift = Transaction(2, (TxIn(b"\x05" * 32, 0),), (TxOut(777, SCRIPT), TxOut(1, OTHER)))
+    spend = Transaction(2, (TxIn(coinbase.txid, 0),), (TxOut(4000, OTHER), TxOut(900, SCRIPT)))
+    again = Transaction(2, (TxIn(spend.txid, 1), TxIn(gift.txid, 0)), (TxOut(1600, OTHER),))
+    height = len(f.node.chain)
+    f.node.add(make_block(f.node.chain[-1], height, 1, script=OTHER, transactions=(gift, spend)))
+    await f.follow()
+    assert f.totals()[:2] == (0, 777 + 900)
+    assert f.events()[-3:] == ["coins_received", "coins_spent", "coins_received"]
+    with f.db.read() as tx:
+        assert j.balance(tx, "1110", "UEUR") == 0
+        assert j.balance(tx, "9000", "UEUR") == VALUE_UEUR
+        assert j.balance(tx, "9000", "SAT") == 5000 - 777 - 900
+    f.node.add(make_block(f.node.chain[-1], height + 1, 1, script=OTHER, transactions=(again,)))
+    await f.follow()
+    assert f.totals()[:2] == (0, 0)
+    f.node.rewind(height - 1)
+    await f.follow()
+    assert f.totals()[:2] == (0, 5000)
+    with f.db.read() as tx:
+        assert j.balance(tx, "9000", "SAT") == 0
+        assert j.balance(tx, "9000", "UEUR") == 0
+
+
+async def test_the_chain_may_change_while_it_is_read(f: Following) -> None:
+    f.node.extend(20)
+    asked = 0
+    whole = FakeNode.block
+
+    async def shifting(block_hash: bytes) -> bytes | None:
+        nonlocal asked
+        asked += 1
+        if asked == 10:
+            f.node.rewind(4)
+            f.node.extend(30, salt=8)
+        return await whole(f.node, block_hash)
+
+    f.node.block = shifting  # type: ignore[method-assign]
+    await f.follow()
+    assert f.totals()[0] == 34 * 5000
+
+
+async def test_another_chain_is_refused(f: Following) -> None:
+    f.node.extend(2)
+    await f.follow()
+    f.node = FakeNode(genesis=b"\x09" * 32)
+    f.node.extend(3)
+    with pytest.raises(WrongChainError, match="another genesis"):
+        await f.follow()
+
+
+async def test_a_broken_database_write_undoes_the_batch_and_the_next_call_goes_on(
+    f: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    f.node.extend(5)
+    from photosynth.treasury import chain
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(chain, "settle", fails)
+        with pytest.raises(RuntimeError, match="power cut"):
+            await f.books.follow(as_node(f.node), f.db, f.run)
+    assert f.events() == []
+    await f.follow()
+    assert len(f.events()) == 5

@@ -1,0 +1,250 @@
+"""The evidence: what holds is found to hold, and no byte, line or figure can be changed unnoticed."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.treasury.treasury_site import COIN, DemoSite, as_node, open_database
+
+from photosynth.storage import Database, DatabaseThread
+from photosynth.treasury import ChainBooks, Identity, verify
+from photosynth.treasury.evidence.canonical import canonical
+from photosynth.treasury.evidence.export import export_evidence
+from photosynth.treasury.evidence.seal import NO_HASH
+
+SEED = b"\x01" * 32
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    with open_database(tmp_path) as database:
+        yield database
+
+
+async def three_quarter_hours(db: Database, path: Path, shares: int = 3) -> DemoSite:
+    """Three closed quarter hours with a block in the second and one in the third, exported."""
+    site = DemoSite(db)
+    books = ChainBooks(site.site.payout_script, "at_maturity", lambda _: COIN, clock=site.clock)
+    run = DatabaseThread()
+    with db.begin() as tx:
+        site.close(tx, site.facts({"hall-a-01": shares, "guest": 1}))
+    for _ in range(2):
+        facts = site.facts({"hall-a-01": shares, "hall-b-02": 1})
+        with db.begin() as tx:
+            site.find_block(tx)
+        await books.follow(as_node(site.node), db, run)
+        with db.begin() as tx:
+            site.close(tx, facts)
+    with db.read() as tx:
+        export_evidence(tx, site.identity, path)
+    run.close()
+    return site
+
+
+def rewrite(path: Path, change: Callable[[list[dict[str, Any]]], None], seed: bytes = SEED) -> None:
+    """Change bodies, then recompute every hash, the last line and every signature, as a forger with a key would."""
+    bodies = [json.loads(line)["body"] for line in path.read_bytes().splitlines()]
+    change(bodies)
+    identity, previous, out = Identity.from_seed(seed), NO_HASH, b""
+    for body in bodies:
+        if body["type"] == "header":
+            body["public_key"] = identity.public_key.hex()
+        if body["type"] == "end":
+            body["head"] = previous.hex()
+        sealed = identity.seal(previous, canonical(body))
+        previous = sealed.hash
+        out += sealed.text() + b"\n"
+    path.write_bytes(out)
+
+
+async def test_an_export_holds_and_says_what_it_proves(db: Database, tmp_path: Path) -> None:
+    path = tmp_path / "evidence.jsonl"
+    await three_quarter_hours(db, path, shares=40)
+    report = verify(path)
+    assert report.reason is None
+    assert (report.exit_code, report.records, report.lines) == (0, 3, 5)
+    assert report.totals["blocks"] == 2
+    assert report.totals["anchored_seq"] == 2
+    assert report.totals["immature_sat"] > 0
+    assert report.totals["immature_sat"] == report.totals["attributed_sat"]
+    assert report.totals["own_mining_j"] == 56_600_000 * 2
+    assert report.totals["grid_mining_j"] == 25_500_000
+    assert any("simulated" in sentence for sentence in report.trusted)
+    json.dumps(report.document())
+
+
+async def test_every_flipped_byte_is_found(db: Database, tmp_path: Path) -> None:
+    path = tmp_path / "evidence.jsonl"
+    site = DemoSite(db)
+    with db.begin() as tx:
+        site.close(tx, site.facts({"guest": 1}))
+    with db.read() as tx:
+        export_evidence(tx, site.identity, path)
+    whole = path.read_bytes()
+    assert verify(path).exit_code == 0
+    broken = tmp_path / "broken.jsonl"
+    for at in range(len(whole)):
+        for bit in (1, 0x20):
+            broken.write_bytes(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :])
+            report = verify(broken)
+            assert report.exit_code == 1, f"byte {at} with bit {bit}"
+            assert report.failed_line is not None
+
+
+async def test_lines_cut_put_in_doubled_or_swapped_are_found(db: Database, tmp_path: Path) -> None:
+    path = tmp_path / "evidence.jsonl"
+    await three_quarter_hours(db, path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    broken = tmp_path / "broken.jsonl"
+    for at in range(len(lines)):
+        cut = [*lines[:at], *lines[at + 1 :]]
+        doubled = [*lines[: at + 1], *lines[at:]]
+        for changed in (cut, doubled, lines[:at], [*lines[:at], b"{}\n", *lines[at:]]):
+            broken.write_bytes(b"".join(changed))
+            assert verify(broken).exit_code == (1 if changed else 2)
+    for at in range(len(lines) - 1):
+        broken.write_bytes(b"".join([*lines[:at], lines[at + 1], lines[at], *lines[at + 2 :]]))
+        assert verify(broken).exit_code == 1
+    broken.write_bytes(path.read_bytes()[:-1])
+    assert verify(broken).exit_code == 1
+
+
+async def test_a_cut_names_the_tail(db: Database, tmp_path: Path) -> None:
+    path = tmp_path / "evidence.jsonl"
+    await three_quarter_hours(db, path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]))
+    report = verify(path)
+    assert report.exit_code == 1
+    assert report.reason is not None
+    assert "cut off" in report.reason
+
+
+def more_sun(bodies: list[dict[str, Any]]) -> None:
+    """The first quarter hour's roof and miners metered a little more, consistently to the last posting."""
+    record = bodies[1]
+    for meter in record["meters"]:
+        if meter["id"] in ("pv", "miners"):
+            meter["register_start_j"] -= 360_000
+    record["allocation"]["own_mining_j"] += 360_000
+    for posting in record["postings"]:
+        if posting["event"] == "energy":
+            for line in posting["lines"]:
+                line[3] += 360_000 if line[0] in ("E10", "E40") else 0
+
+
+@pytest.mark.parametrize("seed", [SEED, b"\x02" * 32], ids=["same key", "another key"])
+async def test_a_rewritten_reading_contradicts_the_chain(db: Database, tmp_path: Path, seed: bytes) -> None:
+    path = tmp_path / "evidence.jsonl"
+    await three_quarter_hours(db, path)
+    rewrite(path, lambda bodies: None)
+    assert verify(path).exit_code == 0
+    rewrite(path, more_sun, seed)
+    report = verify(path)
+    assert report.exit_code == 1
+    assert report.reason is not None
+    assert "commits to" in report.reason
+    # Without shares after it, the block alone still contradicts.
+    rewrite(path, without_work)
+    report = verify(path)
+    assert report.exit_code == 1
+    assert report.reason is not None
+    assert "block" in report.reason
+    assert "commits to" in report.reason
+
+
+def without_work(bodies: list[dict[str, Any]]) -> None:
+    for body in bodies:
+        if body["type"] == "record":
+            body.update(workers=[], targets=[], work=[], best=[], jobs=[])
+
+
+def _set(record: int, *path: str | int, to: Any) -> Callable[[list[dict[str, Any]]], None]:
+    def change(bodies: list[dict[str, Any]]) -> None:
+        where: Any = bodies[record]
+        for step in path[:-1]:
+            where = where[step]
+        where[path[-1]] = to(where[path[-1]]) if callable(to) else to
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_set(1, "meters", 4, "register_end_j", to=lambda v: v + 1), "residual"),
+        (_set(3, "residual_j", to=7), "residual"),
+        (_set(3, "allocation", "own_mining_j", to=1), "allocation"),
+        (_set(3, "start_utc_s", to=lambda v: v + 900), "missing before it"),
+        (_set(3, "start_utc_s", to=lambda v: v - 900), "before the end"),
+        (_set(3, "meters", 0, "register_start_j", to=lambda v: v - 5), "begins at"),
+        (_set(3, "prices", "spot", to=99), "meters and prices"),
+        (_set(3, "seq", to=9), "seq"),
+        (_set(3, "postings", 0, "lines", 0, 3, to=lambda v: v + 1), "balance"),
+        (_set(3, "postings", 0, "id", to=lambda v: v + 1), "follows posting"),
+        (_set(3, "work", 0, 3, to=1000), "best headers"),
+        (_set(2, "blocks", 0, "value_sat", to=lambda v: v + 1), "pays the payout script"),
+        (_set(2, "blocks", 0, "attribution", 0, 8, to=lambda v: v + 1), "split by represented"),
+        (_set(2, "blocks", 0, "attribution", 0, 5, to=99), "claim 99 shares"),
+        (_set(2, "blocks", 0, "reward_sat", to=1), "would have earned"),
+        (_set(2, "blocks", 0, "height", to=7), "another height"),
+        (_set(2, "blocks", 0, "target", to="00" * 32), "target"),
+        (_set(2, "best", 0, "headers", 0, 2, to="00" * 8), "Merkle root"),
+        (_set(2, "unheard", to=1), "does not know"),
+        (_set(2, "duration_s", to=60), "quarter hour"),
+        (_set(0, "payout_script", to="0014" + "00" * 20), "pays somebody else"),
+        (_set(0, "rules", to={}), "rules"),
+        (_set(-1, "records", to=2), "count or head"),
+    ],
+)
+async def test_a_forger_with_the_key_fails_on_arithmetic(
+    db: Database, tmp_path: Path, change: Callable[[list[dict[str, Any]]], None], words: str
+) -> None:
+    path = tmp_path / "evidence.jsonl"
+    await three_quarter_hours(db, path)
+    rewrite(path, change)
+    report = verify(path)
+    assert report.exit_code == 1
+    assert report.reason is not None
+    assert words in report.reason
+
+
+async def test_work_that_nobody_hashed_is_absurd(db: Database, tmp_path: Path) -> None:
+    path = tmp_path / "evidence.jsonl"
+    await three_quarter_hours(db, path, shares=40)
+    rewrite(path, _set(3, "work", 0, 3, to=400))
+    report = verify(path)
+    assert report.reason is not None
+    assert "nobody hashed" in report.reason
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\n", b"hello\n", b"{}\n", b"\x00" * 100, b'{"body":', bytes(range(256)) * 20, b"PK\x03\x04" + b"x" * 500],
+)
+def test_another_file_is_no_evidence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "other"
+    path.write_bytes(content)
+    assert verify(path).exit_code == 2
+
+
+def test_a_file_that_is_not_there_is_no_evidence(tmp_path: Path) -> None:
+    report = verify(tmp_path / "none")
+    assert report.exit_code == 2
+    assert report.reason is not None
+    assert "cannot be read" in report.reason
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 5000 + b"]" * 5000, b'{"a":1,"a":1}', b'"\xff"', b"1e5", b"9" * 30, b'{"b":1,"a":2}', b"NaN", b"null", b"[1]"],
+)
+def test_hostile_bodies_are_refused_in_a_sentence(tmp_path: Path, body: bytes) -> None:
+    path = tmp_path / "hostile"
+    sealed = Identity.from_seed(SEED).seal(NO_HASH, b'{"format":"photosynth-evidence","type":"header","x":' + body + b"}")
+    path.write_bytes(sealed.text() + b"\n")
+    report = verify(path)
+    assert report.exit_code == 1
+    assert report.reason

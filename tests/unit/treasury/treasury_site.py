@@ -1,0 +1,316 @@
+"""A small site for tests of the books: a node in memory that reorganises, real proof of work at toy targets, meters."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from sqlalchemy import Connection
+
+from photosynth.bitcoin.block import Block, Header, merkle_root
+from photosynth.bitcoin.coinbase import CoinbaseParts, build_coinbase
+from photosynth.bitcoin.node import BitcoinNode, Coin, NodeHealth, Template, Tip, Verdict
+from photosynth.bitcoin.target import REGTEST_BITS
+from photosynth.bitcoin.transaction import Transaction
+from photosynth.quantities.instants import INTERVAL_MS
+from photosynth.quantities.work import TWO_256, target_of_work, work_of_target
+from photosynth.storage import Database
+from photosynth.treasury import Books, EvidenceRecord, Identity
+from photosynth.treasury.attribution import claim_sat
+from photosynth.treasury.facts import (
+    AttributionFact,
+    BestFact,
+    BlockFact,
+    CoinFact,
+    IntervalFacts,
+    JobFact,
+    MeterFact,
+    MeterInfo,
+    PriceFact,
+    RejectedFact,
+    SiteFacts,
+    WorkFact,
+)
+
+SCRIPT = bytes.fromhex("0014751e76e8199196d454941c45d1b3a323f1433bd6")
+OTHER = bytes.fromhex("00140102030405060708090a0b0c0d0e0f1011121314")
+START_MS = 1_781_427_600_000
+COIN = CoinFact(5_930_000, "test", START_MS, target_of_work(125864590119494 << 32), 314_500_000)
+PRICES = PriceFact(-1234, {"levies": 2946, "electricity_tax": 50, "grid_fee": 1240, "supplier_margin": 300}, 0, 200, "test", None)
+STEP_J = 360_000
+
+
+def _meter(name: str, role: str, meter_class: str, party: str = "factory") -> MeterInfo:
+    return MeterInfo(name, role, party, meter_class, STEP_J, simulated=True)  # type: ignore[arg-type]
+
+
+SITE = SiteFacts(
+    site="backnang",
+    title="Factory roof",
+    operator="demo",
+    simulated=True,
+    network="regtest",
+    genesis_hash=bytes(range(32)),
+    payout_script=SCRIPT,
+    asset="demonstration BTC",
+    meters=(
+        _meter("pv", "own_generation", "0.5"),
+        _meter("grid-import", "import", "0.5"),
+        _meter("grid-export", "export", "0.5"),
+        _meter("hall", "factory", "1"),
+        _meter("miners", "mining", "B", "demo"),
+    ),
+    export_limit_w=400_000,
+)
+METERS = ("pv", "grid-import", "grid-export", "hall", "miners")
+
+
+@dataclass
+class ManualClock:
+    """A clock that stands where it is put."""
+
+    now_ms: int = START_MS
+
+    def site_ms(self) -> int:
+        return self.now_ms
+
+    def wall_ms(self) -> int:
+        return self.now_ms + 7
+
+
+def make_block(
+    previous: bytes,
+    height: int,
+    value_sat: int,
+    *,
+    script: bytes = SCRIPT,
+    salt: int = 0,
+    commitment: bytes = b"",
+    transactions: tuple[Transaction, ...] = (),
+    target: int = TWO_256 // 4,
+) -> bytes:
+    """A block on top of another one, with proof of work for a toy target; the salt tells branches apart."""
+    parts = build_coinbase(height, [(value_sat, script)], b"", commitment, 8)
+    coinbase = Transaction.parse(parts.with_extranonce(salt.to_bytes(8, "big")))
+    root = merkle_root([coinbase.txid, *(other.txid for other in transactions)])
+    header = solve(previous, root, target)
+    return Block(header, (coinbase, *transactions)).serialise()
+
+
+def solve(previous: bytes, root: bytes, target: int) -> Header:
+    """The first header by nonce that meets a target and regtest's own."""
+    nonce = 0
+    while True:
+        header = Header(0x20000000, previous, root, 1_800_000_000, REGTEST_BITS, nonce)
+        if header.hash_number <= min(target, (1 << 255) - 1):
+            return header
+        nonce += 1
+
+
+@dataclass
+class FakeNode:
+    """A chain in memory; ``extend`` and ``reorganise`` move its tip."""
+
+    genesis: bytes = bytes(range(32))
+    chain: list[bytes] = field(default_factory=list)
+    blocks: dict[bytes, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.chain = [self.genesis]
+
+    def extend(self, count: int = 1, *, value_sat: int = 5000, script: bytes = SCRIPT, salt: int = 0) -> list[bytes]:
+        """Mine so many blocks on the tip and return their hashes."""
+        return [self.add(make_block(self.chain[-1], len(self.chain), value_sat, script=script, salt=salt)) for _ in range(count)]
+
+    def add(self, raw: bytes) -> bytes:
+        """Take a block as the new tip."""
+        block = Block.parse(raw)
+        assert block.header.previous_hash == self.chain[-1]
+        self.blocks[block.hash] = raw
+        self.chain.append(block.hash)
+        return block.hash
+
+    def rewind(self, height: int) -> list[bytes]:
+        """Let every block above a height leave the chain; they may be put back by :meth:`restore`."""
+        left = self.chain[height + 1 :]
+        del self.chain[height + 1 :]
+        return left
+
+    def restore(self, height: int, hashes: list[bytes]) -> None:
+        """Put another branch's blocks on top of a height."""
+        self.rewind(height)
+        self.chain += hashes
+
+    async def health(self) -> NodeHealth:
+        raise NotImplementedError
+
+    async def tip(self) -> Tip:
+        return Tip(len(self.chain) - 1, self.chain[-1], 0)
+
+    async def wait_for_tip(self, known: bytes, timeout_s: float) -> Tip:
+        raise NotImplementedError
+
+    async def template(self, long_poll_id: str | None = None) -> Template:
+        raise NotImplementedError
+
+    async def submit_block(self, raw: bytes) -> Verdict:
+        raise NotImplementedError
+
+    async def block_hash(self, height: int) -> bytes | None:
+        return self.chain[height] if 0 <= height < len(self.chain) else None
+
+    async def block(self, block_hash: bytes) -> bytes | None:
+        return self.blocks.get(block_hash)
+
+    async def height_of(self, block_hash: bytes) -> int | None:
+        return self.chain.index(block_hash) if block_hash in self.chain else None
+
+    async def coins(self, script: bytes) -> tuple[Coin, ...]:
+        found: dict[tuple[bytes, int], Coin] = {}
+        for height, block_hash in enumerate(self.chain[1:], 1):
+            for at, transaction in enumerate(Block.parse(self.blocks[block_hash]).transactions):
+                for entry in transaction.inputs:
+                    found.pop((entry.previous_txid, entry.previous_index), None)
+                for number, output in enumerate(transaction.outputs):
+                    if output.script == script:
+                        txid = transaction.txid
+                        found[txid, number] = Coin(txid, number, output.value_sat, height, at == 0)
+        return tuple(found.values())
+
+    async def close(self) -> None:
+        return
+
+
+def as_node(node: FakeNode) -> BitcoinNode:
+    """The fake as what it stands for."""
+    return node
+
+
+@dataclass
+class Shares:
+    """Accepted shares of one quarter hour, really hashed, and the jobs behind them."""
+
+    interval_start_ms: int
+    rows: list[tuple[str, int, bytes, bytes]] = field(default_factory=list)
+
+
+class DemoSite:
+    """A site whose quarter hours can be closed one after the other, with real shares and blocks behind them."""
+
+    SCALES: ClassVar = {"hall-a-01": 10**18, "hall-b-02": 10**18, "guest": 1}
+    SHARE_TARGET = TWO_256 // 3 - 1
+    BLOCK_TARGET = TWO_256 // 64 - 1
+
+    def __init__(self, db: Database, *, site: SiteFacts = SITE, seed: bytes = b"\x01" * 32) -> None:
+        self.db = db
+        self.site = site
+        self.identity = Identity.from_seed(seed)
+        self.books = Books(site, self.identity)
+        self.node = FakeNode(genesis=site.genesis_hash)
+        self.clock = ManualClock()
+        self.registers = dict.fromkeys(METERS, 10**7)
+        self.claims: list[AttributionFact] = []
+        self.extranonce = 0
+        with db.begin() as tx:
+            self.head = self.books.open(tx)
+
+    def energies(self, number: int) -> tuple[int, int, int, int, int]:
+        """Joules of the five roles in a quarter hour: sunny, then cloudy with import."""
+        if number % 2:
+            return (20_000_000, 36_000_000, 0, 30_000_000, 25_500_000)
+        return (90_000_000, 0, 3_000_000, 30_000_000, 56_600_000)
+
+    def mine(self, worker: str, shares: int, jobs: dict[str, JobFact]) -> tuple[WorkFact, list[BestFact]]:
+        """Hash so many shares for a worker on the current job."""
+        height = len(self.node.chain)
+        parts = build_coinbase(height, [(1234, SCRIPT)], b"", self.head, 8)
+        key = f"{height}-{self.head.hex()[:8]}"
+        jobs[key] = JobFact(parts.prefix, parts.suffix, ())
+        best, hashes = [], []
+        for _ in range(shares):
+            header, extranonce = self._share(parts, self.SHARE_TARGET)
+            best.append(BestFact(self.SCALES[worker], header.serialise(), key, extranonce))
+            hashes.append(header.hash)
+        fact = WorkFact(worker, "demo", height, self.SHARE_TARGET, self.SCALES[worker], shares, merkle_root(hashes))
+        return fact, best
+
+    def _share(self, parts: CoinbaseParts, target: int) -> tuple[Header, bytes]:
+        self.extranonce += 1
+        extranonce = self.extranonce.to_bytes(8, "big")
+        coinbase = Transaction.parse(parts.with_extranonce(extranonce))
+        return solve(self.node.chain[-1], coinbase.txid, target), extranonce
+
+    def find_block(self, tx: Connection, *, attribute: bool = True) -> bytes:
+        """Find a block that claims all work done since the last one; the node has it, the books know of it."""
+        height = len(self.node.chain)
+        represented = sum(fact.represented for fact in self.claims)
+        value_sat = claim_sat(represented, COIN.reward_sat, COIN.mainnet_work)
+        parts = build_coinbase(height, [(value_sat, SCRIPT)], b"", self.head, 8)
+        header, extranonce = self._share(parts, self.BLOCK_TARGET)
+        raw = Block(header, (Transaction.parse(parts.with_extranonce(extranonce)),)).serialise()
+        claims, self.claims = tuple(self.claims), []
+        fact = BlockFact(
+            raw,
+            accepted=True,
+            worker="hall-a-01",
+            target=self.BLOCK_TARGET,
+            site_ms=self.clock.site_ms(),
+            wall_ms=self.clock.wall_ms(),
+            coin=COIN,
+            attribution=claims if attribute else None,
+        )
+        self.books.record_found_block(tx, fact)
+        return self.node.add(raw)
+
+    def facts(self, shares: dict[str, int], prices: PriceFact | None = PRICES) -> IntervalFacts:
+        """A quarter hour with so many shares of each worker; its meters advance."""
+        start_ms = self.clock.now_ms
+        number = (start_ms - START_MS) // INTERVAL_MS
+        meters = []
+        for name, joules in zip(METERS, self.energies(number), strict=True):
+            meters.append(MeterFact(name, self.registers[name], self.registers[name] + joules, "good"))
+            self.registers[name] += joules
+        jobs: dict[str, JobFact] = {}
+        work: list[WorkFact] = []
+        best: dict[int, list[BestFact]] = {}
+        for worker, count in shares.items():
+            if count:
+                fact, headers = self.mine(worker, count, jobs)
+                work.append(fact)
+                best.setdefault(fact.scale, []).extend(headers)
+        for fact in work:
+            claim = (start_ms, fact.round, fact.worker, fact.scale, fact.accepted, fact.work, fact.represented)
+            self.claims.append(AttributionFact(*claim, party="demo"))
+        lowest = [
+            fact for headers in best.values() for fact in sorted(headers, key=lambda b: Header.parse(b.header).hash_number)[:32]
+        ]
+        return IntervalFacts(
+            start_ms=start_ms,
+            wall_start_ms=start_ms + 3,
+            wall_end_ms=start_ms + 15_003,
+            speed_milli=60_000,
+            meters=tuple(meters),
+            prices=prices,
+            coin=COIN,
+            work=tuple(work),
+            rejected=(RejectedFact("guest", "23", 2),),
+            best=tuple(lowest),
+            jobs=jobs,
+            curtailed_estimate_j=1000,
+        )
+
+    def close(self, tx: Connection, facts: IntervalFacts) -> EvidenceRecord:
+        """Close a quarter hour; its head is what the next jobs commit to."""
+        record = self.books.close_interval(tx, facts)
+        self.head = record.hash
+        self.clock.now_ms = facts.start_ms + INTERVAL_MS
+        return record
+
+
+def open_database(folder: Path) -> Database:
+    """A fresh database in a folder."""
+    return Database(folder / "photosynth.sqlite3")
+
+
+def shares_work(shares: int) -> int:
+    """The work of so many shares of the demo site."""
+    return shares * work_of_target(DemoSite.SHARE_TARGET)
