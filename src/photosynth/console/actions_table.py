@@ -25,17 +25,17 @@ def actions_table(actions: Iterable[ActionDocument], numbers: Numbers, *, captio
     rows = [
         (
             f'<span title="{text(numbers.instant(a.time_ms))}">{numbers.clock(a.time_ms, seconds=True)}</span>',
-            text(a.actor),
             f"<b>{text(a.kind)}</b>",
             subject(a),
-            text(a.reason),
-            f"<code>{text(a.request)}</code>",
-            text(a.result),
-            text(a.answer if a.answer is not None else "none"),
-            text(a.read_back if a.read_back is not None else "not read yet"),
             verified(a),
+            text(a.reason),
+            text(a.read_back if a.read_back is not None else "not read yet"),
+            text(a.result),
+            text(a.actor),
+            f"<code>{text(a.request)}</code>",
+            text(a.answer if a.answer is not None else "none"),
         )
         for a in actions
     ]
-    heads = ("Site time", "Actor", "Action", "Subject", "Reason", "Request", "Result", "Answer", "Read back", "Verified")
+    heads = ("Site time", "Action", "Subject", "Verified", "Reason", "Read back", "Result", "Actor", "Request", "Answer")
     return table(caption, heads, rows, css="dense")

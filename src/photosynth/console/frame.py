@@ -1,5 +1,6 @@
 """What every page has around it: navigation, site filter, site time, the stop button and its dialog, the lost-sight banner."""
 
+import logging
 from collections.abc import Awaitable, Callable
 
 from fastapi import Request
@@ -9,8 +10,10 @@ from photosynth.console.feed import Feed, Snapshot
 from photosynth.console.icons import LEAF, icon
 from photosynth.console.markup import Values, text
 from photosynth.console.numbers import Numbers, preferred_locale
-from photosynth.console.page import Page, box, html
+from photosynth.console.page import Page, box, html, text_field
 from photosynth.operations.documents import ActionDocument
+
+_log = logging.getLogger(__name__)
 
 PAGES = (
     ("/", "overview", "Overview"),
@@ -154,37 +157,44 @@ def _stop_control(page: Page) -> None:
 
 def _dialog(
     page: Page, title: str, message: str, *, confirm: str, css: str, write: Callable[[str, str], Awaitable[ActionDocument]]
-) -> Callable[[], object]:
+) -> Callable[[], None]:
     """A dialog that asks for a reason and then writes; returns what opens it."""
     host = "unknown" if page.client.request.client is None else page.client.request.client.host
+    name = f"reason-{css}"
+    said = {"reason": ""}
+
+    def typed(reason: str) -> None:
+        said["reason"] = reason
+
+    async def act() -> None:
+        reason = said["reason"].strip()
+        if not reason:
+            page.run("patch", {f"{name}-missing": "Say why: the audit keeps it."})
+            page.run("focus", name)
+            return
+        dialog.close()
+        try:
+            action = await write(f"console ({host})", reason)
+        except Exception as error:  # noqa: BLE001 - whatever failed, the person who pressed the button is told
+            _log.exception("%s failed", confirm)
+            ui.notify(f"{confirm} failed: {error}", type="negative", timeout=0, close_button="Close")
+            return
+        message = f"{confirm}: {action.result}. {action.answer or ''}"
+        ui.notify(message, type="positive" if action.result == "done" else "warning", timeout=8000)
+
     with ui.dialog().props(f'aria-label="{title}"') as dialog, box("dialog"):
-        html(f"<h2>{text(title)}</h2><p>{text(message)}</p>")
-        reason = (
-            ui.input("Reason", placeholder="why, for whoever reads the audit")
-            .props("autofocus outlined dense maxlength=500")
-            .classes("reason")
-        )
-
-        async def act() -> None:
-            why = (reason.value or "").strip()
-            if not why:
-                reason.props('error error-message="Say why: the audit keeps it."')
-                return
-            reason.props(remove="error error-message")
-            dialog.close()
-            try:
-                action = await write(f"console ({host})", why)
-            except Exception as error:  # noqa: BLE001 - said to the person who asked, and raised to the log by nobody else
-                ui.notify(f"{confirm} failed: {error}", type="negative", timeout=0, close_button="Close")
-                return
-            reason.value = ""
-            good = action.result == "done"
-            ui.notify(f"{confirm}: {action.result}. {action.answer or ''}", type="positive" if good else "warning", timeout=8000)
-
-        reason.on("keydown.enter", act)
+        html(f'<h2>{text(title)}</h2><p>{text(message)}</p><label for="{name}">Reason</label>')
+        props = f'id={name} autofocus required aria-describedby="{name}-missing"'
+        text_field("why, for whoever reads the audit", typed, props=props).on("keydown.enter", act)
+        html(f'<p class="missing" role="alert" id="{name}-missing" data-live="{name}-missing"></p>')
         with box("buttons"):
             with box("quiet", "button", "type=button").on("click", dialog.close):
                 html("Cancel", tag="span")
             with box(css, "button", "type=button").on("click", act):
                 html(text(confirm), tag="span")
-    return dialog.open
+
+    def ask() -> None:
+        said["reason"] = ""
+        dialog.open()
+
+    return ask

@@ -99,11 +99,11 @@ def blocks_table(snapshot: Snapshot, numbers: Numbers) -> Values:
     rows = [
         (
             f'<a href="/ledger/trace/{b.height if b.state != "orphaned" else text(b.hash)}">{numbers.integer(b.height)}</a>',
+            block_state(b),
             short(b.hash, 12),
             f"{numbers.date(b.site_ms)} {numbers.clock(b.site_ms)}" if b.site_ms is not None else "unknown",
             numbers.integer(b.value_sat),
             numbers.eur(b.value_ueur),
-            block_state(b),
             text(b.worker or "unknown"),
             (
                 f'<a href="/ledger/trace/{b.height if b.state != "orphaned" else text(b.hash)}" aria-label="Trace '
@@ -112,8 +112,8 @@ def blocks_table(snapshot: Snapshot, numbers: Numbers) -> Values:
         )
         for b in snapshot.blocks[:_BLOCK_ROWS]
     ]
-    heads = ("Height", "Hash", "Site time", "Satoshi", "EUR", "State", "Found by", "")
-    return {"blocks!": table("Blocks that this site found", heads, rows, numbers=frozenset({0, 3, 4}), css="dense")}
+    heads = ("Height", "State", "Hash", "Site time", "Satoshi", "EUR", "Found by", "")
+    return {"blocks!": table("Blocks that this site found", heads, rows, numbers=frozenset({0, 4, 5}), css="dense")}
 
 
 def period_ms(period: str, now_ms: int) -> tuple[int | None, int | None]:

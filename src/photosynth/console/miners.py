@@ -164,7 +164,7 @@ def _table(page: Page) -> None:
     tiles = {m.id: tile(m, largest, numbers) for m in page.snapshot.machines}
     with box("gridhead"):
         page.section("<h2>Machines</h2>")
-        search_box("Filter by any column", lambda words: grid.run_grid_method("setGridOption", "quickFilterText", words or ""))
+        search_box("Filter by any column", lambda words: grid.run_grid_method("setGridOption", "quickFilterText", words))
     grid = ui.aggrid(grid_options(list(rows.values())), theme="quartz", auto_size_columns=False).classes("machines")
 
     def refresh(snapshot: Snapshot) -> None:

@@ -72,11 +72,12 @@ def power_values(snapshot: Snapshot, numbers: Numbers) -> Values:
     site = status.site
     quality = "stale" if snapshot.error else site.quality
     age = numbers.age(site.time_ms, site.observed_ms)
+    age_note = "never observed" if site.observed_ms is None else f"measured {age}"
     stale = f" · {quality}" if quality not in ("good",) else ""
     machines = status.machines
     price = UNKNOWN if site.spot_cent_per_mwh is None else numbers.decimal(site.spot_cent_per_mwh / 100, 2)
     return {
-        **_power("surplus", site.surplus_w, f"measured {age}{stale}", quality, numbers),
+        **_power("surplus", site.surplus_w, f"{age_note}{stale}", quality, numbers),
         **_power(
             "setpoint",
             site.set_point_w,
@@ -90,7 +91,7 @@ def power_values(snapshot: Snapshot, numbers: Numbers) -> Values:
         "price.value": price,
         "price.unit": "" if price == UNKNOWN else "EUR/MWh",
         "price.note": f"spot · feeding in nets {numbers.price(site.export_cent_per_mwh)}",
-        "price@data-quality": "unknown" if price == UNKNOWN else "negative" if (site.spot_cent_per_mwh or 0) < 0 else quality,
+        "price@data-quality": "unknown" if price == UNKNOWN else "negative" if (site.spot_cent_per_mwh or 0) < 0 else "good",
     }
 
 

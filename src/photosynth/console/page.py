@@ -103,10 +103,19 @@ def choice(options: Mapping[str, str], chosen: str, label: str, on_change: Calla
             html(escape(words), tag="option").props(f'value="{escape(value)}"' + (" selected" if value == chosen else ""))
 
 
-def search_box(placeholder: str, on_change: Callable[[str | None], object], value: str = "") -> None:
+def text_field(placeholder: str, on_input: Callable[[str], object], *, props: str = "", throttle_s: float = 0.0) -> Element:
+    """A field that tells what stands in it while it is typed; what it tells is cut at 500 characters."""
+    field = box("field", "input", f'placeholder="{escape(placeholder)}" maxlength=500 autocomplete=off {props}')
+
+    def typed(event: GenericEventArguments) -> None:
+        on_input(str(event.args or "")[:500])
+
+    return field.on("input", typed, js_handler="(e) => emit(e.target.value)", throttle=throttle_s)
+
+
+def search_box(placeholder: str, on_input: Callable[[str], object]) -> None:
     """A field whose words filter a list while they are typed."""
-    field = ui.input(value=value, placeholder=placeholder, on_change=lambda event: on_change(event.value))
-    field.props(f'outlined dense clearable debounce=250 aria-label="{placeholder}"').classes("search")
+    text_field(placeholder, on_input, props=f'type=search aria-label="{escape(placeholder)}"', throttle_s=0.25)
 
 
 def _merged(options: Options, part: Options) -> Options:

@@ -93,6 +93,8 @@
     setTimeout(() => { label.textContent = "Copy"; }, 1600);
   }
 
+  const focus = (id) => document.getElementById(id)?.focus();
+
   function theme() {
     const dark = getComputedStyle(root).getPropertyValue("color-scheme").trim() === "dark"
       || (!root.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
@@ -112,5 +114,5 @@
     location.href = url;
   }
 
-  window.photosynth = { patch, tiles, number, clock, dayTip, machineLink, chip, copy, theme, locale, site };
+  window.photosynth = { patch, tiles, number, clock, dayTip, machineLink, chip, copy, focus, theme, locale, site };
 })();

@@ -1,0 +1,217 @@
+"""The API: documents, errors as problems, the token before every write, and nothing of the inside."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from photosynth.api import create_app
+from photosynth.api.app import health_of
+from photosynth.api.chain import LineTooLongError, split_lines
+from photosynth.bitcoin.node import NodeUnavailableError, Verdict
+from tests.browser.fake_site import FakeSite
+
+TOKEN = "a-token-for-tests"
+WRITE = {"authorization": f"Bearer {TOKEN}"}
+
+
+class Chain:
+    """Three blocks, and a memory of what was handed in."""
+
+    def __init__(self) -> None:
+        self.submitted: list[bytes] = []
+        self.down = False
+
+    async def blocks(self, from_height: int) -> AsyncIterator[bytes]:
+        if self.down:
+            raise NodeUnavailableError("the node is not up; wait for it")
+        for height in range(from_height, 4):
+            yield bytes([height]) * 4
+
+    async def submit(self, raw: bytes) -> Verdict:
+        self.submitted.append(raw)
+        return Verdict("duplicate" if raw == b"\x02" * 4 else None)
+
+
+class Evidence:
+    async def lines(self) -> AsyncIterator[bytes]:
+        for line in (b'{"format":"x"}', b'{"count":0}'):
+            yield line
+
+
+def client(site: Any, chain: Chain | None = None, evidence: Evidence | None = None) -> httpx2.AsyncClient:
+    app = create_app(site, token=TOKEN, chain=chain, evidence=evidence)
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+    return httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8480")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "status",
+        "workers",
+        "machines",
+        "machines/hall-a-01",
+        "day",
+        "day?points=24",
+        "blocks",
+        "ledger?limit=5",
+        "trace/120",
+        "actions",
+        "openapi.json",
+    ],
+)
+async def test_every_document_is_served_with_the_security_headers(path: str) -> None:
+    async with client(FakeSite()) as http:
+        answer = await http.get(f"/api/v1/{path}")
+    assert answer.status_code == 200
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_big_numbers_stay_decimal_text_and_unknown_stays_null() -> None:
+    async with client(FakeSite(empty=True)) as http:
+        status = (await http.get("/api/v1/status")).json()
+    assert isinstance(status["pool"]["work_hashes"], str)
+    assert status["site"]["generation_w"] is None
+
+
+@pytest.mark.parametrize("path", ["machines/none", "trace/999999", "nothing", "ledger/x"])
+async def test_what_is_not_known_is_a_404_problem(path: str) -> None:
+    async with client(FakeSite()) as http:
+        answer = await http.get(f"/api/v1/{path}")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "actions?limit=0",
+        "actions?limit=100000",
+        "ledger?from_ms=-1",
+        "ledger?from_ms=5&to_ms=2",
+        "day?points=x",
+        "chain/export?from_height=-1",
+    ],
+)
+async def test_what_is_out_of_bounds_is_a_422_problem(path: str) -> None:
+    async with client(FakeSite(), Chain()) as http:
+        answer = await http.get(f"/api/v1/{path}")
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_bug_answers_500_without_the_inside() -> None:
+    class Broken(FakeSite):
+        async def status(self) -> Any:
+            raise ZeroDivisionError("secret of the inside")
+
+    async with client(Broken()) as http:
+        answer = await http.get("/api/v1/status")
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert "ZeroDivision" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"authorization": "Bearer wrong"}, {"authorization": TOKEN}, {"authorization": "Bearer tökén"}]
+)
+@pytest.mark.parametrize("path", ["actions/stop-mining", "actions/resume-mining", "chain/import"])
+async def test_a_write_without_the_token_changes_nothing(path: str, headers: dict[str, str]) -> None:
+    site, chain = FakeSite(), Chain()
+    async with client(site, chain) as http:
+        raw = {key: value.encode() for key, value in headers.items()}
+        answer = await http.post(f"/api/v1/{path}", headers=raw, json={"reason": "try"})
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert (site.stopped, site.log, chain.submitted) == (False, [], [])
+
+
+async def test_stop_and_resume_are_audited_with_actor_and_reason() -> None:
+    site = FakeSite()
+    async with client(site) as http:
+        stop = await http.post("/api/v1/actions/stop-mining", headers=WRITE, json={"reason": " storm ", "actor": "command line"})
+        assert site.stopped
+        resume = await http.post("/api/v1/actions/resume-mining", headers=WRITE, json={"reason": "calm"})
+    assert stop.json()["reason"] == "storm"
+    assert [(a.actor, a.kind) for a in site.log] == [("command line", "site.stop_mining"), ("api", "site.resume_mining")]
+    assert resume.status_code == 200
+
+
+@pytest.mark.parametrize("body", [{}, {"reason": ""}, {"reason": "  "}, {"reason": "x" * 501}, {"reason": "x", "more": 1}, []])
+async def test_a_write_says_why(body: Any) -> None:
+    site = FakeSite()
+    async with client(site) as http:
+        answer = await http.post("/api/v1/actions/stop-mining", headers=WRITE, json=body)
+    assert answer.status_code == 422
+    assert not site.stopped
+
+
+async def test_the_chain_leaves_and_enters_as_lines_of_hex() -> None:
+    chain = Chain()
+    async with client(FakeSite(), chain) as http:
+        export = await http.get("/api/v1/chain/export?from_height=2")
+        answer = await http.post("/api/v1/chain/import", headers=WRITE, content=b"01010101\n\n02020202\r\n03030303")
+    assert export.text == "02020202\n03030303\n"
+    assert chain.submitted == [b"\x01" * 4, b"\x02" * 4, b"\x03" * 4]
+    assert httpx2.Response(200, content=answer.content.splitlines()[-1]).json() == {
+        "line": 4, "blocks": 3, "accepted": 2, "reasons": {"duplicate": 1}, "done": True,
+    }  # fmt: skip
+
+
+async def test_an_import_names_the_line_that_is_no_block() -> None:
+    chain = Chain()
+    async with client(FakeSite(), chain) as http:
+        answer = await http.post("/api/v1/chain/import", headers=WRITE, content=b"01010101\nnot hex\n03030303\n")
+    last = httpx2.Response(200, content=answer.content.splitlines()[-1]).json()
+    assert last["done"] is False
+    assert "line 2" in last["error"]
+    assert chain.submitted == [b"\x01" * 4]
+
+
+async def _pieces(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+async def test_lines_arrive_in_any_pieces_and_none_is_longer_than_a_block() -> None:
+    found = [line async for line in split_lines(_pieces(b"a", b"b\nc", b"\n\nd"), limit=4)]
+    assert found == [(1, b"ab"), (2, b"c"), (4, b"d")]
+    with pytest.raises(LineTooLongError, match="line 2"):
+        [line async for line in split_lines(_pieces(b"a\n", b"xxxx", b"xxxx"), limit=4)]
+
+
+async def test_a_node_that_is_down_is_a_503_before_the_stream_begins() -> None:
+    chain = Chain()
+    chain.down = True
+    async with client(FakeSite(), chain) as http:
+        answer = await http.get("/api/v1/chain/export")
+    assert answer.status_code == 503
+    assert "wait for it" in answer.json()["detail"]
+
+
+async def test_evidence_is_streamed_line_by_line_and_absent_where_none_is_kept() -> None:
+    async with client(FakeSite(), evidence=Evidence()) as http:
+        assert (await http.get("/api/v1/evidence/export")).text == '{"format":"x"}\n{"count":0}\n'
+    async with client(FakeSite()) as http:
+        assert (await http.get("/api/v1/evidence/export")).status_code == 503
+
+
+async def test_health_is_never_ok_where_something_fails_or_nothing_says() -> None:
+    site = FakeSite()
+    status = await site.status()
+    healthy = status.model_copy(update={"conditions": []})
+    assert health_of(healthy).status == "ok"
+    assert health_of(status).status == "degraded"
+    unknown = healthy.model_copy(update={"site": status.site.model_copy(update={"quality": "unknown"})})
+    assert health_of(unknown).status == "unknown"
+    async with client(site) as http:
+        assert (await http.get("/api/v1/health")).status_code == 503
+
+
+def test_an_empty_token_is_refused() -> None:
+    with pytest.raises(ValueError, match="token"):
+        create_app(FakeSite(), token="")

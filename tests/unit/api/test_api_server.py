@@ -1,0 +1,66 @@
+"""The web server: its port, and its end whoever is connected."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.routing import Route
+
+from photosynth.api import PortInUseError, WebServer
+
+
+async def _endless() -> AsyncIterator[bytes]:
+    while True:
+        yield b"tick\n"
+        await asyncio.sleep(0.05)
+
+
+APP = Starlette(
+    routes=[
+        Route("/", lambda _request: PlainTextResponse("here")),
+        Route("/stream", lambda _request: StreamingResponse(_endless())),
+    ]
+)
+
+
+async def _get(port: int, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+    return reader, writer
+
+
+async def test_it_listens_on_a_free_port_and_leaves_signals_alone() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    server = WebServer(APP)
+    port = await server.start("127.0.0.1", 0)
+    assert signal.getsignal(signal.SIGINT) is before
+    reader, writer = await _get(port, "/")
+    assert await reader.readuntil(b"here")
+    writer.close()
+    await server.stop()
+    await server.stop()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_a_port_in_use_is_named_with_the_way_out() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(PortInUseError, match=rf"{port}.*--port"):
+            await WebServer(APP).start("127.0.0.1", port)
+
+
+async def test_an_open_stream_does_not_hold_the_end() -> None:
+    server = WebServer(APP)
+    reader, writer = await _get(await server.start("127.0.0.1", 0), "/stream")
+    await reader.readuntil(b"tick")
+    async with asyncio.timeout(10):
+        await server.stop()
+        await reader.read()
+    writer.close()
