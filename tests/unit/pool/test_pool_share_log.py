@@ -1,0 +1,343 @@
+"""The share log: what was answered is on the disk, whatever byte the power fails at."""
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from photosynth.bitcoin.merkle import merkle_root
+from photosynth.pool.accounting import BEST_HEADERS, RunningRoot, WorkAccount
+from photosynth.pool.records import ClaimRecord, JobRecord, RecordError, ShareRecord, packed_body, unpack_body
+from photosynth.pool.segments import ShareLogError, open_segments
+from photosynth.pool.share_log import ShareLog
+from photosynth.quantities.instants import INTERVAL_MS
+from photosynth.quantities.work import TWO_256, work_of_target
+from photosynth.stratum.work import double_sha256
+
+TARGET = TWO_256 // 100
+WORK = work_of_target(TARGET)
+START_MS = INTERVAL_MS * 2_000_000
+
+
+def job(key: int, cut: int) -> JobRecord:
+    return JobRecord(key, 1, bytes(32), b"prefix", b"suffix", (), cut, 0, 12, START_MS, 0, bytes(32))
+
+
+def share(number: int, worker: str = "a", scale: int = 10**30, site_ms: int = START_MS) -> ShareRecord:
+    return ShareRecord(worker, 1, TARGET, scale, site_ms, 5, 1, number.to_bytes(80, "little"), bytes(12))
+
+
+def claim(cut: int, seq: int, name: bytes = b"block") -> ClaimRecord:
+    return ClaimRecord(double_sha256(name), 1, 1, cut, 77, "a", START_MS, 0, seq, bytes(32))
+
+
+class Writer:
+    """Appends to a log and counts what was confirmed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log = ShareLog(folder, batch_s=0)
+        self.confirmed = 0
+        self.refused = 0
+        self._number = 0
+
+    def done(self, durable: bool) -> None:
+        self.confirmed += durable
+        self.refused += not durable
+
+    async def shares(self, count: int, worker: str = "a", site_ms: int = START_MS) -> None:
+        for _ in range(count):
+            self._number += 1
+            record = share(self._number, worker, site_ms=site_ms)
+            self.log.append_share(record, double_sha256(record.header), self.done)
+        await self.log.flush()
+
+
+def state(account: WorkAccount) -> object:
+    """All that must be the same after a replay."""
+    return (
+        account.last_seq,
+        account.totals,
+        account.unclaimed_represented,
+        account.blocks_found,
+        account.claimed_cut,
+        # Older claims may be known a little longer than needed: telling of a block twice does no harm.
+        {name: held for name, held in account.claims.items() if held[0].seq > account.checkpoint_seq},
+        account.minutes,
+        [account.interval_work(start) for start in account.open_intervals()],
+    )
+
+
+async def filled(folder: Path) -> ShareLog:
+    """A log with everything in it: jobs with cuts between shares, rejects, a claim, a checkpoint, two intervals."""
+    writer = Writer(folder)
+    log = writer.log
+    for key in range(1, 4):
+        log.append_job(job(key, log.account.mark_cut()))
+        await writer.shares(2)
+        log.append_reject("b", "stale", 21, START_MS)
+    await log.flush()
+    held = claim(cut=4, seq=log.account.last_seq)
+    log.account.apply_claim(held)
+    log.append_claim(held)
+    await writer.shares(3, "b")
+    log.live_jobs = lambda: {3}
+    log.checkpoint(log.account.last_seq)
+    await writer.shares(2, "b", START_MS + INTERVAL_MS)
+    log.append_job(job(4, log.account.mark_cut()))
+    await writer.shares(2, "c", START_MS + INTERVAL_MS)
+    assert writer.confirmed == 13
+    return log
+
+
+async def test_a_reopened_log_has_the_same_state(tmp_path: Path) -> None:
+    log = await filled(tmp_path)
+    before = state(log.account)
+    await log.close()
+    again = ShareLog(tmp_path)
+    assert again.repairs == ()
+    assert again.next_job == 5
+    assert state(again.account) == before
+    assert set(again.account.jobs) >= {3, 4}
+    assert again.account.unclaimed_after(0) == again.account.unclaimed_represented
+    await again.close()
+
+
+async def test_a_claim_takes_exactly_the_shares_up_to_its_cut_also_after_a_replay(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    log = writer.log
+    await writer.shares(2)
+    log.append_job(job(1, log.account.mark_cut()))
+    await writer.shares(3, "b")
+    log.append_job(job(2, log.account.mark_cut()))
+    await writer.shares(4, "a")
+    await log.close()
+    log = ShareLog(tmp_path)
+    assert log.account.unclaimed_after(2) == 7 * WORK * 10**30
+    parts = log.account.apply_claim(claim(cut=5, seq=9))
+    assert [(part.worker, part.shares, part.work) for part in parts] == [("a", 2, 2 * WORK), ("b", 3, 3 * WORK)]
+    assert log.account.unclaimed_represented == 4 * WORK * 10**30
+    assert log.account.apply_claim(claim(cut=5, seq=9)) == parts, "a block is claimed once"
+    assert log.account.blocks_found == 1
+    parts = log.account.apply_claim(claim(cut=2, seq=9, name=b"older"))
+    assert parts == (), "an older cut finds nothing left"
+    await log.close()
+
+
+async def test_cut_at_every_byte_the_log_opens_with_a_prefix_of_what_was_confirmed(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    log = await filled(folder)
+    await log.close()
+    last = sorted(folder.glob("*.log"))[-1]
+    whole = last.read_bytes()
+    complete = open_segments(folder).account
+    head = 0
+    counts = []
+    for size in range(len(whole), 0, -1):
+        last.write_bytes(whole[:size])
+        try:
+            replayed = open_segments(folder)
+        except ShareLogError:
+            head = max(head, size)
+            last.write_bytes(whole)
+            continue
+        assert head == 0, "only the head cannot be cut, and it is never written in place"
+        counts.append(replayed.account.last_seq)
+        assert bool(replayed.repairs) == (last.stat().st_size < size)
+        assert 14 <= replayed.account.last_seq <= complete.last_seq
+    assert counts == sorted(counts, reverse=True)
+    assert set(counts) == set(range(14, complete.last_seq + 1))
+
+
+async def test_a_flipped_byte_is_found_and_said(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    log = await filled(folder)
+    await log.close()
+    complete = open_segments(folder).account.last_seq
+    last = sorted(folder.glob("*.log"))[-1]
+    whole = last.read_bytes()
+    for at in range(len(whole) - 1, len(whole) - 400, -1):
+        last.write_bytes(whole[:at] + bytes([whole[at] ^ 0x40]) + whole[at + 1 :])
+        replayed = open_segments(folder)
+        assert replayed.account.last_seq < complete
+        assert "cut off and kept in" in replayed.repairs[0]
+        kept = last.with_suffix(".damaged").read_bytes()
+        assert len(kept) + last.stat().st_size == len(whole)
+
+
+async def test_writing_goes_on_after_a_torn_tail(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    await writer.shares(3)
+    await writer.log.close()
+    (path,) = tmp_path.glob("*.log")
+    with path.open("ab") as file:
+        file.write(b"\x55" * 33)
+    writer = Writer(tmp_path)
+    assert "33 bytes" in writer.log.repairs[0]
+    await writer.shares(2)
+    await writer.log.close()
+    log = ShareLog(tmp_path)
+    assert (log.repairs, log.account.last_seq) == ((), 5)
+    await log.close()
+
+
+async def test_checkpoints_remove_old_segments_and_keep_the_totals(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    for round_ in range(20):
+        start_ms = START_MS + round_ * INTERVAL_MS
+        await writer.shares(5, site_ms=start_ms)
+        work = writer.log.account.interval_work(start_ms)
+        assert work.entries[0].accepted == 5
+        assert work.last_seq == 5 * (round_ + 1)
+        writer.log.checkpoint(work.last_seq)
+        await writer.log.flush()
+        assert len(list(tmp_path.glob("*.log"))) <= 2
+    await writer.log.close()
+    log = ShareLog(tmp_path)
+    assert log.account.totals["a"].represented == 100 * WORK * 10**30
+    assert log.account.open_intervals() == ()
+    await log.close()
+
+
+async def test_a_failing_sync_takes_the_batch_back(tmp_path: Path) -> None:
+    broken = True
+
+    def sync(_: int) -> None:
+        if broken:
+            raise OSError(5, "Input/output error")
+
+    log = ShareLog(tmp_path, sync=sync, batch_s=0)
+    answers: list[bool] = []
+    log.append_job(job(1, 0))
+    log.append_share(share(1), bytes(32), answers.append)
+    with pytest.raises(OSError, match="Input/output error"):
+        await log.flush()
+    assert answers == [False]
+    broken = False
+    log.append_share(share(2), bytes(32), answers.append)
+    await log.flush()
+    assert answers == [False, True]
+    assert log.condition is None
+    await log.close()
+    again = ShareLog(tmp_path)
+    assert again.account.totals["a"].accepted == 1
+    assert list(again.account.jobs) == [1], "jobs wait for the disk, they are not dropped"
+    await again.close()
+
+
+def _note(order: list[int], number: int, _: bool) -> None:
+    order.append(number)
+
+
+async def test_a_head_that_is_not_whole_is_refused_with_advice(tmp_path: Path) -> None:
+    log = ShareLog(tmp_path)
+    await log.close()
+    (path,) = tmp_path.glob("*.log")
+    path.write_bytes(b"rubbish")
+    with pytest.raises(ShareLogError, match="Restore it from a backup, or move"):
+        ShareLog(tmp_path)
+
+
+async def test_an_unfinished_segment_is_swept_away(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    await writer.shares(1)
+    await writer.log.close()
+    (tmp_path / "00000002.tmp").write_bytes(b"half")
+    log = ShareLog(tmp_path)
+    assert log.account.last_seq == 1
+    assert not list(tmp_path.glob("*.tmp"))
+    await log.close()
+
+
+async def test_many_writers_in_one_batch_keep_their_order(tmp_path: Path) -> None:
+    log = ShareLog(tmp_path)
+    order: list[int] = []
+    for number in range(500):
+        log.append_share(share(number, f"w{number % 7}"), bytes(32), partial(_note, order, number))
+        if number % 50 == 0:
+            await asyncio.sleep(0)
+    await log.flush()
+    assert order == list(range(500))
+    await log.close()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(["share", "job", "claim", "reject", "reopen", "checkpoint", "later"]), max_size=25))
+async def test_any_history_replays_to_itself(tmp_path_factory: pytest.TempPathFactory, history: list[str]) -> None:
+    folder = tmp_path_factory.mktemp("log")
+    writer = Writer(folder)
+    site_ms, key, cuts = START_MS, 0, [0]
+    for number, step in enumerate(history):
+        log = writer.log
+        if step == "share":
+            writer._number = 1000 * number
+            await writer.shares(1 + number % 3, "ab"[number % 2], site_ms)
+        elif step == "job":
+            key += 1
+            cuts.append(log.account.mark_cut())
+            log.append_job(job(key, cuts[-1]))
+        elif step == "claim":
+            held = claim(cuts[number % len(cuts)], log.account.last_seq, str(number).encode())
+            log.account.apply_claim(held)
+            log.append_claim(held)
+        elif step == "reject":
+            log.append_reject("b", "time", 20, site_ms)
+        elif step == "checkpoint":
+            await log.flush()
+            open_ms = log.account.open_intervals()
+            if open_ms:
+                log.checkpoint(log.account.interval_work(open_ms[0]).last_seq)
+            site_ms += INTERVAL_MS  # only intervals that are over are checkpointed
+        elif step == "later":
+            site_ms += INTERVAL_MS
+        else:
+            await log.flush()
+            before = state(log.account)
+            await log.close()
+            writer = Writer(folder)
+            after = state(writer.log.account)
+            assert isinstance(before, tuple)
+            assert isinstance(after, tuple)
+            assert after[:6] == before[:6]
+            assert after[7] == before[7]
+    await writer.log.close()
+
+
+@given(st.lists(st.binary(min_size=32, max_size=32), max_size=70))
+def test_the_running_root_is_bitcoins_merkle_root(leaves: list[bytes]) -> None:
+    running = RunningRoot()
+    for leaf in leaves:
+        running.add(leaf)
+    assert running.root() == merkle_root(leaves)
+
+
+def test_the_lowest_headers_are_kept() -> None:
+    account = WorkAccount()
+    for number in range(200):
+        account.apply_share(number + 1, share(number, scale=1), double_sha256(number.to_bytes(80, "little")))
+    kept = account.interval_work(START_MS).best[1]
+    lowest = sorted(double_sha256(n.to_bytes(80, "little"))[::-1] for n in range(200))[:BEST_HEADERS]
+    assert [double_sha256(best.header)[::-1] for best in kept] == lowest
+
+
+def test_minutes_reach_back_an_hour() -> None:
+    account = WorkAccount()
+    for minute in range(100):
+        account.apply_share(minute + 1, share(minute, site_ms=START_MS + minute * 60_000), bytes(32))
+    assert len(account.minutes) == 61
+    assert account.interval_work(START_MS).entries[0].minutes == (1,) * 15
+
+
+@given(st.integers(), st.integers(), st.text(), st.binary())
+def test_records_hold_integers_of_any_size(one: int, two: int, text: str, data: bytes) -> None:
+    assert unpack_body(packed_body(1, one, {"x": [two, text]}, data)) == [one, {"x": [two, text]}, data]
+
+
+@given(st.binary(max_size=100))
+def test_rubbish_is_no_record(data: bytes) -> None:
+    try:
+        unpack_body(data)
+    except RecordError:
+        return
