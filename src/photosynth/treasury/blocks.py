@@ -72,7 +72,10 @@ def record_found_block(tx: Connection, fact: BlockFact, payout_script: bytes) ->
     value_sat = paid_to(block, payout_script)
     if value_sat is None:
         raise TreasuryError(f"the found block {block.hash[::-1].hex()} does not pay the payout script")
-    insert_block(tx, block, value_sat, state="immature" if fact.accepted else "orphaned")
+    height = read_height(block.transactions[0])
+    if height is None:
+        raise TreasuryError(f"the coinbase of block {block.hash[::-1].hex()} does not begin with its height (BIP34)")
+    insert_block(tx, block, height, value_sat, state="immature" if fact.accepted else "orphaned")
     found = {"origin": "mined", "worker": fact.worker, "site_ms": fact.site_ms, "wall_ms": fact.wall_ms, "target": fact.target}
     stored = _one(tx, BLOCKS.c.hash == block.hash)
     assert stored is not None
@@ -85,14 +88,11 @@ def record_found_block(tx: Connection, fact: BlockFact, payout_script: bytes) ->
     return block.hash
 
 
-def insert_block(tx: Connection, block: Block, value_sat: int, *, state: State) -> bool:
+def insert_block(tx: Connection, block: Block, height: int, value_sat: int, *, state: State) -> bool:
     """Add a block of ours as far as its bytes tell; False where it is there already."""
     if tx.execute(sa.select(BLOCKS.c.hash).where(BLOCKS.c.hash == block.hash)).first() is not None:
         return False
     coinbase = block.transactions[0]
-    height = read_height(coinbase)
-    if height is None:
-        raise TreasuryError(f"the coinbase of block {block.hash[::-1].hex()} does not begin with its height (BIP34)")
     tx.execute(
         BLOCKS.insert().values(
             hash=block.hash,

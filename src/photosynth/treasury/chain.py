@@ -133,7 +133,7 @@ def settle(tx: Connection, view: ChainView, tip_height: int, now: Moment) -> Non
 
 
 def _accrue(tx: Connection, view: ChainView, height: int, block: Block, value_sat: int, *, now: Moment) -> None:
-    own.insert_block(tx, block, value_sat, state="immature")
+    own.insert_block(tx, block, height, value_sat, state="immature")
     condition = BLOCKS.c.hash == block.hash
     stored = own.blocks_where(tx, condition)[0]
     if stored.value_ueur is None and now.coin is not None:

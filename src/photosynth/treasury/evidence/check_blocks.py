@@ -29,7 +29,7 @@ class BlockState:
     by_height: dict[int, set[bytes]] = field(default_factory=dict)
     links: int = 0
     anchored: int = -1
-    foreign: int = 0
+    foreign: set[bytes] = field(default_factory=set)
     uncommitted: int = 0
     attributed_sat: int = 0
 
@@ -72,8 +72,8 @@ def check_late_attribution(value: Any, state: BlockState) -> set[int]:
     block = state.blocks.get(m.octets("hash", 32)[::-1])
     rows = parse_attribution(m.take("attribution"))
     m.finish()
-    if block is None or block.hash in state.attributed or rows is None:
-        raise EvidenceError("a late attribution belongs to no block that still lacks one")
+    if block is None or rows is None or block.hash in state.attributed | state.foreign:
+        raise EvidenceError("a late attribution belongs to no block of this history that still lacks one")
     _check_attribution(f"block {block.height}", block, rows, state)
     return {fact.interval_start_ms for fact, _ in rows}
 
@@ -106,13 +106,13 @@ def _check_anchor(name: str, block: BlockLine, commitment: bytes | None, work: W
     anchored = work.heads.get(commitment)
     if anchored is not None:
         state.anchored = max(state.anchored, anchored)
-    elif block.origin == "mined":
+    elif block.origin == "mined" or block.attribution is not None:
         raise EvidenceError(
             f"{name} ({hash_text(block.hash)}) commits to {commitment.hex()}, which is the hash of no line before it: "
             "a line before was changed after the block was mined"
         )
     else:
-        state.foreign += 1
+        state.foreign.add(block.hash)
 
 
 def _check_attribution(name: str, block: BlockLine, rows: Attribution, state: BlockState) -> None:

@@ -81,7 +81,7 @@ def trusted(v: "Verifier") -> tuple[str, ...]:
         found.append(f"What happened in {v.energy.gaps} gaps in time, each after a header that says so.")
     if v.blocks.foreign:
         found.append(
-            f"{v.blocks.foreign} blocks that pay the script were not mined on this history: they commit to something else."
+            f"{len(v.blocks.foreign)} blocks that pay the script were not mined on this history: they commit to something else."
         )
     if v.blocks.uncommitted:
         found.append(f"{v.blocks.uncommitted} blocks commit to nothing.")

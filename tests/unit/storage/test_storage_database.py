@@ -1,0 +1,195 @@
+"""The state's file: migrated once, append-only where it must be, and clear about what is wrong with it."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from photosynth.storage import Database, DatabaseThread, StorageError
+from photosynth.storage.actions import finish_action, plan_action, read_action, read_actions
+from photosynth.storage.meta import get_meta, put_meta
+from photosynth.storage.observations import DayObservation, day_observations, forget_observations, record_observation
+from photosynth.storage.schema import HEAD, MIGRATIONS
+from photosynth.storage.tables import ACTIONS, EVIDENCE, META, METADATA, POSTINGS
+
+POSTING = {"key": "a", "time_ms": 1, "wall_ms": 1, "event": "e", "text": "t", "source": {}}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "photosynth.sqlite3"
+
+
+@pytest.fixture
+def db(path: Path) -> Iterator[Database]:
+    with Database(path) as database:
+        yield database
+
+
+def plan(tx: sa.Connection) -> int:
+    return plan_action(tx, time_ms=1, wall_ms=2, actor="a", kind="k", subject="m", reason="r", request="q")
+
+
+def test_migrations_and_tables_say_the_same(db: Database) -> None:
+    assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == HEAD
+    with db.read() as tx:
+        context = MigrationContext.configure(tx, opts={"compare_type": True})
+        assert compare_metadata(context, METADATA) == []
+
+
+def test_the_file_is_durable_and_checked(db: Database) -> None:
+    with db.begin() as tx:
+        assert tx.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert tx.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+        assert tx.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+def test_opening_a_current_file_needs_no_alembic(path: Path) -> None:
+    Database(path).close()
+    code = (
+        "import sys; from pathlib import Path; from photosynth.storage import Database; "
+        f"Database(Path({str(path)!r})).close(); print('alembic' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"
+
+
+def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
+    Database(path).close()
+    with sqlite3.connect(path) as raw:
+        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    raw.close()
+    for read_only in (False, True):
+        with pytest.raises(StorageError, match="newer version of Photosynth") as caught:
+            Database(path, read_only=read_only)
+        assert caught.value.kind == "newer"
+
+
+@pytest.mark.parametrize("table", ["postings", "posting_lines", "evidence"])
+@pytest.mark.parametrize("change", ["UPDATE {} SET rowid = rowid", "DELETE FROM {}"])
+def test_what_was_written_stays(db: Database, table: str, change: str) -> None:
+    with db.begin() as tx:
+        tx.execute(POSTINGS.insert(), POSTING)
+        tx.exec_driver_sql("INSERT INTO posting_lines VALUES (1, 0, '1100', 'debit', 'SAT', 1)")
+        tx.execute(EVIDENCE.insert().values(seq=0, kind="header", body=b"", hash=b"h", signature=b"s"))
+    with pytest.raises(sa.exc.IntegrityError, match="append-only"), db.begin() as tx:
+        tx.exec_driver_sql(change.format(table))
+
+
+def test_an_action_is_finished_once(db: Database) -> None:
+    with db.begin() as tx:
+        first, second = plan(tx), plan(tx)
+        finish_action(tx, first, result="done", answer="OK", read_back="1200 W", verified=True, finished_ms=9)
+        with pytest.raises(ValueError, match="finished before"):
+            finish_action(tx, first, result="failed", answer=None, read_back=None, verified=None, finished_ms=9)
+    with db.read() as tx:
+        assert [action.id for action in read_actions(tx)] == [second, first]
+        assert read_actions(tx, subject="other") == []
+        assert [action.id for action in read_actions(tx, before_id=second)] == [first]
+        done = read_action(tx, first)
+        assert done is not None
+        assert (done.result, done.verified, done.read_back) == ("done", True, "1200 W")
+    for change in (ACTIONS.delete(), ACTIONS.update().values(actor="b"), ACTIONS.update().values(result="planned")):
+        with pytest.raises(sa.exc.IntegrityError), db.begin() as tx:
+            tx.execute(change)
+
+
+def test_an_error_undoes_the_transaction(db: Database) -> None:
+    with pytest.raises(sa.exc.StatementError), db.begin() as tx:
+        put_meta(tx, "a", 1) or put_meta(tx, "b", 1.5)  # type: ignore[func-returns-value]
+    with db.read() as tx:
+        assert get_meta(tx, "a") is None
+
+
+def test_small_values(db: Database) -> None:
+    with db.begin() as tx:
+        put_meta(tx, "a", {"x": [1, "2", None]})
+        put_meta(tx, "a", {"x": [3]})
+        assert get_meta(tx, "a") == {"x": [3]}
+        with pytest.raises(sa.exc.StatementError, match="no place in the books"):
+            put_meta(tx, "b", {"x": [1.5]})
+
+
+def test_readers_read_and_do_not_write(db: Database, path: Path) -> None:
+    with pytest.raises(StorageError) as caught, db.read() as tx:
+        tx.execute(META.insert().values(key="a", value=1))
+    assert caught.value.kind == "read_only"
+    with db.begin() as tx, db.read() as reader:
+        put_meta(tx, "a", 1)
+        assert get_meta(reader, "a") is None
+    with Database(path, read_only=True) as other, other.read() as tx:
+        assert get_meta(tx, "a") == 1
+        with pytest.raises(StorageError, match="reading only"), other.begin():
+            pass
+
+
+def test_a_full_disk_is_said_and_loses_nothing(db: Database) -> None:
+    with db.begin() as tx:
+        put_meta(tx, "a", "kept")
+        pages = tx.exec_driver_sql("PRAGMA page_count").scalar_one()
+    with db.begin() as tx:
+        tx.exec_driver_sql(f"PRAGMA max_page_count = {pages + 1}")
+    with pytest.raises(StorageError, match="disk is full") as caught, db.begin() as tx:
+        put_meta(tx, "big", "x" * 1_000_000)
+    assert caught.value.kind == "full"
+    with db.begin() as tx:
+        assert get_meta(tx, "a") == "kept"
+        put_meta(tx, "a", "still works")
+
+
+@pytest.mark.parametrize("damage", [b"this is no database, it is a text " * 200, b"SQLite format 3\x00" + b"\xff" * 5000])
+def test_a_damaged_file_is_said(path: Path, damage: bytes) -> None:
+    path.write_bytes(damage)
+    with pytest.raises(StorageError) as caught:
+        Database(path)
+    assert caught.value.kind == "corrupt"
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_folder_is_said(tmp_path: Path) -> None:
+    with pytest.raises(StorageError) as caught:
+        Database(tmp_path / "none" / "x.sqlite3")
+    assert caught.value.kind == "unavailable"
+
+
+def test_another_writer_is_said(db: Database, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("photosynth.storage.database.BUSY_TIMEOUT_MS", 1)
+    with db.begin(), pytest.raises(StorageError, match="another process") as caught:
+        Database(path)
+    assert caught.value.kind == "busy"
+
+
+def test_the_day_is_thinned_evenly(db: Database) -> None:
+    with db.begin() as tx:
+        for n in range(100):
+            record_observation(tx, DayObservation(n * 10, load_w=n))
+        record_observation(tx, DayObservation(990, load_w=7))
+    with db.read() as tx:
+        points = day_observations(tx, 0, 1000, 10)
+        assert [point.time_ms for point in points] == [*range(0, 1000, 100), 990]
+        assert points[-1].load_w == 7
+        assert day_observations(tx, 5000, 6000, 10) == []
+    with db.begin() as tx:
+        assert forget_observations(tx, 500) == 50
+
+
+async def test_calls_run_in_one_thread_in_their_order(db: Database) -> None:
+    run = DatabaseThread()
+
+    def write(n: int) -> int:
+        with db.begin() as tx:
+            put_meta(tx, "last", n)
+        return n
+
+    pending = [run(lambda n=n: write(n)) for n in range(10)]  # type: ignore[misc]
+    assert [await waiting for waiting in pending] == list(range(10))
+    with db.read() as tx:
+        assert get_meta(tx, "last") == 9
+    run.close()

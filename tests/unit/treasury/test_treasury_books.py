@@ -1,0 +1,242 @@
+"""Closing quarter hours: once each, in one transaction, with gaps, changes and unknowns said as such."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.treasury.treasury_site import COIN, SCRIPT, SITE, DemoSite, as_node, make_block, open_database
+
+from photosynth.quantities.instants import INTERVAL_MS
+from photosynth.storage import Database, DatabaseThread
+from photosynth.treasury import ChainBooks, TreasuryError, verify
+from photosynth.treasury import books as books_module
+from photosynth.treasury import journal as j
+from photosynth.treasury.evidence.export import export_evidence
+from photosynth.treasury.evidence.lines import all_lines, evidence_state
+from photosynth.treasury.facts import AttributionFact, BlockFact
+from photosynth.treasury.trace import trace
+
+GOLDEN = Path(__file__).parent / "golden_evidence.jsonl"
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    with open_database(tmp_path) as database:
+        yield database
+
+
+def bodies(db: Database) -> list[dict[str, Any]]:
+    with db.read() as tx:
+        return [json.loads(record.line.body) for record in all_lines(tx)]
+
+
+def exported(db: Database, site: DemoSite, folder: Path) -> Path:
+    path = folder / "evidence.jsonl"
+    with db.read() as tx:
+        export_evidence(tx, site.identity, path)
+    return path
+
+
+def test_closing_again_changes_nothing(db: Database) -> None:
+    site = DemoSite(db)
+    facts = site.facts({"guest": 2})
+    with db.begin() as tx:
+        record = site.close(tx, facts)
+        count = j.count_postings(tx)
+        assert site.books.close_interval(tx, facts) == record
+        assert j.count_postings(tx) == count
+        assert evidence_state(tx).records == 1
+        assert evidence_state(tx).head == record.hash == site.books.head(tx)
+
+
+def fails(*_: object) -> None:
+    """What happens at the last statement of the transaction."""
+    raise RuntimeError("power cut")
+
+
+def test_a_failure_leaves_nothing_behind(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = DemoSite(db)
+    facts = site.facts({"guest": 2})
+    with monkeypatch.context() as patched:
+        patched.setattr(books_module, "put_meta", fails)
+        with pytest.raises(RuntimeError, match="power cut"), db.begin() as tx:
+            site.books.close_interval(tx, facts)
+    with db.begin() as tx:
+        assert evidence_state(tx).records == 0
+        assert j.count_postings(tx) == 0
+        site.close(tx, facts)
+        assert evidence_state(tx).records == 1
+
+
+def test_what_is_no_quarter_hour_or_was_passed_is_refused(db: Database) -> None:
+    site = DemoSite(db)
+    facts = site.facts({})
+    with db.begin() as tx:
+        site.close(tx, facts)
+        with pytest.raises(TreasuryError, match="not the start of a quarter hour"):
+            site.books.close_interval(tx, dataclasses.replace(facts, start_ms=facts.start_ms + 1))
+        with pytest.raises(TreasuryError, match="lies before"):
+            site.books.close_interval(tx, dataclasses.replace(facts, start_ms=facts.start_ms - INTERVAL_MS))
+        strange = dataclasses.replace(facts.meters[0], id="strange")
+        with pytest.raises(TreasuryError, match="no meter strange"):
+            site.books.close_interval(tx, dataclasses.replace(facts, start_ms=facts.start_ms + INTERVAL_MS, meters=(strange,)))
+
+
+def test_a_gap_and_a_change_have_headers_of_their_own(db: Database, tmp_path: Path) -> None:
+    site = DemoSite(db)
+    with db.begin() as tx:
+        site.close(tx, site.facts({"guest": 1}))
+        site.clock.now_ms += 4 * INTERVAL_MS
+        site.close(tx, site.facts({"guest": 1}))
+        site.registers["pv"] += 10**6
+        site.close(tx, site.facts({"guest": 1}))
+    site.books.site = dataclasses.replace(SITE, title="The same roof, renamed")
+    with db.begin() as tx:
+        site.head = site.books.open(tx)
+        assert site.books.open(tx) == site.head
+        site.close(tx, site.facts({"guest": 1}))
+    kinds = [(body["type"], body.get("follows")) for body in bodies(db)]
+    record = ("record", None)
+    assert kinds == [
+        ("header", "nothing"),
+        record,
+        ("header", "gap"),
+        record,
+        ("header", "gap"),
+        record,
+        ("header", "configuration"),
+        record,
+    ]
+    report = verify(exported(db, site, tmp_path))
+    assert report.reason is None
+    assert any("gaps in time" in sentence for sentence in report.trusted)
+
+
+def test_unknown_registers_are_null_and_post_nothing(db: Database, tmp_path: Path) -> None:
+    site = DemoSite(db)
+    facts = site.facts({"guest": 1})
+    dark = dataclasses.replace(facts.meters[0], register_end_j=None, quality="unknown")
+    with db.begin() as tx:
+        site.close(tx, dataclasses.replace(facts, meters=(dark, *facts.meters[1:])))
+        assert j.count_postings(tx) == 0
+        site.close(tx, site.facts({"guest": 1}, prices=None))
+        assert [p.posting.event for p in j.postings(tx)] == ["energy"]
+    assert bodies(db)[1]["allocation"] is None
+    report = verify(exported(db, site, tmp_path))
+    assert report.reason is None
+    assert any("not good" in sentence for sentence in report.trusted)
+
+
+def test_meters_that_contradict_each_other_are_suspect(db: Database, tmp_path: Path) -> None:
+    site = DemoSite(db)
+    facts = site.facts({"guest": 1})
+    end = facts.meters[0].register_end_j
+    assert end is not None
+    wild = dataclasses.replace(facts.meters[0], register_end_j=end + 50_000_000)
+    site.registers["pv"] += 50_000_000
+    with db.begin() as tx:
+        site.close(tx, dataclasses.replace(facts, meters=(wild, *facts.meters[1:])))
+    assert {meter["quality"] for meter in bodies(db)[1]["meters"]} == {"suspect"}
+    assert verify(exported(db, site, tmp_path)).reason is None
+
+
+async def test_a_block_from_the_chain_gets_its_attribution_late(db: Database, tmp_path: Path) -> None:
+    site = DemoSite(db)
+    books, run = ChainBooks(SCRIPT, "at_maturity", lambda _: COIN, clock=site.clock), DatabaseThread()
+    with db.begin() as tx:
+        site.close(tx, site.facts({"hall-a-01": 3}))
+    claims = tuple(site.claims)
+    with db.begin() as tx:
+        block_hash = site.find_block(tx, attribute=False)
+    # Another block pays us and was never reported: it is posted all the same.
+    site.node.add(make_block(site.node.chain[-1], 2, 11, commitment=b"\x77" * 32))
+    await books.follow(as_node(site.node), db, run)
+    with db.begin() as tx:
+        site.close(tx, site.facts({"hall-a-01": 2}))
+    raw = site.node.blocks[block_hash]
+    late = BlockFact(raw, True, "hall-a-01", None, site.clock.site_ms(), site.clock.wall_ms(), COIN, claims)
+    with db.begin() as tx:
+        site.books.record_found_block(tx, late)
+        site.books.record_found_block(tx, late)
+        site.close(tx, site.facts({"hall-a-01": 2}))
+        found = trace(tx, "1", SITE.meters)
+    run.close()
+    assert found is not None
+    assert sum(share.value_sat for share in found.shares) == found.block.value_sat
+    assert found.intervals[0].record == 1
+    assert found.intervals[0].own_mining_j == 56_600_000
+    assert found.intervals[0].spot_cent_per_mwh == -1234
+    assert found.intervals[0].meters[0].role == "own_generation"
+    assert [p.posting.event for p in found.postings] == ["coinbase_accrued"]
+    assert len(bodies(db)[3]["late_attributions"]) == 1
+    report = verify(exported(db, site, tmp_path))
+    assert report.reason is None
+    assert any("not mined on this history" in sentence for sentence in report.trusted)
+    assert report.totals["attributed_sat"] == found.block.value_sat
+
+
+async def test_an_orphaned_block_leaves_its_trace(db: Database, tmp_path: Path) -> None:
+    site = DemoSite(db)
+    books, run = ChainBooks(SCRIPT, "at_maturity", lambda _: COIN, clock=site.clock), DatabaseThread()
+    with db.begin() as tx:
+        site.close(tx, site.facts({"hall-a-01": 3}))
+        site.find_block(tx)
+    await books.follow(as_node(site.node), db, run)
+    left = site.node.rewind(0)
+    site.node.extend(2, salt=5)
+    await books.follow(as_node(site.node), db, run)
+    with db.begin() as tx:
+        site.close(tx, site.facts({}))
+        found = trace(tx, left[0][::-1].hex(), SITE.meters)
+    assert found is not None
+    assert "not in the chain" in found.notes[0]
+    assert [p.posting.event for p in found.postings] == ["coinbase_accrued", "coinbase_accrued_reversed"]
+    site.node.restore(0, left)
+    site.node.extend(110, value_sat=3)
+    await books.follow(as_node(site.node), db, run)
+    run.close()
+    with db.begin() as tx:
+        site.close(tx, site.facts({}))
+    report = verify(exported(db, site, tmp_path))
+    assert report.reason is None
+    with db.read() as tx:
+        assert report.totals["immature_sat"] == j.balance(tx, "1100", "SAT")
+        assert report.totals["mature_sat"] == j.balance(tx, "1110", "SAT") > 0
+
+
+def test_a_claim_of_more_than_its_work_is_found(db: Database, tmp_path: Path) -> None:
+    site = DemoSite(db)
+    claim = AttributionFact(site.clock.now_ms, 1, "hall-a-01", 1, 1, 3, 3, "demo")
+    raw = make_block(site.node.chain[-1], 1, 50, commitment=site.head)
+    with db.begin() as tx:
+        site.books.record_found_block(tx, BlockFact(raw, True, "hall-a-01", None, 0, 0, COIN, (claim,)))
+        site.close(tx, site.facts({}))
+    report = verify(exported(db, site, tmp_path))
+    assert report.reason is not None
+    assert "would have earned 0 sat" in report.reason
+
+
+def test_a_block_that_pays_somebody_else_is_refused(db: Database) -> None:
+    site = DemoSite(db)
+    raw = make_block(site.node.chain[-1], 1, 50, script=b"\x51")
+    with db.begin() as tx, pytest.raises(TreasuryError, match="does not pay"):
+        site.books.record_found_block(tx, BlockFact(raw, True, None, None, 0, 0, None, None))
+
+
+async def test_the_format_does_not_change_by_accident(db: Database, tmp_path: Path) -> None:
+    site = DemoSite(db)
+    books, run = ChainBooks(SCRIPT, "at_maturity", lambda _: COIN, clock=site.clock), DatabaseThread()
+    for shares in (2, 1):
+        facts = site.facts({"hall-a-01": shares, "guest": 1})
+        with db.begin() as tx:
+            site.find_block(tx)
+        await books.follow(as_node(site.node), db, run)
+        with db.begin() as tx:
+            site.close(tx, facts)
+    run.close()
+    path = exported(db, site, tmp_path)
+    assert path.read_bytes() == GOLDEN.read_bytes(), "version 1 is fixed: another format is another version"
+    assert verify(GOLDEN).exit_code == 0
