@@ -16,7 +16,7 @@ from photosynth.fleet import Fleet
 from photosynth.miners.control import MinerControl
 from photosynth.miners.luxos import LuxosMachine
 from photosynth.operations.audit import AuditLog
-from photosynth.operations.bookkeeping import MACHINE_MEMORY, SHARE_SEQ, Bookkeeper, Ledgers, coin_fact
+from photosynth.operations.bookkeeping import Bookkeeper, Ledgers, coin_fact
 from photosynth.operations.clock import RememberedTime, RunningClock
 from photosynth.operations.configuration import (
     Pace,

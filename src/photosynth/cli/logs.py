@@ -1,0 +1,50 @@
+"""The structured log: lines of JSON in the state folder, and on standard output where that is asked for."""
+
+import sys
+from pathlib import Path
+from typing import IO, Any
+
+import structlog
+
+MAX_BYTES = 20_000_000
+"""The log of an earlier run is kept beside this one's where it has grown past this."""
+
+
+def configure_logs(path: Path, *, to_terminal: bool) -> None:
+    """Send every log line to a file, and to standard output as well where ``to_terminal``."""
+    if path.exists() and path.stat().st_size > MAX_BYTES:
+        path.replace(path.with_suffix(".old.jsonl"))
+    file = path.open("a", encoding="utf-8", buffering=1)
+    outputs: list[IO[str]] = [file, sys.stdout] if to_terminal else [file]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(20),
+        logger_factory=lambda *_: _Lines(outputs),
+        cache_logger_on_first_use=False,
+    )
+
+
+class _Lines:
+    """Writes a rendered line to every output; a full disk silences the log and nothing else."""
+
+    def __init__(self, outputs: list[IO[str]]) -> None:
+        self._outputs = outputs
+
+    def msg(self, message: str) -> None:
+        for output in self._outputs:
+            try:
+                output.write(message + "\n")
+                output.flush()
+            except OSError:
+                continue
+
+    def __getattr__(self, name: str) -> Any:
+        if name in {"debug", "info", "warning", "error", "critical", "exception", "fatal", "log"}:
+            return self.msg
+        raise AttributeError(name)

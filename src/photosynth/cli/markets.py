@@ -1,0 +1,79 @@
+"""Which markets drive a site: the fleet file's own, or those of a recorded day."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from photosynth.energy.coin_market import CoinMarket, CoinQuote
+from photosynth.energy.market import Market, SyntheticMarket
+from photosynth.energy.prices import Prices
+from photosynth.energy.recorded_coin_market import RecordedCoinMarket, has_coin_files
+from photosynth.energy.recorded_market import RecordedEnergy, RecordedMarket
+from photosynth.fleet import Fleet
+from photosynth.operations.configuration import declared_coin_market, tariff_of
+from photosynth.quantities.instants import market_day_bounds_ms
+from photosynth.simulation.replay import generation_of
+from photosynth.simulation.series import write_series
+
+
+@dataclass(frozen=True, slots=True)
+class Markets:
+    """Energy and coin prices of a run, and the time that they are for; ``series`` is a recorded day's generation."""
+
+    energy: Market
+    coin: CoinMarket
+    start_ms: int
+    end_ms: int | None
+    series: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class _UntilEnd:
+    """A market whose last instant holds on when the clock stands at the day's end."""
+
+    energy: Market
+    coin: CoinMarket
+    end_ms: int
+
+    def prices(self, instant_ms: int) -> Prices | None:
+        """The prices of the quarter hour."""
+        return self.energy.prices(min(instant_ms, self.end_ms - 1))
+
+    def at(self, instant_ms: int) -> CoinQuote | None:
+        """The quote of the day."""
+        return self.coin.at(min(instant_ms, self.end_ms - 1))
+
+
+def synthetic_markets(fleet: Fleet) -> Markets:
+    """The fleet file's own: a synthetic price and the declared mainnet figures."""
+    assert fleet.bitcoin.demonstration is not None
+    coin = declared_coin_market(fleet.bitcoin.demonstration)
+    market = SyntheticMarket(tariff_of(fleet), fleet.simulation.seed)
+    return Markets(market, coin, fleet.start_site_ms(), None, None)
+
+
+def recorded_markets(fleet: Fleet, day: date, data: Path, folder: Path) -> Markets:
+    """Those of a recorded Berlin day; its generation is written to ``folder`` for the world process.
+
+    Raises RecordedDataError naming file and date where something is missing.
+    """
+    energy = RecordedEnergy(data)
+    market = RecordedMarket(tariff_of(fleet), energy)
+    market.check(day)
+    coin = recorded_coin_market(fleet, data)
+    start_ms, end_ms = market_day_bounds_ms(day)
+    coin.at(start_ms)
+    folder.mkdir(parents=True, exist_ok=True)
+    series = folder / f"generation-{day}.json"
+    write_series(series, generation_of(energy, day, sum(source.peak_w for source in fleet.sources)))
+    until = _UntilEnd(market, coin, end_ms)
+    return Markets(until, until, start_ms, end_ms, series)
+
+
+def recorded_coin_market(fleet: Fleet, data: Path) -> CoinMarket:
+    """The daily files' coin market, or the declared figures where the folder has none of those files."""
+    demonstration = fleet.bitcoin.demonstration
+    assert demonstration is not None
+    if not has_coin_files(data):
+        return declared_coin_market(demonstration)
+    return RecordedCoinMarket(data, demonstration.fees_sat, demonstration.date.isoformat())

@@ -1,0 +1,96 @@
+"""The simulated field of a fleet file: the world process, met through the same drivers as a real site."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from photosynth.energy.simulated_meters import SimulatedMeters
+from photosynth.fleet import Fleet, MachineSpec
+from photosynth.operations.clock import RunningClock
+from photosynth.operations.configuration import machine_model
+from photosynth.operations.field import Field
+from photosynth.simulation.child import WorldProcess
+from photosynth.simulation.sun import Panels
+from photosynth.simulation.world_config import (
+    LoadConfig,
+    MachineConfig,
+    MeterConfig,
+    ModelConfig,
+    TimeConfig,
+    WorldConfig,
+)
+
+MILLI = 1000
+
+
+def world_config(fleet: Fleet, folder: Path, clock: RunningClock, pool: tuple[str, int], series: Path | None) -> WorldConfig:
+    """What the world process is told of a fleet; ``series`` is a recorded day's generation in place of the computed sun."""
+    scales = fleet.scale_of_worker(clock.time.speed_milli)
+    site = fleet.site
+    return WorldConfig(
+        seed=fleet.simulation.seed,
+        zone=str(site.zone),
+        folder=str(folder),
+        time=TimeConfig.of(clock.time),
+        connection_w=fleet.grid.connection_w,
+        curtailable=fleet.grid.curtailable,
+        panels=tuple(
+            Panels(
+                latitude=float(site.latitude),
+                longitude=float(site.longitude),
+                tilt_deg=source.tilt_mdeg / MILLI,
+                azimuth_deg=source.azimuth_mdeg / MILLI,
+                peak_w=source.peak_w,
+                inverter_w=source.peak_w,
+            )
+            for source in fleet.sources
+        ),
+        loads=tuple(LoadConfig(load.id, load.base_w, load.weekday_peak_w, load.weekend_peak_w) for load in fleet.loads),
+        meters=tuple(MeterConfig(m.id, m.role, m.party, m.class_ppm, m.register_step_j) for m in fleet.meters),
+        models=tuple(ModelConfig.of(machine_model(model)) for model in fleet.machines.models),
+        machines=tuple(_machine(spec, scales[spec.worker]) for spec in fleet.machine_specs() if spec.address is None),
+        pool_host=pool[0],
+        pool_port=pool[1],
+        series_path=None if series is None else str(series),
+        warm=fleet.simulation.warm,
+    )
+
+
+def _machine(spec: MachineSpec, scale: int) -> MachineConfig:
+    habit = spec.habit
+    return MachineConfig(
+        id=spec.id,
+        model=spec.model.id,
+        worker=spec.worker,
+        scale=scale,
+        habit=None if habit is None else habit.habit,
+        every_s=0 if habit is None else habit.every_s or 0,
+        for_s=0 if habit is None else habit.for_s or 0,
+    )
+
+
+class SimulatedField:
+    """Opens the simulated field of one fleet; satisfies ``operations.field.OpenField``."""
+
+    def __init__(self, fleet: Fleet, folder: Path, series: Path | None, log: Callable[[str], None]) -> None:
+        self._fleet, self._folder, self._series, self._log = fleet, folder, series, log
+        self.world: WorldProcess | None = None
+
+    async def __call__(self, clock: RunningClock, pool: tuple[str, int]) -> Field:
+        """Start the world and connect to its meters; its machines connect to the pool by themselves."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        config = world_config(self._fleet, self._folder, clock, pool, self._series)
+        world = await WorldProcess.start(config, log=self._log)
+        self.world = world
+        meters = SimulatedMeters(*world.ready.meters)
+        real = {spec.id: (spec.address.host, spec.address.port) for spec in self._fleet.machine_specs() if spec.address}
+
+        async def close() -> None:
+            await meters.close()
+            await world.stop()
+
+        return Field(meters, {**world.ready.machines, **real}, close)
+
+    async def ended(self) -> int:
+        """Wait until the world process ends by itself, which it should not; its exit code."""
+        assert self.world is not None
+        return await self.world.wait()

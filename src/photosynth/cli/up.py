@@ -1,0 +1,291 @@
+"""`photosynth up`: start a site, show it live, stop it cleanly."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from photosynth.cli.errors import CommandError, ExitCode
+from photosynth.cli.logs import configure_logs
+from photosynth.cli.options import UpOptions
+from photosynth.fleet import Fleet, FleetFileError, load_fleet
+from photosynth.operations.state import ApiAddress, StateError, StateFolder
+
+if TYPE_CHECKING:
+    from photosynth.cli.simulated_field import SimulatedField
+    from photosynth.operations.documents import Status
+    from photosynth.operations.running import RunningSite
+    from photosynth.operations.site import Site
+
+SHOW_EVERY_S = 1.0
+PLAIN_EVERY_S = 10.0
+SAVE_STATUS_EVERY_S = 5.0
+FULL_SPEED_MILLI = 1000
+
+
+def run_up(options: UpOptions) -> int:
+    """Run a site until Ctrl-C, SIGTERM or the end of ``--for``. Raises CommandError where it cannot start."""
+    fleet = _load(options)
+    speed_milli = _speed(fleet, options)
+    state = StateFolder(options.state)
+    try:
+        state.lock()
+        if options.fresh:
+            state.clear()
+        state.remember_site(_identity(fleet, options))
+    except StateError as error:
+        raise CommandError(_sentence(error), ExitCode.UNAVAILABLE) from None
+    configure_logs(state.log, to_terminal=options.json_log)
+    try:
+        return _run_loop(_Up(fleet, speed_milli, state, options))
+    finally:
+        state.unlock()
+
+
+def _load(options: UpOptions) -> Fleet:
+    try:
+        return load_fleet(options.fleet)
+    except FleetFileError as error:
+        raise CommandError(str(error), ExitCode.BAD_INPUT) from None
+
+
+def _speed(fleet: Fleet, options: UpOptions) -> int:
+    speed_milli = options.speed_milli if options.speed_milli is not None else fleet.simulation.speed * 1000
+    real = fleet.real_parts()
+    if real and speed_milli != FULL_SPEED_MILLI:
+        if options.speed_milli is not None:
+            names = ", ".join(real[:3]) + (" and more" if len(real) > 3 else "")
+            typer.echo(f"{names} are real, so the site runs at speed 1; --speed is for simulated sites.", err=True)
+        return FULL_SPEED_MILLI
+    return speed_milli
+
+
+def _identity(fleet: Fleet, options: UpOptions) -> dict[str, str]:
+    return {
+        "site": fleet.site.name,
+        "network": fleet.bitcoin.network,
+        "node": "embedded" if fleet.bitcoin.node.embedded else "bitcoind",
+        "payout_script": fleet.bitcoin.script().hex(),
+        "day": "synthetic" if options.replay is None else f"recorded {options.replay.isoformat()}",
+    }
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def _run_loop(up: "_Up") -> int:
+    import uvloop
+
+    return uvloop.run(up.run())
+
+
+@dataclass
+class _Up:
+    """One run of the command."""
+
+    fleet: Fleet
+    speed_milli: int
+    state: StateFolder
+    options: UpOptions
+
+    async def run(self) -> int:
+        """Start, show, stop; the exit code."""
+        from photosynth.bitcoin.node import NodeUnavailableError
+        from photosynth.energy.recorded_files import RecordedDataError
+        from photosynth.pool.segments import ShareLogError
+        from photosynth.simulation.child import WorldError
+        from photosynth.storage import StorageError
+        from photosynth.treasury.evidence.seal import SealError
+        from photosynth.treasury.journal import TreasuryError
+
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        if self.options.run_for_s is not None:
+            loop.call_later(self.options.run_for_s, stop.set)
+        try:
+            await self._serve(stop)
+        except RecordedDataError as error:
+            raise CommandError(_sentence(error), ExitCode.BAD_INPUT) from None
+        except (NodeUnavailableError, ShareLogError, StorageError, WorldError, SealError, TreasuryError) as error:
+            raise CommandError(_sentence(error), ExitCode.UNAVAILABLE) from None
+        return ExitCode.OK
+
+    async def _serve(self, stop: asyncio.Event) -> None:
+        from photosynth.cli.markets import recorded_markets, synthetic_markets
+        from photosynth.cli.simulated_field import SimulatedField
+        from photosynth.operations.running import RunningSite
+        from photosynth.operations.site import Site, SiteSettings
+
+        options, fleet, state = self.options, self.fleet, self.state
+        if options.replay is not None and options.data is not None:
+            markets = await asyncio.to_thread(recorded_markets, fleet, options.replay, options.data, state.world)
+        else:
+            markets = synthetic_markets(fleet)
+        field = SimulatedField(fleet, state.world, markets.series, _log_world)
+        settings = SiteSettings(
+            fleet=fleet,
+            state=state,
+            speed_milli=self.speed_milli,
+            start_ms=markets.start_ms,
+            end_ms=markets.end_ms,
+            market=markets.energy,
+            coin_market=markets.coin,
+            open_field=field,
+            pool_port=options.pool_port,
+            replay=None if options.replay is None else options.replay.isoformat(),
+        )
+        site = Site(settings)
+        try:
+            await site.start()
+        except OSError as error:
+            raise CommandError(_pool_port_sentence(error, fleet, options), ExitCode.UNAVAILABLE) from None
+        try:
+            view = RunningSite(site)
+            async with self._web(view) as url:
+                await self._until_stopped(stop, site, view, field, url)
+        finally:
+            await site.close()
+
+    @asynccontextmanager
+    async def _web(self, view: "RunningSite") -> AsyncIterator[str]:
+        """The API and the console; the address is known to the command line as long as they answer."""
+        from photosynth.api.app import create_app
+        from photosynth.api.server import PortInUseError, WebServer
+        from photosynth.console import mount
+        from photosynth.operations.running import ChainDoor
+
+        token = secrets.token_urlsafe(32)
+        app = create_app(view, token=token, chain=ChainDoor(view), evidence=view)
+        mount(app, view)
+        server = WebServer(app)
+        listen = self.fleet.console.listen
+        try:
+            port = await server.start(listen.host, listen.port if self.options.port is None else self.options.port)
+        except PortInUseError as error:
+            raise CommandError(_sentence(error), ExitCode.UNAVAILABLE) from None
+        host = f"[{listen.host}]" if ":" in listen.host else listen.host
+        url = f"http://{host}:{port}"
+        try:
+            self.state.write_api(ApiAddress(url, token, os.getpid()))
+            yield url
+        finally:
+            self.state.remove_api()
+            await server.stop()
+
+    async def _until_stopped(
+        self, stop: asyncio.Event, site: "Site", view: "RunningSite", field: "SimulatedField", url: str
+    ) -> None:
+        typer.echo(self._banner(url, site), err=self.options.json_log)
+        if self.options.open_browser and sys.stdout.isatty():
+            import webbrowser
+
+            await asyncio.to_thread(webbrowser.open, url)
+        running = asyncio.ensure_future(site.run())
+        showing = asyncio.ensure_future(self._show(view, url))
+        world = asyncio.ensure_future(field.ended())
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            done, _ = await asyncio.wait({running, showing, world, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if world in done and stopping not in done:
+                raise CommandError(
+                    f"The simulated site ended with code {world.result()}; its last words are in {self.state.log}. "
+                    "Nothing is lost: start again.",
+                    ExitCode.UNAVAILABLE,
+                )
+            for task in done:
+                task.result()
+        finally:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(self._save_status(view), 1)
+            for task in (running, showing, world, stopping):
+                task.cancel()
+            await asyncio.gather(running, showing, world, stopping, return_exceptions=True)
+
+    def _banner(self, url: str, site: "Site") -> str:
+        demonstration = self.fleet.bitcoin.demonstration
+        day = "a recorded day" if self.options.replay else "a synthetic sunny Sunday"
+        lines = [
+            f"{self.fleet.site.title}: {day}, time runs {self.speed_milli / 1000:g} times faster.",
+            "Simulated: sun, factory, meters, prices and the machines' bodies."
+            if not self.options.replay
+            else "Simulated: factory, meters and the machines' bodies; prices and sun are recorded.",
+            "Real: the chain and its rules, the Stratum pool, every hash, the ledger and the proof.",
+        ]
+        if demonstration is not None:
+            lines.append(f"Demonstration difficulty and money on regtest: 1 real hash stands for {self._scale():,}.")
+        lines.append(f"Console {url}   Pool stratum+tcp://{':'.join(map(str, site.pool.address))}   State {self.state.root}")
+        return "\n".join(lines)
+
+    def _scale(self) -> int:
+        return self.fleet.scale(self.speed_milli)
+
+    async def _show(self, view: "RunningSite", url: str) -> None:
+        """The live status, and its last state on disk for questions after the end."""
+        saved_s = 0.0
+        with self._display(url) as show:
+            while True:
+                status = await view.status()
+                show(status)
+                if time.monotonic() - saved_s > SAVE_STATUS_EVERY_S:
+                    saved_s = time.monotonic()
+                    await self._save_status(view)
+                await asyncio.sleep(SHOW_EVERY_S)
+
+    @contextlib.contextmanager
+    def _display(self, url: str) -> "Iterator[Callable[[Status], None]]":
+        from photosynth.cli.live import live_panel, plain_line
+
+        if self.options.json_log:
+            yield lambda _status: None
+        elif sys.stdout.isatty():
+            from rich.live import Live
+
+            with Live(refresh_per_second=2, transient=False) as live:
+                yield lambda status: live.update(live_panel(status, url))
+        else:
+            last_s = 0.0
+
+            def tell(status: "Status") -> None:
+                nonlocal last_s
+                if time.monotonic() - last_s >= PLAIN_EVERY_S:
+                    last_s = time.monotonic()
+                    print(plain_line(status), flush=True)
+
+            yield tell
+
+    async def _save_status(self, view: "RunningSite") -> None:
+        from photosynth.operations.files import write_whole
+
+        status = await view.status()
+        with contextlib.suppress(OSError):
+            write_whole(self.state.status, status.model_dump_json().encode())
+
+
+def _log_world(line: str) -> None:
+    import structlog
+
+    structlog.get_logger().info("world", said=line)
+
+
+def _pool_port_sentence(error: OSError, fleet: Fleet, options: UpOptions) -> str:
+    port = fleet.pool.listen.port if options.pool_port is None else options.pool_port
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"Port {port} of {fleet.pool.listen.host}, where the pool listens, is in use by another process. "
+            "Choose another with --pool-port N or pool.listen in the fleet file."
+        )
+    return _sentence(error)
