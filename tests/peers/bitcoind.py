@@ -69,12 +69,14 @@ class RunningBitcoind:
 
 
 @contextmanager
-def running_bitcoind(software: Bitcoind, folder: Path, *flags: str, throw_away: bool = False) -> Iterator[RunningBitcoind]:
+def running_bitcoind(
+    software: Bitcoind, folder: Path, *flags: str, rpc_port: int | None = None, throw_away: bool = False
+) -> Iterator[RunningBitcoind]:
     """Start a bitcoind on regtest in a folder and stop it by its process at the end.
 
     It can be started again in the same folder, unless ``throw_away`` ends it at once.
     """
-    node = _start(software, folder, flags)
+    node = _start(software, folder, flags, rpc_port)
     try:
         yield node
     finally:
@@ -101,10 +103,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _start(software: Bitcoind, folder: Path, flags: tuple[str, ...]) -> RunningBitcoind:
+def _start(software: Bitcoind, folder: Path, flags: tuple[str, ...], wanted_port: int | None) -> RunningBitcoind:
     said = ""
     for _ in range(ATTEMPTS):
-        rpc_port, p2p_port = free_port(), free_port()
+        rpc_port, p2p_port = wanted_port or free_port(), free_port()
         command = [
             *software.command,
             "-regtest",
@@ -128,9 +130,14 @@ def _start(software: Bitcoind, folder: Path, flags: tuple[str, ...]) -> RunningB
         with (folder / "output.txt").open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
         node = RunningBitcoind(software.version, folder, rpc_port, p2p_port, process)
-        if _answers(node):
+        ready = False
+        try:
+            ready = _answers(node)
+        finally:
+            if not ready:
+                stop(process)
+        if ready:
             return node
-        stop(process)
         said = (folder / "output.txt").read_text(errors="replace")[-500:]
     raise AssertionError(f"bitcoind did not start in {ATTEMPTS} attempts; it said: {said}")
 
