@@ -1,6 +1,7 @@
 """Driver of the simulated meters and inverters: one connection, made again after a fault; every call has a time-out."""
 
 import asyncio
+import contextlib
 
 from photosynth.energy.metering_protocol import (
     LONGEST_LINE,
@@ -50,6 +51,14 @@ class SimulatedMeters:
         streams, self._streams = self._streams, None
         if streams is not None:
             streams[1].close()
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(self.timeout_s):
+                    await streams[1].wait_closed()
+
+    def _drop(self) -> None:
+        streams, self._streams = self._streams, None
+        if streams is not None:
+            streams[1].transport.abort()
 
     async def _ask(self, request: Request) -> bytes:
         try:
@@ -57,7 +66,7 @@ class SimulatedMeters:
                 try:
                     return await self._exchange(line_of(request))
                 except BaseException:
-                    await self.close()  # an answer that comes late must not be taken for the next one's
+                    self._drop()  # an answer that comes late must not be taken for the next one's
                     raise
         except TimeoutError as error:
             raise MeterError(f"the meters at {self.host}:{self.port} did not answer within {self.timeout_s:g} s") from error

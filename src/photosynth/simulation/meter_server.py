@@ -59,7 +59,7 @@ class MeterServer:
     def __init__(self, site: SitePhysics, host: str, port: int) -> None:
         self.site, self.host, self.port = site, host, port
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
+        self._open: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
 
     async def start(self) -> None:
         """Listen; afterwards ``port`` is the real one."""
@@ -70,14 +70,16 @@ class MeterServer:
         """Stop listening and hang up on everybody."""
         if self._server is not None:
             self._server.close()
+        sessions = [task for task in self._open.values() if task is not None]
         for writer in list(self._open):
-            writer.close()
+            writer.transport.abort()
+        await asyncio.gather(*sessions, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._open) >= MOST_CONNECTIONS:
             writer.close()
             return
-        self._open.add(writer)
+        self._open[writer] = asyncio.current_task()
         try:
             while True:
                 async with asyncio.timeout(LONGEST_IDLE_S):
@@ -94,7 +96,7 @@ class MeterServer:
         except (OSError, ValueError, TimeoutError):
             return  # an oversized line, a half-open or broken connection: only this one ends
         finally:
-            self._open.discard(writer)
+            del self._open[writer]
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
