@@ -12,10 +12,11 @@ Result = Literal["done", "refused", "failed", "unverified"]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One thing to tell the machine: ``watts`` is the power that it shall have afterwards."""
+    """One thing to tell the machine: ``watts`` is the power that it shall have afterwards, ``exact`` or at any profile."""
 
     kind: CommandKind
     watts: int
+    exact: bool = True
 
     @property
     def text(self) -> str:

@@ -6,7 +6,7 @@ proves nothing. What is decided for one machine lives in :mod:`photosynth.miners
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from photosynth.miners.commands import Command, Outcome, Result
@@ -237,7 +237,7 @@ class MinerControl:
             raise
         try:
             async with self._commands:
-                answer = await self._tell(unit, command)
+                command, answer = await self._tell(unit, command)
         except MachineError as error:
             now_ms = self._clock.site_ms()
             self._finish(unit.not_sent(action, str(error), now_ms))
@@ -250,17 +250,21 @@ class MinerControl:
         finally:
             unit.sending = False
 
-    async def _tell(self, unit: Unit, command: Command) -> Answer:
+    async def _tell(self, unit: Unit, command: Command) -> tuple[Command, Answer]:
+        """Send a command; what was really sent, and the answer."""
         machine = self._machines[unit.id]
         if command.kind == "sleep":
-            return await machine.sleep()
+            return command, await machine.sleep()
         if command.kind == "set_power":
-            return await machine.set_power(command.watts)
-        if unit.regulation == "steps":  # the power first, so that it does not start at another one
-            limited = await machine.set_power(command.watts)
-            if not limited.accepted:
-                return limited
-        return await machine.wake()
+            return command, await machine.set_power(command.watts)
+        if unit.regulation != "steps":
+            return command, await machine.wake()
+        limited = await machine.set_power(command.watts)  # first, so that it does not start at another power
+        answer = await machine.wake()
+        if limited.accepted:
+            return command, answer
+        # some take no power while they sleep: it is set once they run
+        return replace(command, exact=False), Answer(answer.accepted, f"{answer.text}; before: {limited.text}")
 
     def _finish(self, outcomes: list[Outcome]) -> None:
         for end in outcomes:

@@ -12,7 +12,7 @@ from photosynth.miners.commands import Command, Outcome, Pending
 from photosynth.miners.conditions import Conditions
 from photosynth.miners.machine import Answer, MachineReading
 from photosynth.miners.model import MachineModel
-from photosynth.miners.verification import allowed_ms, describe, is_on, judge, off_below_w
+from photosynth.miners.verification import allowed_ms, describe, is_on, judge, judge_awake, off_below_w
 
 State = Literal["running", "starting", "stopping", "sleeping", "unreachable", "faulty", "unknown"]
 Regulation = Literal["steps", "on_off", "none"]
@@ -83,7 +83,7 @@ class Unit:
             return self.desired_w
         if now_ms < self._rest_until_ms:
             return 0
-        if self.regulation == "steps":
+        if self.regulation != "on_off":
             return min(self.desired_w, self.model.power_w)
         return self.fixed_power_w or self.model.power_w
 
@@ -110,10 +110,11 @@ class Unit:
             return Command("sleep", 0) if on else None
         if not on:
             return Command("wake", goal)
-        if self.regulation != "steps":
-            return None
-        if self.commanded_w is None and judge(self.model, goal, self.reading).power_met is not False:
-            self.commanded_w = goal  # it is there already, whoever sent it there
+        there = judge(self.model, goal, self.reading).power_met is not False
+        if self.regulation != "steps":  # one that does nothing gets its rare test, here by a power
+            return Command("set_power", goal) if self.regulation == "none" and not there else None
+        if self.commanded_w is None and there:
+            self.commanded_w = goal  # whoever sent it there
         if self.commanded_w != goal or self._drifts >= DRIFTS_TO_RESEND:
             return Command("set_power", goal)
         return None
@@ -132,7 +133,7 @@ class Unit:
         rising = before is None or (before.power_w or 0) < command.watts
         allowed = allowed_ms(self.model, command.kind, rising)
         self.pending = Pending(command, action, now_ms, wall_ms, allowed, before, answer.text)
-        self.commanded_w = command.watts
+        self.commanded_w = command.watts if command.exact else None
         if command.kind != "set_power":
             self.changed_ms = now_ms
         self._settle_state(now_ms)
@@ -236,7 +237,8 @@ class Unit:
         target = pending.command.watts
         if self.regulation == "on_off" and target:
             target = self.fixed_power_w or target
-        verdict = judge(self.model, target, reading)
+        exact = pending.command.exact
+        verdict = judge(self.model, target, reading) if exact else judge_awake(self.model, reading)
         after_s = (reading.at_ms - pending.sent_ms) // 1000
         if verdict.met:
             self.pending = None
@@ -253,7 +255,7 @@ class Unit:
     def _obeyed(self, pending: Pending) -> None:
         self._tries = self._next_try_ms = 0
         self.conditions.clear("refuses_commands", "not_verified", "does_not_wake")
-        if pending.command.kind != "set_power":
+        if pending.command.kind != "set_power" or self.regulation == "none":
             self._deaf = self._retests = 0
             self.conditions.clear("says_ok_does_nothing")
             if self.regulation == "none":
@@ -265,7 +267,9 @@ class Unit:
     def _disobeyed(self, pending: Pending, reading: MachineReading, power_met: bool | None, evidence: str) -> None:
         now_ms, on, kind = reading.at_ms, is_on(self.model, reading), pending.command.kind
         self._failed(now_ms)
-        if kind == "sleep" and on:
+        if self.regulation == "none":
+            self._give_up(reading, evidence)
+        elif kind == "sleep" and on:
             self._deaf += 1
             if self._deaf >= PROOFS_TO_NAME:
                 self._give_up(reading, evidence)
@@ -314,6 +318,9 @@ class Unit:
             self._drifts = self._drifts + 1 if verdict.power_met is False else 0
             if verdict.met:
                 self.conditions.clear("not_verified")
+                if self.fixed_power_w and judge(self.model, self.fixed_power_w, reading).power_met is False:
+                    self.conditions.clear("ignores_power_limit")
+                    self._ignored = 0
 
     def _look_for_oddities(self, reading: MachineReading, on: bool, wall_ms: int) -> None:
         power, hash_rate = reading.power_w, reading.hash_rate_hs

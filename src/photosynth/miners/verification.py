@@ -60,6 +60,13 @@ def judge(model: MachineModel, target_w: int, reading: MachineReading) -> Verdic
     return Verdict(power_met, hash_met, describe(reading) + wanted)
 
 
+def judge_awake(model: MachineModel, reading: MachineReading) -> Verdict:
+    """Whether it mines, at whatever profile."""
+    power_met = None if reading.power_w is None else reading.power_w > off_below_w(model)
+    hash_met = None if reading.hash_rate_hs is None else reading.hash_rate_hs > model.hash_rate_hs // 20
+    return Verdict(power_met, hash_met, describe(reading) + ", wanted: mining")
+
+
 def describe(reading: MachineReading) -> str:
     """A reading in words."""
     power = "no power reading" if reading.power_w is None else f"{reading.power_w} W"

@@ -125,6 +125,8 @@ class AsicFleet:
 
     def advance(self, site_ms: int) -> tuple[int, int]:
         """Electrical power of all machines at a site time (W), and their energy since the last call (J, exact)."""
+        if self._task is not None and self._task.done() and not self._task.cancelled():
+            self._task.result()  # the machines have stopped mining by a mistake of ours: say so loudly
         for asic in self._asics:
             asic.body.advance(site_ms)
         total_uj_x2 = sum(asic.body.energy_uj_x2 for asic in self._asics)

@@ -62,6 +62,7 @@ class BodyMachine:
         self.body = SimulatedMachine(S21, random.Random(name), clock.site_ms(), warm=warm, habit=habit)
         self.hashes = True
         self.refuses = False
+        self.deep_sleeper = False
         self.broken: Exception | None = None
         self.told: list[str] = []
 
@@ -87,6 +88,8 @@ class BodyMachine:
         return self._command("wake", self.body.wake)
 
     async def set_power(self, watts: int) -> Answer:
+        if self.deep_sleeper and self.body.asleep:
+            return Answer(False, "not while asleep")
         index = max(i for i, (power, _) in enumerate(self.body.steps) if power <= watts)
         return self._command(f"set_power {watts}", lambda: self.body.set_profile(index))
 

@@ -1,6 +1,11 @@
 """Control over machines with every habit, in simulated time: proven, named, worked around, and never nagged."""
 
+import asyncio
+import random
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.unit.miners.fleet_in_memory import S21, Audit, BodyMachine, Hall, TurnedClock
 
 from photosynth.miners.control import MachineView, MinerControl
@@ -146,6 +151,17 @@ async def test_a_refusal_is_reported_and_not_repeated_endlessly() -> None:
     assert site.conditions("m1") == set()
 
 
+async def test_one_that_takes_no_power_while_asleep_gets_it_once_it_runs() -> None:
+    site = hall()
+    site.machines["m1"].deep_sleeper = True
+    await site.polls(4, {"m1": 0})
+    await site.polls(10, {"m1": 1850})
+    assert site.audit.results("m1") == ["done", "done", "done"]
+    assert [action[1] for action in site.audit.of("m1")] == ["sleep", "wake", "set_power"]
+    assert abs((view(site).power_w or 0) - 1850) < 80
+    assert site.conditions("m1") == set()
+
+
 async def test_power_without_hash_is_named_rested_and_tried_again() -> None:
     site = hall()
     site.machines["m1"].hashes = False
@@ -209,6 +225,57 @@ async def test_stopping_everything_is_proven_and_holds() -> None:
     site.control.resume()
     await site.polls(3, {"m3": 3500})
     assert not site.machines["m3"].body.asleep
+
+
+async def test_stopping_reports_who_does_not_answer_and_sweeps_him_when_he_returns() -> None:
+    site = hall()
+    await site.polls(2)
+    site.machines["m1"].broken = UnreachableError("m1", "no connection")
+    report = await site.control.stop_all("operator", "red button")
+    assert report.asleep == ("m2",)
+    assert "does not answer" in report.awake["m1"]
+    assert "failed" in site.audit.results("m1")
+    site.machines["m1"].broken = None
+    await site.polls(8)
+    assert view(site).state == "sleeping"
+    assert site.audit.of("m1")[-1][0] == "operator"
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32))
+def test_whatever_a_machine_does_control_stays_calm(seed: int) -> None:
+    """A machine that changes its mind at random: every action ends once, and none is repeated without patience."""
+
+    async def live() -> None:
+        rng = random.Random(seed)
+        site = hall(speed=rng.choice([1, 60, 300]))
+        machine = site.machines["m1"]
+        habits = [None, Habit("ignores_power_limit"), Habit("says_ok_does_nothing"), Habit("drops_out", 900, 300)]
+        errors = [None, None, None, UnreachableError("m1", "gone"), MalformedError("m1", "noise")]
+        for _ in range(25):
+            machine.body.habit = rng.choice(habits)
+            machine.broken = rng.choice(errors)
+            machine.refuses = rng.random() < 0.2
+            machine.hashes = rng.random() < 0.8
+            if rng.random() < 0.2:
+                machine.body.wake()
+            polls = rng.randint(1, 6)
+            before = len(site.audit.of("m1"))
+            await site.polls(polls, {"m1": rng.choice([0, 1850, 2510, 3500])})
+            assert len(site.audit.of("m1")) - before <= polls + 1
+            assert view(site).state in ("running", "starting", "stopping", "sleeping", "unreachable", "faulty", "unknown")
+        open_actions = site.audit.results("m1").count("planned")
+        assert open_actions <= 1
+        # once it behaves, it is brought to where it shall be, and its record is clean but for its drop-outs
+        machine.body.habit, machine.broken, machine.refuses, machine.hashes = None, None, False, True
+        site.clock.speed = 60
+        await site.polls(800, {"m1": 2510})
+        await site.polls(20, {"m1": 3500})
+        await site.polls(20, {"m1": 1850})
+        assert abs((view(site).power_w or 0) - 1850) < 120
+        assert site.conditions("m1") <= {"drops_out"}
+
+    asyncio.run(live())
 
 
 async def test_what_was_learnt_survives_a_restart() -> None:
