@@ -32,10 +32,11 @@ class LongPoll:
             )
         return self._task
 
-    def take(self) -> Any:
-        """The answer of the call that is done, or what it raised; the next one starts anew."""
-        task, self._task = self._task, None
-        return None if task is None else task.result()
+    def take(self, call: asyncio.Task[Any]) -> Any:
+        """The answer of a call that is done, or what it raised; None where another waiter's newer id has ended it."""
+        if self._task is call:
+            self._task = None
+        return None if call.cancelled() else call.result()
 
     async def close(self) -> None:
         """End the call that is under way."""

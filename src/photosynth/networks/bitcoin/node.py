@@ -129,7 +129,7 @@ class BitcoindNode:
             poll = self._long_poll.since(node_id)
             await _changed_or_done(self._tip_changed, poll, self._patience_s())
             if poll.done():
-                answer = self._long_poll.take()
+                answer = self._long_poll.take(poll)
             elif await self._best_hash() != known_best:
                 break
         if answer is None:
