@@ -74,9 +74,13 @@ def begin_at(tx: Connection, height: int, block_hash: bytes) -> None:
 
 
 def connect(tx: Connection, view: ChainView, height: int, block: Block, now: Moment) -> None:
-    """Take a block on top of the followed chain: our coinbase, other receipts of our script, and what spends our coins."""
+    """Take a block on top of the followed chain: our coinbase, other receipts of our script, and what spends our coins.
+
+    What becomes available is left to :func:`mature` at the end of a batch, unless this block may spend of it.
+    """
     tx.execute(CHAIN.insert().values(height=height, hash=block.hash))
-    mature(tx, view, height, now)
+    if len(block.transactions) > 1:
+        mature(tx, view, height, now)
     ours = _ours_spent(tx, block.transactions[1:])
     for transaction in block.transactions[1:]:
         _spend(tx, view, block.hash, height, transaction, now=now, ours=ours)

@@ -17,8 +17,8 @@ from photosynth.treasury.facts import CoinFact, Recognition
 from photosynth.treasury.journal import TreasuryError
 from photosynth.treasury.reconciliation import Reconciliation, reconcile
 
-BATCH_BLOCKS = 200
-"""Blocks of one transaction: some 100 ms of work, after which readers and the next commit have their turn."""
+BATCH_BLOCKS = 50
+"""Blocks of one transaction: some 150 ms of work, after which readers and the next commit have their turn."""
 MAX_ROUNDS = 50
 """How often the chain may change under one call before it leaves the rest to the next one."""
 
@@ -188,6 +188,7 @@ class ChainBooks:
             chain.connect(tx, self.view, height, block, now)
             previous = block_hash
             taken += 1
+        chain.mature(tx, self.view, first + taken - 1, now)
         if previous == tip.hash:
             chain.settle(tx, self.view, tip.height, now)
         return taken

@@ -97,7 +97,7 @@ def post(tx: Connection, posting: Posting) -> int | None:
     Raises TreasuryError where it does not balance.
     """
     check(posting)
-    if tx.execute(sa.select(POSTINGS.c.id).where(POSTINGS.c.key == posting.key)).first() is not None:
+    if tx.execute(_KEYED, {"wanted": posting.key}).first() is not None:
         return None
     values = {
         "key": posting.key,
@@ -162,24 +162,30 @@ def reverse(tx: Connection, posting_id: int, time_ms: int, wall_ms: int, why: st
 
 def open_postings(tx: Connection, key_prefix: str) -> list[tuple[int, str]]:
     """Id and event of every posting whose key begins so, which reverses none and was not reversed; oldest first."""
-    reversal = POSTINGS.alias("reversal")
-    query = (
-        sa.select(POSTINGS.c.id, POSTINGS.c.event)
-        .outerjoin(reversal, reversal.c.reverses == POSTINGS.c.id)
-        .where(_begins(key_prefix), POSTINGS.c.reverses.is_(None), reversal.c.id.is_(None))
-        .order_by(POSTINGS.c.id)
-    )
-    return [(row.id, row.event) for row in tx.execute(query)]
+    return [(row.id, row.event) for row in tx.execute(_OPEN, _bounds(key_prefix))]
 
 
 def times_posted(tx: Connection, key_prefix: str) -> int:
     """How many postings with such a key were made, reversals aside: the occurrence of the last one."""
-    query = sa.select(sa.func.count()).select_from(POSTINGS).where(_begins(key_prefix), POSTINGS.c.reverses.is_(None))
-    return int(tx.execute(query).scalar_one())
+    return int(tx.execute(_TIMES, _bounds(key_prefix)).scalar_one())
 
 
-def _begins(prefix: str) -> sa.ColumnElement[bool]:
-    return (POSTINGS.c.key >= prefix) & (POSTINGS.c.key < prefix + "\U0010ffff")
+def _bounds(prefix: str) -> dict[str, str]:
+    return {"first": prefix, "past": prefix + "\U0010ffff"}
+
+
+# Built once: following a chain asks these for every block.
+_BEGINS = (POSTINGS.c.key >= sa.bindparam("first")) & (POSTINGS.c.key < sa.bindparam("past"))
+_REVERSAL = POSTINGS.alias("reversal")
+_OPEN = (
+    sa.select(POSTINGS.c.id, POSTINGS.c.event)
+    .outerjoin(_REVERSAL, _REVERSAL.c.reverses == POSTINGS.c.id)
+    .where(_BEGINS, POSTINGS.c.reverses.is_(None), _REVERSAL.c.id.is_(None))
+    .order_by(POSTINGS.c.id)
+)
+_TIMES = sa.select(sa.func.count()).select_from(POSTINGS).where(_BEGINS, POSTINGS.c.reverses.is_(None))
+_KEYED = sa.select(POSTINGS.c.id).where(POSTINGS.c.key == sa.bindparam("wanted"))
+_BY_KEY = sa.select(POSTINGS).where(_BEGINS).order_by(POSTINGS.c.id)
 
 
 def count_postings(tx: Connection) -> int:
@@ -209,7 +215,7 @@ def postings_after(tx: Connection, last_id: int) -> list[StoredPosting]:
 
 def postings_by_key(tx: Connection, key_prefix: str) -> list[StoredPosting]:
     """Every posting whose key begins so, reversals included, oldest first."""
-    return _with_lines(tx, sa.select(POSTINGS).where(_begins(key_prefix)).order_by(POSTINGS.c.id))
+    return _with_lines(tx, _BY_KEY, _bounds(key_prefix))
 
 
 def postings_by_id(tx: Connection, ids: Sequence[int]) -> list[StoredPosting]:
@@ -217,8 +223,10 @@ def postings_by_id(tx: Connection, ids: Sequence[int]) -> list[StoredPosting]:
     return _with_lines(tx, sa.select(POSTINGS).where(POSTINGS.c.id.in_(ids)).order_by(POSTINGS.c.id))
 
 
-def _with_lines(tx: Connection, query: sa.Select[tuple[object, ...]]) -> list[StoredPosting]:
-    rows = tx.execute(query).all()
+def _with_lines(
+    tx: Connection, query: sa.Select[tuple[object, ...]], bounds: dict[str, str] | None = None
+) -> list[StoredPosting]:
+    rows = tx.execute(query, bounds).all()
     lines: dict[int, list[PostingLine]] = defaultdict(list)
     for at in range(0, len(rows), 500):
         ids = [row.id for row in rows[at : at + 500]]
