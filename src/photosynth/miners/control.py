@@ -125,7 +125,7 @@ class MinerControl:
 
     async def poll_once(self, only_pending: bool = False) -> None:
         """Read every machine once (or those whose command waits for its proof), judge, and send what is due."""
-        self._polls += 1
+        self._polls += not only_pending
         units = [unit for unit in self._units.values() if not only_pending or unit.pending is not None]
         waiting = iter(enumerate(units))
 
@@ -134,6 +134,8 @@ class MinerControl:
                 turn = index + self._polls
                 if unit.unreachable and turn % ABSENT_READ_EVERY:
                     continue
+                if self.stopped and unit.desired_w is None:  # stopped in an earlier life
+                    unit.wish(0, "everything is stopped", "operator")
                 await self._read(unit, not only_pending and (unit.reading is None or turn % FULL_READ_EVERY == 0))
                 self._send_due((unit,))
 

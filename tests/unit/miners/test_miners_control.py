@@ -227,6 +227,14 @@ async def test_stopping_everything_is_proven_and_holds() -> None:
     assert not site.machines["m3"].body.asleep
 
 
+async def test_a_stop_of_an_earlier_life_holds_for_every_machine() -> None:
+    site = hall()
+    site.control.stopped = True
+    await site.polls(4, {"m1": 3500})
+    assert view(site).state == view(site, "m2").state == "sleeping"
+    assert {action[0] for action in site.audit.actions} == {"operator"}
+
+
 async def test_stopping_reports_who_does_not_answer_and_sweeps_him_when_he_returns() -> None:
     site = hall()
     await site.polls(2)
