@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import string
 from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from photosynth.miners.cgminer import (
@@ -22,19 +23,21 @@ from photosynth.miners.cgminer import (
 from photosynth.miners.machine import MalformedError, RefusedError, UnreachableError
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(string.printable, max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(string.printable, max_size=8), inner, max_size=4),
     max_leaves=20,
 )
 SHAPES = st.dictionaries(st.sampled_from(["STATUS", "SUMMARY", "POWER", "id"]), JSON)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=2000))
 def test_any_bytes_are_an_object_or_malformed(raw: bytes) -> None:
     with contextlib.suppress(MalformedError):
         assert isinstance(parse_answer("m1", raw), dict)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(SHAPES)
 def test_any_shape_can_be_looked_into(answer: dict[str, object]) -> None:
     severity, code, text = status_of(answer)

@@ -4,7 +4,7 @@ import asyncio
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.miners.fleet_in_memory import S21, Audit, BodyMachine, Hall, TurnedClock
 
@@ -249,7 +249,7 @@ async def test_stopping_reports_who_does_not_answer_and_sweeps_him_when_he_retur
     assert site.audit.of("m1")[-1][0] == "operator"
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 2**32))
 def test_whatever_a_machine_does_control_stays_calm(seed: int) -> None:
     """A machine that changes its mind at random: every action ends once, and none is repeated without patience."""

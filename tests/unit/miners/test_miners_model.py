@@ -4,7 +4,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from photosynth.miners.model import MachineModel
@@ -33,6 +33,7 @@ def test_a_model_with_one_profile_runs_at_its_nameplate() -> None:
     assert model.power_steps() == ((1000, 10**12),)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 10**16), st.integers(3, 20_000), st.integers(1, 20), st.data())
 def test_less_power_is_never_less_efficient(hash_rate: int, power: int, profiles: int, data: st.DataObject) -> None:
     least = data.draw(st.integers(2, power))

@@ -2,10 +2,11 @@
 
 import asyncio
 import random
+import string
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from photosynth.miners.model import MachineModel
@@ -52,7 +53,8 @@ def test_changes_need_a_session(command: str) -> None:
     assert not device.machine.asleep
 
 
-@given(st.binary(max_size=300) | st.text(max_size=100).map(lambda text: msgspec.json.encode({"command": text})))
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.binary(max_size=300) | st.text(string.printable, max_size=100).map(lambda text: msgspec.json.encode({"command": text})))
 def test_whatever_is_asked_it_answers(request: bytes) -> None:
     assert msgspec.json.decode(dialect().answer(request)[:-1])
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.simulation.fake_pool import FakePool
 
@@ -130,6 +130,7 @@ async def test_state_is_taken_up_again() -> None:
     assert again.bodies()["m1"].power_mw > 3_000_000
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 10**19), st.integers(1, 10**9), st.integers(1, 400_000))
 def test_the_declared_scale_gives_the_nameplate_back(nameplate: int, real: int, speed_milli: int) -> None:
     scale = declared_scale(nameplate, real, speed_milli)

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from photosynth.miners.model import MachineModel
@@ -59,6 +59,7 @@ def test_a_profile_moves_power_and_hash_rate_along_the_curve() -> None:
     assert machine.power_mw == 2_510_000
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.integers(1, 400_000), min_size=1, max_size=12), st.integers(0, 2**32))
 def test_energy_does_not_depend_on_how_time_is_cut(cuts: list[int], seed: int) -> None:
     def run(pieces: list[int]) -> tuple[int, int]:
