@@ -18,10 +18,12 @@ from photosynth.energy.prices import PriceComponent, Tariff
 from photosynth.energy.recorded_coin_market import RecordedCoinMarket
 from photosynth.energy.recorded_files import RecordedDataError
 from photosynth.energy.recorded_market import RecordedEnergy
+from photosynth.fleet import load_fleet
 from photosynth.miners.model import MachineModel
 from photosynth.quantities.instants import INTERVAL_S, market_day_bounds_ms
 from photosynth.quantities.value import energy_value_ueur
-from photosynth.simulation.backtest import BacktestConfig, BacktestInterval, run_backtest
+from photosynth.simulation.backtest import backtest, run_backtest
+from photosynth.simulation.backtest_facts import BacktestConfig, BacktestInterval
 from photosynth.simulation.backtest_machines import BacktestMachine
 from photosynth.simulation.backtest_report import BacktestReport, Outcome
 from photosynth.simulation.factory import FactoryLoad
@@ -175,6 +177,21 @@ def test_days_in_a_row_are_one_run() -> None:
     assert total.starts == sum(day.dispatch.starts for day in report.days)
     assert total.money.result_ueur == sum(day.dispatch.money.result_ueur for day in report.days)
     assert total.expected_sat == sum(day.dispatch.expected_sat for day in report.days)
+
+
+@recorded
+def test_the_example_site_is_backtested_from_its_fleet_file() -> None:
+    fleet = load_fleet(Path(__file__).parents[2] / "examples" / "backnang.yaml")
+    intervals: list[BacktestInterval] = []
+    report = backtest(fleet, date(2024, 5, 12), date(2024, 5, 12), DATA, intervals.append)
+    check_rules(intervals)
+    assert report.site == "backnang"
+    text = str(report)
+    assert "2024-05-12" in text
+    assert "fixed strike price" in text
+    assert set(report.total.dispatch.money.import_components_ueur) == {"spot"} | {
+        item.name for item in fleet.market.import_components
+    }
 
 
 def made_up_year(folder: Path, seed: int, first: date, last: date, missing_hour: int | None = None) -> None:

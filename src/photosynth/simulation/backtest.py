@@ -9,55 +9,27 @@ Meters do not err here, so that the balance closes to the joule; what class erro
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 
-from photosynth.energy.allocation import Allocation, IntervalEnergy, allocate
-from photosynth.energy.coin_market import CoinMarket, CoinQuote
-from photosynth.energy.dispatch import DispatchPolicy, SiteState, dispatch
-from photosynth.energy.prices import Prices, Tariff
+from photosynth.energy.allocation import IntervalEnergy, allocate
+from photosynth.energy.coin_market import CoinQuote
+from photosynth.energy.dispatch import SiteState, dispatch
+from photosynth.energy.prices import Prices
 from photosynth.energy.recorded_files import RecordedDataError
-from photosynth.energy.recorded_market import RecordedEnergy, RecordedMarket
+from photosynth.energy.recorded_market import RecordedMarket
+from photosynth.fleet import Fleet
 from photosynth.quantities.instants import INTERVAL_MS, market_day_bounds_ms
 from photosynth.simulation.backtest_accounts import Account
-from photosynth.simulation.backtest_machines import BacktestFleet, BacktestMachine
+from photosynth.simulation.backtest_facts import BacktestConfig, BacktestInterval
+from photosynth.simulation.backtest_machines import BacktestFleet
 from photosynth.simulation.backtest_report import BacktestReport, DayReport, Quote, Spot, TotalReport
-from photosynth.simulation.factory import FactoryLoad
 from photosynth.simulation.replay import generation_of
 from photosynth.simulation.series import Series
+from photosynth.simulation.site_of_fleet import backtest_config
 from photosynth.simulation.site_physics import MINUTE_MS, Flows, balance
 from photosynth.simulation.strategies import STRATEGIES, Strategy, site_strike_cent_per_mwh
 
 LONGEST_DAYS = 3700
-
-
-@dataclass(frozen=True)
-class BacktestConfig:
-    """A site and its markets. ``peak_w`` is what the recorded sun's yearly maximum is scaled to."""
-
-    site: str
-    seed: int
-    peak_w: int
-    loads: tuple[FactoryLoad, ...]
-    machines: tuple[BacktestMachine, ...]
-    policy: DispatchPolicy
-    tariff: Tariff
-    energy: RecordedEnergy
-    coins: CoinMarket
-    first_day: date
-    last_day: date
-    fixed_strike_cent_per_mwh: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BacktestInterval:
-    """One closed quarter hour of the dispatch's run, for the books. Registers (J, by meter role) count from zero."""
-
-    start_ms: int
-    energy: IntervalEnergy
-    allocation: Allocation
-    prices: Prices
-    quote: CoinQuote
-    represented_hashes: int
-    registers_j: dict[str, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +43,17 @@ class _Day:
     load_w: list[int]
     prices: list[Prices]
     quote: CoinQuote
+
+
+def backtest(
+    fleet: Fleet,
+    first_day: date,
+    last_day: date,
+    data: Path,
+    on_interval: Callable[[BacktestInterval], None] | None = None,
+) -> BacktestReport:
+    """Backtest a declared site over recorded days in ``data``; see :func:`run_backtest`."""
+    return run_backtest(backtest_config(fleet, first_day, last_day, data), on_interval)
 
 
 def run_backtest(config: BacktestConfig, on_interval: Callable[[BacktestInterval], None] | None = None) -> BacktestReport:

@@ -129,3 +129,9 @@ class BacktestReport(_Document):
     notes: list[str]
     days: list[DayReport]
     total: TotalReport
+
+    def __str__(self) -> str:
+        """The report as people read it in a terminal."""
+        from photosynth.simulation.backtest_text import text_of
+
+        return text_of(self)

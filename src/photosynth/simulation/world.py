@@ -66,19 +66,24 @@ class SunSeries:
             raise sun.SunError(f"the sun of {_EPOCH + timedelta(days=day_number)} is not known")
         return day.watts[within_ms // MINUTE_MS]
 
-    def prefetch(self, site_ms: int) -> None:
-        """Begin to compute tomorrow once it is afternoon (UTC); failures are tried again later."""
-        if site_ms % 86_400_000 < 43_200_000 or (self._wanted is not None and not self._wanted.done()):
-            return
-        tomorrow = utc_day(site_ms) + timedelta(days=1)
-        if tomorrow in self._days or time.monotonic() < self._retry_at:
-            return
-        self._retry_at = time.monotonic() + SUN_RETRY_S
-        self._wanted = asyncio.create_task(self._try(tomorrow))
+    def ready_for(self, site_ms: int) -> bool:
+        """Whether an instant's day is there; what is missing, or tomorrow in the afternoon (UTC), begins to be computed.
+
+        A failure is told and tried again later.
+        """
+        today = _EPOCH + timedelta(days=site_ms // 86_400_000)
+        known = today in self._days
+        wanted = today + timedelta(days=1) if known and site_ms % 86_400_000 >= 43_200_000 else today
+        computing = self._wanted is not None and not self._wanted.done()
+        if wanted not in self._days and not computing and time.monotonic() >= self._retry_at:
+            self._retry_at = time.monotonic() + SUN_RETRY_S
+            self._wanted = asyncio.create_task(self._try(wanted))
+        return known
 
     async def _try(self, day: date) -> None:
         try:
             await self.need(day)
+            self._retry_at = 0.0
         except (sun.SunError, OSError) as error:
             print(f"world: {error}", file=sys.stderr, flush=True)
 
@@ -171,10 +176,10 @@ class World:
         now_ms = self.site_ms()
         if now_ms <= self.site.now_ms:
             return
+        if self.sun is not None and not self.sun.ready_for(now_ms):
+            return  # registers stand still until the day is computed, then catch up
         self._mining_w, energy_j = self.fleet.advance(now_ms)
         self.site.advance(now_ms, energy_j * 1000)
-        if self.sun is not None:
-            self.sun.prefetch(now_ms)
 
     def save(self) -> None:
         """Write down what the devices keep over a power cut, whole or not at all."""

@@ -1,0 +1,43 @@
+"""What a backtest is given and what it hands out: plain facts that its callers and its engine share."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from photosynth.energy.allocation import Allocation, IntervalEnergy
+from photosynth.energy.coin_market import CoinMarket, CoinQuote
+from photosynth.energy.dispatch import DispatchPolicy
+from photosynth.energy.prices import Prices, Tariff
+from photosynth.energy.recorded_market import RecordedEnergy
+from photosynth.simulation.backtest_machines import BacktestMachine
+from photosynth.simulation.factory import FactoryLoad
+
+
+@dataclass(frozen=True)
+class BacktestConfig:
+    """A site and its markets. ``peak_w`` is what the recorded sun's yearly maximum is scaled to."""
+
+    site: str
+    seed: int
+    peak_w: int
+    loads: tuple[FactoryLoad, ...]
+    machines: tuple[BacktestMachine, ...]
+    policy: DispatchPolicy
+    tariff: Tariff
+    energy: RecordedEnergy
+    coins: CoinMarket
+    first_day: date
+    last_day: date
+    fixed_strike_cent_per_mwh: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestInterval:
+    """One closed quarter hour of the dispatch's run, for the books. Registers (J, by meter role) count from zero."""
+
+    start_ms: int
+    energy: IntervalEnergy
+    allocation: Allocation
+    prices: Prices
+    quote: CoinQuote
+    represented_hashes: int
+    registers_j: dict[str, tuple[int, int]]
