@@ -1,6 +1,7 @@
 """What every BitcoinNode must do, asked of each: the embedded node, and a real bitcoind through its driver."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,13 +29,20 @@ IMPLEMENTATIONS = ["embedded", "bitcoind"]
 
 
 async def open_node(
-    kind: str, request: pytest.FixtureRequest, folder: Path, demonstration: DemonstrationTarget | None = None
+    kind: str,
+    request: pytest.FixtureRequest,
+    folder: Path,
+    demonstration: DemonstrationTarget | None = None,
+    *,
+    clock: Callable[[], float] = time.time,
 ) -> BitcoinNode:
     """The implementation of a name, on a fresh regtest chain."""
     if kind == "embedded":
-        return await bitcoin_node.open_node(folder / "chain", payout_scripts=[OP_TRUE_SCRIPT], demonstration=demonstration)
+        return await bitcoin_node.open_node(
+            folder / "chain", payout_scripts=[OP_TRUE_SCRIPT], demonstration=demonstration, now_s=clock
+        )
     running: RunningBitcoind = request.getfixturevalue("bitcoind")
-    return BitcoindNode(running.url, CredentialsFile(running.cookie), demonstration)
+    return BitcoindNode(running.url, CredentialsFile(running.cookie), demonstration, clock=clock)
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
@@ -243,21 +251,37 @@ async def test_a_demonstration_hands_out_a_harder_target_and_holds_after_a_block
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     demonstration = DemonstrationTarget(interval_s=0.8, start_hash_rate_hs=20_000)
-    node = await open_node(kind, request, tmp_path, demonstration)
+    now = [time.time()]
+    node = await open_node(kind, request, tmp_path, demonstration, clock=lambda: now[0])
     try:
         first = await node.template()
         assert 0 < first.target < first.network_target
-        easy = Recipe(bits=REGTEST_BITS, extranonce=b"easy")
         assert await node.submit_block(build(first)) == Verdict(None)
-        held = await node.template()
-        assert held.target == 0
-        assert held.height == 2
+        held = await node.template(first.long_poll_id)
+        assert (held.height, held.target) == (2, 0)
+        assert (await node.template()).long_poll_id == held.long_poll_id
+        now[0] += 0.6
         released = await asyncio.wait_for(node.template(held.long_poll_id), SOON_S)
-        assert 0 < released.target < released.network_target
         assert released.height == 2
-        assert demonstration.blocks == 1
+        assert 0 < released.target < released.network_target
+        easy = Recipe(bits=REGTEST_BITS, extranonce=b"easy")
         assert await node.submit_block(build(released, easy)) == Verdict(None)
         assert (await node.template()).target == 0
+    finally:
+        await node.close()
+
+
+@pytest.mark.parametrize("kind", IMPLEMENTATIONS)
+async def test_a_long_poll_answers_when_the_hold_ends_by_itself(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    node = await open_node(kind, request, tmp_path, DemonstrationTarget(interval_s=5, start_hash_rate_hs=20_000))
+    try:
+        template = await node.template()
+        assert await node.submit_block(build(template)) == Verdict(None)
+        while template.height == 1 or template.target == 0:
+            template = await asyncio.wait_for(node.template(template.long_poll_id), SOON_S)
+        assert (template.height, template.target < template.network_target) == (2, True)
     finally:
         await node.close()
 
