@@ -46,12 +46,14 @@ class Verifier:
         self.headers = 0
 
     def take(self, raw: bytes) -> None:
-        """Check the next line, without its line end. Raises EvidenceError, SealError or CanonicalError."""
+        """Check the next line with its line end. Raises EvidenceError, SealError or CanonicalError."""
         self.line += 1
         self.current_start_ms = None
+        if not raw.endswith(b"\n"):
+            raise EvidenceError(f"it has no end within {MAX_LINE_BYTES} bytes: something was cut off or put in")
         if self.ended:
             raise EvidenceError("something stands after the last line")
-        sealed = split_line(raw)
+        sealed = split_line(raw[:-1])
         body = parse_canonical(sealed.body)
         check_hash(sealed, self.head)
         kind = body.get("type") if isinstance(body, dict) else None
@@ -191,7 +193,7 @@ def _utc(instant_ms: int | None) -> str | None:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """The file's lines without their ends; NotEvidenceError before the first where it is something else."""
+    """The file's lines with their ends, as long as they may be; NotEvidenceError where it is something else."""
     try:
         with path.open("rb") as file:
             first = file.readline(MAX_LINE_BYTES + 1)
@@ -199,12 +201,7 @@ def _lines(path: Path) -> Iterator[bytes]:
                 raise NotEvidenceError(f"{path} is not an evidence file of Photosynth")
             line = first
             while line:
-                if not line.endswith(b"\n"):
-                    too_long = len(line) > MAX_LINE_BYTES
-                    yield line if not too_long else b""
-                    why = f"a line is longer than {MAX_LINE_BYTES} bytes" if too_long else "the file ends within a line"
-                    raise EvidenceError(f"{why}: something was cut off or put in")
-                yield line[:-1]
+                yield line
                 line = file.readline(MAX_LINE_BYTES + 1)
     except OSError as error:
         raise NotEvidenceError(f"{path} cannot be read: {error.strerror}") from error

@@ -1,0 +1,141 @@
+"""Files made to hurt the verifier: whatever stands in them, it answers with a report, soon and in little memory."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from photosynth.treasury import Identity, verify
+from photosynth.treasury.evidence import verify as verify_module
+from photosynth.treasury.evidence.canonical import CanonicalError, canonical
+from photosynth.treasury.evidence.seal import NO_HASH, SealError
+
+GOLDEN = Path(__file__).parent / "golden_evidence.jsonl"
+STRANGE: tuple[Any, ...] = (None, True, -1, 2**53, "", "x", "00", "9" * 100, [], [[]], {}, {"a": []}, [None] * 9, "\U0001f600")
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in a document, containers included."""
+    yield path
+    steps: Any = value.items() if isinstance(value, dict) else enumerate(value[:2]) if isinstance(value, list) else ()
+    for step, part in steps:
+        yield from places(part, (*path, step))
+
+
+def resealed(bodies: list[Any]) -> bytes:
+    """The bodies under fresh hashes and signatures of the golden file's key."""
+    identity, previous, lines = Identity.from_seed(b"\x01" * 32), NO_HASH, []
+    for body in bodies:
+        sealed = identity.seal(previous, canonical(body))
+        previous = sealed.hash
+        lines.append(sealed.text() + b"\n")
+    return b"".join(lines)
+
+
+def golden() -> list[Any]:
+    return [json.loads(line)["body"] for line in GOLDEN.read_bytes().splitlines()]
+
+
+def test_an_independent_reading_of_the_format_agrees() -> None:
+    # Written from docs/reference/evidence.md alone, with nothing of the package.
+    previous = bytes(32)
+    key = None
+    for raw in GOLDEN.read_bytes().splitlines():
+        line = json.loads(raw)
+        body = raw[len(b'{"body":') : raw.rindex(b',"hash":"')]
+        assert json.loads(body) == line["body"]
+        digest = hashlib.sha256(previous + body).digest()
+        assert digest.hex() == line["hash"]
+        key = key or Ed25519PublicKey.from_public_bytes(bytes.fromhex(line["body"]["public_key"]))
+        key.verify(bytes.fromhex(line["signature"]), b"photosynth evidence, version 1\n" + digest)
+        if line["body"]["type"] == "end":
+            assert line["body"]["head"] == previous.hex()
+        previous = digest
+
+
+@pytest.mark.parametrize("line", [0, 1, 2, 3])
+def test_no_member_of_a_strange_kind_breaks_the_verifier(tmp_path: Path, line: int) -> None:
+    bodies = golden()
+    path = tmp_path / "strange"
+    for place in places(bodies[line]):
+        for strange in STRANGE:
+            changed = copy.deepcopy(bodies)
+            if place:
+                where = changed[line]
+                for step in place[:-1]:
+                    where = where[step]
+                if type(where[place[-1]]) is type(strange) and where[place[-1]] == strange:
+                    continue
+                where[place[-1]] = strange
+            else:
+                changed[line] = strange
+            path.write_bytes(resealed(changed))
+            report = verify(path)
+            assert report.exit_code in (0, 1, 2)
+            assert report.exit_code == 0 or report.reason
+
+
+@pytest.mark.parametrize("line", [0, 1, 2, 3])
+def test_every_member_is_needed_and_no_other_is_allowed(tmp_path: Path, line: int) -> None:
+    path = tmp_path / "strange"
+    bodies = golden()
+    for place in places(bodies[line]):
+        where = bodies[line]
+        for step in place:
+            where = where[step]
+        if not isinstance(where, dict) or "source" in place or "rules" in place:
+            continue
+        for name in where:
+            changed = copy.deepcopy(bodies)
+            inner = changed[line]
+            for step in place:
+                inner = inner[step]
+            del inner[name]
+            path.write_bytes(resealed(changed))
+            assert verify(path).exit_code in (1, 2), (place, name)
+        changed = copy.deepcopy(bodies)
+        inner = changed[line]
+        for step in place:
+            inner = inner[step]
+        inner["unheard"] = 1
+        path.write_bytes(resealed(changed))
+        assert verify(path).exit_code == 1, place
+
+
+def test_an_endless_line_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify_module, "MAX_LINE_BYTES", 10_000)
+    path = tmp_path / "long"
+    path.write_bytes(GOLDEN.read_bytes().splitlines(keepends=True)[0] + b'{"body":' + b"[" * 200_000)
+    report = verify(path)
+    assert report.exit_code == 1
+    assert report.reason is not None
+    assert report.failed_line == 2
+    assert "no end within 10000 bytes" in report.reason
+
+
+def test_an_identity_is_private_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "identity.key"
+    made = Identity.open(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert Identity.open(path).public_key == made.public_key
+    path.write_bytes(b"short")
+    with pytest.raises(SealError, match="not an identity key"):
+        Identity.open(path)
+
+
+def test_another_key_than_the_expected_one_is_found() -> None:
+    assert verify(GOLDEN, Identity.from_seed(b"\x01" * 32).public_key).exit_code == 0
+    report = verify(GOLDEN, Identity.from_seed(b"\x02" * 32).public_key)
+    assert report.exit_code == 1
+    assert report.reason is not None
+    assert "another key" in report.reason
+
+
+def test_a_surrogate_has_no_place() -> None:
+    with pytest.raises(CanonicalError):
+        canonical({"\ud800": 1})
