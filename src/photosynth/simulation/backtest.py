@@ -23,9 +23,9 @@ from photosynth.simulation.backtest_accounts import Account
 from photosynth.simulation.backtest_facts import BacktestConfig, BacktestInterval
 from photosynth.simulation.backtest_machines import BacktestFleet
 from photosynth.simulation.backtest_report import BacktestReport, DayReport, Quote, Spot, TotalReport
+from photosynth.simulation.recorded_site import backtest_config
 from photosynth.simulation.replay import generation_of
 from photosynth.simulation.series import Series
-from photosynth.simulation.site_of_fleet import backtest_config
 from photosynth.simulation.site_physics import MINUTE_MS, Flows, balance
 from photosynth.simulation.strategies import STRATEGIES, Strategy, site_strike_cent_per_mwh
 

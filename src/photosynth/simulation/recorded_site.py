@@ -1,4 +1,4 @@
-"""From the fleet file to the simulated site: what the world process is told, and what a backtest runs."""
+"""A declared site on recorded days: what drives a replayed day, and what a backtest runs."""
 
 from datetime import date
 from pathlib import Path
@@ -9,77 +9,20 @@ from photosynth.energy.recorded_files import RecordedDataError
 from photosynth.energy.recorded_market import RecordedEnergy, RecordedMarket
 from photosynth.fleet import Fleet
 from photosynth.operations.configuration import declared_coin_market, dispatch_policy, machine_model, tariff_of
-from photosynth.quantities.instants import ScaledTime
 from photosynth.simulation.backtest_facts import BacktestConfig
 from photosynth.simulation.backtest_machines import BacktestMachine
 from photosynth.simulation.factory import FactoryLoad
 from photosynth.simulation.replay import generation_of
 from photosynth.simulation.series import Series
-from photosynth.simulation.sun import Panels
-from photosynth.simulation.world_config import (
-    LoadConfig,
-    MachineConfig,
-    MeterConfig,
-    ModelConfig,
-    TimeConfig,
-    WorldConfig,
-)
 
 FEES_SAT = 2_000_000
 """Mean fees of a block since November 2025 (CoinMetrics), for fleets that declare none."""
 FEES_DATE = "2026-02-12"
-_MILLIDEGREES = 1000
 
 
 def peak_w(fleet: Fleet) -> int:
     """All sources' nameplate power, which a recorded sun's yearly maximum is scaled to."""
     return sum(source.peak_w for source in fleet.sources)
-
-
-def world_config(
-    fleet: Fleet, *, time: ScaledTime, folder: Path, pool: tuple[str, int], series_path: Path | None = None
-) -> WorldConfig:
-    """The world process's configuration; ``series_path`` names a replayed day's generation (``series.write_series``)."""
-    simulated = [spec for spec in fleet.machine_specs() if spec.address is None]
-    scale = fleet.scale(time.speed_milli)
-    return WorldConfig(
-        seed=fleet.simulation.seed,
-        zone=str(fleet.site.zone),
-        folder=str(folder),
-        time=TimeConfig.of(time),
-        connection_w=fleet.grid.connection_w,
-        curtailable=fleet.grid.curtailable,
-        panels=tuple(
-            Panels(
-                latitude=float(fleet.site.latitude),
-                longitude=float(fleet.site.longitude),
-                tilt_deg=source.tilt_mdeg / _MILLIDEGREES,
-                azimuth_deg=source.azimuth_mdeg / _MILLIDEGREES,
-                peak_w=source.peak_w,
-                inverter_w=source.peak_w,
-            )
-            for source in fleet.sources
-        ),
-        loads=tuple(LoadConfig(load.id, load.base_w, load.weekday_peak_w, load.weekend_peak_w) for load in fleet.loads),
-        meters=tuple(MeterConfig(m.id, m.role, m.party, m.class_ppm, m.register_step_j) for m in fleet.meters),
-        models=tuple(ModelConfig.of(machine_model(model)) for model in fleet.machines.models),
-        machines=tuple(
-            MachineConfig(
-                id=spec.id,
-                model=spec.model.id,
-                worker=spec.worker,
-                scale=scale,
-                habit=None if spec.habit is None else spec.habit.habit,
-                every_s=0 if spec.habit is None else spec.habit.every_s or 0,
-                for_s=0 if spec.habit is None else spec.habit.for_s or 0,
-            )
-            for spec in simulated
-        ),
-        pool_host=pool[0],
-        pool_port=pool[1],
-        series_path=None if series_path is None else str(series_path),
-        warm=fleet.simulation.warm,
-    )
 
 
 def recorded_coin_market(fleet: Fleet, data: Path) -> CoinMarket:
