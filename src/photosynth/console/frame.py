@@ -49,15 +49,12 @@ def _header(snapshot: Snapshot, numbers: Numbers) -> Values:
 
 def _trouble(snapshot: Snapshot, numbers: Numbers) -> Values:
     del numbers
-    if snapshot.error is None:
-        return {"trouble@data-on": "false", "trouble-text": ""}
-    return {
-        "trouble@data-on": "true",
-        "trouble-text": (
-            f"The site does not answer ({snapshot.error}). What you see is the last that was seen; it is "
-            "asked again every second."
-        ),
-    }
+    said = ""
+    if snapshot.error is not None:
+        said = f"The site does not answer ({snapshot.error}). What you see is what was seen last; it is asked again every second."
+    elif snapshot.status is not None and snapshot.status.site.stopped:
+        said = "Mining is stopped by an operator: every machine stays asleep until somebody resumes."
+    return {"trouble@data-on": "true" if said else "false", "trouble-text": said}
 
 
 async def open_page(
@@ -88,7 +85,7 @@ async def open_page(
             page.section(
                 '<div class="trouble" role="alert" data-live="trouble" {{trouble@data-on}}>{{trouble-text}}</div>', _trouble
             )
-            page.main = box("main", "main", "id=main tabindex=-1")
+            page.main = box("main", "div", "id=main tabindex=-1")
     site = request.query_params.get("site", "")
     if site and snapshot.status is not None and site != snapshot.status.site.name:
         with page.main:
@@ -177,10 +174,10 @@ def _dialog(
             action = await write(f"console ({host})", reason)
         except Exception as error:  # noqa: BLE001 - whatever failed, the person who pressed the button is told
             _log.exception("%s failed", confirm)
-            ui.notify(f"{confirm} failed: {error}", type="negative", timeout=0, close_button="Close")
+            ui.notify(f"{confirm} failed: {error}", classes="toast bad", timeout=0, close_button="Close")
             return
         message = f"{confirm}: {action.result}. {action.answer or ''}"
-        ui.notify(message, type="positive" if action.result == "done" else "warning", timeout=8000)
+        ui.notify(message, classes="toast" if action.result == "done" else "toast bad", timeout=8000, close_button="Close")
 
     with ui.dialog().props(f'aria-label="{title}"') as dialog, box("dialog"):
         html(f'<h2>{text(title)}</h2><p>{text(message)}</p><label for="{name}">Reason</label>')

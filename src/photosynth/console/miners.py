@@ -137,6 +137,7 @@ def grid_options(rows: list[Row]) -> dict[str, Any]:
         "tooltipShowDelay": 300,
         "rowBuffer": 5,
         "overlayNoRowsTemplate": "No machine matches.",
+        ":onFilterChanged": "e => e.api.getDisplayedRowCount() ? e.api.hideOverlay() : e.api.showNoRowsOverlay()",
     }
 
 

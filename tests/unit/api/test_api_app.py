@@ -5,12 +5,12 @@ from typing import Any
 
 import httpx2
 import pytest
+from tests.browser.fake_site import FakeSite
 
 from photosynth.api import create_app
 from photosynth.api.app import health_of
 from photosynth.api.chain import LineTooLongError, split_lines
 from photosynth.bitcoin.node import NodeUnavailableError, Verdict
-from tests.browser.fake_site import FakeSite
 
 TOKEN = "a-token-for-tests"
 WRITE = {"authorization": f"Bearer {TOKEN}"}
@@ -123,7 +123,7 @@ async def test_a_bug_answers_500_without_the_inside() -> None:
 async def test_a_write_without_the_token_changes_nothing(path: str, headers: dict[str, str]) -> None:
     site, chain = FakeSite(), Chain()
     async with client(site, chain) as http:
-        raw = {key: value.encode() for key, value in headers.items()}
+        raw = {key.encode(): value.encode() for key, value in headers.items()}
         answer = await http.post(f"/api/v1/{path}", headers=raw, json={"reason": "try"})
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"

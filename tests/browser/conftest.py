@@ -1,0 +1,108 @@
+"""A console over a fake site in a process of its own, and Chromium to look at it with."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+class Site:
+    """A running console: its address, and a switch that makes the site behind it stop answering."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+        self.process = process
+        self.url = url
+
+    def toggle_failure(self) -> None:
+        """Let the site stop answering, or answer again."""
+        self.process.send_signal(signal.SIGUSR1)
+
+
+@contextmanager
+def _serve(*arguments: str) -> Iterator[Site]:
+    command = [sys.executable, "-m", "tests.browser.fake_site", "0", *arguments]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield Site(process, process.stdout.readline().strip())
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def site(chromium: Browser) -> Iterator[Site]:
+    """A site with a day behind it."""
+    with _serve() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def empty_site(chromium: Browser) -> Iterator[Site]:
+    """A site that has seen nothing yet."""
+    with _serve("empty") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, headless."""
+    path = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if path is None:
+        reason = "no Chromium for this test: sudo apt-get install chromium"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(chromium: Browser) -> Iterator[Open]:
+    """Open an address; at the end no page may have logged an error or asked anything outside of this machine."""
+    contexts: list[BrowserContext] = []
+    faults: list[str] = []
+
+    def opened(url: str, *, width: int = 1440, height: int = 900, dark: bool = False, locale: str = "en-GB") -> Page:
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", locale=locale
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda m: faults.append(f"{url}: {m.text}") if m.type == "error" and "404" not in m.text else None)
+        page.on("pageerror", lambda error: faults.append(f"{url}: {error}"))
+        page.on(
+            "request", lambda r: None if r.url.startswith(("http://127.0.0.1:", "data:")) else faults.append(f"outside: {r.url}")
+        )
+        page.goto(url)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert faults == []

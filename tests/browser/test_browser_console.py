@@ -1,0 +1,172 @@
+"""The console in Chromium: each page shows what it should, keeps itself current, and fits a telephone."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+from tests.browser.conftest import Open, Site
+
+pytestmark = pytest.mark.browser
+PAGES = {
+    "/": "Energy now",
+    "/miners": "hall-c",
+    "/miners/hall-c-11": "Answers OK and does nothing",
+    "/nodes": "stratum+tcp://127.0.0.1:3333",
+    "/ledger": "Trial balance",
+    "/ledger/trace/120": "From the block to quarter hours to workers",
+    "/activity": "Every action",
+}
+PHONE = {"width": 390, "height": 844}
+
+
+def connected(page: Page) -> None:
+    """Wait until the page is live: its clock has moved."""
+    clock = page.locator('[data-live="clock"]')
+    shown = clock.inner_text()
+    expect(clock).not_to_have_text(shown)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_each_page_shows_its_content_and_stays_live(site: Site, open_page: Open, path: str) -> None:
+    page = open_page(site.url + path)
+    expect(page.get_by_text(PAGES[path]).first).to_be_visible()
+    expect(page.locator("nav a[aria-current]")).to_have_count(1)
+    connected(page)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_no_page_is_wider_than_a_telephone(site: Site, open_page: Open, path: str) -> None:
+    page = open_page(site.url + path, dark=True, **PHONE)
+    expect(page.get_by_text(PAGES[path]).first).to_be_visible()
+    connected(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_the_energy_flow_is_drawn_with_powers(site: Site, open_page: Open) -> None:
+    page = open_page(site.url)
+    for name in ("Sun", "Factory", "Mining", "Curtailed, est."):
+        expect(page.locator(".sankey svg text", has_text=re.compile(f"^{re.escape(name)}$"))).to_be_visible()
+    assert page.locator(".sankey svg text", has_text=re.compile(r"[\d.]+\skW")).count() >= 4
+    expect(page.locator(".day svg text", has_text="Spot price")).to_be_visible()
+
+
+def test_mining_is_stopped_with_a_reason_and_resumed(site: Site, open_page: Open) -> None:
+    page = open_page(site.url)
+    connected(page)
+    page.get_by_role("button", name="Stop mining").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Stop mining").click()
+    expect(dialog.get_by_text("Say why")).to_be_visible()
+    page.keyboard.type("storm warning")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Mining is stopped by an operator")).to_be_visible()
+    page.get_by_role("button", name="Resume mining").click()
+    page.get_by_label("Reason").fill("storm is over")
+    page.get_by_role("dialog").get_by_role("button", name="Resume mining").click()
+    expect(page.get_by_text("Mining is stopped by an operator")).to_be_hidden()
+    page.goto(site.url + "/activity")
+    expect(page.get_by_role("cell", name="storm warning")).to_be_visible()
+    expect(page.get_by_role("cell", name=re.compile("console")).first).to_be_visible()
+
+
+def test_the_table_of_machines_is_filtered_and_leads_to_a_machine(site: Site, open_page: Open) -> None:
+    page = open_page(site.url + "/miners")
+    connected(page)
+    expect(page.locator(".tile")).to_have_count(102)
+    page.get_by_label("Filter by any column").fill("hall-c-11")
+    expect(page.locator(".ag-center-cols-container .ag-row")).to_have_count(1)
+    page.get_by_label("Filter by any column").fill("nothing like this")
+    expect(page.get_by_text("No machine matches.")).to_be_visible()
+    page.get_by_label("Filter by any column").fill("hall-c-11")
+    page.locator(".ag-pinned-left-cols-container a").click()
+    expect(page.get_by_role("heading", name="hall-c-11")).to_be_visible()
+
+
+def test_actions_are_filtered(site: Site, open_page: Open) -> None:
+    page = open_page(site.url + "/activity")
+    connected(page)
+    page.get_by_label("Filter: machine, actor, reason").fill("hall-c-11")
+    page.get_by_label("Result").select_option("open")
+    expect(page.locator("tbody tr", has_text="verified").filter(has_not_text="unverified")).to_have_count(0)
+    expect(page.locator("tbody tr", has_text="not as told").first).to_be_visible()
+
+
+def test_postings_open_to_their_lines_and_older_ones_follow(site: Site, open_page: Open) -> None:
+    page = open_page(site.url + "/ledger")
+    connected(page)
+    page.get_by_label("Event").select_option("mining.coinbase.accrued")
+    expect(page.locator(".posting .event").first).to_have_text("mining.coinbase.accrued")
+    page.locator(".posting summary").first.click()
+    expect(page.locator(".posting[open]").get_by_text("SAT contra")).to_be_visible()
+    first = page.locator(".posting .id").first.inner_text()
+    page.get_by_role("button", name="Older").click()
+    expect(page.locator(".posting .id").first).not_to_have_text(first)
+    page.get_by_label("Period").select_option("quarter")
+    expect(page.locator('[data-live="total"]')).to_have_text(re.compile(r"^\d{1,2}$"))
+
+
+def test_a_block_is_traced_to_workers_and_meters(site: Site, open_page: Open) -> None:
+    page = open_page(site.url + "/ledger")
+    page.get_by_role("link", name="Trace block 120").click()
+    expect(page.locator(".tracechart svg text", has_text="Block 120")).to_be_visible()
+    expect(page.get_by_role("cell", name="own generation").first).to_be_visible()
+    page.goto(site.url + "/ledger/trace/424242")
+    expect(page.get_by_text("No such block")).to_be_visible()
+
+
+def test_a_site_that_does_not_answer_is_said_to_and_never_green(site: Site, open_page: Open) -> None:
+    page = open_page(site.url)
+    connected(page)
+    site.toggle_failure()
+    try:
+        expect(page.get_by_text("The site does not answer")).to_be_visible()
+        expect(page.locator('[data-live="live"]')).to_have_attribute("data-state", "stale")
+        expect(page.locator('[data-live="surplus"]')).to_have_attribute("data-quality", "stale")
+    finally:
+        site.toggle_failure()
+    expect(page.get_by_text("The site does not answer")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/", "Nothing needs attention"),
+        ("/ledger", "No block yet"),
+        ("/activity", "Nothing was changed yet"),
+        ("/nodes", "No worker yet"),
+    ],
+)
+def test_an_empty_site_says_what_to_do_next(empty_site: Site, open_page: Open, path: str, words: str) -> None:
+    page = open_page(empty_site.url + path)
+    expect(page.get_by_text(words)).to_be_visible()
+
+
+def test_what_was_never_observed_is_unknown_and_not_zero(empty_site: Site, open_page: Open) -> None:
+    page = open_page(empty_site.url)
+    surplus = page.locator('[data-live="surplus"]')
+    expect(surplus).to_have_attribute("data-quality", "unknown")
+    expect(surplus).to_contain_text("unknown")
+
+
+def test_numbers_follow_the_reader(site: Site, open_page: Open) -> None:
+    page = open_page(site.url, locale="de-DE")
+    expect(page.locator('[data-live="surplus.value"]')).to_have_text(re.compile(r"^\d+,\d$"))
+    page.get_by_role("button", name="Number format DE").click()
+    expect(page.locator('[data-live="surplus.value"]')).to_have_text(re.compile(r"^\d+\.\d$"))
+
+
+def test_the_keyboard_reaches_content_and_pages(site: Site, open_page: Open) -> None:
+    page = open_page(site.url)
+    connected(page)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    unnamed = "e => !(e.innerText || e.ariaLabel || e.labels?.length)"
+    names = page.evaluate(f"[...document.querySelectorAll('button, select, input, a')].filter({unnamed}).length")
+    assert names == 0
+
+
+def test_a_page_that_is_not_there_says_so(site: Site, open_page: Open) -> None:
+    page = open_page(site.url + "/nowhere")
+    expect(page.get_by_text("There is no page /nowhere")).to_be_visible()

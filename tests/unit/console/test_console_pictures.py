@@ -1,0 +1,140 @@
+"""What the pages say and draw, without a browser: flows that balance, gaps, escaping, and unknown that stays unknown."""
+
+from dataclasses import replace
+
+import pytest
+from tests.browser.fake_site import FakeSite
+
+from photosynth.console import actions_table, activity, charts, ledger, machine, miners, nodes, overview
+from photosynth.console.feed import Feed, Snapshot
+from photosynth.console.markup import fill, table, text
+from photosynth.console.numbers import Numbers
+from photosynth.operations.documents import SiteStatus
+
+EN = Numbers("en")
+ALL = frozenset({"machines", "day", "blocks", "workers", "actions"})
+EVIL = '<img src=x onerror="alert(1)">'
+
+
+async def seen(site: FakeSite | None = None) -> Snapshot:
+    return await Feed(site or FakeSite()).look(ALL)
+
+
+def with_site(snapshot: Snapshot, **changes: object) -> Snapshot:
+    assert snapshot.status is not None
+    site = SiteStatus.model_validate({**snapshot.status.site.model_dump(), **changes})
+    return replace(snapshot, status=snapshot.status.model_copy(update={"site": site}))
+
+
+def flows(snapshot: Snapshot) -> dict[tuple[str, str], int]:
+    links = charts.energy_flow(snapshot, EN)["series"][0]["links"]
+    return {(link["source"], link["target"]): link["value"] for link in links}
+
+
+async def test_the_flow_at_noon_goes_from_the_sun_to_factory_mining_and_export() -> None:
+    day = with_site(await seen(), generation_w=400_000, load_w=60_000, mining_power_w=320_000, grid_w=-20_000, curtailed_w=10_000)
+    assert flows(day) == {
+        ("sun", "site"): 4000,
+        ("site", "factory"): 600,
+        ("site", "mining"): 3200,
+        ("site", "export"): 200,
+        ("sun", "curtailed"): 100,
+    }
+
+
+async def test_the_flow_at_night_comes_from_the_grid() -> None:
+    night = with_site(await seen(), generation_w=0, load_w=38_000, mining_power_w=20, grid_w=38_020, curtailed_w=0)
+    assert flows(night) == {("import", "site"): 380, ("site", "factory"): 380}
+
+
+@pytest.mark.parametrize("name", ["generation_w", "load_w", "mining_power_w", "grid_w"])
+async def test_no_flow_is_drawn_where_a_meter_is_unknown(name: str) -> None:
+    blind = with_site(await seen(), **{name: None})
+    assert flows(blind) == {}
+    assert overview.flow_values(blind, EN)["flow@data-quality"] == "unknown"
+
+
+async def test_the_days_curve_has_gaps_where_nothing_was_observed_and_bands_where_the_price_is_negative() -> None:
+    site = FakeSite()
+    site.now = lambda: 1_781_427_600_000 + 5 * 3_600_000
+    snapshot = await seen(site)
+    series = charts.day_curve(snapshot, EN)["series"]
+    assert sorted({value for _, value in series[0]["data"] if value is None} or {0}, key=str) == [None]
+    bands = series[0]["markArea"]["data"]
+    assert len(bands) == 1
+    assert bands[0][0]["xAxis"] < bands[0][1]["xAxis"]
+    assert charts.day_curve(Snapshot(), EN)["xAxis"][0] == {"min": None, "max": None}
+
+
+async def test_a_trace_keeps_every_satoshi_in_its_picture() -> None:
+    trace = await FakeSite().trace("120")
+    links = charts.trace_flow(trace, EN)["series"][0]["links"]
+    assert sum(link["value"] for link in links if link["source"] == "block") == trace.block.value_sat
+    assert sum(link["value"] for link in links if link["source"] != "block") == trace.block.value_sat
+
+
+async def test_values_of_a_site_that_was_never_seen_are_unknown() -> None:
+    nothing = Snapshot(error="no answer")
+    assert overview.power_values(nothing, EN)["surplus.value"] == "unknown"
+    assert overview.money_values(nothing, EN)["rate@data-quality"] == "unknown"
+    assert overview.outlook_values(nothing, EN)["outlook.sat"] == "unknown"
+    assert "unknown" in nodes.node_values(nothing, EN)["health!"]
+    assert "unknown" in machine.values_of("hall-a-01", nothing, EN)["state!"]
+
+
+async def test_a_stale_site_is_stale_and_not_good() -> None:
+    snapshot = with_site(await seen(), quality="stale")
+    assert overview.power_values(snapshot, EN)["surplus@data-quality"] == "stale"
+    lost = replace(await seen(), error="gone")
+    assert overview.power_values(lost, EN)["mining@data-quality"] == "stale"
+    assert "not answering" in nodes.node_values(lost, EN)["health!"]
+
+
+def test_text_from_outside_never_becomes_markup() -> None:
+    assert "<img" not in text(EVIL)
+    assert "<img" not in fill("<p {{x@title}}>{{x}}</p>", {"x": EVIL, "x@title": EVIL})
+    assert "<img" not in table(EVIL, [EVIL], [])
+    with pytest.raises(KeyError):
+        fill("{{missing}}", {})
+
+
+async def test_names_that_guests_and_machines_give_themselves_are_escaped() -> None:
+    snapshot = await seen()
+    assert snapshot.workers is not None
+    guest = snapshot.workers.workers[-1].model_copy(update={"name": EVIL, "user_agent": EVIL})
+    workers = snapshot.workers.model_copy(update={"workers": [guest]})
+    assert "<img" not in nodes.worker_values(replace(snapshot, workers=workers), EN)["workers!"]
+    posting = (
+        (await FakeSite().ledger(limit=1)).postings[0].model_copy(update={"text": EVIL, "source": {EVIL: EVIL}, "key": EVIL})
+    )
+    assert "<img" not in ledger.posting_item(posting, EN)
+    action = snapshot.actions[0].model_copy(update={"reason": EVIL, "answer": EVIL, "subject": EVIL, "actor": EVIL})
+    assert "<img" not in actions_table.actions_table([action], EN)
+    named = snapshot.machines[0].model_copy(update={"id": EVIL, "group": EVIL, "model": EVIL})
+    assert "<img" not in miners.tiles_markup((named,), EN)
+    assert "<img" not in nodes.commands(EVIL)
+
+
+async def test_a_balance_that_does_not_close_is_said() -> None:
+    document = await FakeSite().ledger()
+    assert "off by" not in ledger.balance_table(document.trial_balance, EN)
+    broken = [
+        row.model_copy(update={"closing": row.closing + 1}) if row.account == "3100" else row for row in document.trial_balance
+    ]
+    assert "off by 1 satoshi" in ledger.balance_table(broken, EN)
+
+
+async def test_rows_change_only_when_their_news_does() -> None:
+    snapshot = await seen()
+    one = snapshot.machines[0].model_copy(update={"last_share_wall_ms": 1_000_000})
+    assert miners.row(one, 1_001_000, EN) == miners.row(one, 1_004_000, EN)
+    assert miners.row(one, 1_001_000, EN) != miners.row(one, 1_006_000, EN)
+    unknown = one.model_copy(update={"power_w": None, "hash_rate_hs": None, "last_share_wall_ms": None})
+    assert (miners.row(unknown, 0, EN)["power_text"], miners.row(unknown, 0, EN)["age_text"]) == ("unknown", "none yet")
+
+
+async def test_actions_are_found_by_words_and_result() -> None:
+    actions = (await seen()).actions
+    assert {a.subject for a in activity.matching(actions, "HALL-C-11 power", "all")} == {"hall-c-11"}
+    assert all(a.verified is not True for a in activity.matching(actions, "", "open"))
+    assert activity.matching(actions, "no such words", "all") == ()
