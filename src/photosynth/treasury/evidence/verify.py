@@ -19,6 +19,8 @@ from photosynth.treasury.evidence.seal import NO_HASH, SealError, check_hash, ch
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 """A record is some tens of kilobytes; a longer line than this is refused before it is read."""
+LOOK_BYTES = 64 * 1024
+"""How far into a file its marks are looked for."""
 
 
 class NotEvidenceError(Exception):
@@ -196,10 +198,10 @@ def _lines(path: Path) -> Iterator[bytes]:
     """The file's lines with their ends, as long as they may be; NotEvidenceError where it is something else."""
     try:
         with path.open("rb") as file:
-            first = file.readline(MAX_LINE_BYTES + 1)
-            if not _resembles(first):
+            if not _resembles(file.read(LOOK_BYTES)):
                 raise NotEvidenceError(f"{path} is not an evidence file of Photosynth")
-            line = first
+            file.seek(0)
+            line = file.readline(MAX_LINE_BYTES + 1)
             while line:
                 yield line
                 line = file.readline(MAX_LINE_BYTES + 1)
@@ -207,7 +209,7 @@ def _lines(path: Path) -> Iterator[bytes]:
         raise NotEvidenceError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _resembles(first: bytes) -> bool:
-    """Whether a first line is evidence, be it damaged: any one of its marks is enough."""
+def _resembles(start: bytes) -> bool:
+    """Whether a file's first bytes are evidence, be it damaged: a part of its marks is enough."""
     marks = (b'"format":"photosynth-evidence"', b'"type":"header"', b'","signature":"')
-    return first.startswith(b'{"body":{') or sum(mark in first for mark in marks) >= 2
+    return start.startswith(b'{"body":{') or sum(mark in start for mark in marks) >= 2
