@@ -51,9 +51,9 @@ class Database:
     def _open(self, read_only: bool) -> None:
         with self._mapped():
             if not read_only:
-                self._writer = _engine(self.path, write=True).connect()
+                self._writer = _connect(self.path, write=True)
                 self._bring_up_to_date(self._writer)
-            self._reader = _engine(self.path, write=False).connect()
+            self._reader = _connect(self.path, write=False)
             if read_only:
                 with self.read() as tx:
                     self._check(stored_revision(tx), missing_is_older=True)
@@ -124,6 +124,15 @@ class Database:
             if known is None:
                 raise
             raise known from error
+
+
+def _connect(path: Path, *, write: bool) -> Connection:
+    engine = _engine(path, write=write)
+    try:
+        return engine.connect()
+    except BaseException:
+        engine.dispose()
+        raise
 
 
 def _engine(path: Path, *, write: bool) -> Engine:

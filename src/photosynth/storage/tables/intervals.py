@@ -66,6 +66,7 @@ EVIDENCE = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("hash", sa.LargeBinary(32), nullable=False, unique=True),
     sa.Column("signature", sa.LargeBinary(64), nullable=False),
+    sa.Index(None, "kind", "start_ms"),
     sa.CheckConstraint("kind IN ('header', 'record')", name="kind"),
 )
 """The evidence lines as they were signed, append-only: the exact bytes of each body, its hash and signature."""

@@ -127,6 +127,7 @@ def _tables() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_evidence")),
         sa.UniqueConstraint("hash", name=op.f("uq_evidence_hash")),
     )
+    op.create_index(op.f("ix_evidence_kind_start_ms"), "evidence", ["kind", "start_ms"], unique=False)
     op.create_table(
         "intervals",
         sa.Column("start_ms", sa.BigInteger(), nullable=False),
