@@ -49,21 +49,21 @@ def _serve(*arguments: str) -> Iterator[Site]:
             process.wait(10)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def site(chromium: Browser) -> Iterator[Site]:
     """A site with a day behind it."""
     with _serve() as found:
         yield found
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def empty_site(chromium: Browser) -> Iterator[Site]:
     """A site that has seen nothing yet."""
     with _serve("empty") as found:
         yield found
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """The system's Chromium, headless."""
     path = next((found for name in NAMES if (found := shutil.which(name))), None)

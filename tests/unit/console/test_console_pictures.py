@@ -59,7 +59,7 @@ async def test_the_days_curve_has_gaps_where_nothing_was_observed_and_bands_wher
     site.now = lambda: 1_781_427_600_000 + 5 * 3_600_000
     snapshot = await seen(site)
     series = charts.day_curve(snapshot, EN)["series"]
-    assert sorted({value for _, value in series[0]["data"] if value is None} or {0}, key=str) == [None]
+    assert None in [value for _, value in series[0]["data"]]
     bands = series[0]["markArea"]["data"]
     assert len(bands) == 1
     assert bands[0][0]["xAxis"] < bands[0][1]["xAxis"]
