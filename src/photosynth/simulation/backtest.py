@@ -21,6 +21,7 @@ from photosynth.fleet import Fleet
 from photosynth.quantities.instants import INTERVAL_MS, market_day_bounds_ms
 from photosynth.simulation.backtest_accounts import Account
 from photosynth.simulation.backtest_facts import BacktestConfig, BacktestInterval
+from photosynth.simulation.backtest_ledger import BacktestLedger
 from photosynth.simulation.backtest_machines import BacktestFleet
 from photosynth.simulation.backtest_report import BacktestReport, DayReport, Quote, Spot, TotalReport
 from photosynth.simulation.recorded_site import backtest_config
@@ -68,7 +69,14 @@ def run_backtest(config: BacktestConfig, on_interval: Callable[[BacktestInterval
     market = RecordedMarket(config.tariff, config.energy)
     runs: dict[str, _Run] = {}
     totals = {strategy.name: Account(config.tariff) for strategy in STRATEGIES}
+    ledger = BacktestLedger(config.policy.connection_w)
     strike_cent = config.fixed_strike_cent_per_mwh
+
+    def close(interval: BacktestInterval) -> None:
+        ledger.post(interval)
+        if on_interval is not None:
+            on_interval(interval)
+
     reports: list[DayReport] = []
     for day in (_load_day(config, market, config.first_day + timedelta(days=index)) for index in range(days)):
         if strike_cent is None:
@@ -77,7 +85,7 @@ def run_backtest(config: BacktestConfig, on_interval: Callable[[BacktestInterval
         for strategy in STRATEGIES:
             if strategy.name not in runs:
                 runs[strategy.name] = _Run(config, strategy, strike_cent, day.start_ms)
-            sink = on_interval if strategy.name == "dispatch" else None
+            sink = close if strategy.name == "dispatch" else None
             account = runs[strategy.name].day(day, sink)
             totals[strategy.name].add(account)
             outcomes[strategy.name] = account.outcome()
@@ -103,7 +111,12 @@ def run_backtest(config: BacktestConfig, on_interval: Callable[[BacktestInterval
         fixed_strike_cent_per_mwh=strike_cent or 0,
         notes=_NOTES,
         days=reports,
-        total=TotalReport(days=days, **{name: account.outcome() for name, account in totals.items()}),
+        total=TotalReport(
+            days=days,
+            postings=ledger.postings,
+            trial_balance=ledger.rows(),
+            **{name: account.outcome() for name, account in totals.items()},
+        ),
     )
 
 

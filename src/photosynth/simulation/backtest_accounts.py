@@ -58,7 +58,8 @@ class Account:
             cost = energy_value_ueur(energy.import_j, cent)
             self.components[name] = self.components.get(name, 0) + cost
             if energy.import_j:
-                self.import_for_mining += cost * shares.grid_mining_j // energy.import_j
+                part = abs(cost) * min(shares.grid_mining_j, energy.import_j) // energy.import_j
+                self.import_for_mining += part if cost >= 0 else -part
         self.export_spot += energy_value_ueur(energy.export_j, prices.spot_cent_per_mwh)
         self.export_premium += energy_value_ueur(energy.export_j, prices.premium_cent_per_mwh)
         self.marketing_fee += energy_value_ueur(energy.export_j, prices.marketing_fee_cent_per_mwh)

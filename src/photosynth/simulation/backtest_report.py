@@ -111,10 +111,23 @@ class DayReport(Outcomes):
     quote: Quote
 
 
+class LedgerRow(_Document):
+    """One account in one asset (J or UEUR) over all days; ``closing`` is positive on the debit side."""
+
+    account: str
+    name: str
+    asset: str
+    debit: int
+    credit: int
+    closing: int
+
+
 class TotalReport(Outcomes):
-    """All days together."""
+    """All days together. ``trial_balance`` is of the dispatch's run; expected satoshis are not posted."""
 
     days: int
+    postings: int
+    trial_balance: list[LedgerRow]
 
 
 class BacktestReport(_Document):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from photosynth.quantities.value import JOULES_PER_KWH
 from photosynth.simulation.backtest_report import BacktestReport, Outcome, Outcomes
 
 STRATEGY_TITLES = {
@@ -40,6 +41,11 @@ def _lines(report: BacktestReport) -> Iterator[str]:
         ("result", money.result_ueur),
     ):
         yield f"  {title:<32} {eur(amount_ueur):>14}"
+    yield ""
+    yield f"Ledger: {report.total.postings} postings"
+    for row in report.total.trial_balance:
+        amount = f"{eur(row.closing)} EUR" if row.asset == "UEUR" else f"{row.closing / JOULES_PER_KWH:.1f} kWh"
+        yield f"  {row.account:<5} {row.name:<48} {amount:>18}"
     yield ""
     yield f"{'strategy':<20} {'mined kWh':>12} {'imported kWh':>13} {'starts':>7} {'peak kW':>8} {'EUR':>12} {'than never':>12}"
     yield from _strategies(report.total, report.fixed_strike_cent_per_mwh)

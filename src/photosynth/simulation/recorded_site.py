@@ -6,14 +6,12 @@ from pathlib import Path
 from photosynth.energy.coin_market import CoinMarket
 from photosynth.energy.recorded_coin_market import RecordedCoinMarket, has_coin_files
 from photosynth.energy.recorded_files import RecordedDataError
-from photosynth.energy.recorded_market import RecordedEnergy, RecordedMarket
+from photosynth.energy.recorded_market import RecordedEnergy
 from photosynth.fleet import Fleet
 from photosynth.operations.configuration import declared_coin_market, dispatch_policy, machine_model, tariff_of
 from photosynth.simulation.backtest_facts import BacktestConfig
 from photosynth.simulation.backtest_machines import BacktestMachine
 from photosynth.simulation.factory import FactoryLoad
-from photosynth.simulation.replay import generation_of
-from photosynth.simulation.series import Series
 
 FEES_SAT = 2_000_000
 """Mean fees of a block since November 2025 (CoinMetrics), for fleets that declare none."""
@@ -38,17 +36,6 @@ def recorded_coin_market(fleet: Fleet, data: Path) -> CoinMarket:
     if declared is None:
         raise RecordedDataError(f"{data}: no price of a coin here, and the fleet file declares none")
     return declared_coin_market(declared)
-
-
-def replayed_day(fleet: Fleet, day: date, data: Path) -> tuple[Series, RecordedMarket, CoinMarket]:
-    """Everything a replayed day is driven by, checked as a whole before anything starts. Raises RecordedDataError."""
-    energy = RecordedEnergy(data)
-    market = RecordedMarket(tariff_of(fleet), energy)
-    market.check(day)
-    series = generation_of(energy, day, peak_w(fleet))
-    coins = recorded_coin_market(fleet, data)
-    coins.at(series.start_ms)
-    return series, market, coins
 
 
 def backtest_config(fleet: Fleet, first_day: date, last_day: date, data: Path) -> BacktestConfig:

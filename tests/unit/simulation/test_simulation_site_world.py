@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,13 @@ from photosynth.energy.meters import MeterError, Role
 from photosynth.energy.simulated_meters import SimulatedMeters
 from photosynth.miners.model import MachineModel
 from photosynth.quantities.instants import INTERVAL_MS
+from photosynth.simulation import sun
+from photosynth.simulation import world as world_module
 from photosynth.simulation.child import WorldError, WorldProcess
 from photosynth.simulation.meter_server import MOST_CONNECTIONS, MeterServer
 from photosynth.simulation.series import Series, write_series
 from photosynth.simulation.site_physics import SitePhysics
+from photosynth.simulation.world import SunSeries
 from photosynth.simulation.world_config import (
     LoadConfig,
     MachineConfig,
@@ -205,3 +209,38 @@ def test_registers_that_run_backwards_are_refused() -> None:
     with pytest.raises(MeterError, match="backwards"):
         profile_answer(b'{"meters":{"a":{"start_j":5,"end_j":4,"quality":"good"}}}')
     assert request_of(line_of(Request("read"))) == Request("read")
+
+
+async def test_tomorrows_sun_is_computed_in_the_afternoon_and_a_failure_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[date] = []
+
+    async def compute(request: sun.SunRequest) -> sun.SunDay:
+        asked.append(request.day)
+        if len(asked) == 2:
+            raise sun.SunError("no luck")
+        return sun.SunDay(request.day, tuple(range(1440)))
+
+    monkeypatch.setattr(sun, "compute_day", compute)
+    monkeypatch.setattr(world_module, "SUN_RETRY_S", 0.0)
+    series = SunSeries(config(tmp_path), tmp_path)
+    morning_ms = START_MS - START_MS % 86_400_000
+    today = date(2026, 6, 14)
+    await series.need(today)
+    assert asked == [today]
+    assert series.watts(morning_ms + 61 * 60_000) == 61
+    assert series.ready_for(morning_ms + 3_600_000)
+    await asyncio.sleep(0)
+    assert asked == [today], "in the morning there is time"
+    afternoon_ms = morning_ms + 13 * 3_600_000
+    while len(asked) < 3:
+        assert series.ready_for(afternoon_ms)
+        await asyncio.sleep(0)
+    assert asked[1:] == [date(2026, 6, 15)] * 2
+    await asyncio.sleep(0)
+    assert series.watts(morning_ms + 86_400_000) == 0
+    assert not series.ready_for(morning_ms + 5 * 86_400_000), "time stands still for a day that is not known"
+    with pytest.raises(sun.SunError, match="2026-06-19 is not known"):
+        series.watts(morning_ms + 5 * 86_400_000)
+    await series.close()
