@@ -1,6 +1,6 @@
 """The books of a site: a balanced journal, coinbases followed through the chain, energy per quarter hour, and the proof of it."""
 
-from photosynth.treasury.books import Books, LedgerTotals, ledger_totals
+from photosynth.treasury.books import Books, LedgerTotals, OtherBooksError, ledger_totals
 from photosynth.treasury.coinbase import ChainBooks, Followed
 from photosynth.treasury.evidence.lines import EvidenceRecord
 from photosynth.treasury.evidence.seal import Identity
@@ -14,6 +14,7 @@ __all__ = [
     "Followed",
     "Identity",
     "LedgerTotals",
+    "OtherBooksError",
     "TreasuryError",
     "ledger_totals",
     "verify",

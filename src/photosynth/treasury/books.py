@@ -24,6 +24,16 @@ from photosynth.treasury.reconciliation import reconciled_height
 
 LAST_POSTING = "evidence_last_posting"
 _UNSTABLE = ("seq", "follows")
+_FOR_GOOD = (
+    ("genesis_hash", "chain with genesis block", "Use that chain's node"),
+    ("payout_script", "payout script", "Put that script back into the fleet file"),
+    ("public_key", "signing key", "Restore identity.key from a backup"),
+)
+"""What the books of one state never change, with what the operator can do."""
+
+
+class OtherBooksError(TreasuryError):
+    """The state's books are of another chain, script or key than those in use; the operator must act."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +61,13 @@ class Books:
         self._identity = identity
 
     def open(self, tx: Connection) -> bytes:
-        """Begin or continue the evidence and return its head: a new header line where the configuration is another."""
+        """Begin or continue the evidence and return its head: a new header line where the configuration is another.
+
+        Raises OtherBooksError where this state's books are of another chain, payout script or signing key.
+        """
         last = lines.last_body(tx, "header")
+        if last is not None:
+            self._refuse_other_books(last)
         if last is None:
             self._header(tx, "nothing")
         elif self._described() != {k: v for k, v in last.items() if k not in _UNSTABLE}:
@@ -164,6 +179,15 @@ class Books:
     def _header(self, tx: Connection, follows: bodies.Follows) -> None:
         body = bodies.header_body(self.site, self._identity.public_key, self._next_seq(tx), follows)
         lines.append(tx, self._identity, "header", None, body)
+
+    def _refuse_other_books(self, last: dict[str, Any]) -> None:
+        described = self._described()
+        for name, what, advice in _FOR_GOOD:
+            if described[name] != last[name]:
+                raise OtherBooksError(
+                    f"the books of this state are of the {what} {last[name]}, not {described[name]}. {advice}, "
+                    "or start with another --state folder."
+                )
 
     def _described(self) -> dict[str, Any]:
         body = bodies.header_body(self.site, self._identity.public_key, 0, "nothing")

@@ -11,12 +11,12 @@ from tests.unit.treasury.treasury_site import COIN, SCRIPT, SITE, DemoSite, as_n
 
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.storage import Database, DatabaseThread
-from photosynth.treasury import ChainBooks, TreasuryError, verify
+from photosynth.treasury import ChainBooks, OtherBooksError, TreasuryError, verify
 from photosynth.treasury import books as books_module
 from photosynth.treasury import journal as j
 from photosynth.treasury.evidence.export import export_evidence
 from photosynth.treasury.evidence.lines import all_lines, evidence_state
-from photosynth.treasury.facts import AttributionFact, BlockFact
+from photosynth.treasury.facts import AttributionFact, BlockFact, SiteFacts
 from photosynth.treasury.trace import trace
 
 GOLDEN = Path(__file__).parent / "golden_evidence.jsonl"
@@ -115,6 +115,20 @@ def test_a_gap_and_a_change_have_headers_of_their_own(db: Database, tmp_path: Pa
     assert any("gaps in time" in sentence for sentence in report.trusted)
 
 
+@pytest.mark.parametrize(
+    ("site", "seed", "words"),
+    [
+        (dataclasses.replace(SITE, payout_script=b"\x51"), b"\x01" * 32, "payout script 0014751e"),
+        (dataclasses.replace(SITE, genesis_hash=bytes(32)), b"\x01" * 32, "genesis block"),
+        (SITE, b"\x02" * 32, "Restore identity.key"),
+    ],
+)
+def test_books_of_another_chain_script_or_key_are_refused(db: Database, site: SiteFacts, seed: bytes, words: str) -> None:
+    DemoSite(db)
+    with pytest.raises(OtherBooksError, match=words):
+        DemoSite(db, site=site, seed=seed)
+
+
 def test_unknown_registers_are_null_and_post_nothing(db: Database, tmp_path: Path) -> None:
     site = DemoSite(db)
     facts = site.facts({"guest": 1})
@@ -163,6 +177,7 @@ async def test_a_block_from_the_chain_gets_its_attribution_late(db: Database, tm
         site.books.record_found_block(tx, late)
         site.close(tx, site.facts({"hall-a-01": 2}))
         found = trace(tx, "1", SITE.meters)
+        assert trace(tx, "77", SITE.meters) is None
     run.close()
     assert found is not None
     assert sum(share.value_sat for share in found.shares) == found.block.value_sat
