@@ -246,7 +246,10 @@ async def open_site(state: Path) -> AsyncIterator[Opened]:
             f"No site has lived in {state} yet; start one with `photosynth up`, or name another folder with --state DIR.",
             ExitCode.UNAVAILABLE,
         )
+    from photosynth.cli.logs import warnings_only
     from photosynth.operations.stopped import open_stopped
+
+    warnings_only()
 
     try:
         opened: Any = open_stopped(state)

@@ -48,3 +48,10 @@ class _Lines:
         if name in {"debug", "info", "warning", "error", "critical", "exception", "fatal", "log"}:
             return self.msg
         raise AttributeError(name)
+
+
+def warnings_only() -> None:
+    """For commands that answer on standard output: warnings go to standard error, and the rest is not said."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(30), logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+    )

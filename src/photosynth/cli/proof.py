@@ -14,8 +14,8 @@ from photosynth.cli.fleet_check import usable_fleet
 
 def verify(file: Path, as_json: bool) -> int:
     """Recompute an export of evidence: 0 it holds, 1 the first record that does not is named, 2 not such a file."""
-    from photosynth.treasury.evidence import NotEvidenceError
-    from photosynth.treasury.evidence import verify as recompute
+    from photosynth.treasury.evidence.verify import NotEvidenceError
+    from photosynth.treasury.evidence.verify import verify as recompute
 
     try:
         report = recompute(file)

@@ -35,7 +35,10 @@ def export_chain(state: Path, file: Path) -> int:
                 async for piece in api.chain_lines():
                     yield piece
             return
+        from photosynth.cli.logs import warnings_only
         from photosynth.operations.stopped import open_stopped_chain
+
+        warnings_only()
 
         async with open_stopped_chain(state) as chain:
             async for raw in chain.blocks(1):
@@ -55,7 +58,10 @@ def export_evidence(state: Path, file: Path) -> int:
                 async for piece in api.evidence_lines():
                     yield piece
             return
+        from photosynth.cli.logs import warnings_only
         from photosynth.operations.stopped import open_stopped_evidence
+
+        warnings_only()
 
         async with open_stopped_evidence(state) as evidence:
             async for line in evidence.lines():
@@ -168,7 +174,10 @@ async def _pieces(source: IO[bytes], progress: Callable[[int], None]) -> AsyncIt
 
 
 async def _submit_stopped(state: Path, source: IO[bytes], progress: Callable[[int], None]) -> dict[str, Any]:
+    from photosynth.cli.logs import warnings_only
     from photosynth.operations.stopped import open_stopped_chain
+
+    warnings_only()
 
     reasons: Counter[str] = Counter()
     blocks = accepted = number = read = 0

@@ -1,0 +1,188 @@
+"""A site as its operator meets it: it starts, mines, keeps books, stops in time, and goes on where it stopped."""
+
+import asyncio
+import contextlib
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.functional.guest import Guest
+from tests.functional.running_site import EXAMPLES, RunningSite
+
+pytestmark = pytest.mark.functional
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[RunningSite]:
+    running = RunningSite(tmp_path / "state")
+    yield running
+    running.end()
+
+
+def pool_of(site: RunningSite) -> tuple[str, int]:
+    host, port = site.get("status")["pool"]["listen"].rsplit(":", 1)
+    return host, int(port)
+
+
+def records(site: RunningSite) -> int:
+    return int(site.get("status")["evidence"]["records"])
+
+
+def test_first_ten_minutes(site: RunningSite, tmp_path: Path) -> None:
+    """Blocks, quarter hours, ledger, trace, evidence, stop, and the same totals after the next start."""
+    site.start()
+    site.wait_for(lambda: records(site) >= 2, 60, "two closed quarter hours")
+    site.wait_for(lambda: traced(site) is not None, 60, "a block whose quarter hour is closed")
+    trace = traced(site)
+    assert trace is not None
+    assert sum(share["value_sat"] for share in trace["shares"]) == trace["block"]["value_sat"]
+    assert {meter["role"] for meter in trace["intervals"][0]["meters"]} == {
+        "own_generation",
+        "import",
+        "export",
+        "factory",
+        "mining",
+    }
+    status = site.get("status")
+    assert status["site"]["spot_cent_per_mwh"] < 0
+    assert status["site"]["grid_w"] <= 0 or status["site"]["grid_w"] < status["site"]["generation_w"] // 20
+    assert status["pool"]["connections"] >= 100
+
+    exported = tmp_path / "evidence.jsonl"
+    assert site.command("evidence", "export", str(exported)).returncode == 0
+    assert verify(site, exported)["holds"] is True
+
+    assert site.stop() < 3
+    stopped = json.loads(site.command("status", "--json").stdout)
+    assert stopped["running"] is False
+    assert stopped["site"]["mining_power_w"] is None
+    site.start()
+    again = site.get("status")
+    for part, name in (("pool", "shares_accepted"), ("ledger", "postings"), ("evidence", "records"), ("chain", "height")):
+        assert int(again[part][name]) >= int(stopped[part][name]), name
+    assert again["time"] >= stopped["time"]
+
+
+def traced(site: RunningSite) -> dict[str, Any] | None:
+    """The trace of the first block that claims work of a closed quarter hour only."""
+    for block in reversed(site.get("blocks")):
+        trace: dict[str, Any] = site.get(f"trace/{block['hash']}")
+        if trace["intervals"] and all(interval["record"] is not None for interval in trace["intervals"]):
+            return trace
+    return None
+
+
+def verify(site: RunningSite, exported: Path) -> dict[str, Any]:
+    import subprocess
+    import sys
+
+    answer = subprocess.run(
+        [sys.executable, "-m", "photosynth.cli", "verify", str(exported), "--json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    report: dict[str, Any] = json.loads(answer.stdout)
+    assert answer.returncode == (0 if report["holds"] else 1), answer
+    return report
+
+
+def test_everything_stops_and_stays_off_until_resumed(site: RunningSite) -> None:
+    site.start()
+    site.wait_for(lambda: site.get("status")["machines"]["running"] > 90, 30, "machines to run")
+    answer = site.command("stop-mining", "--reason", "test", "--json")
+    assert answer.returncode in (0, 1), answer.stderr
+    action = json.loads(answer.stdout)
+    assert action["kind"] == "stop_mining"
+    assert "asleep" in action["read_back"]
+    assert site.get("status")["site"]["stopped"] is True
+    assert site.get("status")["machines"]["running"] <= 3
+    site.stop()
+    site.start()
+    assert site.get("status")["site"]["stopped"] is True, "a restart must not switch on what an operator switched off"
+    assert site.command("resume-mining", "--reason", "test").returncode == 0
+    site.wait_for(lambda: site.get("status")["machines"]["running"] > 80, 30, "machines to run again")
+
+
+def test_bad_habits_are_named(site: RunningSite) -> None:
+    site.start()
+
+    def named() -> set[str]:
+        return {condition["subject"] for condition in site.get("status")["conditions"]}
+
+    # They show when they are told something: switching off tells all of them.
+    site.wait_for(lambda: site.get("status")["machines"]["running"] > 90, 30, "machines to run")
+    site.command("stop-mining", "--reason", "test", "--json")
+    site.wait_for(lambda: "hall-c-11" in named(), 60, "the machine that says OK and does nothing to be named")
+    actions = site.get("actions?limit=500&subject=hall-c-11")
+    assert any(action["verified"] is False for action in actions)
+
+
+def test_a_guest_is_served_beside_garbage(site: RunningSite) -> None:
+    site.start()
+    host, port = pool_of(site)
+    guest = Guest(host, port).start()
+
+    async def rubbish() -> None:
+        for data in (b"\x00" * 100_000, b"{" * 50_000 + b"\n", b'{"id":1,"method":"mining.submit","params":[]}\n' * 200):
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(data)
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                await asyncio.wait_for(reader.read(), 2)
+            writer.close()
+
+    asyncio.run(rubbish())
+    assert guest.first_accepted.wait(30), guest.refused
+    guest.stop()
+    workers = {worker["name"]: worker for worker in site.get("workers")["workers"]}
+    assert workers["guest"]["scale"] == "1"
+    assert workers["guest"]["shares_accepted"] >= guest.accepted > 0
+
+
+def test_a_state_in_use_and_ports_in_use_are_told(site: RunningSite, tmp_path: Path) -> None:
+    site.start()
+    again = site.command("up", "--no-open")
+    assert again.returncode == 3
+    assert "in use by process" in again.stderr
+    _, pool_port = pool_of(site)
+    port = site.url.rsplit(":", 1)[1]
+    for flags, word in ((("--pool-port", str(pool_port), "--port", "0"), "pool"), (("--port", port, "--pool-port", "0"), "Port")):
+        other = RunningSite(tmp_path / "other")
+        answer = other.command("up", "--no-open", *flags)
+        assert answer.returncode == 3, answer
+        assert word in answer.stderr
+        assert "Traceback" not in answer.stderr
+
+
+def test_a_broken_fleet_file_starts_nothing(site: RunningSite, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    text = (EXAMPLES / "backnang.yaml").read_text()
+    broken.write_text(text.replace("connection: 400 kW", "connection: -400 kW").replace("peak: 600 kWp", "peak: 600 kHz"))
+    answer = site.command("up", str(broken), "--no-open")
+    assert answer.returncode == 2
+    assert "broken.yaml:" in answer.stderr
+    assert "connection" in answer.stderr
+    assert "peak" in answer.stderr
+    assert not (tmp_path / "state" / "photosynth.sqlite3").exists()
+
+
+def test_a_corrupted_export_is_told(site: RunningSite, tmp_path: Path) -> None:
+    site.start()
+    site.wait_for(lambda: records(site) >= 1, 60, "a closed quarter hour")
+    exported = tmp_path / "evidence.jsonl"
+    site.command("evidence", "export", str(exported))
+    data = bytearray(exported.read_bytes())
+    data[len(data) // 2] ^= 1
+    exported.write_bytes(data)
+    assert verify(site, exported)["holds"] is False
+
+
+def test_sigterm_stops_as_well(site: RunningSite) -> None:
+    site.start()
+    assert site.process is not None
+    site.process.send_signal(signal.SIGTERM)
+    assert site.process.wait(10) == 0
