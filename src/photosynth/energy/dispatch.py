@@ -101,24 +101,25 @@ class _Energy:
 
 
 def _blocks(site: SiteState, prices: Prices, policy: DispatchPolicy) -> list[_Energy]:
-    """Blocks of energy for mining from the cheapest; empty where there is none to be had."""
-    export_cent, import_cent = prices.export_cent_per_mwh, prices.import_cent_per_mwh
+    """Blocks of energy for mining in the order in which they flow: own energy first, then bought.
+
+    Where bought energy would be cheaper than own, taking it means using the own first, so it counts as no cheaper.
+    """
     surplus_w = site.potential_w - site.load_w
     own_w = max(0, surplus_w)
     spare_w = max(0, own_w - policy.connection_w)
-    export_worth = max(0, export_cent) if policy.curtailable else export_cent
-    blocks = []
-    if spare_w:
-        blocks.append(_Energy(spare_w, 0 if policy.curtailable else BREACH_CENT_PER_MWH))
-    blocks.append(_Energy(own_w - spare_w, export_worth))
-    if policy.import_for_mining:
-        room_w = policy.connection_w - policy.guard_w
-        if policy.demand_charge:
-            room_w = min(room_w, site.import_peak_w)
-        blocks.append(_Energy(max(0, room_w - max(0, -surplus_w)), import_cent))
-    elif policy.guard_w:
-        blocks = _less(blocks, policy.guard_w)
-    blocks.sort(key=lambda block: block.cent_per_mwh)
+    own_cent = max(0, prices.export_cent_per_mwh) if policy.curtailable else prices.export_cent_per_mwh
+    blocks = [
+        _Energy(spare_w, 0 if policy.curtailable else BREACH_CENT_PER_MWH),
+        _Energy(own_w - spare_w, own_cent),
+    ]
+    if not policy.import_for_mining:
+        return _less(blocks, policy.guard_w)
+    room_w = policy.connection_w - policy.guard_w
+    if policy.demand_charge:
+        room_w = min(room_w, site.import_peak_w)
+    import_cent = prices.import_cent_per_mwh if own_w == 0 else max(prices.import_cent_per_mwh, own_cent)
+    blocks.append(_Energy(max(0, room_w - max(0, -surplus_w)), import_cent))
     return blocks
 
 
@@ -133,7 +134,7 @@ def _less(blocks: list[_Energy], guard_w: int) -> list[_Energy]:
 
 
 class _Supply:
-    """Takes watts out of the blocks of energy, the cheapest first, and remembers the price of the dearest taken."""
+    """Takes watts out of the blocks of energy in their order, which is of rising price, and remembers the last price taken."""
 
     def __init__(self, blocks: list[_Energy], already_w: int) -> None:
         self.blocks = [block for block in blocks if block.watts > 0]
@@ -150,7 +151,7 @@ class _Supply:
         return min(count, watts // each_w)
 
     def take(self, watts: int) -> None:
-        """Take watts from the cheapest block on, as far as there are any."""
+        """Take watts from the first block on, as far as there are any."""
         for index, left in enumerate(self.left):
             taken = min(left, watts)
             if taken > 0:

@@ -93,6 +93,17 @@ def test_energy_is_bought_only_where_allowed_and_worth_it() -> None:
     assert plan(night, machines, 8_000, buying).set_point_w == 30 * 25, "dearer than it earns"
 
 
+def test_cheap_bought_energy_does_not_make_own_energy_cheap() -> None:
+    generous = Tariff((), premium_cent_per_mwh=9_500, premium_rule="always", marketing_fee_cent_per_mwh=0)
+    offers = [machine(f"m{index}", on=True) for index in range(4)]
+    price, buying = generous.prices(0, 5_000, "test", None), replace(POLICY, import_for_mining=True)
+    assert (price.import_cent_per_mwh, price.export_cent_per_mwh) == (5_000, 14_500)
+    by_day = dispatch(SiteState(50_000, 0), offers, price, buying, eur_per_hash=VALUE, now_ms=0)
+    by_night = dispatch(SiteState(0, 50_000), offers, price, buying, eur_per_hash=VALUE, now_ms=0)
+    assert set(by_day.targets.values()) == {0}, "what is fed in fetches more than mining earns"
+    assert set(by_night.targets.values()) == {3600}
+
+
 def test_curtailing_in_order_to_import_has_to_be_allowed() -> None:
     site = SiteState(200_000, 50_000)
     buying = replace(POLICY, import_for_mining=True)
