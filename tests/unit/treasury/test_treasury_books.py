@@ -16,7 +16,7 @@ from photosynth.treasury import books as books_module
 from photosynth.treasury import journal as j
 from photosynth.treasury.evidence.export import export_evidence
 from photosynth.treasury.evidence.lines import all_lines, evidence_state
-from photosynth.treasury.facts import AttributionFact, BlockFact, SiteFacts
+from photosynth.treasury.facts import BlockFact, SiteFacts
 from photosynth.treasury.trace import trace
 
 GOLDEN = Path(__file__).parent / "golden_evidence.jsonl"
@@ -222,16 +222,21 @@ async def test_an_orphaned_block_leaves_its_trace(db: Database, tmp_path: Path) 
         assert report.totals["mature_sat"] == j.balance(tx, "1110", "SAT") > 0
 
 
-def test_a_claim_of_more_than_its_work_is_found(db: Database, tmp_path: Path) -> None:
-    site = DemoSite(db)
-    claim = AttributionFact(site.clock.now_ms, 1, "hall-a-01", 1, 1, 3, 3, "demo")
-    raw = make_block(site.node.chain[-1], 1, 50, commitment=site.head)
+@pytest.mark.parametrize("network", ["regtest", "signet"])
+def test_a_claim_of_more_than_its_work_is_found(db: Database, tmp_path: Path, network: str) -> None:
+    site = DemoSite(db, site=dataclasses.replace(SITE, network=network))
+    raw = make_block(site.node.chain[-1], 1, 5000, commitment=site.head)
+    facts = site.facts({"hall-a-01": 1})
+    claim = dataclasses.replace(site.claims[0], work=1, represented=10**18)
     with db.begin() as tx:
         site.books.record_found_block(tx, BlockFact(raw, True, "hall-a-01", None, 0, 0, COIN, (claim,)))
-        site.close(tx, site.facts({}))
+        site.close(tx, facts)
     report = verify(exported(db, site, tmp_path))
-    assert report.reason is not None
-    assert "would have earned 0 sat" in report.reason
+    if network == "regtest":
+        assert report.reason is not None
+        assert "block 1 claims 5000 sat; its work would have earned 581 sat" in report.reason
+    else:
+        assert report.reason is None, "real coins are worth what consensus pays"
 
 
 def test_a_block_that_pays_somebody_else_is_refused(db: Database) -> None:

@@ -112,7 +112,7 @@ class Verifier:
             block = check_block(entry, site, self.work, self.blocks)
             claimed |= {fact.interval_start_ms for fact, _ in block.attribution or ()}
         for entry in m.rows("late_attributions"):
-            claimed |= check_late_attribution(entry, self.blocks)
+            claimed |= check_late_attribution(entry, site, self.blocks)
         check_claims(claimed, self.work, self.blocks)
         expected = energy.interval_postings(
             time.start_ms,
