@@ -183,7 +183,7 @@ class FakeDay:
             return []
         return [
             doc.Condition(
-                id="machine.ignores_power",
+                id="ignores_power_limit:hall-b-07",
                 severity="warning",
                 subject="hall-b-07",
                 summary="Ignores its power limit",
@@ -192,7 +192,7 @@ class FakeDay:
                 since_ms=START_MS - 600_000,
             ),
             doc.Condition(
-                id="machine.does_nothing",
+                id="says_ok_does_nothing:hall-c-11",
                 severity="critical",
                 subject="hall-c-11",
                 summary="Answers OK and does nothing",
@@ -201,7 +201,7 @@ class FakeDay:
                 since_ms=START_MS - 420_000,
             ),
             doc.Condition(
-                id="machine.drops_out",
+                id="drops_out:hall-c-23",
                 severity="warning",
                 subject="hall-c-23",
                 summary="Drops out and comes back",

@@ -192,7 +192,7 @@ class FakeSite(FakeBooks):
                     time_ms=at,
                     wall_ms=int(time.time() * 1000),
                     actor="dispatch",
-                    kind="machine.sleep" if sleep else "machine.set_power",
+                    kind="sleep" if sleep else "set_power",
                     subject=name,
                     reason="the set-point fell to 212 kW" if sleep else "the set-point rose to 271 kW",
                     request="curtail|sleep" if sleep else "profileset|2400 W",
@@ -228,11 +228,11 @@ class FakeSite(FakeBooks):
 
     async def stop_mining(self, actor: str, reason: str) -> doc.ActionDocument:
         self.stopped = True
-        return self._write("site.stop_mining", actor, reason)
+        return self._write("stop_mining", actor, reason)
 
     async def resume_mining(self, actor: str, reason: str) -> doc.ActionDocument:
         self.stopped = False
-        return self._write("site.resume_mining", actor, reason)
+        return self._write("resume_mining", actor, reason)
 
 
 async def serve(port: int, site: FakeSite) -> None:

@@ -6,6 +6,9 @@ from photosynth.console.markup import chip, table, text
 from photosynth.console.numbers import Numbers
 from photosynth.operations.documents import ActionDocument
 
+MACHINE_KINDS = frozenset({"sleep", "wake", "set_power"})
+"""Kinds of action whose subject is a machine, which has a page of its own."""
+
 
 def verified(action: ActionDocument) -> str:
     """Whether reading back agreed, in words."""
@@ -18,7 +21,7 @@ def actions_table(actions: Iterable[ActionDocument], numbers: Numbers, *, captio
     """The rows of an audit, newest first."""
 
     def subject(action: ActionDocument) -> str:
-        if action.kind.startswith("machine."):
+        if action.kind in MACHINE_KINDS:
             return f'<a href="/miners/{text(action.subject)}">{text(action.subject)}</a>'
         return text(action.subject)
 
@@ -28,8 +31,8 @@ def actions_table(actions: Iterable[ActionDocument], numbers: Numbers, *, captio
             f"<b>{text(a.kind)}</b>",
             subject(a),
             verified(a),
-            text(a.reason),
-            text(a.read_back if a.read_back is not None else "not read yet"),
+            f"<div class=wrapped>{text(a.reason)}</div>",
+            f"<div class=wrapped>{text(a.read_back if a.read_back is not None else 'not read yet')}</div>",
             text(a.result),
             text(a.actor),
             f"<code>{text(a.request)}</code>",

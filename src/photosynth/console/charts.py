@@ -230,12 +230,12 @@ def day_curve(snapshot: Snapshot, numbers: Numbers) -> Options:
 
 
 def _window_ms(day: tuple[DayPoint, ...]) -> tuple[int | None, int | None]:
-    """What the time axis spans: from the first point's hour, four hours at least, and a little ahead of now."""
+    """What the time axis spans: from the first point's hour, two hours at least, and a little ahead of now."""
     if not day:
         return None, None
     start = day[0].time_ms - day[0].time_ms % _HOUR_MS
     now = day[-1].time_ms
-    return start, max(start + 4 * _HOUR_MS, now - now % _HOUR_MS + _HOUR_MS)
+    return start, max(start + 2 * _HOUR_MS, now - now % _HOUR_MS + _HOUR_MS)
 
 
 def trace_flow(trace: TraceDocument, numbers: Numbers, most: int = 10) -> Options:

@@ -116,7 +116,7 @@ def grid_options(rows: list[Row]) -> dict[str, Any]:
         "columnDefs": [
             column("id", "Machine", 124, pinned="left", **{":cellRenderer": "p => photosynth.machineLink(p.value)"}),
             column("state", "State", 132, **{":cellRenderer": "p => photosynth.chip(p.value)"}),
-            column("model", "Model", 104),
+            column("model", "Model", 150),
             number("power", "Power", 104, "power_text"),
             number("commanded", "Told", 104, "commanded_text"),
             number("rate", "Hash rate", 116, "rate_text"),

@@ -9,7 +9,7 @@ from photosynth.console.frame import open_page
 from photosynth.console.markup import Values, empty, text
 from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import box
-from photosynth.operations.documents import Status
+from photosynth.operations.documents import Condition, Status
 from photosynth.quantities.instants import MARKET_ZONE
 
 _FIGURE = (
@@ -114,6 +114,7 @@ def money_values(snapshot: Snapshot, numbers: Numbers) -> Values:
         else f"tip {chain.height:d}, {numbers.span(chain.last_block_age_s)} ago"
     )
     quality = "stale" if snapshot.error else "good"
+    available, immature = numbers.integer(ledger.mature_sat), numbers.integer(ledger.immature_sat)
     return {
         "rate.value": rate,
         "rate.unit": unit,
@@ -123,13 +124,11 @@ def money_values(snapshot: Snapshot, numbers: Numbers) -> Values:
         "blocks.unit": "found",
         "blocks.note": age,
         "blocks@data-quality": quality,
-        "coins.value": numbers.decimal((ledger.immature_sat + ledger.mature_sat) / 10**8, 4),
-        "coins.unit": ledger.asset,
-        "coins.note": (
-            f"{numbers.integer(ledger.mature_sat)} sat available · {numbers.integer(ledger.immature_sat)} sat immature"
-        ),
+        "coins.value": numbers.integer(ledger.immature_sat + ledger.mature_sat),
+        "coins.unit": "sat",
+        "coins.note": f"{ledger.asset} · {available} available, {immature} immature",
         "coins@data-quality": quality,
-        "eur.value": numbers.eur(ledger.carrying_ueur, 0),
+        "eur.value": numbers.eur(ledger.carrying_ueur),
         "eur.unit": "EUR",
         "eur.note": (
             f"value when mined · energy bought {numbers.eur(ledger.energy_cost_ueur)} EUR · fed in "
@@ -148,7 +147,7 @@ def outlook_values(snapshot: Snapshot, numbers: Numbers) -> Values:
             "outlook.eur": UNKNOWN if outlook is None or outlook.ueur_per_day is None else "0",
             "outlook.days": "never, while nothing hashes",
             "outlook.none": "",
-            "outlook.basis": "" if outlook is None else f"Difficulty and price of {outlook.as_of}.",
+            "outlook.basis": "" if outlook is None else f"Difficulty and price of {outlook.as_of[:10]}.",
         }
     days = outlook.days_per_block
     span = f"{numbers.decimal(days, 0)} days" if days < 730 else f"{numbers.decimal(days / 365.25, 1)} years"
@@ -159,9 +158,18 @@ def outlook_values(snapshot: Snapshot, numbers: Numbers) -> Values:
         "outlook.days": f"every {span}, on average",
         "outlook.none": f"With {none} probability it would find none in a whole year. That is why pools exist.",
         "outlook.basis": f"At this moment's hash rate, the difficulty {numbers.power_of_ten(outlook.difficulty)} and "
-        f"{numbers.decimal(outlook.price_cent_per_btc / 100, 2)} EUR/BTC of {outlook.as_of}; "
+        f"{numbers.decimal(outlook.price_cent_per_btc / 100, 2)} EUR/BTC of {outlook.as_of[:10]}; "
         f"{numbers.eur(outlook.hash_price_ueur_per_th_day, 4)} EUR per TH/s and day.",
     }
+
+
+def named(condition: Condition) -> str:
+    """A condition's summary with its subject, which leads to the machine where it is one."""
+    subject, summary = text(condition.subject), text(condition.summary)
+    if condition.id.endswith(f":{condition.subject}"):
+        link = f'<a href="/miners/{subject}">{subject}</a>'
+        return summary.replace(subject, link, 1) if subject in summary else f"{link} {summary}"
+    return summary if subject in summary else f"{subject}: {summary}"
 
 
 def condition_items(status: Status | None, numbers: Numbers) -> str:
@@ -174,13 +182,12 @@ def condition_items(status: Status | None, numbers: Numbers) -> str:
             "A machine that ignores a command, stale meters or a node that falls behind would be named here.",
         )
     order = {"critical": 0, "warning": 1, "info": 2}
+    ranked = sorted(status.conditions, key=lambda c: (order[c.severity], c.since_ms))[:20]
     items = "".join(
-        f'<li class="cond {text(c.severity)}"><span class="mark" aria-hidden="true"></span><div><p><b>'
-        f"{text(c.summary)}</b> "
-        f'<a href="/miners/{text(c.subject)}">{text(c.subject)}</a> <span class="hidden">{text(c.severity)}</span></p>'
-        f"<p>{text(c.evidence)}</p><p class=advice>{text(c.advice)}</p><p class=age>since "
-        f"{numbers.clock(c.since_ms)}</p></div></li>"
-        for c in sorted(status.conditions, key=lambda c: (order[c.severity], c.since_ms))[:20]
+        f'<li class="cond {text(c.severity)}"><span class="mark" aria-hidden="true"></span><div>'
+        f'<p><b>{named(c)}</b> <span class="hidden">{text(c.severity)}</span></p><p>{text(c.evidence)}</p>'
+        f"<p class=advice>{text(c.advice)}</p><p class=age>since {numbers.clock(c.since_ms)}</p></div></li>"
+        for c in ranked
     )
     return f"<ul class=conds>{items}</ul>"
 

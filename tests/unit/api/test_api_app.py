@@ -137,7 +137,7 @@ async def test_stop_and_resume_are_audited_with_actor_and_reason() -> None:
         assert site.stopped
         resume = await http.post("/api/v1/actions/resume-mining", headers=WRITE, json={"reason": "calm"})
     assert stop.json()["reason"] == "storm"
-    assert [(a.actor, a.kind) for a in site.log] == [("command line", "site.stop_mining"), ("api", "site.resume_mining")]
+    assert [(a.actor, a.kind) for a in site.log] == [("command line", "stop_mining"), ("api", "resume_mining")]
     assert resume.status_code == 200
 
 
