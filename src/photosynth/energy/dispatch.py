@@ -22,8 +22,8 @@ from photosynth.energy.reasons import Reasons
 __all__ = ["DispatchPolicy", "MachineOffer", "Plan", "SiteState", "dispatch"]
 
 
-TRUST_IN_AVAILABLE_PERMILLE = 970
-"""How much of an inverter's estimate is counted on: it may err by some percent, and too much would be bought."""
+TRUST_IN_AVAILABLE_PERMILLE = 985
+"""How much of an inverter's estimate is counted on: it errs by some percent, and what was counted on in vain would be bought."""
 BREACH_CENT_PER_MWH = -100_000_000
 """Stands for the cost of feeding in beyond the connection where the source cannot be limited: anything is better."""
 
