@@ -21,6 +21,7 @@ class RunningSite:
 
     def __init__(self, state: Path, *arguments: str, fleet: Path = EXAMPLES / "backnang.yaml") -> None:
         self.state = state
+        self.fleet = fleet
         self.output = state.with_suffix(".out")
         self._arguments = [
             *COMMAND,
