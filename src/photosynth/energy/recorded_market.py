@@ -96,10 +96,10 @@ class RecordedEnergy:
             if hour_ms in self._day_ahead[year]:
                 return self._day_ahead[year][hour_ms], DAY_AHEAD_FILE.format(year=year)
         path = self.folder / HOURLY_FILE.format(year=_utc_year(hour_ms))
-        what = "no such file, which has" if file is None else "no price in"
+        what = "there is no such file to give a price for" if file is None else "no price in"
         raise RecordedDataError(
             f"{path}: {what} the hour {iso_utc(hour_ms)} (market day {market_day_of(hour_ms)}), "
-            "nor is it in a day-ahead file beside it; choose days that the files cover"
+            "nor has a day-ahead file beside it one; choose days that the files cover"
         )
 
     def solar_share(self, hour_ms: int, year: int) -> Fraction:

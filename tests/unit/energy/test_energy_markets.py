@@ -86,7 +86,7 @@ def test_a_missing_price_is_refused_with_file_and_hour(tmp_path: Path) -> None:
         market.check(DAY)
     with pytest.raises(RecordedDataError, match=r"renewables_2023\.csv: no solar generation in the hour 2023-07-02T03:00:00Z"):
         market.energy.solar_share(hole, 2023)
-    with pytest.raises(RecordedDataError, match=r"renewables_2022\.csv: no such file"):
+    with pytest.raises(RecordedDataError, match=r"renewables_2022\.csv: there is no such file"):
         market.check(date(2022, 7, 2))
 
 
