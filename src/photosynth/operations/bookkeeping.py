@@ -37,6 +37,7 @@ from photosynth.treasury.facts import (
     RejectedFact,
     WorkFact,
 )
+from photosynth.treasury.journal import TreasuryError
 
 log = structlog.get_logger()
 
@@ -125,7 +126,7 @@ class Bookkeeper:
                         reconciled_s = loop.time()
                         await self._reconcile()
                 self.fault = None
-            except (NodeUnavailableError, StorageError) as error:
+            except (NodeUnavailableError, StorageError, TreasuryError) as error:
                 self._faulty(error)
                 await asyncio.sleep(RETRY_S)
 
@@ -134,7 +135,8 @@ class Bookkeeper:
         while True:
             await self._found_something.wait()
             self._found_something.clear()
-            while not await self._record_found():
+            if not await self._record_found():
+                self._found_something.set()
                 await asyncio.sleep(RETRY_S)
 
     async def close_intervals(self) -> None:
@@ -145,7 +147,7 @@ class Bookkeeper:
                 continue
             try:
                 await self.close_interval()
-            except (StorageError, OSError) as error:
+            except (StorageError, TreasuryError, OSError) as error:
                 self._faulty(error)
                 await asyncio.sleep(RETRY_S)
 

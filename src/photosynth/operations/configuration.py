@@ -20,8 +20,6 @@ LONGEST_REFRESH_S = 30.0
 SHORTEST_REFRESH_S = 1.0
 REFRESHES_PER_BLOCK = 10
 """How often a job is renewed between two blocks, so that a coinbase claims nearly all the work that was done."""
-REGTEST_GENESIS = bytes.fromhex("0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206")[::-1]
-"""Bitcoin Core, ``chainparams.cpp``, regtest's genesis block."""
 DEMONSTRATION_ASSET = "demonstration BTC"
 
 
@@ -135,15 +133,15 @@ def pool_config(fleet: Fleet, pace: Pace, port: int | None) -> PoolConfig:
     )
 
 
-def site_facts(fleet: Fleet) -> SiteFacts:
-    """What the evidence's header says of the site."""
+def site_facts(fleet: Fleet, genesis_hash: bytes) -> SiteFacts:
+    """What the evidence's header says of the site; ``genesis_hash`` is the node's own."""
     return SiteFacts(
         site=fleet.site.name,
         title=fleet.site.title,
         operator=fleet.site.operator,
         simulated=fleet.site.simulated,
         network=fleet.bitcoin.network,
-        genesis_hash=REGTEST_GENESIS,
+        genesis_hash=genesis_hash,
         payout_script=fleet.bitcoin.script(),
         asset=DEMONSTRATION_ASSET if fleet.bitcoin.demonstration else "BTC",
         meters=tuple(

@@ -181,8 +181,8 @@ class RunningSite:
     async def lines(self) -> AsyncIterator[bytes]:
         """The lines of an evidence export, header first and closing line last, each without its line feed."""
         site = self._site
-        lines = evidence_lines(site.database, site.identity, site.settings.state.root)
-        while (line := await site.run_readers(lambda: next(lines, None))) is not None:
+        lines = evidence_lines(site.database.path, site.identity, site.settings.state.root)
+        while (line := await asyncio.to_thread(next, lines, None)) is not None:
             yield line
 
     async def _action(self, action_id: int) -> ActionDocument:

@@ -9,7 +9,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from photosynth.bitcoin.node import BitcoinNode
+from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError
 from photosynth.energy.coin_market import CoinMarket, CoinQuote
 from photosynth.energy.market import Market
 from photosynth.fleet import Fleet
@@ -185,7 +185,10 @@ class Site:
         return RunningClock.starting_at(max(seen), settings.speed_milli, settings.end_ms)
 
     async def _open_books(self, past: Past) -> None:
-        facts = site_facts(self.fleet)
+        genesis_hash = await self.node.block_hash(0)
+        if genesis_hash is None:
+            raise NodeUnavailableError("the Bitcoin node knows no genesis block; let it finish its start and try again")
+        facts = site_facts(self.fleet, genesis_hash)
         self.identity = Identity.open(self.settings.state.identity)
         self.books = Books(facts, self.identity)
         chain = ChainBooks(

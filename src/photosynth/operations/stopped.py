@@ -236,12 +236,12 @@ async def open_stopped_chain(state: Path) -> AsyncIterator[StoppedChain]:
 class StoppedEvidence:
     """The evidence of a stopped site; satisfies ``api.evidence_port.EvidencePort``."""
 
-    def __init__(self, folder: StateFolder, database: Database) -> None:
-        self._folder, self._database = folder, database
+    def __init__(self, folder: StateFolder) -> None:
+        self._folder = folder
 
     async def lines(self) -> AsyncIterator[bytes]:
         """The lines of an export, each without its line feed."""
-        lines = evidence_lines(self._database, Identity.open(self._folder.identity), self._folder.root)
+        lines = evidence_lines(self._folder.database, Identity.open(self._folder.identity), self._folder.root)
         while (line := await asyncio.to_thread(next, lines, None)) is not None:
             yield line
 
@@ -251,8 +251,7 @@ async def open_stopped_evidence(state: Path) -> AsyncIterator[StoppedEvidence]:
     """The evidence of a stopped site. Raises StateError and StorageError."""
     folder = _locked(state)
     try:
-        with Database(folder.database) as database:
-            yield StoppedEvidence(folder, database)
+        yield StoppedEvidence(folder)
     finally:
         folder.unlock()
 

@@ -23,6 +23,8 @@ from photosynth.quantities.instants import Clock
 FIRST_RETRY_S, LAST_RETRY_S = 0.25, 5.0
 VERDICT_PATIENCE_S = 1.0
 """How long a solving share's answer waits for the node's verdict."""
+EAGER_REFRESH_S = 0.25
+"""How often a job that claims nothing is renewed, where there is work that it could claim by then."""
 QUIET_REFRESH_S = 30.0
 """Without new work to claim, jobs are renewed this often only, for their time."""
 
@@ -148,11 +150,18 @@ class ChainLink:
 
     async def _refresh_forever(self) -> None:
         while True:
-            await asyncio.sleep(self._config.refresh_s)
+            await asyncio.sleep(
+                min(self._config.refresh_s, EAGER_REFRESH_S) if self._claims_nothing() else self._config.refresh_s
+            )
             seq, since_s = self._quiet_since
             quiet = seq == self._log.account.last_seq
             if not quiet or asyncio.get_running_loop().time() - since_s >= max(QUIET_REFRESH_S, self._config.refresh_s):
                 self.refresh()
+
+    def _claims_nothing(self) -> bool:
+        """Whether the present job leaves unclaimed what its block could pay, as the first one of a fresh pool does."""
+        job = self.book.current
+        return job is not None and job.plan.value_sat == 0 and job.template.coinbase_value_sat > 0
 
     # Blocks.
 

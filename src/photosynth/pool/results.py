@@ -86,7 +86,8 @@ class FoundBlock:
     """A block that a share of ours solved, with the node's verdict.
 
     ``attribution`` names exactly the shares that it claims (up to ``cut``, since the claim before); empty where the
-    block was not accepted. ``target`` is what its job asked of a block. ``recovered`` says that it is told again, or late, after a restart.
+    block was not accepted. ``target`` is what its job asked of a block. ``recovered`` says that it is told again, or
+    late, after a restart.
     """
 
     height: int

@@ -4,9 +4,10 @@ Everything runs on one event loop; only the share log's writing and the node are
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from functools import partial
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 from photosynth.bitcoin.node import BitcoinNode, Template
 from photosynth.pool.chain import ChainLink, Solution
@@ -58,6 +59,7 @@ class Pool:
         self._remembered: dict[str, float] = {}
         self._server: asyncio.Server | None = None
         self._ticker: asyncio.Task[None] | None = None
+        self._closed = False
         last = [t.last_share_site_ms for t in log.account.totals.values() if t.last_share_site_ms is not None]
         self._site_ms = max(last, default=0)
         self._started_site_ms = clock.site_ms()
@@ -83,10 +85,14 @@ class Pool:
             self._ticker.cancel()
             await asyncio.gather(self._ticker, return_exceptions=True)
         await self._chain.close()
-        await self.log.close()
+        if not self._closed:
+            with contextlib.suppress(OSError):
+                await self.log.flush()  # what came until now still gets its answer
+        self._closed = True
         for connection in list(self._connections.values()):
             connection.drop()
         await asyncio.sleep(0)
+        await self.log.close()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -166,7 +172,9 @@ class Pool:
         self._not_ready[connection.number] = connection
         self._per_address[address] = self._per_address.get(address, 0) + 1
         try:
-            known = any(ip_address(address) in network for network in config.allow)
+            peer = ip_address(address)
+            peer = (peer.ipv4_mapped or peer) if isinstance(peer, IPv6Address) else peer
+            known = any(peer in network for network in config.allow)
         except ValueError:
             known = False
         if not known:

@@ -92,7 +92,8 @@ class ShareLog:
         self._wanted_checkpoint = self.account.checkpoint_seq
         self._rotate = False
         self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
+        self._round_over = asyncio.Event()
+        self._asked = self._served = 0
         self._hurry = False
         self._busy = False
         self._closing = False
@@ -136,11 +137,15 @@ class ShareLog:
 
     async def flush(self) -> None:
         """Return when everything appended before is durable. Raises OSError where the disk refuses."""
+        if self._closing:
+            raise OSError(f"share log {self.folder}: it is closed")
         self._hurry = True
+        self._asked += 1
+        mine = self._asked
         self._start()
-        while self._has_work():
-            self._idle.clear()
-            await self._idle.wait()
+        while self._served < mine:
+            self._round_over.clear()
+            await self._round_over.wait()
             if self.condition is not None:
                 raise OSError(self.condition)
 
@@ -175,7 +180,7 @@ class ShareLog:
                 await asyncio.sleep(self._batch_s)
             self._wake.clear()
             self._busy, self._hurry = True, False
-            batch = self._gather()
+            batch, asked = self._gather(), self._asked
             try:
                 if batch is not None:
                     await loop.run_in_executor(self._thread, self._write, batch.data)
@@ -183,6 +188,7 @@ class ShareLog:
                     batch = None  # whatever fails from here on, these are durable
                 if self._rotate:
                     await self._rotate_segment(loop)
+                self._served = asked
                 self.condition = None
             except OSError as error:
                 self._take_back(batch)
@@ -190,7 +196,7 @@ class ShareLog:
                     f"share log {self.folder}: {error.strerror or error}; shares are refused until it can be written: make room"
                 )
             self._busy = False
-            self._idle.set()
+            self._round_over.set()
             self.after_batch()
             if self.condition is not None:
                 if self._closing:
