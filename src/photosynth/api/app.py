@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request
-from fastapi.responses import StreamingResponse
+from fastapi.params import Depends as DependsMarker
+from fastapi.responses import Response, StreamingResponse
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import Response
 
 from photosynth.api import problems
 from photosynth.api.chain import ChainImport, hex_lines
@@ -92,7 +93,9 @@ def create_app(
     problems.install(app)
     app.add_middleware(Guard, allowed_hosts=allowed_hosts)
 
-    def writer(request: Request) -> None:
+    bearer = HTTPBearer(auto_error=False, description="the token in api.json of the state folder, new at each start")
+
+    def writer(request: Request, _described: Annotated[object, Depends(bearer)]) -> None:
         given = request.headers.get("authorization", "").encode("latin-1")
         if not hmac.compare_digest(given, f"Bearer {token}".encode()):
             detail = "A write needs the token in 'Authorization: Bearer ...'; it is in api.json of the state folder."
@@ -184,7 +187,7 @@ def _add_reads(app: FastAPI, view: SiteView) -> None:
         return await view.actions(limit, before_id, subject)
 
 
-def _add_streams(app: FastAPI, chain: ChainPort | None, evidence: EvidencePort | None, writer: object) -> None:
+def _add_streams(app: FastAPI, chain: ChainPort | None, evidence: EvidencePort | None, writer: DependsMarker) -> None:
     @app.get("/api/v1/chain/export", tags=["chain"], response_class=StreamingResponse)
     async def chain_export(from_height: Annotated[int, Query(ge=0, le=HEIGHT_LIMIT)] = 1) -> StreamingResponse:
         """Blocks from a height to the tip, one line of hexadecimal each."""
@@ -193,7 +196,14 @@ def _add_streams(app: FastAPI, chain: ChainPort | None, evidence: EvidencePort |
         lines = await _started(hex_lines(chain.blocks(from_height)))
         return StreamingResponse(lines, media_type="text/plain; charset=ascii", headers={"Cache-Control": "no-store"})
 
-    @app.post("/api/v1/chain/import", tags=["chain"], dependencies=[writer], response_class=Response)  # type: ignore[list-item]
+    @app.post(
+        "/api/v1/chain/import",
+        tags=["chain"],
+        dependencies=[writer],
+        response_class=Response,
+        responses={200: {"content": {"application/x-ndjson": {}}}},
+        openapi_extra={"requestBody": {"required": True, "content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
     async def chain_import(request: Request) -> Response:
         """Submit blocks, one line of hexadecimal each; answers lines of JSON while it goes."""
         if chain is None:

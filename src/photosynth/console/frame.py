@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from urllib.parse import quote
 
 from fastapi import Request
 from nicegui import Client, ui
@@ -66,8 +67,10 @@ async def open_page(
     page = Page(client, feed, numbers, needs, snapshot)
     client.title = f"{title} · Photosynth"
     html('<a class="skip" href="#main">Skip to content</a>')
+    site = request.query_params.get("site", "")
+    kept = f"?site={quote(site[:60])}" if site else ""
     links = "".join(
-        f'<a href="{path}"{" aria-current=page" if path == here else ""}>{icon(name)}<span>{label}</span></a>'
+        f'<a href="{path}{kept}"{" aria-current=page" if path == here else ""}>{icon(name)}<span>{label}</span></a>'
         for path, name, label in PAGES
     )
     shell = box("shell")
@@ -81,12 +84,11 @@ async def open_page(
         )
         with box("page"):
             with box("top", "header"):
-                _top(page, snapshot, title, request.query_params.get("site", ""))
+                _top(page, snapshot, title, site)
             page.section(
                 '<div class="trouble" role="alert" data-live="trouble" {{trouble@data-on}}>{{trouble-text}}</div>', _trouble
             )
             page.main = box("main", "div", "id=main tabindex=-1")
-    site = request.query_params.get("site", "")
     if site and snapshot.status is not None and site != snapshot.status.site.name:
         with page.main:
             html(

@@ -4,9 +4,9 @@ import hashlib
 from pathlib import Path
 
 from fastapi import FastAPI, Request
+from fastapi.staticfiles import StaticFiles
 from nicegui import Client, ui
 from nicegui import app as nicegui_app
-from starlette.staticfiles import StaticFiles
 
 from photosynth.console import activity, ledger, machine, miners, nodes, overview, trace
 from photosynth.console.feed import PERIOD_S, Feed
