@@ -163,6 +163,10 @@ class ChainLink:
         job = self.book.current
         return job is not None and job.plan.value_sat == 0 and job.template.coinbase_value_sat > 0
 
+    def live_jobs(self) -> set[int]:
+        """Keys of the jobs that shares or blocks may still refer to; all of them while a verdict is missing."""
+        return self.book.keys() | (set(self._log.account.jobs) if self._unresolved else set())
+
     # Blocks.
 
     def solves(self, job: PoolJob, candidate: Candidate) -> bool:

@@ -64,7 +64,6 @@ class Pool:
         self._site_ms = max(last, default=0)
         self._started_site_ms = clock.site_ms()
         log.after_batch = self._after_batch
-        log.live_jobs = self._chain.book.keys
 
     # Life.
 
@@ -74,6 +73,7 @@ class Pool:
         self._server = await loop.create_server(
             self._new_connection, self.config.host, self.config.port, backlog=4096, reuse_address=True
         )
+        self.log.live_jobs = self._chain.live_jobs
         self._chain.start()
         self._ticker = loop.create_task(self._tick_forever(), name="pool-tick")
 

@@ -77,7 +77,8 @@ class ShareLog:
         self.next_job = replayed.next_job
         self.condition: str | None = None
         self.after_batch: Callable[[], None] = _nothing
-        self.live_jobs: Callable[[], set[int]] = set
+        # Until the pool has looked for blocks that a crash left unclaimed, every job may be one's that was solved.
+        self.live_jobs: Callable[[], set[int]] = lambda: set(self.account.jobs)
         self._segments: list[Segment] = replayed.segments
         self._batch_s = batch_s
         self._pwrite = write

@@ -43,9 +43,11 @@ class Rig:
         log = ShareLog(self.folder)
         return Pool(self.config, self.node, self.clock, self.policy, lambda worker: 7 if worker == "asic" else 1, log, self.ear)
 
-    async def restart(self) -> None:
+    async def restart(self, checkpoint: int = 0) -> None:
         await self.pool.close()
         self.pool = self._pool()
+        self.pool.log.checkpoint(checkpoint)
+        await self.pool.log.flush()
         await self.pool.recover()
         await self.pool.start()
 
@@ -291,7 +293,7 @@ async def test_a_block_that_a_crash_left_unclaimed_is_found_in_the_chain(rig: Ri
     block = Block.parse(rig.node.submitted[0])
     rig.node.chain.append(block.hash)
     rig.node.raw[block.hash] = rig.node.submitted[0]
-    await rig.restart()
+    await rig.restart(checkpoint=1)
     (found,) = rig.ear.blocks
     assert found.recovered
     assert (found.hash, found.height) == (block.hash, 1)
