@@ -7,7 +7,6 @@ from photosynth.bitcoin.wire import double_sha256
 from photosynth.stratum.client import StratumClient, SubmitResult
 from photosynth.stratum.work import Job
 
-
 BATCH = 2000
 
 

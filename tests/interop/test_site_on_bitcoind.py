@@ -36,7 +36,9 @@ def test_a_site_mines_on_a_real_bitcoind_and_survives_its_end(site: RunningSite,
     bitcoind.process.kill()
     bitcoind.process.wait(10)
     site.wait_for(
-        lambda: any(item["id"] == "node_unreachable" for item in site.get("status")["conditions"]), 30, "the lost node to be named"
+        lambda: any(item["id"] == "node_unreachable" for item in site.get("status")["conditions"]),
+        30,
+        "the lost node to be named",
     )
     assert site.get("status")["chain"]["synchronised"] is False
     assert site.stop() < 3

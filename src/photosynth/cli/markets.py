@@ -7,11 +7,11 @@ from pathlib import Path
 from photosynth.energy.coin_market import CoinMarket, CoinQuote
 from photosynth.energy.market import Market, SyntheticMarket
 from photosynth.energy.prices import Prices
-from photosynth.energy.recorded_coin_market import RecordedCoinMarket, has_coin_files
 from photosynth.energy.recorded_market import RecordedEnergy, RecordedMarket
 from photosynth.fleet import Fleet
 from photosynth.operations.configuration import declared_coin_market, tariff_of
 from photosynth.quantities.instants import market_day_bounds_ms
+from photosynth.simulation.recorded_site import recorded_coin_market
 from photosynth.simulation.replay import generation_of
 from photosynth.simulation.series import write_series
 
@@ -68,12 +68,3 @@ def recorded_markets(fleet: Fleet, day: date, data: Path, folder: Path) -> Marke
     write_series(series, generation_of(energy, day, sum(source.peak_w for source in fleet.sources)))
     until = _UntilEnd(market, coin, end_ms)
     return Markets(until, until, start_ms, end_ms, series)
-
-
-def recorded_coin_market(fleet: Fleet, data: Path) -> CoinMarket:
-    """The daily files' coin market, or the declared figures where the folder has none of those files."""
-    demonstration = fleet.bitcoin.demonstration
-    assert demonstration is not None
-    if not has_coin_files(data):
-        return declared_coin_market(demonstration)
-    return RecordedCoinMarket(data, demonstration.fees_sat, demonstration.date.isoformat())

@@ -73,7 +73,7 @@ class RunningSite:
             mainnet=parts.mainnet_outlook(quote, snapshot.hash_rate.hash_rate_hs),
             ledger=ledger,
             evidence=evidence,
-            conditions=self._conditions(views, snapshot, health, now_ms),
+            conditions=self._conditions(views, snapshot, health),
         )
 
     async def workers(self) -> WorkersDocument:
@@ -201,52 +201,21 @@ class RunningSite:
                 self._health_s = time.monotonic()
             return self._health
 
-    def _conditions(
-        self, views: list[MachineView], snapshot: PoolSnapshot, health: NodeHealth | None, now_ms: int
-    ) -> list[Condition]:
+    def _conditions(self, views: list[MachineView], snapshot: PoolSnapshot, health: NodeHealth | None) -> list[Condition]:
         site = self._site
         found = [item for view in views for item in parts.machine_conditions(view)]
-
-        def add(kind: str, subject: str, summary: str, evidence: str, advice: str) -> None:
-            found.append(
-                Condition(
-                    id=kind,
-                    severity="critical",
-                    subject=subject,
-                    summary=summary,
-                    evidence=evidence,
-                    advice=advice,
-                    since_ms=now_ms,
-                )
-            )
-
-        if site.controller.fault is not None:
-            add(
-                "meters_unreachable",
-                "meters",
-                "the meters cannot be read, so nothing is mined on a surplus that nobody sees",
-                site.controller.fault,
-                "Check the meters' power, cable and address.",
-            )
-        if health is None:
-            add(
-                "node_unreachable", "bitcoin", "the Bitcoin node does not answer", "no answer", "Start it, and check its address."
-            )
-        elif not health.synchronised:
-            warning = "; ".join(health.warnings) or f"height {health.tip.height} of {health.headers}"
-            add("node_behind", "bitcoin", "the Bitcoin node is not to be trusted now", warning, "See the Nodes page.")
-        if snapshot.condition is not None:
-            add("pool", "pool", "the pool cannot work as it should", snapshot.condition, "Free disk space, or mend the node.")
-        if site.keeper.fault is not None:
-            add("books_wait", "books", "the books have to wait", site.keeper.fault, "It is tried again; mend what it names.")
-        if site.keeper.reconciled is False:
-            add(
-                "books_disagree",
-                "books",
-                "journal and chain do not agree to the satoshi",
-                "see the log for the coins that differ",
-                "Do not pay out; find out which transaction touched the payout script.",
-            )
+        found += parts.system_conditions(
+            meters_fault=site.controller.fault,
+            health=health,
+            pool_fault=snapshot.condition,
+            books_fault=site.keeper.fault,
+            reconciled=site.keeper.reconciled,
+            now_ms=site.clock.site_ms(),
+        )
+        demonstration, template, rate = site.fleet.bitcoin.demonstration, site.pool.template, snapshot.hash_rate.hash_rate_hs
+        if demonstration is not None and template is not None and rate is not None:
+            usual_sat = site.quote().expected_sat(rate * demonstration.block_interval_s)
+            found += parts.money_conditions(template, usual_sat, site.clock.site_ms())
         return found
 
 

@@ -167,3 +167,60 @@ def machine_conditions(view: MachineView) -> list[Condition]:
         )
         for item in view.conditions
     ]
+
+
+def system_conditions(
+    *,
+    meters_fault: str | None,
+    health: NodeHealth | None,
+    pool_fault: str | None,
+    books_fault: str | None,
+    reconciled: bool | None,
+    now_ms: int,
+) -> list[Condition]:
+    """What is wrong with the parts that are not machines; None is no fault, and a node without health is unreachable."""
+    found = []
+    if meters_fault is not None:
+        summary = "the meters cannot be read, so nothing is mined on a surplus that nobody sees"
+        found.append(_critical("meters_unreachable", "meters", summary, meters_fault, "Check their power, cable and address."))
+    if health is None:
+        summary = "the Bitcoin node does not answer"
+        found.append(_critical("node_unreachable", "bitcoin", summary, "no answer", "Start it, and check its address."))
+    elif not health.synchronised:
+        evidence = "; ".join(health.warnings) or f"height {health.tip.height} of {health.headers}"
+        summary = "the Bitcoin node is not to be trusted now"
+        found.append(
+            _critical("node_behind", "bitcoin", summary, evidence, "Wait, or mend what it warns of: see the Nodes page.")
+        )
+    if pool_fault is not None:
+        summary = "the pool cannot work as it should"
+        found.append(_critical("pool", "pool", summary, pool_fault, "Free disk space, or mend the Bitcoin node."))
+    if books_fault is not None:
+        advice = "It is tried again and again; nothing is lost meanwhile. Mend what it names."
+        found.append(_critical("books_wait", "books", "the books have to wait", books_fault, advice))
+    if reconciled is False:
+        summary = "journal and chain do not agree to the satoshi"
+        advice = "Pay nothing out; find the transaction that touched the payout script. The log names the coins."
+        found.append(_critical("books_disagree", "books", summary, "see the log", advice))
+    return [item.model_copy(update={"since_ms": now_ms}) for item in found]
+
+
+def money_conditions(template: Template, usual_sat: int, now_ms: int) -> list[Condition]:
+    """Regtest's subsidy halves every 150 blocks: say so when it no longer pays twice what a block here usually earns."""
+    if template.coinbase_value_sat >= 2 * usual_sat:
+        return []
+    return [
+        Condition(
+            id="demonstration_money_ends",
+            severity="warning",
+            subject="bitcoin",
+            summary="the demonstration chain's subsidy runs out",
+            evidence=f"block {template.height} can pay {template.coinbase_value_sat} sat at most, and its work earns {usual_sat}",
+            advice="Start anew with `photosynth up --fresh`: regtest halves its subsidy every 150 blocks.",
+            since_ms=now_ms,
+        )
+    ]
+
+
+def _critical(kind: str, subject: str, summary: str, evidence: str, advice: str) -> Condition:
+    return Condition(id=kind, severity="critical", subject=subject, summary=summary, evidence=evidence, advice=advice, since_ms=0)
