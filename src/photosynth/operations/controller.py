@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -24,6 +24,11 @@ PERIOD_S = 0.4
 OBSERVE_EVERY_MS = 60_000
 """Site time between two points of the day's curve."""
 LIMIT_RETRY_S = 10.0
+STEADY_MS = 120_000
+"""Site time for which a machine keeps a power before it is raised: a passing cloud shall not move it twice.
+
+Lowering is never held back. Some firmware stops hashing for a moment with every change of its profile.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class Controller:
         self._last_observed_ms = 0
         self._limits: _Limits | None = None
         self._limits_retry_s = 0.0
+        self._power_changed_ms: dict[str, int] = {}
         self._curtailed: dict[int, int] = {}
         self._curtailed_at_ms: int | None = None
 
@@ -87,8 +93,10 @@ class Controller:
         policy = self._policy()
         if self.prices is None or quote is None:
             return
-        plan = dispatch(self._state(), self._offers(), self.prices, policy, eur_per_hash=quote.eur_per_hash, now_ms=now_ms)
-        self.plan = plan
+        views = self._control.machines()
+        offers = [self._offer(view) for view in views]
+        plan = dispatch(self._state(), offers, self.prices, policy, eur_per_hash=quote.eur_per_hash, now_ms=now_ms)
+        self.plan = plan = self._steady(plan, views, now_ms)
         self._control.apply(plan.targets, plan.reasons)
         await self._limit(_Limits(0 if plan.source_limit_w == 0 else None, plan.export_limit_w))
         self._note(now_ms)
@@ -130,8 +138,19 @@ class Controller:
             import_peak_w=self.import_peak_w,
         )
 
-    def _offers(self) -> list[MachineOffer]:
-        return [self._offer(view) for view in self._control.machines()]
+    def _steady(self, plan: Plan, views: Sequence[MachineView], now_ms: int) -> Plan:
+        """The plan without raising machines whose power was changed a moment ago."""
+        targets, set_point_w = dict(plan.targets), plan.set_point_w
+        for view in views:
+            wanted, present = targets.get(view.id), view.desired_w
+            if wanted is None or wanted == present:
+                continue
+            if present and wanted > present and now_ms - self._power_changed_ms.get(view.id, 0) < STEADY_MS:
+                targets[view.id] = present
+                set_point_w -= wanted - present
+            else:
+                self._power_changed_ms[view.id] = now_ms
+        return replace(plan, targets=targets, set_point_w=set_point_w)
 
     def _offer(self, view: MachineView) -> MachineOffer:
         return MachineOffer(

@@ -55,12 +55,8 @@ class PowerPicture:
 
     @property
     def throttled(self) -> bool:
-        """Whether a limit holds the sources down."""
-        source = self.source
-        if source is None or source.available_w is None:
-            return False
-        limited = source.source_limit_w is not None or source.export_limit_w is not None
-        return limited and source.available_w > source.power_w
+        """Whether a limit holds the sources down, as the inverters say."""
+        return self.source is not None and self.source.throttled
 
     @property
     def curtailed_w(self) -> int | None:

@@ -41,6 +41,7 @@ class RunningSite:
         self._health: NodeHealth | None = None
         self._health_s = 0.0
         self._health_turn = asyncio.Lock()
+        self._since: dict[str, int] = {}
 
     async def status(self) -> Status:
         """Everything in one document."""
@@ -203,8 +204,7 @@ class RunningSite:
 
     def _conditions(self, views: list[MachineView], snapshot: PoolSnapshot, health: NodeHealth | None) -> list[Condition]:
         site = self._site
-        found = [item for view in views for item in parts.machine_conditions(view)]
-        found += parts.system_conditions(
+        system = parts.system_conditions(
             meters_fault=site.controller.fault,
             health=health,
             pool_fault=snapshot.condition,
@@ -215,8 +215,10 @@ class RunningSite:
         demonstration, template, rate = site.fleet.bitcoin.demonstration, site.pool.template, snapshot.hash_rate.hash_rate_hs
         if demonstration is not None and template is not None and rate is not None:
             usual_sat = site.quote().expected_sat(rate * demonstration.block_interval_s)
-            found += parts.money_conditions(template, usual_sat, site.clock.site_ms())
-        return found
+            system += parts.money_conditions(template, usual_sat, site.clock.site_ms())
+        self._since = {item.id: self._since.get(item.id, item.since_ms) for item in system}
+        machines = [item for view in views for item in parts.machine_conditions(view)]
+        return [item.model_copy(update={"since_ms": self._since[item.id]}) for item in system] + machines
 
 
 def worker_document(item: WorkerStats, party: str | None) -> WorkerDocument:
