@@ -1,6 +1,7 @@
 """A console over a fake site in a process of its own, and Chromium to look at it with."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
+STATUS = re.compile(r"status of (404|500) ")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = (
     "--no-sandbox",
@@ -94,7 +96,9 @@ def open_page(chromium: Browser) -> Iterator[Open]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)
-        page.on("console", lambda m: faults.append(f"{url}: {m.text}") if m.type == "error" and "404" not in m.text else None)
+        page.on(
+            "console", lambda m: faults.append(f"{url}: {m.text}") if m.type == "error" and not STATUS.search(m.text) else None
+        )
         page.on("pageerror", lambda error: faults.append(f"{url}: {error}"))
         page.on(
             "request", lambda r: None if r.url.startswith(("http://127.0.0.1:", "data:")) else faults.append(f"outside: {r.url}")

@@ -125,6 +125,8 @@ class FakeBooks(FakeDay):
         )
 
     async def trace(self, block_or_txid: str) -> doc.TraceDocument:
+        if block_or_txid == "bug":
+            raise ZeroDivisionError("the inside of the program")
         found = next((b for b in await self.blocks(10_000) if block_or_txid in (str(b.height), b.hash, b.txid)), None)
         if found is None:
             raise NotKnownError(f"No block of this site has the height, hash or coinbase txid {block_or_txid[:80]!r}.")

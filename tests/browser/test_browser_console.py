@@ -170,3 +170,9 @@ def test_the_keyboard_reaches_content_and_pages(site: Site, open_page: Open) -> 
 def test_a_page_that_is_not_there_says_so(site: Site, open_page: Open) -> None:
     page = open_page(site.url + "/nowhere")
     expect(page.get_by_text("There is no page /nowhere")).to_be_visible()
+
+
+def test_a_page_with_a_bug_keeps_the_inside_to_itself(site: Site, open_page: Open) -> None:
+    page = open_page(site.url + "/ledger/trace/bug")
+    expect(page.get_by_role("heading", name="This page could not be shown")).to_be_visible()
+    expect(page.get_by_text("the inside of the program")).to_have_count(0)

@@ -11,7 +11,7 @@ from nicegui import app as nicegui_app
 from photosynth.console import activity, ledger, machine, miners, nodes, overview, trace
 from photosynth.console.feed import PERIOD_S, Feed
 from photosynth.console.frame import open_page
-from photosynth.console.icons import FAVICON
+from photosynth.console.icons import FAVICON, LEAF
 from photosynth.console.markup import empty
 from photosynth.console.page import html
 from photosynth.operations.view import SiteView
@@ -41,6 +41,7 @@ def mount(app: FastAPI, view: SiteView, *, period_s: float = PERIOD_S) -> Feed:
         shared=True,
     )
     nicegui_app.on_shutdown(feed.close)
+    nicegui_app.on_page_exception(_failed)
     ui.run_with(
         app,
         title="Photosynth",
@@ -53,6 +54,14 @@ def mount(app: FastAPI, view: SiteView, *, period_s: float = PERIOD_S) -> Feed:
         show_welcome_message=False,
     )
     return feed
+
+
+def _failed() -> None:
+    """What a page shows that could not be built; the log has the reason, the page does not."""
+    html(
+        f'<main class="failed">{LEAF}<h1>This page could not be shown</h1><p>Something failed while it was drawn; the log of the '
+        'state folder has the details. Nothing was changed.</p><p><a href="/">To the overview</a></p></main>'
+    )
 
 
 def _pages(feed: Feed) -> None:
