@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 STATUS = re.compile(r"status of (404|500) ")
@@ -96,13 +96,18 @@ def open_page(chromium: Browser) -> Iterator[Open]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)
-        page.on(
-            "console", lambda m: faults.append(f"{url}: {m.text}") if m.type == "error" and not STATUS.search(m.text) else None
-        )
+
+        def logged(message: ConsoleMessage) -> None:
+            if message.type == "error" and not STATUS.search(message.text):
+                faults.append(f"{url}: {message.text}")
+
+        def asked(request: Request) -> None:
+            if not request.url.startswith(("http://127.0.0.1:", "data:")):
+                faults.append(f"asked outside: {request.url}")
+
+        page.on("console", logged)
         page.on("pageerror", lambda error: faults.append(f"{url}: {error}"))
-        page.on(
-            "request", lambda r: None if r.url.startswith(("http://127.0.0.1:", "data:")) else faults.append(f"outside: {r.url}")
-        )
+        page.on("request", asked)
         page.goto(url)
         return page
 

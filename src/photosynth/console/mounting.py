@@ -59,8 +59,8 @@ def mount(app: FastAPI, view: SiteView, *, period_s: float = PERIOD_S) -> Feed:
 def _failed() -> None:
     """What a page shows that could not be built; the log has the reason, the page does not."""
     html(
-        f'<main class="failed">{LEAF}<h1>This page could not be shown</h1><p>Something failed while it was drawn; the log of the '
-        'state folder has the details. Nothing was changed.</p><p><a href="/">To the overview</a></p></main>'
+        f'<div class="failed">{LEAF}<h1>This page could not be shown</h1><p>Something failed while it was drawn; the log of the '
+        'state folder has the details. Nothing was changed.</p><p><a href="/">To the overview</a></p></div>'
     )
 
 
