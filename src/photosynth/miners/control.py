@@ -24,11 +24,18 @@ STALE_POLLS = 3
 STOP_WALL_LIMIT_S = 60.0
 
 
+class NotAuditedError(Exception):
+    """An action could not be written down, so it must not be tried now."""
+
+
 class ActionSink(Protocol):
     """The audit's side of a command: what is planned is durable before it is sent."""
 
     async def planned(self, actor: str, kind: str, subject: str, reason: str, request: str) -> int:
-        """An action is about to be tried; its number, once that is written down. Raises where it cannot be."""
+        """An action is about to be tried; its number, once that is written down.
+
+        Raises NotAuditedError where it cannot be.
+        """
         ...
 
     def finished(self, action: int, result: Result, answer: str | None, read_back: str | None, verified: bool | None) -> None:
@@ -234,6 +241,9 @@ class MinerControl:
     async def _send(self, unit: Unit, command: Command) -> None:
         try:
             action = await self._audit.planned(unit.actor, command.kind, unit.id, unit.reason, command.text)
+        except NotAuditedError:
+            unit.sending = False  # it is due again at the next decision
+            return
         except BaseException:
             unit.sending = False
             raise

@@ -4,11 +4,20 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from photosynth.miners.control import NotAuditedError
 from photosynth.quantities.instants import Clock
 from photosynth.storage import Database, Runner, StorageError
 from photosynth.storage.actions import Result, finish_action, plan_action
 
 MAX_TEXT = 500
+
+
+class ActionNotWrittenError(StorageError, NotAuditedError):
+    """The audit cannot take an action down, so it is not tried; says what to do as the storage's error does."""
+
+    def __init__(self, cause: StorageError) -> None:
+        Exception.__init__(self, str(cause))
+        self.kind, self.path = cause.kind, cause.path
 
 
 @dataclass(slots=True)
@@ -44,7 +53,7 @@ class AuditLog:
     async def planned(self, actor: str, kind: str, subject: str, reason: str, request: str) -> int:
         """Write down what is about to be tried, and return its id once that is durable.
 
-        Raises StorageError where it cannot be written: then it must not be tried.
+        Raises ActionNotWrittenError where it cannot be written: then it must not be tried.
         """
         values: dict[str, str | int] = {
             "time_ms": self._clock.site_ms(),
@@ -91,7 +100,7 @@ class AuditLog:
             # Whoever waits for a plan gets the error and must not act; results wait for the next commit.
             for entry in batch:
                 if isinstance(entry, _Planned) and not entry.written.done():
-                    entry.written.set_exception(error)
+                    entry.written.set_exception(ActionNotWrittenError(error))
             self._waiting[:0] = [entry for entry in batch if isinstance(entry, _Finished)]
             return False
         for entry, action_id in zip(batch, ids, strict=True):

@@ -175,7 +175,11 @@ class Bookkeeper:
                 put_meta(tx, SHARE_SEQ, work.last_seq)
                 return self.ledgers.books.close_interval(tx, facts)
 
-        record = await self.ledgers.run(commit)
+        try:
+            record = await self.ledgers.run(commit)
+        except StorageError:
+            self.controller.observations[:0] = observations
+            raise
         self.head = record.hash
         self.next_start_ms, self.wall_start_ms = start + INTERVAL_MS, wall_end_ms
         self.pool.log.checkpoint(work.last_seq)

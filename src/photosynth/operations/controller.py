@@ -11,7 +11,7 @@ from photosynth.energy.dispatch import DispatchPolicy, MachineOffer, Plan, SiteS
 from photosynth.energy.market import Market
 from photosynth.energy.meters import MeterError, Meters, MeterSpec, Sources
 from photosynth.energy.prices import Prices
-from photosynth.miners.control import MachineView, MinerControl
+from photosynth.miners.control import MachineView, MinerControl, NotAuditedError
 from photosynth.operations.audit import AuditLog
 from photosynth.operations.power_picture import PowerPicture
 from photosynth.quantities.instants import INTERVAL_MS, Clock, interval_start_ms
@@ -180,7 +180,10 @@ class Controller:
                 return
         prices = self.prices
         why = "no price is known" if prices is None else f"feeding in fetches {prices.export_cent_per_mwh / 100:.2f} EUR/MWh net"
-        action = await self._audit.planned("dispatch", "limit_sources", "sources", why, str(wanted))
+        try:
+            action = await self._audit.planned("dispatch", "limit_sources", "sources", why, str(wanted))
+        except NotAuditedError:
+            return  # it is tried again with the next decision
         try:
             await self._sources.limit(wanted.source_w, wanted.export_w)
             seen = await self._sources.read_source()

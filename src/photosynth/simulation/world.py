@@ -117,6 +117,7 @@ class World:
         self.fleet: AsicFleet
         self.server: MeterServer
         self._mining_w = 0
+        self._unsaved = False
 
     def site_ms(self) -> int:
         """Site time now."""
@@ -182,11 +183,20 @@ class World:
         self.site.advance(now_ms, energy_j * 1000)
 
     def save(self) -> None:
-        """Write down what the devices keep over a power cut, whole or not at all."""
+        """Write down what the devices keep over a power cut, whole or not at all; a full disk does not stop the sun."""
         state = {"site": self.site.state(), "machines": self.fleet.state(), "mining_w": self._mining_w}
         beside = self.folder / (STATE_FILE + ".new")
-        beside.write_bytes(msgspec.json.encode(state))
-        beside.replace(self.folder / STATE_FILE)
+        try:
+            beside.write_bytes(msgspec.json.encode(state))
+            beside.replace(self.folder / STATE_FILE)
+        except OSError as error:
+            if not self._unsaved:
+                print(f"world: what the devices remember cannot be written: {error}", file=sys.stderr, flush=True)
+            self._unsaved = True
+            return
+        if self._unsaved:
+            print("world: what the devices remember is written again", file=sys.stderr, flush=True)
+        self._unsaved = False
 
     async def close(self) -> None:
         """Stop the machines, hang up, remember."""
