@@ -62,6 +62,7 @@ class StoredChain:
         self._folder = folder
         self.pacing = pacing
         self._failure: str | None = None
+        self._was_full = False
         self._unentered: list[tuple[bytes, Entry]] = []
         self._since_reopen = 0
         self._rebuilt: list[str] = []
@@ -272,13 +273,41 @@ class StoredChain:
             raise NodeUnavailableError(self._failure)
 
     def _failed(self, error: Exception) -> NodeUnavailableError:
-        """Stop taking blocks: what is in memory and what is on disk may differ, which only a restart puts right."""
-        self._failure = (
-            f"the Bitcoin node in {self._folder} stopped taking blocks: {error}. "
-            "See that the disk is sound and has space, then restart"
+        """Stop taking blocks: what is in memory and what is on disk may differ, which only opening again puts right."""
+        self._was_full = shutil.disk_usage(self._folder).free < LEAST_FREE_BYTES
+        advice = (
+            f"Free some space: it goes on by itself with {LEAST_FREE_BYTES >> 20} MB free"
+            if self._was_full
+            else "See that the disk is sound and has space, then restart"
         )
+        self._failure = f"the Bitcoin node in {self._folder} stopped taking blocks: {error}. {advice}"
         _log.error("chain failed", reason=str(error))
         return NodeUnavailableError(self._failure)
+
+    @property
+    def wants_mending(self) -> bool:
+        """Whether a full disk stopped it and has room again. May be read from any thread."""
+        return self._failure is not None and self._was_full and shutil.disk_usage(self._folder).free >= LEAST_FREE_BYTES
+
+    def mend(self) -> None:
+        """Go on after a full disk: open the library again and bring it and the index to what the log holds.
+
+        The index stays open for its readers; what it could not commit it does not have. Where this fails, the failure
+        stays and says why.
+        """
+        try:
+            with suppress(KernelError):
+                self._kernel.close()
+            self._kernel.open()
+            self._unentered.clear()
+            self._since_reopen = 0
+            self._blocks.cut_torn_tail(self._indexed_end())
+            self._blocks.sync()
+            replayed = self._catch_up()
+        except (OSError, lmdb.Error, BlockLogError, KernelError, IndexDamagedError) as error:
+            raise self._failed(error) from error
+        self._failure = None
+        _log.info("chain goes on", height=self.tip.height, replayed=replayed)
 
     @property
     def failure(self) -> str | None:

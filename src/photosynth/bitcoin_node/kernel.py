@@ -89,6 +89,7 @@ class Kernel:
         """Open the folder as the last close, or the last crash, left it."""
         _log.connect()
         lines = _log.listen()
+        self._fatal.clear()
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
             options = pbk.ContextOptions()

@@ -33,6 +33,7 @@ class EmbeddedNode:
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
         self._closing = False
+        self._mending: Future[None] | None = None
         self._closed: asyncio.Future[None] | None = None
 
     @property
@@ -58,6 +59,7 @@ class EmbeddedNode:
     async def health(self) -> NodeHealth:
         """What the node says of itself now; it has no peers and is as synchronised as what it is given."""
         self._check()
+        self._mend_when_possible()
         tip, warnings = self._stored.tip, []
         if (failure := self._stored.failure) is not None:
             warnings.append(failure)
@@ -89,6 +91,7 @@ class EmbeddedNode:
         while True:
             self._check()
             if self._stored.failure is not None:
+                self._mend_when_possible()
                 raise NodeUnavailableError(self._stored.failure)
             changed = self._changed
             template, next_change_s = self._template_now()
@@ -130,6 +133,20 @@ class EmbeddedNode:
         try:
             self._stored.reopen()
         except NodeUnavailableError:
+            self._loop.call_soon_threadsafe(self._announce)
+
+    def _mend_when_possible(self) -> None:
+        """Have the chain go on where a full disk stopped it and there is room again; whoever asks us sets it off."""
+        if self._mending is None and self._stored.wants_mending:
+            self._mending = self._writer.submit(self._mend)
+
+    def _mend(self) -> None:
+        try:
+            self._stored.mend()
+        except NodeUnavailableError:
+            return  # the failure is told to whoever asks
+        finally:
+            self._mending = None
             self._loop.call_soon_threadsafe(self._announce)
 
     async def block_hash(self, height: int) -> bytes | None:
