@@ -8,7 +8,7 @@ LOCK := .venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-inde
 PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,13))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help up install dev test check unit interop functional browser bench bench-start lock reference clean
+.PHONY: help up install dev test check unit interop functional browser bench bench-start lock audit reference clean
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -57,11 +57,17 @@ functional: dev  ## The whole system in processes of its own
 browser: dev  ## The pages in Chromium
 	@$(VENV)/bin/pytest -q tests/browser
 
-bench: dev  ## Benchmarks, printed as ratios where a peer is there
-	@$(VENV)/bin/pytest -q tests/benchmarks --benchmark-only
+bench: dev  ## Every benchmark; each prints its figures and the limit or peer beside them
+	@for script in tests/benchmarks/*.py; do echo "== $$script"; $(VENV)/bin/python $$script || exit 1; done
 
 bench-start: dev  ## Seconds to the first block and to the first page
 	@$(VENV)/bin/python tests/benchmarks/start.py
+
+audit: dev  ## Ask whether a locked dependency has a known weakness (needs the network)
+	@$(VENV)/bin/pip-audit --require-hashes --disable-pip -r requirements.lock
+
+reference: dev  ## Write docs/reference anew from the models
+	@$(VENV)/bin/python -m photosynth.cli.reference docs/reference
 
 lock: dev  ## Lock the dependencies anew, by version and hash
 	@$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
