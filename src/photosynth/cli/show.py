@@ -47,10 +47,12 @@ def status(document: Status, where: str, style: Style) -> RenderableType:
     site, pool, books, chain = document.site, document.pool, document.ledger, document.chain
     kind = "simulated site" if site.simulated else "site"
     replay = f", replaying {site.replay}" if site.replay else ""
-    measured = "never measured" if site.observed_ms is None else f"measured {fmt.age(site.observed_ms, site.time_ms)} ago"
+    measured = (
+        "not measured" if site.observed_ms is None else f"measured {fmt.age(site.observed_ms, site.time_ms)} of site time ago"
+    )
     error = "" if pool.hash_rate_error_percent is None else f" (error {pool.hash_rate_error_percent:.0f} %)"
     rows = (
-        ("Energy", f"{measured} of site time, {site.quality}"),
+        ("Energy", f"{measured}, {site.quality}"),
         ("  generation", fmt.power(site.generation_w, style)),
         ("  load", fmt.power(site.load_w, style)),
         ("  surplus", fmt.power(site.surplus_w, style)),

@@ -159,6 +159,7 @@ class _Up:
                 await self._until_stopped(stop, site, view, field, url)
         finally:
             await site.close()
+        typer.echo(f"Stopped. {state.root} holds everything; the next start resumes there.", err=options.json_log)
 
     @asynccontextmanager
     async def _web(self, view: "RunningSite") -> AsyncIterator[str]:
