@@ -1,10 +1,14 @@
 """Reading recorded daily and hourly series from CSV files: numbers stay exact decimal text, faults name file and place."""
 
 import csv
+import re
 from collections.abc import Iterator
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,2})?", re.IGNORECASE | re.ASCII)
+"""A decimal number as files have them; a long exponent would be a number that fills the memory."""
 
 
 class RecordedDataError(Exception):
@@ -36,12 +40,10 @@ def exact(text: str, path: Path, line: int, column: str) -> Fraction | None:
         return None
     if len(text) > 64:
         raise RecordedDataError(f"{path}, line {line}: {column} has {len(text)} characters, which is no number")
-    try:
-        if "/" in text:
-            raise ValueError(text)
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise RecordedDataError(f"{path}, line {line}: {column} is {text!r}, which is not a number") from None
+    if _NUMBER.fullmatch(text) is None:
+        hint = "; write it with a decimal point" if "," in text else ""
+        raise RecordedDataError(f"{path}, line {line}: {column} is {text!r}, which is not a number{hint}")
+    return Fraction(text)
 
 
 def daily_series(path: Path, column: str) -> dict[date, tuple[Fraction, str]]:

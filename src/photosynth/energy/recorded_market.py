@@ -47,7 +47,7 @@ def read_hourly_file(path: Path) -> HourlyFile:
     seen: set[int] = set()
     for line, row in rows(path, ("timestamp_unix", _SOLAR, _PRICE)):
         text = row["timestamp_unix"]
-        if not text.isdecimal() or len(text) > 12 or int(text) % 3600:
+        if not (text.isascii() and text.isdecimal()) or len(text) > 12 or int(text) % 3600:
             raise RecordedDataError(f"{path}, line {line}: timestamp_unix is {text[:40]!r}, which does not start an hour")
         hour_ms = int(text) * 1000
         if hour_ms in seen:

@@ -178,3 +178,21 @@ def test_subsidies_halve_on_their_days() -> None:
         subsidy_sat(date(2008, 1, 1))
     with pytest.raises(ValueError, match="positive"):
         declared_quote(price_cent_per_btc=1, difficulty="0", subsidy_sat=1, fees_sat=0, source="", as_of_ms=0)
+
+
+NO_DECIMALS = ["1e999999999", "1_0", "12..3", "0x10", "1/3", "\u0663", "inf", "\u22125", '"12,5"', '"1,234.5"', "."]
+
+
+@pytest.mark.parametrize("cell", NO_DECIMALS)
+def test_a_cell_that_is_no_plain_decimal_is_refused_with_its_line(tmp_path: Path, cell: str) -> None:
+    path = tmp_path / "de_hourly_price_load_renewables_2023.csv"
+    path.write_text(HOURLY + f"1688248800,1.0,5\n1688252400,1.0,{cell}\n", encoding="utf-8")
+    with pytest.raises(RecordedDataError, match=r"2023\.csv, line 3: day_ahead_price_eur_mwh is .*, which is not a number"):
+        RecordedEnergy(tmp_path).price(1688252400000)
+
+
+@pytest.mark.parametrize(("cell", "value"), [("-.5", "-0.5"), ("+3.", "3"), ("4.97e-08", "0.0000000497"), ("1E3", "1000")])
+def test_decimals_as_programs_write_them_are_read_exactly(tmp_path: Path, cell: str, value: str) -> None:
+    path = tmp_path / "de_hourly_price_load_renewables_2023.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + (HOURLY + f"1688252400,1.0,{cell}\n").replace("\n", "\r\n").encode())
+    assert RecordedEnergy(tmp_path).price(1688252400000)[0] == Fraction(Decimal(value))

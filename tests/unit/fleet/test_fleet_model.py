@@ -31,7 +31,7 @@ def test_example_in_exact_integers() -> None:
     assert fleet.market.demand_charge is not None
     assert fleet.market.demand_charge.price_cent_per_kw == 12_800
     assert fleet.bitcoin.demonstration is not None
-    assert fleet.bitcoin.demonstration.price_cent_per_btc == 5_930_000
+    assert fleet.bitcoin.demonstration.price_cent_per_btc == 5_577_046
     assert fleet.bitcoin.script().hex() == "0014751e76e8199196d454941c45d1b3a323f1433bd6"
     assert fleet.pool.version_mask == 0x1FFFE000
     assert fleet.machines.models[0].start_cost_ueur == 50_000
