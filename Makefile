@@ -8,7 +8,7 @@ LOCK := .venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-inde
 PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,13))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help up install dev test check unit interop functional browser bench bench-start lock audit reference clean
+.PHONY: help up install dev test check unit interop functional browser chromium bench bench-start lock audit reference clean
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -54,8 +54,17 @@ interop: dev  ## Against real software: bitcoind, a miner's library
 functional: dev  ## The whole system in processes of its own
 	@$(VENV)/bin/pytest -q tests/functional
 
-browser: dev  ## The pages in Chromium
+browser: dev chromium  ## The pages in Chromium
 	@$(VENV)/bin/pytest -q tests/browser
+
+chromium:
+	@command -v chromium >/dev/null || { \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium, which the browser tests look at the pages with"; \
+		apt-get update -q >/dev/null && apt-get install -y -q --no-install-recommends chromium >/dev/null; \
+	else \
+		echo "The browser tests need Chromium, and are skipped without it: sudo apt-get install chromium"; \
+	fi; }
 
 bench: dev  ## Every benchmark; each prints its figures and the limit or peer beside them
 	@for script in tests/benchmarks/*.py; do echo "== $$script"; $(VENV)/bin/python $$script || exit 1; done
