@@ -1,5 +1,6 @@
 """Does a quarter hour's work hold: its lowest headers really hash as low as so much work would, and pay us."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +15,9 @@ from photosynth.treasury.evidence.reading import EvidenceError, Members, count, 
 from photosynth.treasury.facts import SiteFacts, WorkFact
 
 LEAST_MILLI, MOST_MILLI = 8_000, 80_000
-"""Bounds of work x h32 / 2^256, in thousandths. For honest shares it follows a gamma distribution of shape 32 (mean 32,
-standard deviation 5.7); outside these bounds lies less than one honest record in a thousand million."""
+"""Bounds, in thousandths, of how many listed shares hash as low as the highest of 32 best headers by expectation. For honest
+shares of one target it follows a gamma distribution of shape 32 (mean 32, standard deviation 5.7), of several targets a
+narrower one: outside these bounds lies less than one honest record in a thousand million."""
 
 
 @dataclass(slots=True)
@@ -86,13 +88,20 @@ def _check_best(entries: list[Any], work: list[WorkFact], jobs: list[_Job], site
     if len(numbers) < BEST_HEADERS:
         state.estimated_work += claimed
         return
-    highest = max(numbers)
-    state.estimated_work += (BEST_HEADERS - 1) * TWO_256 // (highest + 1)
-    likelihood_milli = claimed * highest * 1000 // TWO_256
-    if likelihood_milli > MOST_MILLI:
+    as_low_milli = expected_as_low_milli(work, max(numbers))
+    if as_low_milli > MOST_MILLI:
         raise EvidenceError("its best headers are too few for so much work: shares are listed that nobody hashed")
-    if likelihood_milli < LEAST_MILLI:
+    if as_low_milli < LEAST_MILLI:
         raise EvidenceError("its best headers are too good for so little work: shares are missing")
+    state.estimated_work += claimed * (BEST_HEADERS - 1) * 1000 // as_low_milli
+
+
+def expected_as_low_milli(work: Iterable[WorkFact], highest: int) -> int:
+    """How many of the listed shares hash as low as a header by expectation, in thousandths.
+
+    A share of a target below the header is as low for certain, any other one with the chance of header / target.
+    """
+    return sum(fact.work * min(highest, fact.target) for fact in work) * 1000 // TWO_256
 
 
 def _check_header(entry: Any, loosest: int, rounds: set[int], jobs: list[_Job], *, site: SiteFacts, state: WorkState) -> int:

@@ -53,8 +53,8 @@ def estimated(v: "Verifier") -> tuple[str, ...]:
     if not v.work.headers:
         return ("No work is listed.",)
     return (
-        f"About {v.work.estimated_work} hashes were really done, by the lowest headers of each quarter hour and scale "
-        f"(31 x 2^256 / the 32nd lowest, +-18 % each); {v.work.work} are on record.",
+        f"About {v.work.estimated_work} hashes were really done, by the 32 lowest headers of each quarter hour and scale "
+        f"(+-18 % each, where there are so many); {v.work.work} are on record.",
         "Energy curtailed is an estimate beside the balance.",
     )
 
