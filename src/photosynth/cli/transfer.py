@@ -144,8 +144,8 @@ def _progress(what: str) -> Iterator[Callable[[int], None]]:
 
 
 async def _submit(state: Path, file: Path) -> dict[str, Any]:
-    api = await running_api(state)
     with _opened(file) as source, _progress("bytes") as progress:
+        api = await running_api(state)
         if api is not None:
             async with api:
                 return await api.import_chain(_pieces(source, progress))

@@ -1,0 +1,331 @@
+"""The commands against a running API and against a stopped state: output, JSON, exit codes, sentences on errors."""
+
+import asyncio
+import csv
+import json
+import os
+import socket
+import sys
+import threading
+import types
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from tests.unit.cli.cli_sample import STATUS, SampleView
+from typer.testing import CliRunner, Result
+
+from photosynth.api.app import create_app
+from photosynth.api.server import WebServer
+from photosynth.bitcoin.node import Verdict
+from photosynth.cli.app import app
+from photosynth.cli.options import UpOptions
+from photosynth.operations.documents import LedgerDocument, Status, TraceDocument, WorkersDocument
+from photosynth.operations.state import StateInUseError
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "backnang.yaml"
+BLOCKS = [bytes([number]) * 100 for number in range(1, 8)]
+
+
+@pytest.fixture(autouse=True)
+def _english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def run(*arguments: str | Path, text: str | None = None) -> Result:
+    """One command line."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=text)
+
+
+class SampleChain:
+    """A chain of seven blocks that knows them and refuses what begins with ff."""
+
+    async def blocks(self, from_height: int) -> AsyncIterator[bytes]:
+        """The blocks from a height."""
+        for raw in BLOCKS[from_height - 1 :]:
+            yield raw
+
+    async def submit(self, raw: bytes) -> Verdict:
+        """Known, bad or new."""
+        return Verdict("duplicate" if raw in BLOCKS else "bad-txns" if raw[:1] == b"\xff" else None)
+
+
+class SampleEvidence:
+    """Three lines of evidence."""
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """Header, record, end."""
+        for line in (b'{"format":1}', b'{"seq":1}', b'{"count":1}'):
+            yield line
+
+
+@pytest.fixture
+def view() -> SampleView:
+    """A site with some pages of postings."""
+    return SampleView(postings=2345)
+
+
+@pytest.fixture
+def running(tmp_path: Path, view: SampleView) -> Iterator[Path]:
+    """A state folder whose system runs: its API really listens."""
+    started, loop = threading.Event(), asyncio.new_event_loop()
+    ports: list[int] = []
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        server = WebServer(create_app(view, token="secret", chain=SampleChain(), evidence=SampleEvidence()))
+        ports.append(await server.start("127.0.0.1", 0))
+        started.set()
+        await stop.wait()
+        await server.stop()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    assert started.wait(30)
+    address = {"url": f"http://127.0.0.1:{ports[0]}", "token": "secret", "pid": os.getpid()}
+    (tmp_path / "api.json").write_text(json.dumps(address))
+    yield tmp_path
+    loop.call_soon_threadsafe(stop.set)
+    thread.join(30)
+    loop.close()
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, view: SampleView, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder whose system is stopped."""
+    module = types.ModuleType("photosynth.operations.stopped")
+
+    @asynccontextmanager
+    async def chain(_state: Path) -> AsyncIterator[SampleChain]:
+        yield SampleChain()
+
+    @asynccontextmanager
+    async def evidence(_state: Path) -> AsyncIterator[SampleEvidence]:
+        yield SampleEvidence()
+
+    vars(module).update(open_stopped=lambda _state: view, open_stopped_chain=chain, open_stopped_evidence=evidence)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    (tmp_path / "photosynth.sqlite3").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize("place", ["running", "stopped"])
+class TestQuestions:
+    """What can be asked, of the running system and of the stopped one's state alike."""
+
+    def test_status(self, place: str, request: pytest.FixtureRequest) -> None:
+        """Tables say which site they show; JSON is the document and nothing else."""
+        state = request.getfixturevalue(place)
+        told = run("status", "--state", state)
+        assert told.exit_code == 0
+        assert told.stdout.startswith("Running at http://127.0.0.1:" if place == "running" else "Stopped; as it was left in")
+        for part in (
+            "412.3 kW",
+            "-12.30 EUR/MWh",
+            "19.8 PH/s (error 3 %)",
+            "47,600 sat",
+            "28.23 EUR",
+            "It said OK and did nothing.",
+        ):
+            assert part in told.stdout
+        assert Status.model_validate_json(run("status", "--json", "--state", state).stdout) == STATUS
+
+    def test_workers(self, place: str, request: pytest.FixtureRequest) -> None:
+        """Workers stand sorted by name."""
+        state = request.getfixturevalue(place)
+        told = run("workers", "--state", state).stdout
+        assert told.index("hall-a-01") < told.index("zoe")
+        assert "2 stale" in told
+        assert len(WorkersDocument.model_validate_json(run("workers", "--json", "--state", state).stdout).workers) == 2
+
+    def test_trace(self, place: str, request: pytest.FixtureRequest) -> None:
+        """A known block is traced; an unknown one is exit code 1 and a sentence."""
+        state = request.getfixturevalue(place)
+        told = run("trace", "7", "--state", state)
+        assert "6,800 sat" in told.stdout
+        assert "83.33 kWh" in told.stdout
+        assert TraceDocument.model_validate_json(run("trace", "7", "--json", "--state", state).stdout).block.height == 7
+        unknown = run("trace", "99", "--state", state)
+        assert (unknown.exit_code, unknown.stdout, unknown.stderr) == (1, "", "There is no block 99 of ours.\n")
+
+    def test_ledger(self, place: str, request: pytest.FixtureRequest, tmp_path: Path, view: SampleView) -> None:
+        """A table shows the newest, JSON and CSV have every posting; the period is in Berlin's time."""
+        state = request.getfixturevalue(place)
+        told = run("ledger", "--state", state, "--from", "2026-06-14", "--to", "2026-06-14")
+        assert "Trial balance, 2026-06-14 00:00 to 2026-06-15 00:00" in told.stdout
+        assert "the newest 20 of 2,345" in told.stdout
+        assert view.periods[0] == (1_781_388_000_000, 1_781_474_400_000)
+        document = LedgerDocument.model_validate_json(run("ledger", "--json", "--state", state).stdout)
+        assert [posting.id for posting in document.postings] == list(range(2345, 0, -1))
+        assert run("ledger", "--state", state, "--csv", tmp_path / "l.csv").exit_code == 0
+        rows = list(csv.DictReader((tmp_path / "l.csv").read_text().splitlines()))
+        assert len(rows) == 2 * 2345
+        assert (rows[0]["posting"], rows[0]["text"], rows[0]["amount"], rows[0]["side"]) == ("1", "'=1+1", "6800", "debit")
+
+    def test_exports(self, place: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+        """Chain and evidence leave as lines, whole or not at all."""
+        state = request.getfixturevalue(place)
+        assert run("chain", "export", tmp_path / "blocks.txt", "--state", state).exit_code == 0
+        assert (tmp_path / "blocks.txt").read_text().split() == [raw.hex() for raw in BLOCKS]
+        assert run("evidence", "export", tmp_path / "e.jsonl", "--state", state).exit_code == 0
+        assert (tmp_path / "e.jsonl").read_bytes() == b'{"format":1}\n{"seq":1}\n{"count":1}\n'
+        assert run("evidence", "export", "-", "--state", state).stdout.count("\n") == 3
+        nowhere = run("chain", "export", tmp_path / "no" / "blocks.txt", "--state", state)
+        assert nowhere.exit_code == 3
+        assert "No such file or directory" in nowhere.stderr
+
+    def test_import(self, place: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+        """Verdicts are counted; a refused block is exit code 1, a line that is no block 2."""
+        state = request.getfixturevalue(place)
+        file = tmp_path / "in.txt"
+        file.write_text("\n".join(raw.hex() for raw in [*BLOCKS, b"new" * 40]))
+        told = run("chain", "import", file, "--state", state)
+        assert (told.exit_code, told.stdout) == (0, "8 blocks submitted, 1 became the tip.\n7 duplicate\n")
+        file.write_text("ff" * 100)
+        refused = run("chain", "import", file, "--json", "--state", state)
+        assert refused.exit_code == 1
+        assert json.loads(refused.stdout)["reasons"] == {"bad-txns": 1}
+        file.write_text(BLOCKS[0].hex() + "\nxyz\n")
+        wrong = run("chain", "import", file, "--state", state)
+        assert wrong.exit_code == 2
+        assert "line 2 is not a block in hexadecimal" in wrong.stderr
+        assert run("chain", "import", tmp_path / "none.txt", "--state", state).exit_code == 2
+        assert run("chain", "import", "-", "--state", state, text=BLOCKS[1].hex() + "\n").exit_code == 0
+
+
+def test_stop_and_resume(running: Path, view: SampleView) -> None:
+    """The actor and the reason reach the audit; what was not verified is exit code 1."""
+    assert run("stop-mining", "--reason", "smoke in hall A", "--state", running).exit_code == 0
+    assert view.actions_taken[0][0] == "stop"
+    assert view.actions_taken[0][1].startswith("cli:")
+    assert view.actions_taken[0][2] == "smoke in hall A"
+    view.result = "unverified"
+    told = run("resume-mining", "--state", running)
+    assert told.exit_code == 1
+    assert "reading back contradicts it" in told.stdout
+    refused = run("stop-mining", "--reason", " ", "--state", running)
+    assert refused.exit_code == 3
+    assert "refused" in refused.stderr
+
+
+def test_german_numbers(running: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A German locale gets German numbers."""
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    assert "412,3 kW" in run("status", "--state", running).stdout
+
+
+def test_nothing_to_ask(tmp_path: Path) -> None:
+    """Without a state every question is exit code 3 and says what to do."""
+    for command in (["status"], ["workers"], ["trace", "1"], ["ledger"], ["stop-mining"]):
+        told = run(*command, "--state", tmp_path)
+        assert told.exit_code == 3, command
+        assert told.stdout == ""
+        assert "photosynth up" in told.stderr
+
+
+def test_left_over_address_is_a_stopped_system(stopped: Path) -> None:
+    """After a kill -9 api.json still stands there; a dead process or a closed port means stopped."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        for pid in (2**22 + 1, os.getpid()):
+            (stopped / "api.json").write_text(json.dumps({"url": url, "token": "t", "pid": pid}))
+            assert run("status", "--state", stopped).stdout.startswith("Stopped")
+    (stopped / "api.json").write_text("{half")
+    assert run("status", "--state", stopped).exit_code == 3
+
+
+def test_state_in_use(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state that another process holds is exit code 3 in one sentence."""
+
+    def refuse(_state: Path) -> None:
+        raise StateInUseError("the state folder is in use by process 7")
+
+    monkeypatch.setattr(sys.modules["photosynth.operations.stopped"], "open_stopped", refuse)
+    told = run("status", "--state", stopped)
+    assert (told.exit_code, told.stderr) == (3, "The state folder is in use by process 7.\n")
+
+
+def test_fleet_check(tmp_path: Path) -> None:
+    """A good file is summed up; a bad one lists every mistake on standard error."""
+    good = run("fleet", "check", EXAMPLE)
+    assert good.exit_code == 0
+    assert "102 machines" in good.stdout
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(EXAMPLE.read_text(encoding="utf-8").replace("400 kW", "-400 kW").replace("kind: photovoltaic", "kind: wind"))
+    told = run("fleet", "check", bad)
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert told.stderr.count(f"{bad}:") == 2
+    assert told.stderr.endswith("2 mistakes; nothing was started.\n")
+    assert run("fleet", "check", tmp_path / "none.yaml").exit_code == 2
+
+
+def test_up_passes_its_options_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every option of `up` arrives, in its unit."""
+    asked: list[UpOptions] = []
+    module = types.ModuleType("photosynth.cli.up")
+
+    def run_up(options: UpOptions) -> int:
+        asked.append(options)
+        return 3
+
+    vars(module).update(run_up=run_up)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    line = "--fresh --speed 0.5 --replay 2024-05-12 --data d --port 0 --pool-port 4444 --for 10min --no-open --json-log"
+    assert run("up", "f.yaml", "--state", tmp_path, *line.split()).exit_code == 3
+    (options,) = asked
+    assert (options.fleet, options.state, options.fresh, options.speed_milli) == (Path("f.yaml"), tmp_path, True, 500)
+    assert str(options.replay) == "2024-05-12"
+    assert (options.data, options.port, options.pool_port, options.run_for_s) == (Path("d"), 0, 4444, 600)
+    assert (options.open_browser, options.json_log) == (False, True)
+    run("up", "--state", tmp_path)
+    assert asked[1] == UpOptions(fleet=asked[1].fleet, state=tmp_path)
+    assert asked[1].fleet.name == "backnang.yaml"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "up --speed 0",
+        "up --speed fast",
+        "up --replay 2024-02-30 --data d",
+        "up --replay 2024-05-12",
+        "up --for soon",
+        "up --port 70000",
+        "ledger --from yesterday",
+        "ledger --from 2026-06-15 --to 2026-06-14",
+        "backtest --from 2024-05-01",
+        "trace",
+        "nonsense",
+        "status --nonsense",
+    ],
+)
+def test_wrong_command_lines(line: str, tmp_path: Path) -> None:
+    """What cannot be meant is exit code 2, with a sentence and no traceback."""
+    told = run(
+        *line.split(), *([] if line in ("trace", "nonsense") else ["--state", str(tmp_path)] if "backtest" not in line else [])
+    )
+    assert told.exit_code == 2
+    assert told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def every_command() -> list[list[str]]:
+    """The path of every command."""
+    import typer
+
+    root = typer.main.get_command(app)
+    paths: list[list[str]] = []
+    for name, found in root.commands.items():  # type: ignore[attr-defined]
+        paths += [[name, sub] for sub in found.commands] if hasattr(found, "commands") else [[name]]
+    return paths
+
+
+def test_every_command_explains_itself() -> None:
+    """--help of every command has an example that begins with its own name."""
+    for path in every_command():
+        told = run(*path, "--help")
+        assert told.exit_code == 0
+        assert f"Example: photosynth {' '.join(path)}" in told.stdout, path
