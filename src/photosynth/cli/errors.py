@@ -51,12 +51,32 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
         except OSError as error:
             typer.echo(os_sentence(error), err=True)
             code = ExitCode.UNAVAILABLE
+        except _state_errors() as error:  # evaluated only where something was raised that is none of the above
+            typer.echo(_sentence(error), err=True)
+            code = ExitCode.UNAVAILABLE
         if code:
             raise typer.Exit(int(code))
 
     # The wrapper keeps the parameters, from which typer makes the command line, but returns nothing.
     run.__annotations__ = {**function.__annotations__, "return": None}
     return run
+
+
+def _state_errors() -> tuple[type[Exception], ...]:
+    """What a state that cannot serve is told by: a full disk, a damaged file, a node that does not open."""
+    from photosynth.bitcoin.node import NodeUnavailableError
+    from photosynth.operations.state import StateError
+    from photosynth.pool.segments import ShareLogError
+    from photosynth.storage import StorageError
+    from photosynth.treasury.evidence.seal import SealError
+    from photosynth.treasury.journal import TreasuryError
+
+    return NodeUnavailableError, StateError, ShareLogError, StorageError, SealError, TreasuryError
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def os_sentence(error: OSError) -> str:

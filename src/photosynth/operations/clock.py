@@ -60,5 +60,5 @@ class RememberedTime:
         try:
             document = json.loads(path.read_bytes())
             return cls(int(document["site_ms"]), int(document["wall_ms"]))
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None

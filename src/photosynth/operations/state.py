@@ -141,14 +141,16 @@ class StateFolder:
         try:
             known = json.loads(path.read_bytes())
         except FileNotFoundError:
-            write_whole(path, json.dumps(identity, indent=1, sort_keys=True).encode())
+            write_whole(path, json.dumps(identity, indent=1, sort_keys=True).encode(), durable=True)
             return
         except ValueError as error:
             raise StateError(f"{path} is not readable JSON ({error}); restore it or start anew with --fresh") from error
+        if not isinstance(known, dict) or not identity.keys() <= known.keys():
+            raise StateError(f"{path} does not say whose history this is; restore it or start anew with --fresh")
         for key, value in identity.items():
-            if known.get(key) != value:
+            if known[key] != value:
                 raise StateError(
-                    f"{self.root} holds the history of another site: {key} was {known.get(key)!r} and is now {value!r}; "
+                    f"{self.root} holds the history of another site: {key} was {known[key]!r} and is now {value!r}; "
                     "choose another folder with --state DIR, or start anew with --fresh"
                 )
 
@@ -157,6 +159,8 @@ class StateFolder:
         try:
             known = json.loads((self.root / "site.json").read_bytes())
         except (FileNotFoundError, ValueError):
+            return {}
+        if not isinstance(known, dict):
             return {}
         return {str(key): str(value) for key, value in known.items()}
 
