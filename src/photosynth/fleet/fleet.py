@@ -22,7 +22,10 @@ class LedgerPolicy(Part):
 
 
 class Fleet(Part):
-    """Everything that is declared about a site. Made by :func:`photosynth.fleet.load_fleet`."""
+    """Everything that is declared about a site.
+
+    Made by :func:`photosynth.fleet.load_fleet`.
+    """
 
     version: Literal[1]
     """Version of this format."""

@@ -1,0 +1,237 @@
+"""Writes docs/reference from the models themselves: ``python -m photosynth.cli.reference docs/reference``.
+
+The fleet file's keys from the classes of `photosynth.fleet` and the texts below their fields, the command line from its
+options, the documents from the classes that ``--json`` prints. A test holds the committed pages against these.
+"""
+
+import ast
+import importlib
+import inspect
+import re
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import typer
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from photosynth.cli.app import app
+from photosynth.fleet import Fleet
+from photosynth.fleet.units import Dimension
+from photosynth.operations import documents
+from photosynth.simulation.backtest_report import BacktestReport
+
+FLEET_HEAD = """# The fleet file
+
+Written by `make reference` from the models in `src/photosynth/fleet`. A quantity is a number and its unit, `400 kW`; it becomes an
+exact integer and is never rounded. `photosynth fleet check FILE` names every mistake with its line and column.
+[backnang.yaml](../../examples/backnang.yaml) runs.
+"""
+COMMANDS_HEAD = """# The command line
+
+Written by `make reference` from the commands themselves.
+
+| exit code | meaning |
+| --- | --- |
+| 0 | it was done, or the answer is yes |
+| 1 | the answer is no: not found, does not hold, refused, not verified by reading back |
+| 2 | the command line or a file given to it cannot be used; nothing was started or changed |
+| 3 | what is needed is not there: no system runs, the state or a port is in use, no answer, the disk is full |
+
+Answers go to standard output, errors and progress to standard error. Where the system runs, commands talk to it through its API;
+else they read the stopped one's state. Numbers are written in the German habit where `LC_ALL`, `LC_NUMERIC` or `LANG` says so.
+"""
+DOCUMENTS_HEAD = """# Documents
+
+Written by `make reference` from the classes that `--json` prints and the [API](http-api.md) answers with. Counters are cumulative over
+the life of the state. `null` is unknown, which is neither zero nor healthy. A *big integer* is decimal text, because it may exceed
+2^53. A name ends in its unit: `_w` watts, `_j` joules, `_s` seconds, `_ms` milliseconds since the epoch (UTC), `_sat` satoshis,
+`_ueur` micro-EUR, `_cent_per_mwh`, `_cent_per_btc`, `_hs` hashes per second. The report of `photosynth verify --json` is described with
+the [evidence format](evidence.md).
+"""
+DOCUMENTS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("`photosynth status --json`", documents.Status),
+    ("`photosynth workers --json`", documents.WorkersDocument),
+    ("`photosynth trace --json`", documents.TraceDocument),
+    ("`photosynth ledger --json`", documents.LedgerDocument),
+    ("`photosynth stop-mining --json`, `resume-mining --json`, `GET /api/v1/actions`", documents.ActionDocument),
+    ("`GET /api/v1/machines`", documents.MachineDocument),
+    ("`GET /api/v1/day`", documents.DayPoint),
+    ("`photosynth backtest --json`", BacktestReport),
+)
+
+
+def pages() -> dict[str, str]:
+    """Every page by its file name."""
+    return {
+        "fleet-file.md": FLEET_HEAD + "".join(_fleet_sections()),
+        "command-line.md": COMMANDS_HEAD + "".join(_commands()),
+        "documents.md": DOCUMENTS_HEAD + "".join(_document_sections()),
+    }
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _first_paragraph(model: type[BaseModel]) -> str:
+    return " ".join((inspect.getdoc(model) or "").split("\n\n", maxsplit=1)[0].split())
+
+
+def field_texts(model: type[BaseModel]) -> dict[str, str]:
+    """The text below each field of a class, as the source has it; read here, so that a start does not pay for it."""
+    module = ast.parse(inspect.getsource(importlib.import_module(model.__module__)))
+    body = next(node.body for node in module.body if isinstance(node, ast.ClassDef) and node.name == model.__name__)
+    texts = {}
+    for field, after in zip(body, body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(after, ast.Expr):
+            texts[field.target.id] = str(ast.literal_eval(after.value))
+    return texts
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
+
+
+def _fleet_sections() -> Iterator[str]:
+    queue: list[tuple[str, type[BaseModel]]] = [("", Fleet)]
+    seen: set[type[BaseModel]] = set()
+    while queue:
+        path, model = queue.pop(0)
+        if model in seen:
+            continue
+        seen.add(model)
+        texts = field_texts(model)
+        yield f"\n## {f'`{path}`' if path else 'The whole file'}\n{_first_paragraph(model)}\n\n"
+        yield "| key | value | needed | meaning |\n| --- | --- | --- | --- |\n"
+        for name, field in model.model_fields.items():
+            key = field.alias or name
+            needed = "yes" if field.is_required() else _default(field.default)
+            yield f"| `{key}` | {_cell(_value(field.annotation, field.metadata))} | {needed} | {_cell(texts[name])} |\n"
+            several = "[]" if get_origin(field.annotation) is tuple else ""
+            queue += [(f"{path}.{key}{several}".lstrip("."), inner) for inner in _models_in(field.annotation)]
+
+
+def _default(value: Any) -> str:
+    if value is None or value in ((), PydanticUndefined) or isinstance(value, BaseModel):
+        return "no"
+    if isinstance(value, bool):
+        return f"no: `{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return "no: " + ", ".join(f"`{item}`" for item in value)
+    return f"no: `{value}`"
+
+
+def _value(annotation: Any, metadata: list[Any]) -> str:
+    """What may be written: from a quantity's dimension, a parser's own description, or the type."""
+    for marker in metadata:
+        function = getattr(marker, "func", None)
+        dimension = getattr(function, "__self__", None)
+        if isinstance(dimension, Dimension):
+            return f"{dimension.name} in {dimension.unit_list()}, like `{dimension.example}`"
+        if function is not None and function.__doc__ and function.__module__.endswith("fleet.values"):
+            return _sentence_part(function.__doc__)
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return " or ".join(f"`{str(item).lower() if isinstance(item, bool) else item}`" for item in arguments)
+    if origin is tuple:
+        return f"list of: {_value(arguments[0], [])}"
+    if origin is Annotated:
+        return _value(arguments[0], list(arguments[1:]))
+    if origin in (UnionType, Union):
+        return _value(*_without_none(arguments))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "mapping, see below"
+    limits = {type(marker).__name__: marker for marker in metadata}
+    if annotation is int:
+        low, high = limits.get("Ge"), limits.get("Le")
+        return f"whole number from {low.ge if low else 0} to {high.le if high else 'any'}"
+    return {bool: "`true` or `false`", str: "text"}.get(annotation, "text")
+
+
+def _without_none(arguments: tuple[Any, ...]) -> tuple[Any, list[Any]]:
+    rest = next(item for item in arguments if item is not NoneType)
+    return (get_args(rest)[0], list(get_args(rest)[1:])) if get_origin(rest) is Annotated else (rest, [])
+
+
+def _sentence_part(text: str) -> str:
+    first = text.split("\n", maxsplit=1)[0].rstrip(".")
+    return first if first[1:2].isupper() else first[:1].lower() + first[1:]
+
+
+def _document_sections() -> Iterator[str]:
+    seen: set[type[BaseModel]] = set()
+    for title, model in DOCUMENTS:
+        yield f"\n## {title}\n"
+        queue = [model]
+        while queue:
+            current = queue.pop(0)
+            if current in seen:
+                continue
+            seen.add(current)
+            hints = get_type_hints(current, include_extras=True)
+            yield f"\n### {current.__name__.lstrip('_')}\n{_first_paragraph(current)}\n\n| field | type | meaning |\n| --- | --- | --- |\n"
+            for name, field in current.model_fields.items():
+                yield f"| `{name}` | {_cell(_type(hints[name]))} | {_cell(field.description or '')} |\n"
+                queue += _models_in(hints[name])
+
+
+def _type(annotation: Any) -> str:
+    """A type in words."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        pattern = any(getattr(marker, "pattern", None) for item in arguments[1:] for marker in getattr(item, "metadata", ()))
+        return "big integer" if arguments[0] is str and pattern else _type(arguments[0])
+    if origin in (UnionType, Union):
+        return " or ".join("null" if item is NoneType else _type(item) for item in arguments)
+    if origin is Literal:
+        return ", ".join(f"`{item}`" for item in arguments)
+    if origin is list:
+        return f"list of {_type(arguments[0])}"
+    if origin is dict:
+        return f"object: text to {_type(arguments[1])}"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation.__name__.lstrip("_")
+    return {int: "integer", str: "text", bool: "true or false", float: "number"}.get(annotation, str(annotation))
+
+
+def _commands() -> Iterator[str]:
+    root: Any = typer.main.get_command(app)
+    for name, found in root.commands.items():
+        for path, command in (
+            [(f"{name} {sub}", inner) for sub, inner in found.commands.items()] if hasattr(found, "commands") else [(name, found)]
+        ):
+            yield from _command(f"photosynth {path}", command)
+
+
+def _command(path: str, command: Any) -> Iterator[str]:
+    positional = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
+    options = [parameter for parameter in command.params if parameter.param_type_name == "option" and parameter.name != "help"]
+    words = " ".join([path, *(str(parameter.metavar or parameter.name.upper()) for parameter in positional)])
+    yield f"\n## `{words}`\n{' '.join(command.help.split())}\n\n"
+    yield "```\n" + re.sub(r"^Example: ", "", command.epilog) + "\n```\n"
+    if positional or options:
+        yield "\n| parameter | meaning |\n| --- | --- |\n"
+    for parameter in (*positional, *options):
+        flag = parameter.is_flag if hasattr(parameter, "is_flag") else False
+        value = "" if flag or parameter in positional else f" {parameter.metavar or 'VALUE'}"
+        title = parameter.metavar if parameter in positional else parameter.opts[0]
+        yield f"| `{_cell(f'{title}{value}')}` | {_cell(parameter.help or '')} |\n"
+
+
+def write(folder: Path) -> None:
+    """Write every page into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/reference"))
