@@ -9,8 +9,8 @@ import importlib
 import inspect
 import re
 import sys
-import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -27,8 +27,8 @@ from photosynth.simulation.backtest_report import BacktestReport
 
 FLEET_HEAD = """# The fleet file
 
-Written by `make reference` from the models in `src/photosynth/fleet`. A quantity is a number and its unit, `400 kW`; it becomes an
-exact integer and is never rounded. `photosynth fleet check FILE` names every mistake with its line and column.
+Written by `make reference` from the models in `src/photosynth/fleet`. A quantity is a number and its unit, `400 kW`; it becomes
+an exact integer and is never rounded. `photosynth fleet check FILE` names every mistake with its line and column.
 [backnang.yaml](../../examples/backnang.yaml) runs.
 """
 COMMANDS_HEAD = """# The command line
@@ -47,11 +47,11 @@ else they read the stopped one's state. Numbers are written in the German habit 
 """
 DOCUMENTS_HEAD = """# Documents
 
-Written by `make reference` from the classes that `--json` prints and the [API](http-api.md) answers with. Counters are cumulative over
-the life of the state. `null` is unknown, which is neither zero nor healthy. A *big integer* is decimal text, because it may exceed
-2^53. A name ends in its unit: `_w` watts, `_j` joules, `_s` seconds, `_ms` milliseconds since the epoch (UTC), `_sat` satoshis,
-`_ueur` micro-EUR, `_cent_per_mwh`, `_cent_per_btc`, `_hs` hashes per second. The report of `photosynth verify --json` is described with
-the [evidence format](evidence.md).
+Written by `make reference` from the classes that `--json` prints and the [API](http-api.md) answers with. Counters are
+cumulative over the life of the state. `null` is unknown, which is neither zero nor healthy. A *big integer* is decimal text,
+because it may exceed 2^53. A name ends in its unit: `_w` watts, `_j` joules, `_s` seconds, `_ms` milliseconds since the epoch
+(UTC), `_sat` satoshis, `_ueur` micro-EUR, `_cent_per_mwh`, `_cent_per_btc`, `_hs` hashes per second. The report of
+`photosynth verify --json` is described with the [evidence format](evidence.md).
 """
 DOCUMENTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`photosynth status --json`", documents.Status),
@@ -87,7 +87,7 @@ def field_texts(model: type[BaseModel]) -> dict[str, str]:
     module = ast.parse(inspect.getsource(importlib.import_module(model.__module__)))
     body = next(node.body for node in module.body if isinstance(node, ast.ClassDef) and node.name == model.__name__)
     texts = {}
-    for field, after in zip(body, body[1:], strict=False):
+    for field, after in pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(after, ast.Expr):
             texts[field.target.id] = str(ast.literal_eval(after.value))
     return texts
@@ -177,7 +177,8 @@ def _document_sections() -> Iterator[str]:
                 continue
             seen.add(current)
             hints = get_type_hints(current, include_extras=True)
-            yield f"\n### {current.__name__.lstrip('_')}\n{_first_paragraph(current)}\n\n| field | type | meaning |\n| --- | --- | --- |\n"
+            yield f"\n### {current.__name__.lstrip('_')}\n{_first_paragraph(current)}\n\n"
+            yield "| field | type | meaning |\n| --- | --- | --- |\n"
             for name, field in current.model_fields.items():
                 yield f"| `{name}` | {_cell(_type(hints[name]))} | {_cell(field.description or '')} |\n"
                 queue += _models_in(hints[name])
