@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from photosynth.energy.coin_market import strike_cent_per_mwh
 from photosynth.energy.ladder import MachineOffer, Rung, rungs_of
 from photosynth.energy.prices import Prices
 from photosynth.energy.reasons import Reasons
@@ -79,7 +78,6 @@ class Plan:
     mining shall draw, standby and machines that take no orders included. ``surplus_w`` is what the sources could give
     beyond the factory. Both limits go to the sources as they are, None lifting one: ``source_limit_w`` caps what they make
     (only set to make room for buying), ``export_limit_w`` what leaves the site. ``curtailed_w`` estimates what that costs.
-    ``energy_cent_per_mwh`` is the highest price of energy that the set-point takes, None where nothing is mined.
     """
 
     set_point_w: int
@@ -89,7 +87,6 @@ class Plan:
     source_limit_w: int | None
     export_limit_w: int | None
     curtailed_w: int
-    energy_cent_per_mwh: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +112,15 @@ def _blocks(site: SiteState, prices: Prices, policy: DispatchPolicy) -> list[_En
     ]
     if not policy.import_for_mining:
         return _less(blocks, policy.guard_w)
-    room_w = policy.connection_w - policy.guard_w
-    if policy.demand_charge:
-        room_w = min(room_w, site.import_peak_w)
+    room_w = _most_import_w(site, policy) - policy.guard_w
     import_cent = prices.import_cent_per_mwh if own_w == 0 else max(prices.import_cent_per_mwh, own_cent)
     blocks.append(_Energy(max(0, room_w - max(0, -surplus_w)), import_cent))
     return blocks
+
+
+def _most_import_w(site: SiteState, policy: DispatchPolicy) -> int:
+    """What may be bought: as much as the connection takes, and where a peak is charged, no more than was paid for."""
+    return min(policy.connection_w, site.import_peak_w) if policy.demand_charge else policy.connection_w
 
 
 def _less(blocks: list[_Energy], guard_w: int) -> list[_Energy]:
@@ -134,13 +134,12 @@ def _less(blocks: list[_Energy], guard_w: int) -> list[_Energy]:
 
 
 class _Supply:
-    """Takes watts out of the blocks of energy in their order, which is of rising price, and remembers the last price taken."""
+    """Takes watts out of the blocks of energy in their order, which is of rising price."""
 
     def __init__(self, blocks: list[_Energy], already_w: int) -> None:
         self.blocks = [block for block in blocks if block.watts > 0]
         self.left = [block.watts for block in self.blocks]
         self.take(already_w)
-        self.dearest_cent: int | None = None
 
     def affordable(self, value_cent: int | None, each_w: int, count: int) -> int:
         """How many steps of so many watts there is energy for at a price that they earn; None: whatever it costs."""
@@ -157,7 +156,6 @@ class _Supply:
             if taken > 0:
                 self.left[index] -= taken
                 watts -= taken
-                self.dearest_cent = self.blocks[index].cent_per_mwh
 
 
 def dispatch(
@@ -173,8 +171,28 @@ def dispatch(
 
     ``eur_per_hash`` is the expected value of one (represented) hash, from ``CoinQuote.eur_per_hash``.
     """
+    own, own_worth = _plan(site, offers, prices, policy, eur_per_hash=eur_per_hash, now_ms=now_ms, buying=False)
+    if policy.stopped or not (policy.curtail_to_import and policy.curtailable and policy.import_for_mining):
+        return own
+    if prices.import_cent_per_mwh >= 0 or site.potential_w == 0:
+        return own
+    bought, bought_worth = _plan(site, offers, prices, policy, eur_per_hash=eur_per_hash, now_ms=now_ms, buying=True)
+    fits = site.load_w + bought.set_point_w <= _most_import_w(site, policy)
+    return bought if fits and bought_worth > own_worth else own
+
+
+def _plan(
+    site: SiteState,
+    offers: Sequence[MachineOffer],
+    prices: Prices,
+    policy: DispatchPolicy,
+    *,
+    eur_per_hash: Fraction,
+    now_ms: int,
+    buying: bool,
+) -> tuple[Plan, int]:
+    """The best plan with the own sources, or with bought energy in their place, and what it is worth (W x cent/MWh)."""
     reasons = Reasons(prices, policy.import_for_mining)
-    buying = policy.curtail_to_import and policy.curtailable and policy.import_for_mining and prices.import_cent_per_mwh < 0
     seen = SiteState(0, site.load_w, import_peak_w=site.import_peak_w) if buying else site
     groups, fixed_w = rungs_of(offers, eur_per_hash, policy.restart_horizon_s, now_ms, policy.stopped)
     supply = _Supply(_blocks(seen, prices, policy), fixed_w)
@@ -190,7 +208,7 @@ def dispatch(
     targets, texts = groups.assign(reasons)
     set_point_w = fixed_w + groups.extra_w()
     limits = _limits(site, prices, policy, set_point_w, buying)
-    return Plan(
+    plan = Plan(
         set_point_w=set_point_w,
         targets=targets,
         reasons=texts,
@@ -198,8 +216,11 @@ def dispatch(
         source_limit_w=limits.source_w,
         export_limit_w=limits.export_w,
         curtailed_w=limits.curtailed_w,
-        energy_cent_per_mwh=supply.dearest_cent,
     )
+    mined = sum(rung.taken * rung.watts * rung.value_cent for rung in groups.rungs)
+    out_w = seen.potential_w - site.load_w - set_point_w
+    paid_cent = prices.import_cent_per_mwh if out_w < 0 else max(0, prices.export_cent_per_mwh)
+    return plan, mined + out_w * paid_cent
 
 
 def _hold_minimum_times(rungs: list[Rung], supply: _Supply) -> None:
@@ -226,9 +247,3 @@ def _limits(site: SiteState, prices: Prices, policy: DispatchPolicy, set_point_w
     export_w = max(0, site.potential_w - site.load_w - set_point_w)
     curtailed_w = max(0, export_w - allowed_w)
     return _Limits(None, allowed_w, curtailed_w)
-
-
-def strike_of(offer: MachineOffer, eur_per_hash: Fraction) -> int:
-    """A machine's strike price at full power (cent/MWh): above it, energy is worth more elsewhere."""
-    power_w, hash_rate_hs = offer.steps[-1]
-    return strike_cent_per_mwh(eur_per_hash, hash_rate_hs, power_w)

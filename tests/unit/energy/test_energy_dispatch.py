@@ -111,6 +111,17 @@ def test_curtailing_in_order_to_import_has_to_be_allowed() -> None:
     assert plan(site, [machine("m")], -20_000, replace(buying, curtail_to_import=True)).source_limit_w == 0
 
 
+def test_curtailing_in_order_to_import_has_to_pay_more_than_mining_with_both() -> None:
+    site = SiteState(60_000, 0, import_peak_w=1_000)
+    machines = [machine(f"m{index}") for index in range(30)]
+    buying = replace(POLICY, connection_w=50_000, import_for_mining=True, curtail_to_import=True)
+    many, few = plan(site, machines, -50_000, buying), plan(site, machines[:10], -50_000, buying)
+    assert (many.source_limit_w, many.set_point_w) == (None, 104_800), "own energy and all that the connection takes"
+    assert (few.source_limit_w, few.curtailed_w, few.set_point_w) == (0, 60_000, 36_000)
+    peak = plan(site, machines[:10], -50_000, replace(buying, demand_charge=True))
+    assert (peak.source_limit_w, peak.set_point_w) == (None, 36_000), "no new peak for that"
+
+
 def test_minimum_times_hold_and_yield_only_to_buying() -> None:
     young = machine("young", on=True, changed_ms=-60_000)
     resting = machine("resting", changed_ms=-60_000)
