@@ -8,10 +8,10 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -31,6 +31,7 @@ SHOW_EVERY_S = 1.0
 PLAIN_EVERY_S = 10.0
 SAVE_STATUS_EVERY_S = 5.0
 FULL_SPEED_MILLI = 1000
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run_up(options: UpOptions) -> int:
@@ -88,6 +89,7 @@ def _sentence(error: Exception) -> str:
 def _run_loop(up: "_Up") -> int:
     import uvloop
 
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # a Ctrl-C from here on waits until the loop listens for it
     return uvloop.run(up.run())
 
 
@@ -102,6 +104,14 @@ class _Up:
 
     async def run(self) -> int:
         """Start, show, stop; the exit code."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, stop.set)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        if self.options.run_for_s is not None:
+            loop.call_later(self.options.run_for_s, stop.set)
+
         from photosynth.bitcoin.node import NodeUnavailableError
         from photosynth.energy.recorded_files import RecordedDataError
         from photosynth.pool.segments import ShareLogError
@@ -110,12 +120,6 @@ class _Up:
         from photosynth.treasury.evidence.seal import SealError
         from photosynth.treasury.journal import TreasuryError
 
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
-        if self.options.run_for_s is not None:
-            loop.call_later(self.options.run_for_s, stop.set)
         try:
             await self._serve(stop)
         except RecordedDataError as error:
@@ -150,7 +154,8 @@ class _Up:
         )
         site = Site(settings)
         try:
-            await site.start()
+            if not await _done_unless(stop, site.start()):
+                return  # whoever stops it while it starts does not wait for the start
         except OSError as error:
             raise CommandError(_pool_port_sentence(error, fleet, options), ExitCode.UNAVAILABLE) from None
         try:
@@ -274,6 +279,20 @@ class _Up:
         status = await view.status()
         with contextlib.suppress(OSError):
             write_whole(self.state.status, status.model_dump_json().encode())
+
+
+async def _done_unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Do some work to its end, or cancel it when told to stop; whether it was done."""
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+        return working.done()
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
 
 
 def _log_world(line: str) -> None:
