@@ -1,7 +1,7 @@
 """The pool's link to its node: templates become jobs, solved blocks are submitted, accepted ones claim their work.
 
-Submitting comes before everything else. While a submission is under way, new jobs leave out the work that its block
-would claim, so no work is ever claimed by two blocks. A block whose verdict never arrived is looked for in the chain.
+Submitting comes before everything else. While a submission is under way, or its verdict never came, new jobs leave out the
+work that its block would claim, so no work is ever claimed by two blocks; such a block is then looked for in the chain.
 """
 
 import asyncio
@@ -68,7 +68,8 @@ class ChainLink:
         self._template: Template | None = None
         self._in_flight: dict[bytes, int] = {}
         self._solved: dict[bytes, None] = {}
-        self._unresolved = False
+        # Cuts of blocks whose verdict never came, until the chain was searched for them.
+        self._unresolved: dict[bytes, int] = {}
         self._quiet_since: tuple[int, float] = (-1, 0.0)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -100,7 +101,7 @@ class ChainLink:
         loop = asyncio.get_running_loop()
         account, template = self._log.account, self._template
         cut = account.mark_cut()
-        claimed = max(self._in_flight.values(), default=0)
+        claimed = max([*self._in_flight.values(), *self._unresolved.values()], default=0)
         unclaimed = account.unclaimed_after(claimed) if claimed else account.unclaimed_represented
         plan = self._policy.plan(template, unclaimed)
         wall_ms = self._clock.wall_ms()
@@ -220,11 +221,11 @@ class ChainLink:
             verdict = await submission
             accepted = verdict is not None and verdict.accepted
             if verdict is not None and verdict.reason == "duplicate":
-                accepted = await self._is_active(block_hash)
+                accepted = await self._is_active(block_hash, solution.job.cut)
             if done:
                 afterwards(accepted)
             if verdict is None:
-                self._unresolved = True
+                self._unresolved[block_hash] = solution.job.cut
                 return
             attribution: tuple[Attribution, ...] = ()
             if accepted:
@@ -234,11 +235,11 @@ class ChainLink:
             submission.cancel()
             self._in_flight.pop(block_hash, None)
 
-    async def _is_active(self, block_hash: bytes) -> bool:
+    async def _is_active(self, block_hash: bytes, cut: int) -> bool:
         try:
             return await self._node.height_of(block_hash) is not None
         except NodeUnavailableError:
-            self._unresolved = True
+            self._unresolved[block_hash] = cut
             return False
 
     def _claim(self, block_hash: bytes, solution: Solution) -> tuple[Attribution, ...]:
@@ -287,7 +288,7 @@ class ChainLink:
 
         Returns how many were claimed now. Raises NodeUnavailableError.
         """
-        account = self._log.account
+        account, searched = self._log.account, list(self._unresolved)
         for claim, attribution in list(account.claims.values()):
             raw = await self._node.block(claim.block_hash)
             if raw is not None:
@@ -320,7 +321,8 @@ class ChainLink:
             self._log.append_claim(claim)
             claimed += 1
             self._tell_recovered(claim, raw, attribution)
-        self._unresolved = False
+        for block_hash in searched:
+            self._unresolved.pop(block_hash, None)
         return claimed
 
     def _tell_recovered(self, claim: ClaimRecord, raw: bytes, attribution: tuple[Attribution, ...]) -> None:

@@ -242,10 +242,10 @@ class Pool:
     def share(self, connection: Connection, submit: Submit) -> None:
         """Judge a share: a block first of all, then whether it counts."""
         job, stale = self._chain.book.find(submit.job // ALIASES if submit.job >= 0 else -1)
-        in_force = connection.in_force(submit.job)
-        if job is None or in_force is None:
+        if job is None:
             connection.refused(submit.id, submit.worker, "stale")
             return
+        in_force = connection.in_force(submit.job)
         session = connection.session
         candidate = rebuild(job, submit, session.extranonce1, session.version_mask)
         if self._chain.solves(job, candidate):
@@ -262,12 +262,15 @@ class Pool:
         job: PoolJob,
         *,
         candidate: Candidate,
-        in_force: tuple[float, int],
+        in_force: tuple[float, int] | None,
         stale: bool,
         block_accepted: bool,
     ) -> None:
-        difficulty, target = in_force
         worker = submit.worker
+        if in_force is None:  # a job that this connection was not sent, or so long ago that its difficulty is forgotten
+            connection.refused(submit.id, worker, "stale")
+            return
+        difficulty, target = in_force
         cause = "stale" if stale and not block_accepted else None
         cause = cause or objection(candidate, job, submit, target, self.config.max_time_ahead_s)
         if cause is not None:

@@ -178,6 +178,42 @@ async def test_a_stale_or_weak_share_is_still_tested_for_a_block(rig: Rig) -> No
     assert rig.pool.snapshot().blocks_found == 0
 
 
+async def test_a_block_on_a_job_that_its_finder_was_never_sent_is_handed_over_too(rig: Rig) -> None:
+    await rig.aim()
+    async with await rig.miner() as first:
+        job = await first.job()
+        rig.pool.refresh()
+        async with await rig.miner("late") as late:
+            mine_of_it = replace(job, extranonce1=(await late.job()).extranonce1)
+            assert (await late.share(mine_of_it, lambda number: number <= SOLVED)).code == 21
+            await asyncio.wait_for(_until(lambda: bool(rig.ear.blocks)), 5)
+    assert rig.ear.blocks[0].verdict.accepted
+
+
+async def test_the_work_of_a_block_without_a_verdict_is_claimed_by_no_other(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, submit_timeout_s=0.1)
+    await rig.pool.start()
+    async with await rig.miner() as miner:
+        assert (await miner.share(await miner.job())).accepted
+        await rig.aim()
+        job = await miner.job()
+        rig.node.gate = asyncio.Event()
+        assert (await miner.share(job, lambda number: number <= SOLVED)).accepted
+        await asyncio.wait_for(_until(lambda: bool(rig.pool._chain._unresolved)), 5)
+        rig.pool.refresh()
+        assert rig.policy.seen[-1] == 7 * work_of_target(job.target), "only the solving share itself"
+        # The node had taken it; the next template has the pool look for it.
+        block = Block.parse(rig.node.submitted[0])
+        rig.node.raw[block.hash] = rig.node.submitted[0]
+        rig.node.chain.append(block.hash)
+        await rig.node.changed()
+        await asyncio.wait_for(_until(lambda: bool(rig.ear.blocks)), 5)
+    assert rig.ear.blocks[0].recovered
+    assert [part.shares for part in rig.ear.blocks[0].attribution] == [1]
+    assert rig.pool._chain._unresolved == {}
+    await rig.pool.close()
+
+
 async def test_a_held_template_earns_shares_and_no_block(rig: Rig) -> None:
     async with await rig.miner() as miner:
         job = await miner.job()
