@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.treasury.treasury_site import COIN, DemoSite, as_node, open_database
+from tests.unit.treasury.treasury_site import COIN, SITE, DemoSite, as_node, make_block, open_database
 
+from photosynth.bitcoin.block import Block
 from photosynth.storage import Database, DatabaseThread
 from photosynth.treasury import ChainBooks, Identity, verify
 from photosynth.treasury.evidence.canonical import canonical
@@ -197,6 +198,9 @@ def _set(record: int, *path: str | int, to: Any) -> Callable[[list[dict[str, Any
         (_set(0, "payout_script", to="0014" + "00" * 20), "pays somebody else"),
         (_set(0, "rules", to={}), "rules"),
         (_set(-1, "records", to=2), "count or head"),
+        (_set(3, "meters", to=lambda meters: meters[:-1]), "meters are not those"),
+        (_set(3, "postings", -1, "wall_ms", to=1), "meters and prices"),
+        (_set(2, "blocks", 0, "attribution", 0, 0, to=lambda start_s: start_s - 900), "but 0 are on record"),
     ],
 )
 async def test_a_forger_with_the_key_fails_on_arithmetic(
@@ -209,6 +213,87 @@ async def test_a_forger_with_the_key_fails_on_arithmetic(
     assert report.exit_code == 1
     assert report.reason is not None
     assert words in report.reason
+
+
+def twice_the_same_work(bodies: list[dict[str, Any]]) -> None:
+    for name in ("workers", "targets", "work", "best", "jobs"):
+        bodies[3][name] = bodies[2][name]
+
+
+def beside_the_chain(bodies: list[dict[str, Any]]) -> None:
+    """The last record's block is one of a side branch: as high as the block before it, and accrued all the same."""
+    block = Block.parse(make_block(SITE.genesis_hash, 1, 10_000))
+    coinbase, shown = block.transactions[0].serialise(witness=False), bodies[3]["blocks"][0]
+    shown.update(hash=block.hash[::-1].hex(), height=1, header=block.header.serialise().hex(), coinbase=coinbase.hex(), branch=[])
+    shown.update(value_sat=10_000, origin="chain", attribution=None, target=None)
+    accrual = bodies[3]["postings"][0]
+    accrual["source"].update(block=shown["hash"], height=1)
+    for line in accrual["lines"]:
+        line[3] = 10_000 if line[2] == "SAT" else accrual["source"]["price_cent_per_btc"]
+
+
+def for_another_script(bodies: list[dict[str, Any]]) -> None:
+    bodies.insert(4, bodies[0] | {"seq": 4, "follows": "configuration", "payout_script": "0014" + "00" * 20})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (twice_the_same_work, "listed twice"),
+        (beside_the_chain, "although the books stand at block"),
+        (for_another_script, "another chain or payout script"),
+    ],
+)
+async def test_what_only_a_look_at_other_lines_shows(
+    db: Database, tmp_path: Path, change: Callable[[list[dict[str, Any]]], None], words: str
+) -> None:
+    path = tmp_path / "evidence.jsonl"
+    await three_quarter_hours(db, path)
+    rewrite(path, change)
+    report = verify(path)
+    assert report.exit_code == 1
+    assert report.reason is not None
+    assert words in report.reason
+
+
+def without_anchors(bodies: list[dict[str, Any]]) -> None:
+    """Every block and every share left out, as if nothing had been mined."""
+    number = 0
+    for body in bodies[1:-1]:
+        body.update(blocks=[], workers=[], targets=[], work=[], best=[], jobs=[])
+        body["postings"] = [posting for posting in body["postings"] if not posting["event"].startswith("coin")]
+        for posting in body["postings"]:
+            number += 1
+            posting["id"] = number
+
+
+def as_if_foreign(bodies: list[dict[str, Any]]) -> None:
+    """A reading changed, the work left out, and the blocks said to be somebody else's."""
+    more_sun(bodies)
+    without_work(bodies)
+    for body in bodies[2:4]:
+        for block in body["blocks"]:
+            block.update(origin="chain", attribution=None)
+
+
+@pytest.mark.parametrize(
+    ("change", "anchored", "words"),
+    [
+        (without_anchors, -1, "Every line: no work in this file commits to any of them"),
+        (as_if_foreign, 0, "2 blocks that pay the script are somebody else's"),
+    ],
+)
+async def test_what_no_file_alone_can_show_is_said_to_rest_on_trust(
+    db: Database, tmp_path: Path, change: Callable[[list[dict[str, Any]]], None], anchored: int, words: str
+) -> None:
+    path = tmp_path / "evidence.jsonl"
+    await three_quarter_hours(db, path)
+    rewrite(path, change)
+    report = verify(path)
+    assert report.reason is None
+    assert report.totals["anchored_seq"] <= anchored
+    assert any(words in sentence for sentence in report.trusted)
+    assert any("kWh of mining" in sentence for sentence in report.trusted)
 
 
 async def test_work_that_nobody_hashed_is_absurd(db: Database, tmp_path: Path) -> None:

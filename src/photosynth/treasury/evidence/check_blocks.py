@@ -30,7 +30,6 @@ class BlockState:
     links: int = 0
     anchored: int = -1
     foreign: set[bytes] = field(default_factory=set)
-    uncommitted: int = 0
     attributed_sat: int = 0
 
 
@@ -79,9 +78,12 @@ def check_late_attribution(value: Any, site: SiteFacts, state: BlockState) -> se
 
 
 def check_claims(intervals: set[int], work: WorkState, state: BlockState) -> None:
-    """No block may claim more of a closed quarter hour than was accepted in it, in shares or in work."""
-    for start_ms in intervals & work.accepted.keys():
-        accepted = work.accepted[start_ms]
+    """No block may claim more of a quarter hour than was accepted in it, in shares or in work.
+
+    A quarter hour that has no record yet is looked at when it gets one; one that lies before the newest record must have one.
+    """
+    for start_ms in sorted(start_ms for start_ms in intervals if start_ms <= work.newest_ms):
+        accepted = work.accepted.get(start_ms, {})
         for key, (shares, hashes) in state.claimed.get(start_ms, {}).items():
             known = accepted.get(key, [0, 0])
             if shares > known[0] or hashes > known[1]:
@@ -100,19 +102,18 @@ def _check_target(name: str, header: Header, block: BlockLine) -> None:
 
 
 def _check_anchor(name: str, block: BlockLine, commitment: bytes | None, work: WorkState, state: BlockState) -> None:
-    if commitment is None:
-        state.uncommitted += 1
-        return
-    anchored = work.heads.get(commitment)
+    anchored = None if commitment is None else work.heads.get(commitment)
     if anchored is not None:
         state.anchored = max(state.anchored, anchored)
-    elif block.origin == "mined" or block.attribution is not None:
+    elif block.origin == "chain" and block.attribution is None:
+        state.foreign.add(block.hash)
+    elif commitment is None:
+        raise EvidenceError(f"{name} was mined here and commits to nothing; every job of ours commits to a line")
+    else:
         raise EvidenceError(
             f"{name} ({hash_text(block.hash)}) commits to {commitment.hex()}, which is the hash of no line before it: "
             "a line before was changed after the block was mined"
         )
-    else:
-        state.foreign.add(block.hash)
 
 
 def _check_attribution(name: str, block: BlockLine, rows: Attribution, site: SiteFacts, state: BlockState) -> None:

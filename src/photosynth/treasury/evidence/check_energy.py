@@ -23,6 +23,7 @@ class EnergyState:
     own_mining_j: int = 0
     grid_mining_j: int = 0
     mining_j: int = 0
+    residual_j: int = 0
 
     def waive(self) -> None:
         """A header says that what follows does not go on where the last record ended."""
@@ -60,8 +61,8 @@ def check_time(m: Members, state: EnergyState) -> CheckedTime:
 def check_energy(m: Members, site: SiteFacts, state: EnergyState) -> energy.Energies | None:
     """Registers, residual and allocation; returns the energies, None where a register is unknown."""
     facts = [parse_meter(entry) for entry in m.rows("meters")]
-    if len({fact.id for fact in facts}) != len(facts) or not {f.id for f in facts} <= {i.id for i in site.meters}:
-        raise EvidenceError("it lists a meter twice, or one that the header does not name")
+    if sorted(fact.id for fact in facts) != sorted(meter.id for meter in site.meters):
+        raise EvidenceError("its meters are not those that the header names, each of them once")
     _check_registers(facts, state)
     found = energy.energies(site.meters, facts)
     residual_j, estimate_j = m.maybe_integer("residual_j"), m.maybe_integer("curtailed_estimate_j")
@@ -83,6 +84,7 @@ def check_energy(m: Members, site: SiteFacts, state: EnergyState) -> energy.Ener
     bound_j = energy.residual_bound_j(site.meters, facts)
     if good and bound_j is not None and abs(found.residual_j) > bound_j:
         raise EvidenceError(f"its meters differ by {abs(found.residual_j)} J; their classes explain {bound_j} J at most")
+    state.residual_j += found.residual_j
     state.own_mining_j += allocation.own_mining_j
     state.grid_mining_j += allocation.grid_mining_j
     state.mining_j += found.mining_j

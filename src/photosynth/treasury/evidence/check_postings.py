@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from photosynth.bitcoin.block import Header
 from photosynth.quantities.value import coins_value_ueur
 from photosynth.treasury import accounts as a
 from photosynth.treasury.evidence.parsing import BlockLine, block_of_source
@@ -16,12 +17,16 @@ SUSPENSE_EVENTS = ("coins_received", "coins_spent")
 
 @dataclass(slots=True)
 class JournalState:
-    """What is carried over: the last id, keys, postings that may be reversed, accruals by block, and balances."""
+    """What is carried over: the last id, keys, postings that may be reversed, accruals by block, and balances.
+
+    ``chain`` holds the blocks whose accrual stands, the highest last.
+    """
 
     last_id: int = 0
     keys: set[str] = field(default_factory=set)
     reversible: dict[int, Posting] = field(default_factory=dict)
     accrued: dict[bytes, tuple[PostingLine, ...]] = field(default_factory=dict)
+    chain: list[BlockLine] = field(default_factory=list)
     available: set[bytes] = field(default_factory=set)
     balances: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -58,8 +63,8 @@ def _check_derived(found: list[Posting], expected: list[Posting]) -> None:
         raise EvidenceError("its postings are not those that its meters and prices ask for")
     for posting, wanted in zip(found, expected, strict=True):
         source = {name: _plain(value) for name, value in posting.source.items()}
-        same = posting.lines == wanted.lines and posting.event == wanted.event and posting.time_ms == wanted.time_ms
-        if not same or source != dict(wanted.source):
+        same = (posting.event, posting.time_ms, posting.wall_ms) == (wanted.event, wanted.time_ms, wanted.wall_ms)
+        if not same or posting.lines != wanted.lines or source != dict(wanted.source):
             raise EvidenceError(f"posting {posting.key} is not what its meters and prices give by the rules")
 
 
@@ -106,7 +111,18 @@ def _check_accrual(stored: StoredPosting, block: BlockLine, state: JournalState)
         accrual_lines(block.value_sat, value, "at_accrual"),
     ):
         raise EvidenceError(f"posting {stored.id} does not accrue what block {block.height} pays at its price")
+    _check_place(stored, block, state)
     state.accrued[block.hash] = posting.lines
+
+
+def _check_place(stored: StoredPosting, block: BlockLine, state: JournalState) -> None:
+    """Blocks enter the books as one chain: the highest last, each one on the one below it where that is ours too."""
+    top = state.chain[-1] if state.chain else None
+    if top is not None and block.height <= top.height:
+        raise EvidenceError(f"posting {stored.id} accrues block {block.height} although the books stand at block {top.height}")
+    if top is not None and block.height == top.height + 1 and Header.parse(block.header).previous_hash != top.hash:
+        raise EvidenceError(f"posting {stored.id} accrues block {block.height}, which does not follow on the block below it")
+    state.chain.append(block)
 
 
 def _forget(original: Posting, state: JournalState) -> None:
@@ -114,6 +130,8 @@ def _forget(original: Posting, state: JournalState) -> None:
         block_hash = block_of_source(original)
         if block_hash in state.available:
             raise EvidenceError(f"{original.key} is reversed although its coins are available")
+        if not state.chain or state.chain.pop().hash != block_hash:
+            raise EvidenceError(f"{original.key} is reversed although a higher block's accrual stands")
         state.accrued.pop(block_hash, None)
     elif original.event == "coinbase_available":
         state.available.discard(block_of_source(original))

@@ -22,10 +22,14 @@ narrower one: outside these bounds lies less than one honest record in a thousan
 
 @dataclass(slots=True)
 class WorkState:
-    """What is carried over: heads that may be committed to, accepted shares by key, and sums for the report."""
+    """What is carried over: heads that may be committed to, accepted shares by key, and sums for the report.
+
+    ``hashes`` are those of all best headers, ``parents`` the blocks that they stand on, the genesis block aside.
+    """
 
     heads: dict[bytes, int] = field(default_factory=dict)
     accepted: dict[int, dict[tuple[int, str, int], list[int]]] = field(default_factory=dict)
+    newest_ms: int = -1
     shares: int = 0
     rejected: int = 0
     work: int = 0
@@ -34,6 +38,8 @@ class WorkState:
     headers: int = 0
     unlinked_headers: int = 0
     anchored_by_work: int = -1
+    hashes: set[bytes] = field(default_factory=set)
+    parents: set[bytes] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +49,13 @@ class _Job:
     branch: tuple[bytes, ...]
 
 
-def check_work(m: Members, site: SiteFacts, start_ms: int, state: WorkState) -> None:
-    """Check a record's work and its best headers against each other, and remember it for the blocks that claim it."""
+def check_work(m: Members, site: SiteFacts, start_ms: int, state: WorkState) -> int:
+    """Check a record's work against its best headers, remember it for the blocks that claim it; returns accepted shares."""
     work, rejected = parse_work(m)
     jobs = [_job(entry) for entry in m.rows("jobs")]
     by_scale: dict[int, list[WorkFact]] = {}
     totals = state.accepted.setdefault(start_ms, {})
+    state.newest_ms = start_ms
     for fact in work:
         by_scale.setdefault(fact.scale, []).append(fact)
         sums = totals.setdefault((fact.round, fact.worker, fact.scale), [0, 0])
@@ -70,6 +77,7 @@ def check_work(m: Members, site: SiteFacts, start_ms: int, state: WorkState) -> 
         raise EvidenceError("it lists best headers of a scale without work")
     for scale, facts in by_scale.items():
         _check_best(listed.get(scale, []), facts, jobs, site, state)
+    return sum(fact.accepted for fact in work)
 
 
 def _check_best(entries: list[Any], work: list[WorkFact], jobs: list[_Job], site: SiteFacts, state: WorkState) -> None:
@@ -81,9 +89,6 @@ def _check_best(entries: list[Any], work: list[WorkFact], jobs: list[_Job], site
     loosest = max(fact.target for fact in work if fact.accepted)
     rounds = {fact.round for fact in work}
     numbers = [_check_header(entry, loosest, rounds, jobs, site=site, state=state) for entry in entries]
-    if len(set(numbers)) != len(numbers):
-        raise EvidenceError("a header is listed twice among the best")
-    state.headers += len(numbers)
     claimed = sum(fact.work for fact in work)
     if len(numbers) < BEST_HEADERS:
         state.estimated_work += claimed
@@ -107,6 +112,9 @@ def expected_as_low_milli(work: Iterable[WorkFact], highest: int) -> int:
 def _check_header(entry: Any, loosest: int, rounds: set[int], jobs: list[_Job], *, site: SiteFacts, state: WorkState) -> int:
     raw, job_at, extranonce = row(entry, 3, "a best header")
     header = Header.parse(octets(raw, "a best header", 80))
+    if header.hash in state.hashes:
+        raise EvidenceError("a header is listed twice among the best, here or in a record before")
+    state.hashes.add(header.hash)
     if header.hash_number > loosest:
         raise EvidenceError("a best header does not meet the target of its shares")
     if job_at is None:
@@ -124,17 +132,22 @@ def _check_header(entry: Any, loosest: int, rounds: set[int], jobs: list[_Job], 
         raise EvidenceError("a best header is not of the job that it names: its Merkle root is another")
     if any(output.value_sat and output.script != site.payout_script for output in coinbase.outputs):
         raise EvidenceError("a best header's coinbase pays somebody else")
-    if read_height(coinbase) not in rounds:
+    height = read_height(coinbase)
+    if height is None or height not in rounds:
         raise EvidenceError("a best header belongs to a round in which no work is listed")
     commitment = read_commitment(coinbase)
-    if commitment is not None:
-        anchored = state.heads.get(commitment)
-        if anchored is None:
-            raise EvidenceError(
-                f"a best header's coinbase commits to {commitment.hex()}, which is the hash of no line before it: "
-                "a line before was changed after this work was done"
-            )
-        state.anchored_by_work = max(state.anchored_by_work, anchored)
+    if commitment is None:
+        raise EvidenceError("a best header's coinbase commits to nothing; every job of ours commits to a line")
+    anchored = state.heads.get(commitment)
+    if anchored is None:
+        raise EvidenceError(
+            f"a best header's coinbase commits to {commitment.hex()}, which is the hash of no line before it: "
+            "a line before was changed after this work was done"
+        )
+    state.headers += 1
+    if height > 1:
+        state.parents.add(header.previous_hash)
+    state.anchored_by_work = max(state.anchored_by_work, anchored)
     return header.hash_number
 
 

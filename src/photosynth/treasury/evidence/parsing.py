@@ -43,7 +43,6 @@ class BlockLine:
     coinbase: bytes
     branch: tuple[bytes, ...]
     value_sat: int
-    state: str
     origin: str
     mainnet_target: int | None
     reward_sat: int | None
@@ -203,12 +202,12 @@ def parse_block(value: Any) -> BlockLine:
         coinbase=m.octets("coinbase"),
         branch=tuple(octets(entry, "a branch", 32) for entry in m.rows("branch")),
         value_sat=m.count("value_sat"),
-        state=choice(m.take("state"), ("immature", "mature", "orphaned"), "a block's state"),
         origin=choice(m.take("origin"), ("mined", "chain"), "a block's origin"),
         mainnet_target=maybe(target, m.take("mainnet_target"), "mainnet_target"),
         reward_sat=m.maybe_integer("reward_sat"),
         attribution=parse_attribution(m.take("attribution")),
     )
+    choice(m.take("state"), ("immature", "mature", "orphaned"), "a block's state")
     m.maybe_text("worker")
     m.maybe_integer("site_ms")
     m.maybe_integer("wall_ms")

@@ -45,7 +45,9 @@ class Verifier:
         self.work = WorkState()
         self.blocks = BlockState()
         self.journal = JournalState()
-        self.headers = 0
+        self.changes = 0
+        self.workless = 0
+        self.workless_j = 0
 
     def take(self, raw: bytes) -> None:
         """Check the next line with its line end. Raises EvidenceError, SealError or CanonicalError."""
@@ -90,10 +92,12 @@ class Verifier:
             self.public_key = header.public_key
         elif header.public_key != self.public_key:
             raise EvidenceError("the header names another key than the one before, or than the one expected")
+        if self.header is not None and _for_good(header) != _for_good(self.header):
+            raise EvidenceError("the header names another chain or payout script than the one before")
         if header.follows == "gap":
             self.energy.waive()
+        self.changes += header.follows == "configuration"
         self.header = header
-        self.headers += 1
 
     def _take_record(self, body: Any) -> None:
         assert self.header is not None
@@ -106,7 +110,10 @@ class Verifier:
         energies = check_energy(m, site, self.energy)
         prices = parse_prices(m.take("prices"))
         parse_coin(m.take("coin"))
-        check_work(m, site, time.start_ms, self.work)
+        shares = check_work(m, site, time.start_ms, self.work)
+        if not shares and energies is not None and energies.mining_j:
+            self.workless += 1
+            self.workless_j += energies.mining_j
         claimed = {time.start_ms}
         for entry in m.rows("blocks"):
             block = check_block(entry, site, self.work, self.blocks)
@@ -185,6 +192,12 @@ def _report(path: Path, verifier: Verifier, reason: str | None) -> VerifyReport:
         estimated=estimated(verifier) if holds else (),
         trusted=trusted(verifier) if holds else (),
     )
+
+
+def _for_good(header: HeaderLine) -> tuple[object, ...]:
+    """What one file never changes beside its key."""
+    site = header.site
+    return (site.network, site.genesis_hash, site.payout_script)
 
 
 def _utc(instant_ms: int | None) -> str | None:
