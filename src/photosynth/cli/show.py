@@ -89,7 +89,8 @@ def status(document: Status, where: str, style: Style) -> RenderableType:
 
 def _condition(severity: str, subject: str, summary: str, advice: str) -> Text:
     style = {"critical": "bold red", "warning": "yellow"}.get(severity, "dim")
-    return Text(f"{severity}: {subject}: {summary} {advice}", style=style)
+    stop = "" if summary.endswith((".", "!", "?")) else "."
+    return Text(f"{severity}: {subject}: {summary}{stop} {advice}", style=style)
 
 
 def workers(document: WorkersDocument, where: str, style: Style) -> RenderableType:
