@@ -145,8 +145,9 @@ class ShareLog:
         mine = self._asked
         self._start()
         while self._served < mine:
-            self._round_over.clear()
-            await self._round_over.wait()
+            if self._task is None or not self._task.done():
+                self._round_over.clear()
+                await self._round_over.wait()
             if self.condition is not None:
                 raise OSError(self.condition)
 
@@ -159,7 +160,7 @@ class ShareLog:
             self._start()
         if self._task is not None:
             self._wake.set()
-            await self._task
+            await asyncio.wait([self._task])
         self._thread.shutdown()
         os.close(self._descriptor)
 
@@ -171,7 +172,15 @@ class ShareLog:
     def _start(self) -> None:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="share-log")
+            self._task.add_done_callback(self._ended)
         self._wake.set()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Say so where a mistake of ours ended the writer: whoever waits for it must not wait for ever."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.condition = f"share log {self.folder}: a bug ended its writer ({error!r}); nothing counts until a restart"
+            task.get_loop().call_exception_handler({"message": self.condition, "exception": error, "task": task})
+            self._round_over.set()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

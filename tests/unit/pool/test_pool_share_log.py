@@ -227,6 +227,21 @@ async def test_a_failing_sync_takes_the_batch_back(tmp_path: Path) -> None:
     await again.close()
 
 
+async def test_a_bug_in_the_writer_is_told_and_nobody_waits_for_ever(tmp_path: Path) -> None:
+    def sync(_: int) -> None:
+        raise ZeroDivisionError("a bug")
+
+    told: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context["message"]))
+    log = ShareLog(tmp_path, sync=sync, batch_s=0)
+    log.append_share(share(1), bytes(32), lambda _: None)
+    for _ in range(2):
+        with pytest.raises(OSError, match="a bug ended its writer"):
+            await asyncio.wait_for(log.flush(), 5)
+    assert len(told) == 1
+    await log.close()
+
+
 def _note(order: list[int], number: int, _: bool) -> None:
     order.append(number)
 
