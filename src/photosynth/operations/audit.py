@@ -1,7 +1,7 @@
 """The audit: a plan is durable before anything is tried, and what came of it follows. Many at once are one commit."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from photosynth.miners.control import NotAuditedError
@@ -76,7 +76,9 @@ class AuditLog:
         self._start()
 
     async def close(self) -> None:
-        """Wait until everything is written."""
+        """Wait until everything is written, or cannot be."""
+        if self._waiting:
+            self._start()
         if self._writer is not None:
             await asyncio.shield(self._writer)
 
@@ -97,16 +99,23 @@ class AuditLog:
         try:
             ids = await self._run(self._writing(batch))
         except StorageError as error:
-            # Whoever waits for a plan gets the error and must not act; results wait for the next commit.
-            for entry in batch:
-                if isinstance(entry, _Planned) and not entry.written.done():
-                    entry.written.set_exception(ActionNotWrittenError(error))
-            self._waiting[:0] = [entry for entry in batch if isinstance(entry, _Finished)]
+            self._refuse(batch, ActionNotWrittenError(error))
             return False
+        except Exception as error:  # a mistake of ours: nobody shall wait for ever, nor the same results fail again
+            self._refuse([entry for entry in batch if isinstance(entry, _Planned)], error)
+            raise
         for entry, action_id in zip(batch, ids, strict=True):
             if isinstance(entry, _Planned) and action_id is not None and not entry.written.done():
                 entry.written.set_result(action_id)
         return True
+
+    def _refuse(self, batch: Sequence[_Planned | _Finished], error: Exception) -> None:
+        """Whoever waits for a plan, also since the commit began, gets the error and must not act; results wait on."""
+        untold = [*batch, *self._waiting]
+        self._waiting = [entry for entry in untold if isinstance(entry, _Finished)]
+        for entry in untold:
+            if isinstance(entry, _Planned) and not entry.written.done():
+                entry.written.set_exception(error)
 
     def _writing(self, batch: list[_Planned | _Finished]) -> Callable[[], list[int | None]]:
         def write() -> list[int | None]:

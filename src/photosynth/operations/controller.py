@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 import structlog
 
 from photosynth.energy.coin_market import CoinMarket
-from photosynth.energy.dispatch import DispatchPolicy, MachineOffer, Plan, SiteState, dispatch
+from photosynth.energy.dispatch import DispatchPolicy, Plan, SiteState, dispatch
 from photosynth.energy.market import Market
-from photosynth.energy.meters import MeterError, Meters, MeterSpec, Sources
+from photosynth.energy.meters import MeterError, Meters, MeterSpec, Quality, Sources
 from photosynth.energy.prices import Prices
-from photosynth.miners.control import MachineView, MinerControl, NotAuditedError
-from photosynth.operations.audit import AuditLog
+from photosynth.energy.reasons import eur
+from photosynth.miners.control import ActionSink, MachineView, MinerControl, NotAuditedError
+from photosynth.operations.offers import offers_of
 from photosynth.operations.power_picture import PowerPicture
 from photosynth.quantities.instants import INTERVAL_MS, Clock, interval_start_ms
 from photosynth.storage.observations import DayObservation
@@ -24,11 +25,14 @@ PERIOD_S = 0.4
 OBSERVE_EVERY_MS = 60_000
 """Site time between two points of the day's curve."""
 LIMIT_RETRY_S = 10.0
+"""Wall seconds until the sources are told the same limits again where reading back shows others."""
 STEADY_MS = 120_000
 """Site time for which a machine keeps a power before it is raised: a passing cloud shall not move it twice.
 
 Lowering is never held back. Some firmware stops hashing for a moment with every change of its profile.
 """
+UNSEEN = "Sleeps: the meters do not answer, so nobody knows of a surplus."
+UNPRICED = "Sleeps: nobody knows what energy or a coin is worth now."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Controller:
         control: MinerControl,
         parties: dict[str, str],
         policy: Callable[[], DispatchPolicy],
-        audit: AuditLog,
+        audit: ActionSink,
         clock: Clock,
         import_peak_w: int,
     ) -> None:
@@ -73,7 +77,7 @@ class Controller:
         self.observations: list[DayObservation] = []
         self._last_observed_ms = 0
         self._limits: _Limits | None = None
-        self._limits_retry_s = 0.0
+        self._told: tuple[_Limits, float] | None = None
         self._power_changed_ms: dict[str, int] = {}
         self._curtailed: dict[int, int] = {}
         self._curtailed_at_ms: int | None = None
@@ -88,17 +92,18 @@ class Controller:
         """One look and one decision."""
         await self._look()
         now_ms = self._clock.site_ms()
-        self.prices = self._market.prices(now_ms)
-        quote = self._coin_market.at(now_ms)
-        policy = self._policy()
-        if self.prices is None or quote is None:
-            return
         views = self._control.machines()
-        offers = [self._offer(view) for view in views]
-        plan = dispatch(self._state(), offers, self.prices, policy, eur_per_hash=quote.eur_per_hash, now_ms=now_ms)
-        self.plan = plan = self._steady(plan, views, now_ms)
-        self._control.apply(plan.targets, plan.reasons)
-        await self._limit(_Limits(0 if plan.source_limit_w == 0 else None, plan.export_limit_w))
+        self.prices, quote = self._market.prices(now_ms), self._coin_market.at(now_ms)
+        if self.prices is None or quote is None:
+            self._rest(views)
+        else:
+            policy, quality = self._policy(), self._quality()
+            offers = offers_of(views, self._parties, self.picture.mining_w if self.picture and quality == "good" else None)
+            state = self._state(policy, quality)
+            plan = dispatch(state, offers, self.prices, policy, eur_per_hash=quote.eur_per_hash, now_ms=now_ms)
+            self.plan = plan = self._held_back(plan, views, quality, now_ms)
+            self._control.apply(plan.targets, plan.reasons)
+            await self._limit(_Limits(plan.source_limit_w, plan.export_limit_w), self.prices)
         self._note(now_ms)
 
     def curtailed_estimate_j(self, interval_start: int) -> int | None:
@@ -123,13 +128,17 @@ class Controller:
             log.info("the meters answer again")
         self.fault = None
         self.picture = PowerPicture.of(self._specs, readings, source, self._clock.site_ms(), self._clock.wall_ms())
+        self._limits = _Limits(source.source_limit_w, source.export_limit_w)
         self._count_curtailed(self.picture)
 
-    def _state(self) -> SiteState:
-        """What the dispatch may believe; without a trustworthy look there is no surplus to spend."""
+    def _quality(self) -> Quality:
+        return "unknown" if self.picture is None else self.picture.quality(self._clock.wall_ms())
+
+    def _state(self, policy: DispatchPolicy, quality: Quality) -> SiteState:
+        """What the dispatch may believe; without a trustworthy look there is neither surplus nor room to buy."""
         picture = self.picture
-        if picture is None or picture.quality(self._clock.wall_ms()) == "unknown":
-            return SiteState(generation_w=0, load_w=0, import_peak_w=self.import_peak_w)
+        if picture is None or quality == "unknown":
+            return SiteState(generation_w=0, load_w=policy.connection_w, import_peak_w=self.import_peak_w)
         return SiteState(
             generation_w=picture.generation_w or 0,
             load_w=picture.load_w or 0,
@@ -138,79 +147,70 @@ class Controller:
             import_peak_w=self.import_peak_w,
         )
 
-    def _steady(self, plan: Plan, views: Sequence[MachineView], now_ms: int) -> Plan:
-        """The plan without raising machines whose power was changed a moment ago."""
-        targets, set_point_w = dict(plan.targets), plan.set_point_w
+    def _held_back(self, plan: Plan, views: Sequence[MachineView], quality: Quality, now_ms: int) -> Plan:
+        """The plan without raising what was changed a moment ago, or anything on an old look; with what is held said."""
+        targets, reasons, set_point_w = dict(plan.targets), dict(plan.reasons), plan.set_point_w
         for view in views:
-            wanted, present = targets.get(view.id), view.desired_w
-            if wanted is None or wanted == present:
+            wanted, present = targets.get(view.id), view.desired_w or 0
+            if wanted is None:
                 continue
-            if present and wanted > present and now_ms - self._power_changed_ms.get(view.id, 0) < STEADY_MS:
+            if wanted == 0 and quality == "unknown" and not self._control.stopped:
+                reasons[view.id] = UNSEEN
+            if wanted == view.desired_w:
+                continue
+            recent = now_ms - self._power_changed_ms.get(view.id, -STEADY_MS) < STEADY_MS
+            if wanted > present and (quality != "good" or (present and recent)):
                 targets[view.id] = present
-                set_point_w -= wanted - present
+                set_point_w -= wanted - (present or view.model.standby_w)
+                why = "until it was left alone for two minutes" if quality == "good" else "until the meters answer again"
+                reasons[view.id] = f"Kept at {present} W {why}; then {wanted} W."
             else:
                 self._power_changed_ms[view.id] = now_ms
-        return replace(plan, targets=targets, set_point_w=set_point_w)
+        return replace(plan, targets=targets, reasons=reasons, set_point_w=set_point_w)
 
-    def _offer(self, view: MachineView) -> MachineOffer:
-        return MachineOffer(
-            id=view.id,
-            model=view.model.id,
-            party=self._parties[view.id],
-            steps=view.steps,
-            standby_w=view.model.standby_w,
-            on=view.on,
-            changed_ms=view.changed_ms or 0,
-            min_on_s=view.model.min_on_s,
-            min_off_s=view.model.min_off_s,
-            start_cost_ueur=view.model.start_cost_ueur,
-            available=view.available and view.regulation != "none",
-            fixed_power_w=view.fixed_power_w if view.regulation != "steps" else None,
-        )
+    def _rest(self, views: Sequence[MachineView]) -> None:
+        """Nothing is mined while nobody knows what energy or hashes are worth."""
+        self.plan = None
+        resting = {view.id: 0 for view in views if view.available}
+        self._control.apply(resting, dict.fromkeys(resting, UNPRICED))
 
-    async def _limit(self, wanted: _Limits) -> None:
-        """Tell the sources, as an action that is proven by reading back."""
+    async def _limit(self, wanted: _Limits, prices: Prices) -> None:
+        """Tell the sources where the last look shows other limits, as an action that is proven by reading back."""
         now_s = asyncio.get_running_loop().time()
-        if wanted == self._limits or now_s < self._limits_retry_s:
+        told = self._told
+        if wanted == self._limits or (told is not None and told[0] == wanted and now_s < told[1] + LIMIT_RETRY_S):
             return
-        if self._limits is None and self.picture is not None and self.picture.source is not None:
-            source = self.picture.source
-            self._limits = _Limits(source.source_limit_w, source.export_limit_w)
-            if wanted == self._limits:
-                return
-        prices = self.prices
-        why = "no price is known" if prices is None else f"feeding in fetches {prices.export_cent_per_mwh / 100:.2f} EUR/MWh net"
+        why = f"feeding in fetches {eur(prices.export_cent_per_mwh)} net"
         try:
             action = await self._audit.planned("dispatch", "limit_sources", "sources", why, str(wanted))
         except NotAuditedError:
             return  # it is tried again with the next decision
+        self._told = wanted, now_s
         try:
             await self._sources.limit(wanted.source_w, wanted.export_w)
             seen = await self._sources.read_source()
         except MeterError as error:
             self._audit.finished(action, "failed", str(error), None, None)
-            self._limits_retry_s = now_s + LIMIT_RETRY_S
             return
-        found = _Limits(seen.source_limit_w, seen.export_limit_w)
+        self._limits = found = _Limits(seen.source_limit_w, seen.export_limit_w)
         self._audit.finished(action, "done" if found == wanted else "unverified", "accepted", str(found), found == wanted)
-        self._limits = found
-        if found != wanted:
-            self._limits_retry_s = now_s + LIMIT_RETRY_S
 
     def _count_curtailed(self, picture: PowerPicture) -> None:
+        """Add what was not made since the last look, to the quarter hours that it falls in."""
         before, self._curtailed_at_ms = self._curtailed_at_ms, picture.at_ms
         if before is None or picture.curtailed_w is None or not 0 < picture.at_ms - before <= INTERVAL_MS:
             return
-        start = interval_start_ms(picture.at_ms)
-        self._curtailed[start] = self._curtailed.get(start, 0) + picture.curtailed_w * (picture.at_ms - before) // 1000
+        border = max(before, interval_start_ms(picture.at_ms))
+        for from_ms, to_ms in ((before, border), (border, picture.at_ms)):
+            if from_ms < to_ms:
+                start = interval_start_ms(from_ms)
+                self._curtailed[start] = self._curtailed.get(start, 0) + picture.curtailed_w * (to_ms - from_ms) // 1000
 
     def _note(self, now_ms: int) -> None:
         if now_ms - self._last_observed_ms < OBSERVE_EVERY_MS:
             return
         self._last_observed_ms = now_ms - now_ms % OBSERVE_EVERY_MS
-        picture, plan = self.picture, self.plan
-        fresh = picture is not None and picture.quality(self._clock.wall_ms()) == "good"
-        seen = picture if fresh else None
+        plan, seen = self.plan, self.picture if self._quality() == "good" else None
         surplus_w = None
         if seen is not None and seen.generation_w is not None and seen.load_w is not None:
             surplus_w = seen.generation_w - seen.load_w

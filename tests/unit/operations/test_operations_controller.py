@@ -1,0 +1,217 @@
+"""The control loop: what it does with fresh, old and absent looks, with limits, with machines that were just changed."""
+
+import asyncio
+
+import pytest
+from tests.unit.operations.operations_fakes import QUARTER_MS, START_MS, Surroundings, view
+
+from photosynth.energy.meters import SourceReading
+from photosynth.operations import controller as module
+from photosynth.operations.controller import UNPRICED, UNSEEN
+
+
+async def test_surplus_is_mined_at_the_next_step() -> None:
+    site = Surroundings(view("a"), view("b"))
+    await site.step()
+    assert site.control.targets == {"a": 3500, "b": 3500}
+    assert site.controller.plan is not None
+    assert site.controller.plan.set_point_w == 7000
+    assert "feeding in would fetch 31.00 EUR/MWh" in site.control.reasons["a"]
+
+
+async def test_meters_that_never_answered_start_nothing() -> None:
+    site = Surroundings(view("a"), view("b", on=True, desired_w=3500))
+    site.field.broken = True
+    await site.step()
+    assert site.control.targets == {"a": 0, "b": 0}
+    assert site.control.reasons["b"] == UNSEEN
+    assert site.controller.fault == "the meters did not answer within 2 s"
+    assert site.field.told == []
+
+
+async def test_an_old_look_raises_nothing_and_a_lost_one_puts_to_sleep() -> None:
+    site = Surroundings(view("low", on=True, desired_w=1850), view("off", desired_w=0), generation_w=62_000)
+    site.control.views["low"] = view("low", on=True, desired_w=1850)
+    site.see(generation_w=100_000, load_w=60_000)
+    await site.controller._look()
+    site.field.broken = True
+    await site.step(10)
+    assert site.control.targets == {"low": 1850, "off": 0}
+    assert site.control.reasons["off"] == "Kept at 0 W until the meters answer again; then 3500 W."
+    assert site.controller.plan is not None
+    assert site.controller.plan.set_point_w == 1850 + 25
+    await site.step(25)
+    assert site.control.targets == {"low": 0, "off": 0}
+    assert site.control.reasons == {"low": UNSEEN, "off": UNSEEN}
+    site.field.broken = False
+    await site.step(1)
+    assert site.control.targets["off"] == 3500
+    assert site.controller.fault is None
+
+
+async def test_an_old_look_still_lowers() -> None:
+    site = Surroundings(view("a", on=True, desired_w=3500), generation_w=62_000)
+    await site.controller._look()
+    site.field.broken = True
+    await site.step(10)
+    assert site.control.targets == {"a": 0}
+
+
+async def test_where_buying_is_allowed_nothing_is_bought_unseen() -> None:
+    site = Surroundings(view("a", desired_w=0), import_for_mining=True)
+    site.market.spot_cent = -10_000
+    site.field.broken = True
+    await site.step()
+    assert site.control.targets == {"a": 0}
+
+
+async def test_an_operators_stop_is_the_reason_even_where_the_meters_are_lost() -> None:
+    site = Surroundings(view("a", on=True, desired_w=3500), stopped=True)
+    site.control.stopped = site.field.broken = True
+    await site.step()
+    assert site.control.reasons["a"] == "Sleeps: an operator stopped all mining."
+
+
+async def test_without_a_price_everything_sleeps_and_says_so() -> None:
+    site = Surroundings(view("a", on=True, desired_w=3500), view("gone", available=False))
+    site.market.spot_cent = None
+    await site.step()
+    assert site.control.targets == {"a": 0, "gone": None}
+    assert site.control.reasons == {"a": UNPRICED}
+    assert site.controller.plan is None
+    assert site.controller.observations[-1].generation_w == 100_000
+
+
+async def test_a_machine_is_raised_only_after_it_was_left_alone_for_two_minutes_and_lowered_at_once() -> None:
+    site = Surroundings(view("a"), generation_w=67_000)
+    await site.step()
+    first = site.control.targets["a"]
+    assert first == 1850
+    site.see(generation_w=100_000, load_w=60_000, mining_w=1850)
+    await site.step()
+    assert site.control.targets["a"] == 1850
+    assert site.control.reasons["a"] == "Kept at 1850 W until it was left alone for two minutes; then 3500 W."
+    assert site.controller.plan is not None
+    assert site.controller.plan.set_point_w == 1850
+    await site.step(2)
+    assert site.control.targets["a"] == 3500
+    site.see(generation_w=67_000, load_w=60_000, mining_w=3500)
+    await site.step()
+    assert site.control.targets["a"] == 1850
+
+
+async def test_limits_are_audited_proven_and_told_once() -> None:
+    site = Surroundings(view("a"))
+    site.market.spot_cent = -4_000
+    await site.step()
+    await site.step()
+    assert site.field.told == [(None, 0)]
+    assert site.audit.actions == [
+        [
+            "limit_sources",
+            "sources",
+            "feeding in fetches -42.00 EUR/MWh net",
+            "generation: no limit, feed-in: at most 0 W",
+            "done",
+            "generation: no limit, feed-in: at most 0 W",
+            True,
+        ]
+    ]
+
+
+async def test_a_limit_that_the_sources_lost_is_told_again() -> None:
+    site = Surroundings(view("a"))
+    site.market.spot_cent = -4_000
+    await site.step()
+    site.field.source = SourceReading(0, 0, None, False, None, None)
+    loop = asyncio.get_running_loop()
+    site.controller._told = (module._Limits(None, 0), loop.time() - module.LIMIT_RETRY_S)
+    await site.step()
+    assert site.field.told == [(None, 0), (None, 0)]
+
+
+async def test_a_limit_that_does_not_show_is_unverified_and_tried_again_later_but_another_goes_at_once() -> None:
+    site = Surroundings(view("a"))
+    site.field.stubborn = True
+    site.market.spot_cent = -4_000
+    await site.step()
+    await site.step()
+    assert site.field.told == [(None, 0)]
+    assert site.audit.actions[0][4:] == ["unverified", "generation: no limit, feed-in: no limit", False]
+    site.market.spot_cent = 3_000
+    await site.step()
+    assert site.field.told == [(None, 0), (None, 400_000)]
+
+
+async def test_a_limit_that_cannot_be_audited_is_not_tried() -> None:
+    site = Surroundings(view("a"))
+    site.audit.full = True
+    await site.step()
+    assert site.field.told == []
+    site.audit.full = False
+    await site.step()
+    assert site.field.told == [(None, 400_000)]
+
+
+async def test_sources_that_do_not_answer_to_a_limit_are_a_failed_action(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Surroundings(view("a"))
+
+    async def limit(source_w: int | None, export_w: int | None) -> None:
+        site.field.broken = True
+        site.field._here()
+
+    monkeypatch.setattr(site.field, "limit", limit)
+    await site.step()
+    assert site.audit.actions[0][4] == "failed"
+
+
+async def test_curtailed_energy_is_estimated_and_split_at_the_quarter_hour() -> None:
+    site = Surroundings(view("a", available=False), generation_w=60_000)
+    site.field.source = SourceReading(0, 0, 90_000, True, None, 0)
+    site.market.spot_cent = -4_000
+    site.clock.site = START_MS + QUARTER_MS - 60_000
+    await site.controller.step()
+    assert site.controller.curtailed_estimate_j(START_MS) is None, "one look makes no span"
+    await site.step(2)
+    assert site.controller.curtailed_estimate_j(START_MS) == 30_000 * 60
+    assert site.controller.curtailed_estimate_j(START_MS + QUARTER_MS) == 30_000 * 60
+    site.controller.forget_curtailed(START_MS + QUARTER_MS)
+    assert site.controller.curtailed_estimate_j(START_MS) is None
+    site.field.source = SourceReading(0, 0, None, True, None, 0)
+    await site.step(2)
+    assert site.controller.curtailed_estimate_j(START_MS + QUARTER_MS) == 30_000 * 60, "without an estimate, none is made up"
+
+
+async def test_a_span_without_looks_is_not_counted_as_curtailed() -> None:
+    site = Surroundings(view("a", available=False), generation_w=60_000)
+    site.field.source = SourceReading(0, 0, 90_000, True, None, 0)
+    await site.step()
+    await site.step(20)
+    assert site.controller.curtailed_estimate_j(START_MS + QUARTER_MS) is None
+
+
+async def test_power_of_machines_that_do_not_answer_is_not_given_away_twice() -> None:
+    lost = [view(f"lost{index}", on=True, desired_w=3500, fresh=False, available=False, power_w=None) for index in range(3)]
+    site = Surroundings(*lost, view("a"), view("b"), generation_w=78_000)
+    site.see(generation_w=78_000, load_w=60_000, mining_w=10_800)
+    await site.step()
+    assert site.controller.plan is not None
+    assert site.controller.plan.set_point_w <= 13_000, "the surplus without the guard"
+    assert "are counted as a load" in site.control.reasons["lost0"]
+    site.see(generation_w=78_000, load_w=60_000, mining_w=60)
+    await site.step(3)
+    assert site.control.targets["a"] == site.control.targets["b"] == 3500, "they draw nothing: cut off"
+
+
+async def test_the_days_curve_has_a_point_a_minute_and_nothing_that_was_not_seen() -> None:
+    site = Surroundings(view("a"))
+    await site.step()
+    await site.step()
+    assert [(p.time_ms % 60_000, p.generation_w, p.surplus_w, p.grid_w) for p in site.controller.observations] == [
+        (0, 100_000, 40_000, -40_000)
+    ]
+    site.field.broken = True
+    await site.step(20)
+    assert site.controller.observations[-1].generation_w is None
+    assert site.controller.observations[-1].grid_w is None
+    assert site.controller.observations[-1].spot_cent_per_mwh == 2_000

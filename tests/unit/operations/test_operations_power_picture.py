@@ -1,0 +1,66 @@
+"""One look at the meters: roles, ages, and nothing that was not said."""
+
+from dataclasses import replace
+
+import pytest
+from tests.unit.operations.operations_fakes import SPECS
+
+from photosynth.energy.meters import MeterReading, SourceReading
+from photosynth.operations.power_picture import LOST_AFTER_MS, STALE_AFTER_MS, PowerPicture
+
+SOURCE = SourceReading(1_000, 90_000, 120_000, True, None, 0)
+READINGS = {
+    spec.id: MeterReading(1_000 + index, 5, watts, "good")
+    for index, (spec, watts) in enumerate(zip(SPECS, (90_000, 3_000, 1_000, 60_000, 32_000), strict=True))
+}
+
+
+def picture(readings: dict[str, MeterReading] = READINGS, source: SourceReading | None = SOURCE) -> PowerPicture:
+    return PowerPicture.of(SPECS, readings, source, site_ms=2_000, wall_ms=10_000)
+
+
+def test_meters_are_brought_together_by_their_roles() -> None:
+    seen = picture()
+    assert (seen.generation_w, seen.load_w, seen.mining_w, seen.grid_w) == (90_000, 60_000, 32_000, 2_000)
+    assert seen.at_ms == 1_000, "as old as its oldest reading"
+    assert seen.throttled
+    assert seen.curtailed_w == 30_000
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "quality"),
+    [
+        (0, "good"),
+        (STALE_AFTER_MS, "good"),
+        (STALE_AFTER_MS + 1, "stale"),
+        (LOST_AFTER_MS, "stale"),
+        (LOST_AFTER_MS + 1, "unknown"),
+    ],
+)
+def test_a_look_grows_old(age_ms: int, quality: str) -> None:
+    assert picture().quality(10_000 + age_ms) == quality
+
+
+@pytest.mark.parametrize("missing", ["own_generation", "factory"])
+def test_without_generation_or_load_no_surplus_is_known(missing: str) -> None:
+    without = {name: reading for name, reading in READINGS.items() if name != missing}
+    assert picture(without).quality(10_000) == "unknown"
+    silent = {**READINGS, missing: replace(READINGS[missing], power_w=None)}
+    assert picture(silent).quality(10_000) == "unknown"
+
+
+@pytest.mark.parametrize("missing", ["import", "export"])
+def test_half_a_connection_is_no_grid_power(missing: str) -> None:
+    assert picture({**READINGS, missing: replace(READINGS[missing], power_w=None)}).grid_w is None
+
+
+def test_what_could_be_made_is_only_what_inverters_say() -> None:
+    assert picture(source=None).curtailed_w is None
+    assert picture(source=replace(SOURCE, available_w=None)).curtailed_w is None
+    assert picture(source=replace(SOURCE, throttled=False)).curtailed_w == 0
+    assert picture(source=replace(SOURCE, available_w=80_000)).curtailed_w == 0
+
+
+def test_no_reading_at_all_is_of_the_present() -> None:
+    seen = picture({})
+    assert (seen.at_ms, seen.grid_w, seen.quality(10_000)) == (2_000, None, "unknown")
