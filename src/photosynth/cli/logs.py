@@ -1,5 +1,9 @@
-"""The structured log: lines of JSON in the state folder, and on standard output where that is asked for."""
+"""The structured log: lines of JSON in the state folder, and on standard output where that is asked for.
 
+What libraries say through ``logging`` (asyncio of a task that failed, uvicorn of a request, the console) comes into it too.
+"""
+
+import logging
 import sys
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +32,23 @@ def configure_logs(path: Path, *, to_terminal: bool) -> None:
         logger_factory=lambda *_: _Lines(outputs),
         cache_logger_on_first_use=False,
     )
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, _FromLibraries)]:
+        root.removeHandler(handler)
+    root.addHandler(_FromLibraries(logging.WARNING))
+
+
+class _FromLibraries(logging.Handler):
+    """Passes a library's warnings and errors on, tracebacks included; without it they would run through the live status."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        log = structlog.get_logger()
+        say = log.error if record.levelno >= logging.ERROR else log.warning
+        try:
+            say(record.getMessage(), logger=record.name, exc_info=record.exc_info)
+        except (TypeError, ValueError):  # a record whose arguments do not fit its text
+            say(str(record.msg), logger=record.name)
 
 
 class _Lines:
