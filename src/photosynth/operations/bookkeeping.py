@@ -100,12 +100,17 @@ class Bookkeeper:
     next_start_ms: int
     wall_start_ms: int
     head: bytes
-    fault: str | None = None
     reconciled: bool | None = None
     _found: deque[FoundBlock] = field(default_factory=deque)
     _found_something: asyncio.Event = field(default_factory=asyncio.Event)
     _recording: asyncio.Lock = field(default_factory=asyncio.Lock)
     _waiting_since_s: float | None = None
+    _faults: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def fault(self) -> str | None:
+        """Why something cannot be written down now, None where everything is."""
+        return next(iter(self._faults.values()), None)
 
     def block_found(self, block: FoundBlock) -> None:
         """Take a found block from the pool; it was handed to the node before."""
@@ -115,19 +120,19 @@ class Bookkeeper:
     async def follow_chain(self) -> None:
         """Keep the journal at the node's tip for ever, and hold it against the node's coins now and then."""
         loop = asyncio.get_running_loop()
-        known, reconciled_s = b"", 0.0
+        known, reconciled, reconciled_s = b"", b"", 0.0
         while True:
             try:
                 tip = await self.node.wait_for_tip(known, TIP_POLL_S)
                 if tip.hash != known:
                     followed = await self.ledgers.chain.follow(self.node, self.ledgers.database, self.ledgers.run)
                     known = followed.tip.hash
-                    if loop.time() - reconciled_s > RECONCILE_EVERY_S:
-                        reconciled_s = loop.time()
-                        await self._reconcile()
-                self.fault = None
+                if reconciled != known and loop.time() - reconciled_s > RECONCILE_EVERY_S:
+                    reconciled, reconciled_s = known, loop.time()
+                    await self._reconcile()
+                self._well("chain")
             except (NodeUnavailableError, StorageError, TreasuryError) as error:
-                self._faulty(error)
+                self._faulty("chain", error)
                 await asyncio.sleep(RETRY_S)
 
     async def record_blocks(self) -> None:
@@ -148,8 +153,10 @@ class Bookkeeper:
             try:
                 await self.close_interval()
             except (StorageError, TreasuryError, OSError) as error:
-                self._faulty(error)
+                self._faulty("quarter hours", error)
                 await asyncio.sleep(RETRY_S)
+            else:
+                self._well("quarter hours")
 
     async def close_interval(self) -> bool:
         """Close the first open quarter hour if its meters have latched it or waited long enough; whether it is closed."""
@@ -237,16 +244,19 @@ class Bookkeeper:
         try:
             await self.ledgers.run(commit)
         except StorageError as error:
-            self._faulty(error)
+            self._faulty("blocks", error)
             return False
+        self._well("blocks")
         return True
 
     async def _profile(self, start_ms: int) -> dict[str, IntervalReading] | None:
         try:
-            return await self.meters.profile(start_ms)
+            found = await self.meters.profile(start_ms)
         except MeterError as error:
-            self._faulty(error)
+            self._faulty("meters", error)
             return None
+        self._well("meters")
+        return found
 
     def _patience_is_over(self) -> bool:
         now_s = asyncio.get_running_loop().time()
@@ -254,10 +264,14 @@ class Bookkeeper:
             self._waiting_since_s = now_s
         return now_s - self._waiting_since_s > PROFILE_PATIENCE_S
 
-    def _faulty(self, error: Exception) -> None:
-        if self.fault is None:
-            log.warning("the books have to wait", error=str(error))
-        self.fault = str(error)
+    def _faulty(self, what: str, error: Exception) -> None:
+        if what not in self._faults:
+            log.warning("the books have to wait", what=what, error=str(error))
+        self._faults[what] = str(error)
+
+    def _well(self, what: str) -> None:
+        if self._faults.pop(what, None) is not None:
+            log.info("the books go on", what=what)
 
     def _block_fact(self, block: FoundBlock) -> BlockFact:
         quote = self.coin_market.at(block.site_ms)
