@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from photosynth.bitcoin.node import NodeUnavailableError
 from photosynth.operations.view import NotKnownError
+from photosynth.storage import StorageError
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -56,6 +57,7 @@ def install(app: FastAPI) -> None:
     """Make an application answer every error with a problem document."""
     app.add_exception_handler(NotKnownError, _not_known)
     app.add_exception_handler(NodeUnavailableError, _unavailable)
+    app.add_exception_handler(StorageError, _unavailable)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _unexpected)

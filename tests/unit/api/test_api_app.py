@@ -1,6 +1,7 @@
 """The API: documents, errors as problems, the token before every write, and nothing of the inside."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -11,6 +12,7 @@ from photosynth.api import create_app
 from photosynth.api.app import health_of
 from photosynth.api.chain import LineTooLongError, split_lines
 from photosynth.bitcoin.node import NodeUnavailableError, Verdict
+from photosynth.storage import StorageError
 
 TOKEN = "a-token-for-tests"
 WRITE = {"authorization": f"Bearer {TOKEN}"}
@@ -114,6 +116,17 @@ async def test_a_bug_answers_500_without_the_inside() -> None:
     assert answer.status_code == 500
     assert "secret" not in answer.text
     assert "ZeroDivision" not in answer.text
+
+
+async def test_a_full_disk_is_a_503_that_says_what_to_do() -> None:
+    class Full(FakeSite):
+        async def stop_mining(self, actor: str, reason: str) -> Any:
+            raise StorageError("full", Path("site.sqlite3"), "the disk is full. Free some space")
+
+    async with client(Full()) as http:
+        answer = await http.post("/api/v1/actions/stop-mining", headers=WRITE, json={"reason": "storm"})
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == "site.sqlite3: the disk is full. Free some space"
 
 
 @pytest.mark.parametrize(
