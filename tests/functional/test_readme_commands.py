@@ -1,8 +1,8 @@
 """The README's commands, run exactly as written: its blocks marked as tested, in their order, one site behind them.
 
-A block after `<!-- tested: first terminal -->` starts a site and stays; one after `<!-- tested: exit N -->` is run in a second
-terminal, where its last line must end with N and the others with 0. The home folder is the test's own, so the state is new; `ARGS`
-chooses free ports and a faster clock, as `make up ARGS=...` would.
+A block after `<!-- tested: first terminal -->` starts a site and stays. One after `<!-- tested: exit N -->` is run in a second
+terminal, where its last line must end with N and the others with 0. The home folder is of the test alone, so the state is
+new; `ARGS` chooses free ports and a faster clock, as `make up ARGS=...` would.
 """
 
 import os
@@ -10,8 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -73,14 +72,6 @@ def blocks() -> list[tuple[str, str]]:
     return [(found["how"], found["text"]) for found in BLOCK.finditer((ROOT / "README.md").read_text(encoding="utf-8"))]
 
 
-def until(holds: Callable[[], bool], what: str) -> None:
-    """Wait until something holds, at most a minute."""
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline, f"waited for {what}"
-        time.sleep(0.1)
-
-
 def ready(terminals: Terminals) -> bool:
     """Whether blocks and quarter hours are there to be traced and exported."""
     status = terminals.get("status")
@@ -94,7 +85,7 @@ def test_the_commands_of_the_readme_do_what_it_says(terminals: Terminals) -> Non
     for how, block in blocks():
         if how == "first terminal":
             terminals.first(block)
-            until(lambda: ready(terminals), "six blocks and quarter hours")
+            terminals.wait_for(lambda: ready(terminals), 60, "six blocks and quarter hours")
             totals.append(counted(terminals))
             continue
         result = terminals.second(block)
