@@ -30,7 +30,7 @@ from photosynth.operations.configuration import (
 from photosynth.operations.controller import Controller
 from photosynth.operations.field import Field, OpenField
 from photosynth.operations.node_choice import open_bitcoin_node
-from photosynth.operations.past import Past, read_past
+from photosynth.operations.past import STOPPED, Past, read_past
 from photosynth.operations.reward import Reward
 from photosynth.operations.state import StateFolder
 from photosynth.pool.results import FoundBlock
@@ -50,7 +50,6 @@ T = TypeVar("T")
 POLL_S = 2.0
 PENDING_POLL_S = 0.5
 REMEMBER_S = 1.0
-STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +157,7 @@ class Site:
         pace = Pace(settings.speed_milli)
         self.node = await open_bitcoin_node(fleet, state, demonstration_target(fleet, pace))
         self._closing.push_async_callback(self.node.close)
-        await self._open_books(past)
+        await self._open_books(past, share_log)
         self._open_pool(share_log, pace)
         self._closing.push_async_callback(self.pool.close)
         await self.pool.recover()
@@ -184,7 +183,7 @@ class Site:
             seen.append(past.last_interval_ms + INTERVAL_MS)
         return RunningClock.starting_at(max(seen), settings.speed_milli, settings.end_ms)
 
-    async def _open_books(self, past: Past) -> None:
+    async def _open_books(self, past: Past, share_log: ShareLog) -> None:
         genesis_hash = await self.node.block_hash(0)
         if genesis_hash is None:
             raise NodeUnavailableError("the Bitcoin node knows no genesis block; let it finish its start and try again")
@@ -207,7 +206,9 @@ class Site:
         self._first_head = await self.run_database(open_books)
         await chain.follow(self.node, self.database, self.run_database)
         last = past.last_interval_ms
-        self._next_start_ms = interval_start_ms(self.settings.start_ms) if last is None else last + INTERVAL_MS
+        # Before the first is closed, shares of an earlier start belong to theirs, whatever the fleet file says by now.
+        first = min([interval_start_ms(self.settings.start_ms), *share_log.account.open_intervals()])
+        self._next_start_ms = first if last is None else last + INTERVAL_MS
         self._wall_start_ms = self.clock.wall_ms() if past.last_wall_end_ms is None else past.last_wall_end_ms
 
     def _open_pool(self, share_log: ShareLog, pace: Pace) -> None:

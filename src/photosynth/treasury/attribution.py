@@ -33,14 +33,14 @@ def attribution_key(fact: AttributionFact) -> tuple[int, int, str, int]:
 def attribute(value_sat: int, facts: Sequence[AttributionFact]) -> list[tuple[AttributionFact, int]]:
     """Split a block's satoshis over the work that it claims; rows in the order of :func:`attribution_key`.
 
-    A block that claims no work has no rows. Raises ValueError where two rows have one key.
+    A block that claims no work has no rows. Raises ValueError where two rows have one key, or rows have no weight at all.
     """
     ordered = sorted(facts, key=attribution_key)
     keys = [attribution_key(fact) for fact in ordered]
     if len(set(keys)) != len(keys):
         raise ValueError("two rows of one attribution have the same quarter hour, round, worker and scale")
-    if not ordered or not sum(fact.represented for fact in ordered):
-        return [(fact, 0) for fact in ordered]
+    if not ordered:
+        return []
     return list(zip(ordered, share_out(value_sat, [fact.represented for fact in ordered]), strict=True))
 
 

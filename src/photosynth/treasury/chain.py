@@ -16,6 +16,7 @@ from photosynth.bitcoin.transaction import Transaction
 from photosynth.storage.tables import BLOCKS, CHAIN, COINS
 from photosynth.treasury import accounts as a
 from photosynth.treasury import blocks as own
+from photosynth.treasury.attribution import share_out
 from photosynth.treasury.facts import CoinFact, Recognition
 from photosynth.treasury.journal import (
     Posting,
@@ -145,10 +146,10 @@ def _accrue(tx: Connection, view: ChainView, height: int, block: Block, value_sa
         stored = own.blocks_where(tx, condition)[0]
     tx.execute(BLOCKS.update().where(condition).values(state="immature", occurrence=stored.occurrence + 1))
     value = stored.value_ueur or 0
-    for number, output in enumerate(block.transactions[0].outputs):
-        if output.script == view.payout_script:
-            carrying = value * output.value_sat // value_sat if value_sat else 0
-            _add_coin(tx, stored.txid, number, output.value_sat, carrying, height=height, coinbase=True)
+    paying = [(n, out.value_sat) for n, out in enumerate(block.transactions[0].outputs) if out.script == view.payout_script]
+    carried = share_out(value, [sat for _, sat in paying])
+    for (number, sat), carrying in zip(paying, carried, strict=True):
+        _add_coin(tx, stored.txid, number, sat, carrying, height=height, coinbase=True)
     lines = accrual_lines(value_sat, value, view.recognition)
     source: Source = {
         "block": hash_text(block.hash),

@@ -189,7 +189,7 @@ async def test_a_block_from_the_chain_gets_its_attribution_late(db: Database, tm
     assert len(bodies(db)[3]["late_attributions"]) == 1
     report = verify(exported(db, site, tmp_path))
     assert report.reason is None
-    assert any("not mined on this history" in sentence for sentence in report.trusted)
+    assert any("somebody else's" in sentence for sentence in report.trusted)
     assert report.totals["attributed_sat"] == found.block.value_sat
 
 

@@ -5,11 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.unit.treasury.treasury_site import COIN, OTHER, SCRIPT, FakeNode, ManualClock, as_node, make_block, open_database
+from tests.unit.treasury.treasury_site import (
+    COIN,
+    OTHER,
+    SCRIPT,
+    FakeNode,
+    ManualClock,
+    as_node,
+    make_block,
+    open_database,
+    solve,
+)
 
 from photosynth.bitcoin.block import Block
+from photosynth.bitcoin.coinbase import build_coinbase
 from photosynth.bitcoin.transaction import Transaction, TxIn, TxOut
 from photosynth.quantities.value import coins_value_ueur
+from photosynth.quantities.work import TWO_256
 from photosynth.storage import Database, DatabaseThread
 from photosynth.treasury import ChainBooks, ledger_totals
 from photosynth.treasury import journal as j
@@ -177,6 +189,19 @@ async def test_what_others_pay_us_and_what_is_spent_stands_in_suspense(f: Follow
     with f.db.read() as tx:
         assert j.balance(tx, "9000", "SAT") == 0
         assert j.balance(tx, "9000", "UEUR") == 0
+
+
+async def test_a_coinbase_of_several_outputs_is_carried_to_the_last_micro_euro(f: Following) -> None:
+    parts = build_coinbase(1, [(1, SCRIPT), (1, SCRIPT), (2, OTHER), (1, SCRIPT)], b"", b"", 0)
+    coinbase = Transaction.parse(parts.with_extranonce(b""))
+    f.node.add(Block(solve(f.node.chain[-1], coinbase.txid, TWO_256), (coinbase,)).serialise())
+    f.node.extend(100, script=OTHER)
+    spend = Transaction(2, tuple(TxIn(coinbase.txid, number) for number in (0, 1, 3)), (TxOut(3, OTHER),))
+    f.node.add(make_block(f.node.chain[-1], 102, 1, script=OTHER, transactions=(spend,)))
+    await f.follow()
+    with f.db.read() as tx:
+        assert j.balance(tx, "9000", "UEUR") == coins_value_ueur(3, COIN.price_cent_per_btc)
+        assert (j.balance(tx, "1110", "UEUR"), j.balance(tx, "1110", "SAT")) == (0, 0)
 
 
 async def test_the_chain_may_change_while_it_is_read(f: Following) -> None:

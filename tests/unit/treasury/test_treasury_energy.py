@@ -148,7 +148,9 @@ def test_leftovers_go_to_the_largest_remainder_then_the_earliest() -> None:
     early = AttributionFact(0, 5, "b", 1, 1, 1, 1)
     assert [value for _, value in attribute(1, [late, early])] == [1, 0]
     assert attribute(1, [late, early])[0][0] is early
-    assert attribute(0, []) == []
+    assert attribute(0, []) == attribute(1, []) == []
+    with pytest.raises(ValueError, match="no weight"):
+        attribute(1, [replace(late, represented=0)])
     with pytest.raises(ValueError, match="same quarter hour"):
         attribute(1, [late, late])
     with pytest.raises(ValueError, match="no weight"):
