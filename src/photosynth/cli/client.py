@@ -1,9 +1,11 @@
 """The door to a site: through the API of the running system, or straight into the state of a stopped one."""
 
+import asyncio
 import contextlib
 import inspect
 import json
 import os
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 D = TypeVar("D", bound=BaseModel)
 T = TypeVar("T")
 TIMEOUT_S = 30
+START_PATIENCE_S = 15.0
+"""Seconds that a command waits for a system that starts or stops; a start on a long chain may take ten."""
 
 
 def read_address(state: Path) -> ApiAddress | None:
@@ -266,7 +270,20 @@ async def open_site(state: Path) -> AsyncIterator[Opened]:
 
 
 async def running_api(state: Path) -> ApiClient | None:
-    """The API of the system that runs on a state folder, None where none does."""
+    """The API of the system that runs on a state folder, None where none does; one that starts or stops is waited for."""
+    until_s = time.monotonic() + START_PATIENCE_S
+    while (api := await _answering(state)) is None and (user := StateFolder(state).user()) is not None:
+        if time.monotonic() > until_s:
+            raise CommandError(
+                f"Process {user} runs on {state} and does not answer: it is starting or stopping. "
+                "Try again in a moment, or stop it.",
+                ExitCode.UNAVAILABLE,
+            )
+        await asyncio.sleep(0.1)
+    return api
+
+
+async def _answering(state: Path) -> ApiClient | None:
     address = read_address(state)
     if address is None:
         return None

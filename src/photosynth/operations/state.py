@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -13,13 +14,23 @@ from photosynth.operations.files import write_whole
 _CONTENTS = ("chain", "shares", "world", "photosynth.sqlite3", "photosynth.sqlite3-wal", "photosynth.sqlite3-shm")
 _CONTENTS_FILES = ("clock.json", "identity.key", "api.json", "log.jsonl", "site.json", "node.json", "status.json")
 
+_READING = "reading"
+_READER_PATIENCE_S = 10.0
+"""A command that reads a stopped site's folder holds it for about a second; whoever comes meanwhile waits so long."""
+_WRITER_PATIENCE_S = 0.1
+"""A holder that has just taken the lock needs a moment to say who it is."""
+
 
 class StateError(Exception):
     """The state folder cannot be used; the message says why and what to do."""
 
 
 class StateInUseError(StateError):
-    """Another process runs on this state folder."""
+    """Another process runs on this state folder; ``holder`` is its id, or ``unknown``."""
+
+    def __init__(self, message: str, holder: str = "unknown") -> None:
+        super().__init__(message)
+        self.holder = holder
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +99,11 @@ class StateFolder:
         """Whether a site has lived here."""
         return self.database.exists()
 
-    def lock(self) -> None:
+    def lock(self, *, reading: bool = False) -> None:
         """Keep every other process out until :meth:`unlock` or the end of this process.
 
-        Raises StateInUseError where another process holds it, StateError where the folder cannot be written.
+        A holder that is only ``reading`` says so, and is waited for. Raises StateInUseError where another process runs on
+        the folder, StateError where it cannot be written.
         """
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -100,20 +112,33 @@ class StateFolder:
             raise StateError(
                 f"the state folder {self.root} cannot be written: {error.strerror}; choose another with --state DIR"
             ) from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        started_s = time.monotonic()
+        while not _taken(file):
             file.seek(0)
-            holder = file.read(32).decode("ascii", "replace").strip() or "unknown"
-            file.close()
-            raise StateInUseError(
-                f"the state folder {self.root} is in use by process {holder}; "
-                "stop that one, or choose another folder with --state DIR"
-            ) from error
+            holder, _, purpose = file.read(32).decode("ascii", "replace").strip().partition(" ")
+            if time.monotonic() - started_s > (_READER_PATIENCE_S if purpose == _READING else _WRITER_PATIENCE_S):
+                file.close()
+                raise StateInUseError(
+                    f"the state folder {self.root} is in use by process {holder or 'unknown'}; "
+                    "stop that one, or choose another folder with --state DIR",
+                    holder or "unknown",
+                )
+            time.sleep(0.02)
         file.truncate(0)
-        file.write(str(os.getpid()).encode())
+        file.write(f"{os.getpid()} {_READING if reading else ''}".encode())
         file.flush()
         self._lock = file
+
+    def user(self) -> str | None:
+        """The id of the process that runs on the folder, also where it starts or stops; None where none does."""
+        if not (self.root / "lock").exists():
+            return None
+        try:
+            self.lock(reading=True)
+        except StateInUseError as error:
+            return error.holder
+        self.unlock()
+        return None
 
     def unlock(self) -> None:
         """Let the folder go; safe to call twice."""
@@ -172,3 +197,11 @@ class StateFolder:
     def remove_api(self) -> None:
         """Say that nothing answers any more."""
         (self.root / "api.json").unlink(missing_ok=True)
+
+
+def _taken(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

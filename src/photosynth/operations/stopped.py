@@ -42,7 +42,7 @@ def _locked(state: Path) -> StateFolder:
     folder = StateFolder(state)
     if not folder.exists:
         raise StateError(f"no site has lived in {state}; start one with `photosynth up`, or name another folder with --state DIR")
-    folder.lock()
+    folder.lock(reading=True)
     return folder
 
 

@@ -22,7 +22,7 @@ from photosynth.bitcoin.node import Verdict
 from photosynth.cli.app import app
 from photosynth.cli.options import UpOptions
 from photosynth.operations.documents import LedgerDocument, Status, TraceDocument, WorkersDocument
-from photosynth.operations.state import StateInUseError
+from photosynth.operations.state import StateFolder, StateInUseError
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "backnang.yaml"
 BLOCKS = [bytes([number]) * 100 for number in range(1, 8)]
@@ -246,6 +246,36 @@ def test_state_in_use(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["photosynth.operations.stopped"], "open_stopped", refuse)
     told = run("status", "--state", stopped)
     assert (told.exit_code, told.stderr) == (3, "The state folder is in use by process 7.\n")
+
+
+def test_a_system_that_starts_is_waited_for(running: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds the folder and does not answer yet; where it never does, that is said."""
+    starting = StateFolder(running)
+    starting.lock()
+    address = (running / "api.json").rename(running / "later.json")
+    answering = threading.Timer(0.3, lambda: address.rename(running / "api.json"))
+    answering.start()
+    assert run("status", "--state", running).stdout.startswith("Running at")
+    answering.join()
+    (running / "api.json").unlink()
+    monkeypatch.setattr("photosynth.cli.client.START_PATIENCE_S", 0.0)
+    told = run("stop-mining", "--state", running)
+    assert told.exit_code == 3
+    assert f"Process {os.getpid()} runs on {running} and does not answer: it is starting or stopping." in told.stderr
+    starting.unlock()
+
+
+def test_a_command_that_only_reads_keeps_no_start_out(tmp_path: Path) -> None:
+    """Whoever comes while a stopped state is read waits for the moment that takes."""
+    reader, system = StateFolder(tmp_path), StateFolder(tmp_path)
+    reader.lock(reading=True)
+    done = threading.Timer(0.3, reader.unlock)
+    done.start()
+    system.lock()
+    done.join()
+    with pytest.raises(StateInUseError, match=f"in use by process {os.getpid()};"):
+        reader.lock(reading=True)
+    system.unlock()
 
 
 def test_fleet_check(tmp_path: Path) -> None:
