@@ -18,7 +18,7 @@ from photosynth.operations.clock import RunningClock
 from photosynth.operations.controller import Controller
 from photosynth.pool.results import FoundBlock, IntervalWork
 from photosynth.pool.server import Pool
-from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
+from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S, interval_start_ms
 from photosynth.storage import Database, Runner, StorageError
 from photosynth.storage.meta import put_meta
 from photosynth.storage.observations import record_observation
@@ -162,7 +162,7 @@ class Bookkeeper:
         """Close the first open quarter hour if its meters have latched it or waited long enough; whether it is closed."""
         start = self.next_start_ms
         profile = await self._profile(start)
-        if profile is None and not self._patience_is_over():
+        if profile is None and not (await self._never_latched(start) or self._patience_is_over()):
             await asyncio.sleep(0.1)
             return False
         self._waiting_since_s = None
@@ -257,6 +257,11 @@ class Bookkeeper:
             return None
         self._well("meters")
         return found
+
+    async def _never_latched(self, start_ms: int) -> bool:
+        """Whether the meters have a later quarter hour but not this one: then waiting for it is of no use."""
+        latest = interval_start_ms(self.clock.site_ms()) - INTERVAL_MS
+        return latest > start_ms and await self._profile(latest) is not None
 
     def _patience_is_over(self) -> bool:
         now_s = asyncio.get_running_loop().time()
