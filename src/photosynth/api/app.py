@@ -27,6 +27,7 @@ from photosynth.operations.documents import (
 )
 from photosynth.operations.view import NotKnownError, SiteView
 
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 HEIGHT_LIMIT = 2**31
 ID_LIMIT = 2**63 - 1
 
@@ -71,7 +72,7 @@ def create_app(
     view: SiteView,
     *,
     token: str,
-    allowed_hosts: Sequence[str] = ("127.0.0.1", "localhost", "::1"),
+    allowed_hosts: Sequence[str] = LOOPBACK_NAMES,
     chain: ChainPort | None = None,
     evidence: EvidencePort | None = None,
 ) -> FastAPI:

@@ -21,7 +21,7 @@ from photosynth.cli.options import (
 HELP = """Mine Bitcoin on surplus renewable energy, keep the books of it and prove them.
 
 Exit codes: 0 done or yes; 1 no, not found or does not hold; 2 the command line or a file cannot be used; 3 no system
-runs, the state or a port is in use, no answer, or the disk is full.
+runs, the state or a port is in use, no answer, or the disk is full; 4 a mistake in Photosynth itself.
 """
 
 app = typer.Typer(name="photosynth", help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

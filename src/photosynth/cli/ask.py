@@ -12,8 +12,8 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel
 
 from photosynth.cli import show
-from photosynth.cli.client import Opened, open_site, running_api, sentence
-from photosynth.cli.errors import CommandError, ExitCode
+from photosynth.cli.client import Opened, open_site, running_api
+from photosynth.cli.errors import CommandError, ExitCode, sentence
 from photosynth.cli.format import output, user_style
 from photosynth.cli.options import parse_instant
 from photosynth.operations.documents import LedgerDocument, PostingDocument

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from photosynth.cli.errors import CommandError, ExitCode
+from photosynth.cli.errors import CommandError, ExitCode, sentence
 from photosynth.operations.documents import (
     ActionDocument,
     BlockDocument,
@@ -296,9 +296,3 @@ async def _answering(state: Path) -> ApiClient | None:
         raise
     await api.close()
     return None
-
-
-def sentence(error: Exception) -> str:
-    """An error's message as a sentence: a capital first and a stop at the end."""
-    text = str(error) or type(error).__name__
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

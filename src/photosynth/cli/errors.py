@@ -4,6 +4,7 @@ import errno
 import functools
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from enum import IntEnum
 from typing import ParamSpec
@@ -24,6 +25,8 @@ class ExitCode(IntEnum):
     """The command line or a file given to it cannot be used; nothing was changed."""
     UNAVAILABLE = 3
     """What is needed is not there: no system runs, the state or a port is in use, no answer, the disk is full."""
+    BUG = 4
+    """A mistake in Photosynth itself; it says nothing about what was asked."""
 
 
 class CommandError(Exception):
@@ -51,9 +54,10 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
         except OSError as error:
             typer.echo(os_sentence(error), err=True)
             code = ExitCode.UNAVAILABLE
-        except _state_errors() as error:  # evaluated only where something was raised that is none of the above
-            typer.echo(_sentence(error), err=True)
-            code = ExitCode.UNAVAILABLE
+        except (typer.Exit, typer.Abort, typer.BadParameter):
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge of the program: a bug shall not look like the answer no
+            code = _unexpected(error)
         if code:
             raise typer.Exit(int(code))
 
@@ -62,7 +66,17 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
     return run
 
 
-def _state_errors() -> tuple[type[Exception], ...]:
+def _unexpected(error: Exception) -> ExitCode:
+    """Say what a state that cannot serve says; of anything else, where it happened."""
+    if isinstance(error, state_errors()):
+        typer.echo(sentence(error), err=True)
+        return ExitCode.UNAVAILABLE
+    traceback.print_exception(error)
+    typer.echo("This is a mistake in Photosynth; please report it with the lines above.", err=True)
+    return ExitCode.BUG
+
+
+def state_errors() -> tuple[type[Exception], ...]:
     """What a state that cannot serve is told by: a full disk, a damaged file, a node that does not open."""
     from photosynth.bitcoin.node import NodeUnavailableError
     from photosynth.operations.state import StateError
@@ -74,7 +88,8 @@ def _state_errors() -> tuple[type[Exception], ...]:
     return NodeUnavailableError, StateError, ShareLogError, StorageError, SealError, TreasuryError
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
+    """An error's message as a sentence: a capital first and a stop at the end."""
     text = str(error) or type(error).__name__
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 

@@ -41,6 +41,7 @@ Written by `make reference` from the commands themselves.
 | 1 | the answer is no: not found, does not hold, refused, not verified by reading back |
 | 2 | the command line or a file given to it cannot be used; nothing was started or changed |
 | 3 | what is needed is not there: no system runs, the state or a port is in use, no answer, the disk is full |
+| 4 | a mistake in Photosynth itself, which says nothing about what was asked; please report it |
 
 Answers go to standard output, errors and progress to standard error. Where the system runs, commands talk to it through its API;
 else they read the stopped one's state. Numbers are written in the German habit where `LC_ALL`, `LC_NUMERIC` or `LANG` says so.

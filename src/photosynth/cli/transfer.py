@@ -12,8 +12,8 @@ from typing import IO, Any
 import typer
 
 from photosynth.bitcoin.node import NodeUnavailableError
-from photosynth.cli.client import running_api, sentence
-from photosynth.cli.errors import CommandError, ExitCode
+from photosynth.cli.client import running_api
+from photosynth.cli.errors import CommandError, ExitCode, sentence
 from photosynth.cli.format import progress_output, user_style
 from photosynth.operations.state import StateError
 from photosynth.quantities.format import count

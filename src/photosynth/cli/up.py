@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from photosynth.cli.errors import CommandError, ExitCode
+from photosynth.cli.errors import CommandError, ExitCode, os_sentence, sentence, state_errors
 from photosynth.cli.logs import configure_logs
 from photosynth.cli.options import UpOptions
 from photosynth.fleet import Fleet, FleetFileError, load_fleet
@@ -45,7 +46,7 @@ def run_up(options: UpOptions) -> int:
             state.clear()
         state.remember_site(_identity(fleet, options))
     except StateError as error:
-        raise CommandError(_sentence(error), ExitCode.UNAVAILABLE) from None
+        raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
     configure_logs(state.log, to_terminal=options.json_log)
     try:
         return _run_loop(_Up(fleet, speed_milli, state, options))
@@ -81,11 +82,6 @@ def _identity(fleet: Fleet, options: UpOptions) -> dict[str, str]:
     }
 
 
-def _sentence(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
-
-
 def _run_loop(up: "_Up") -> int:
     import uvloop
 
@@ -112,21 +108,36 @@ class _Up:
         if self.options.run_for_s is not None:
             loop.call_later(self.options.run_for_s, stop.set)
 
-        from photosynth.bitcoin.node import NodeUnavailableError
-        from photosynth.energy.recorded_files import RecordedDataError
-        from photosynth.pool.segments import ShareLogError
-        from photosynth.simulation.child import WorldError
-        from photosynth.storage import StorageError
-        from photosynth.treasury.evidence.seal import SealError
-        from photosynth.treasury.journal import TreasuryError
-
         try:
             await self._serve(stop)
-        except RecordedDataError as error:
-            raise CommandError(_sentence(error), ExitCode.BAD_INPUT) from None
-        except (NodeUnavailableError, ShareLogError, StorageError, WorldError, SealError, TreasuryError) as error:
-            raise CommandError(_sentence(error), ExitCode.UNAVAILABLE) from None
+        except (CommandError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever ends the site is said in a sentence, and kept in the log
+            raise self._ended_by(error) from None
         return ExitCode.OK
+
+    def _ended_by(self, error: Exception) -> CommandError:
+        """The sentence for what ended the site: what can be mended says how, anything else is a bug."""
+        import structlog
+
+        from photosynth.energy.recorded_files import RecordedDataError
+        from photosynth.simulation.child import WorldError
+
+        first = error
+        while isinstance(first, ExceptionGroup):
+            first = first.exceptions[0]
+        if isinstance(first, RecordedDataError):
+            return CommandError(sentence(first), ExitCode.BAD_INPUT)
+        structlog.get_logger().error("the site was ended", exc_info=error)
+        if isinstance(first, (*state_errors(), WorldError)):
+            return CommandError(sentence(first), ExitCode.UNAVAILABLE)
+        if isinstance(first, OSError):
+            return CommandError(os_sentence(first), ExitCode.UNAVAILABLE)
+        return CommandError(
+            f"A mistake in Photosynth ended the site ({type(first).__name__}: {first}). Nothing that was kept is lost: "
+            f"start again, and please report it with the end of {self.state.log}.",
+            ExitCode.BUG,
+        )
 
     async def _serve(self, stop: asyncio.Event) -> None:
         from photosynth.cli.markets import recorded_markets, synthetic_markets
@@ -169,20 +180,21 @@ class _Up:
     @asynccontextmanager
     async def _web(self, view: "RunningSite") -> AsyncIterator[str]:
         """The API and the console; the address is known to the command line as long as they answer."""
-        from photosynth.api.app import create_app
+        from photosynth.api.app import LOOPBACK_NAMES, create_app
         from photosynth.api.server import PortInUseError, WebServer
         from photosynth.console import mount
         from photosynth.operations.running import ChainDoor
 
         token = secrets.token_urlsafe(32)
-        app = create_app(view, token=token, chain=ChainDoor(view), evidence=view)
+        listen = self.fleet.console.listen
+        hosts = (*LOOPBACK_NAMES, listen.host)
+        app = create_app(view, token=token, allowed_hosts=hosts, chain=ChainDoor(view), evidence=view)
         mount(app, view)
         server = WebServer(app)
-        listen = self.fleet.console.listen
         try:
             port = await server.start(listen.host, listen.port if self.options.port is None else self.options.port)
         except PortInUseError as error:
-            raise CommandError(_sentence(error), ExitCode.UNAVAILABLE) from None
+            raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
         host = f"[{listen.host}]" if ":" in listen.host else listen.host
         url = f"http://{host}:{port}"
         try:
@@ -196,10 +208,11 @@ class _Up:
         self, stop: asyncio.Event, site: "Site", view: "RunningSite", field: "SimulatedField", url: str
     ) -> None:
         typer.echo(self._banner(url, site), err=self.options.json_log)
-        if self.options.open_browser and sys.stdout.isatty():
+        if self.options.open_browser and sys.stdout.isatty() and _has_windows():
             import webbrowser
 
-            await asyncio.to_thread(webbrowser.open, url)
+            # Nobody waits for it: some take as long as they are open.
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         running = asyncio.ensure_future(site.run())
         showing = asyncio.ensure_future(self._show(view, url))
         world = asyncio.ensure_future(field.ended())
@@ -216,7 +229,7 @@ class _Up:
                 task.result()
         finally:
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(self._save_status(view), 1)
+                self._save(await asyncio.wait_for(view.status(), 1))
             for task in (running, showing, world, stopping):
                 task.cancel()
             await asyncio.gather(running, showing, world, stopping, return_exceptions=True)
@@ -241,14 +254,17 @@ class _Up:
 
     async def _show(self, view: "RunningSite", url: str) -> None:
         """The live status, and its last state on disk for questions after the end."""
+        from photosynth.storage import StorageError
+
         saved_s = 0.0
         with self._display(url) as show:
             while True:
-                status = await view.status()
-                show(status)
-                if time.monotonic() - saved_s > SAVE_STATUS_EVERY_S:
-                    saved_s = time.monotonic()
-                    await self._save_status(view)
+                with contextlib.suppress(StorageError):  # a busy or full disk: the next look may see more
+                    status = await view.status()
+                    show(status)
+                    if time.monotonic() - saved_s > SAVE_STATUS_EVERY_S:
+                        saved_s = time.monotonic()
+                        self._save(status)
                 await asyncio.sleep(SHOW_EVERY_S)
 
     @contextlib.contextmanager
@@ -273,10 +289,9 @@ class _Up:
 
             yield tell
 
-    async def _save_status(self, view: "RunningSite") -> None:
+    def _save(self, status: "Status") -> None:
         from photosynth.operations.files import write_whole
 
-        status = await view.status()
         with contextlib.suppress(OSError):
             write_whole(self.state.status, status.model_dump_json().encode())
 
@@ -295,6 +310,11 @@ async def _done_unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> 
         await asyncio.gather(working, stopping, return_exceptions=True)
 
 
+def _has_windows() -> bool:
+    """Whether a browser opens beside this terminal and not in it."""
+    return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
 def _log_world(line: str) -> None:
     import structlog
 
@@ -308,4 +328,4 @@ def _pool_port_sentence(error: OSError, fleet: Fleet, options: UpOptions) -> str
             f"Port {port} of {fleet.pool.listen.host}, where the pool listens, is in use by another process. "
             "Choose another with --pool-port N or pool.listen in the fleet file."
         )
-    return _sentence(error)
+    return sentence(error)

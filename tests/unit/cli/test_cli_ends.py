@@ -1,0 +1,65 @@
+"""How commands end where something fails that nobody expected: a sentence, an exit code of its own, and the log."""
+
+import errno
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import structlog
+from typer.testing import CliRunner
+
+from photosynth.cli import fleet_check
+from photosynth.cli.app import app
+from photosynth.cli.errors import ExitCode
+from photosynth.cli.logs import configure_logs
+from photosynth.cli.up import _Up
+from photosynth.operations.state import StateFolder
+from photosynth.storage import StorageError
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[_Up]:
+    """A run of `photosynth up` that is asked nothing but how it ends."""
+    state = StateFolder(tmp_path)
+    configure_logs(state.log, to_terminal=False)
+    yield _Up(cast(Any, None), 1000, state, cast(Any, None))
+    structlog.get_config()["logger_factory"]()._outputs[0].close()
+    structlog.reset_defaults()
+
+
+def caught(error: Exception) -> Exception:
+    """The error as it comes out of a task of a group in a group."""
+    try:
+        raise ExceptionGroup("unhandled errors in a TaskGroup", [ExceptionGroup("inner", [error])])
+    except ExceptionGroup as group:
+        return group
+
+
+def test_a_bug_in_a_task_of_the_site_is_a_sentence_and_a_traceback_in_the_log(up: _Up) -> None:
+    ended = up._ended_by(caught(ZeroDivisionError("division by zero")))
+    assert ended.code is ExitCode.BUG
+    assert str(ended).startswith("A mistake in Photosynth ended the site (ZeroDivisionError: division by zero).")
+    assert "start again" in str(ended)
+    (line,) = map(json.loads, up.state.log.read_text().splitlines())
+    assert (line["event"], line["level"]) == ("the site was ended", "error")
+    assert "ZeroDivisionError: division by zero" in line["exception"]
+
+
+def test_what_an_operator_can_mend_is_no_bug(up: _Up) -> None:
+    full = up._ended_by(caught(StorageError("full", Path("x.sqlite3"), "the disk is full. Free some space")))
+    assert (str(full), full.code) == ("X.sqlite3: the disk is full. Free some space.", ExitCode.UNAVAILABLE)
+    assert up._ended_by(caught(OSError(errno.ENOSPC, "No space left on device"))).code is ExitCode.UNAVAILABLE
+
+
+def test_a_bug_in_a_command_has_an_exit_code_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def broken(_file: Path) -> int:
+        raise ZeroDivisionError("inside")
+
+    monkeypatch.setattr(fleet_check, "check", broken)
+    told = CliRunner().invoke(app, ["fleet", "check", str(tmp_path)])
+    assert told.exit_code == 4
+    assert "ZeroDivisionError: inside" in told.stderr
+    assert told.stderr.endswith("This is a mistake in Photosynth; please report it with the lines above.\n")
+    assert CliRunner().invoke(app, ["up", "--replay", "2024-05-12"]).exit_code == 2, "usage errors stay what they are"
