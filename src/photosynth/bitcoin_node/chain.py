@@ -6,6 +6,7 @@ index committed, only then answered. The library's own databases are written whe
 from the log: the index, and the library's folder.
 """
 
+import errno
 import shutil
 import time
 from contextlib import suppress
@@ -274,7 +275,8 @@ class StoredChain:
 
     def _failed(self, error: Exception) -> NodeUnavailableError:
         """Stop taking blocks: what is in memory and what is on disk may differ, which only opening again puts right."""
-        self._was_full = shutil.disk_usage(self._folder).free < LEAST_FREE_BYTES
+        broken = isinstance(error, OSError) and error.errno != errno.ENOSPC
+        self._was_full = not broken and shutil.disk_usage(self._folder).free < LEAST_FREE_BYTES
         advice = (
             f"Free some space: it goes on by itself with {LEAST_FREE_BYTES >> 20} MB free"
             if self._was_full

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import lmdb
 import pytest
 from tests.unit.bitcoin_node.bitcoin_node_mining import ANYONE, hash_of, make_block, make_chain
 
@@ -258,6 +259,37 @@ async def test_a_full_disk_refuses_the_block_and_nothing_of_it_counts(tmp_path: 
     assert await facts(node) == before
     assert (await node.submit_block(following)).accepted, "and goes on as soon as there is space"
     await node.close()
+
+
+async def test_a_disk_that_was_full_is_gone_on_with_once_it_has_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = await open_node(tmp_path)
+    chain = await mined(node, 3)
+    following = make_block(hash_of(chain[-1]), 4)
+    room = shutil.disk_usage(tmp_path)
+
+    def no_room(_index: Index) -> None:
+        raise lmdb.Error("mdb_txn_commit: No space left on device")
+
+    monkeypatch.setattr(Index, "write", no_room)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: room._replace(free=4096))
+    with pytest.raises(NodeUnavailableError, match=r"stopped taking blocks: .*No space left.* goes on by itself"):
+        await node.submit_block(following)
+    health = await node.health()
+    assert not health.synchronised
+    with pytest.raises(NodeUnavailableError, match="stopped taking blocks"):
+        await node.template()
+    monkeypatch.undo()
+
+    while not (await node.health()).synchronised:  # whoever asks sets it off
+        await asyncio.sleep(0.01)
+    assert (await node.tip()).hash == hash_of(following), "what the log had taken counts"
+    assert (await node.submit_block(following)).reason == "duplicate"
+    assert (await mined(node, 2))[0] is not None
+    after = await facts(node)
+    await node.close()
+    again = await open_node(tmp_path)
+    assert await facts(again) == after
+    await again.close()
 
 
 async def test_a_log_that_cannot_be_synced_stops_the_node_until_a_restart(
