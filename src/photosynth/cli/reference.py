@@ -24,6 +24,7 @@ from photosynth.fleet import Fleet
 from photosynth.fleet.units import Dimension
 from photosynth.operations import documents
 from photosynth.simulation.backtest_report import BacktestReport
+from photosynth.treasury.evidence.report import VerifyReport
 
 FLEET_HEAD = """# The fleet file
 
@@ -51,9 +52,29 @@ DOCUMENTS_HEAD = """# Documents
 Written by `make reference` from the classes that `--json` prints and the [API](http-api.md) answers with. Counters are
 cumulative over the life of the state. `null` is unknown, which is neither zero nor healthy. A *big integer* is decimal text,
 because it may exceed 2^53. A name ends in its unit: `_w` watts, `_j` joules, `_s` seconds, `_ms` milliseconds since the epoch
-(UTC), `_sat` satoshis, `_ueur` micro-EUR, `_cent_per_mwh`, `_cent_per_btc`, `_hs` hashes per second. The report of
-`photosynth verify --json` is described with the [evidence format](evidence.md).
+(UTC), `_sat` satoshis, `_ueur` micro-EUR, `_cent_per_mwh`, `_cent_per_btc`, `_hs` hashes per second.
 """
+REPORT_TEXTS = {
+    "path": "the file",
+    "is_evidence": "whether it is an export of evidence at all",
+    "holds": "whether all of it holds",
+    "reason": "why not, in a sentence",
+    "failed_line": "number of the first line that does not hold, from 1",
+    "failed_seq": "the `seq` that this line should have",
+    "failed_interval_utc": "its quarter hour, ISO 8601, where it could be read",
+    "lines": "headers and records checked so far",
+    "records": "quarter hours among them",
+    "head": "hash of the newest of these lines",
+    "public_key": "the key that signed them; compare it with one that you know",
+    "site": "name of the site",
+    "first_interval_utc": "start of the first quarter hour, ISO 8601",
+    "last_interval_utc": "start of the last quarter hour, ISO 8601",
+    "totals": "sums over the records, each named with its unit; big integers",
+    "proven": "what the file proves by itself",
+    "estimated": "what it lets one estimate",
+    "trusted": "what rests on trust",
+}
+"""The verifier's report is a plain dataclass, so that a verifier needs little; its fields are explained here."""
 DOCUMENTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`photosynth status --json`", documents.Status),
     ("`photosynth workers --json`", documents.WorkersDocument),
@@ -79,8 +100,8 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _first_paragraph(model: type[BaseModel]) -> str:
-    return " ".join((inspect.getdoc(model) or "").split("\n\n", maxsplit=1)[0].split())
+def _first_paragraph(model: type) -> str:
+    return " ".join((inspect.getdoc(model) or "").split("\n\n", maxsplit=1)[0].split()).replace("``", "`")
 
 
 def field_texts(model: type[BaseModel]) -> dict[str, str]:
@@ -183,6 +204,11 @@ def _document_sections() -> Iterator[str]:
             for name, field in current.model_fields.items():
                 yield f"| `{name}` | {_cell(_type(hints[name]))} | {_cell(field.description or '')} |\n"
                 queue += _models_in(hints[name])
+    yield f"\n## `photosynth verify --json`\n{_first_paragraph(VerifyReport)} Its format's page has [more](evidence.md).\n\n"
+    yield "| field | type | meaning |\n| --- | --- | --- |\n"
+    for name, hint in get_type_hints(VerifyReport).items():
+        kind = _type(hint).replace("text to integer", "text to big integer")
+        yield f"| `{name}` | {kind} | {_cell(REPORT_TEXTS[name])} |\n"
 
 
 def _type(annotation: Any) -> str:
@@ -195,12 +221,13 @@ def _type(annotation: Any) -> str:
         return " or ".join("null" if item is NoneType else _type(item) for item in arguments)
     if origin is Literal:
         return ", ".join(f"`{item}`" for item in arguments)
-    if origin is list:
+    if origin in (list, tuple):
         return f"list of {_type(arguments[0])}"
     if origin is dict:
         return f"object: text to {_type(arguments[1])}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation.__name__.lstrip("_")
+        name = annotation.__name__.lstrip("_")
+        return f"[{name}](#{name.lower()})"
     return {int: "integer", str: "text", bool: "true or false", float: "number"}.get(annotation, str(annotation))
 
 
@@ -225,7 +252,18 @@ def _command(path: str, command: Any) -> Iterator[str]:
         flag = parameter.is_flag if hasattr(parameter, "is_flag") else False
         value = "" if flag or parameter in positional else f" {parameter.metavar or 'VALUE'}"
         title = parameter.metavar if parameter in positional else parameter.opts[0]
-        yield f"| `{_cell(f'{title}{value}')}` | {_cell(parameter.help or '')} |\n"
+        yield f"| `{_cell(f'{title}{value}')}` | {_cell(' '.join([parameter.help or '', *_notes(parameter)]))} |\n"
+
+
+def _notes(parameter: Any) -> Iterator[str]:
+    """What the help of a parameter does not say: that it is needed, its default, the environment's name for it."""
+    if parameter.required:
+        yield "Needed."
+    shown = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
+    if isinstance(shown, str):
+        yield f"Default: {shown}."
+    if getattr(parameter, "envvar", None):
+        yield f"Or `{parameter.envvar}` in the environment."
 
 
 def write(folder: Path) -> None:

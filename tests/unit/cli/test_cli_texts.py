@@ -1,0 +1,134 @@
+"""What people read in a terminal: the live panel, its plain line, tables in German, a verifier's report, durations."""
+
+from pathlib import Path
+
+import pytest
+import typer
+from rich.console import Console, RenderableType
+from tests.unit.cli.cli_sample import STATUS, TRACE, WORKERS, action
+
+from photosynth.cli import show
+from photosynth.cli.errors import CommandError
+from photosynth.cli.live import live_panel, plain_line
+from photosynth.cli.options import parse_day, parse_duration, parse_instant, parse_speed
+from photosynth.cli.proof import verification_text
+from photosynth.quantities.format import ENGLISH, GERMAN
+from photosynth.treasury.evidence.report import VerifyReport
+from photosynth.treasury.evidence.verify import verify
+
+GOLDEN = Path(__file__).parents[1] / "treasury" / "golden_evidence.jsonl"
+
+
+def drawn(renderable: RenderableType, width: int = 200) -> str:
+    """What a terminal of a width would show."""
+    console = Console(width=width, force_terminal=False, color_system=None)
+    with console.capture() as capture:
+        console.print(renderable)
+    return capture.get()
+
+
+def test_the_live_panel_shows_the_site_and_what_is_wrong() -> None:
+    text = drawn(live_panel(STATUS, "http://127.0.0.1:8480"), 120)
+    for part in (
+        "352.2 kW",
+        "340.0 kW",
+        "339.0 kW",
+        "19.8 PH/s ±3 %",
+        "1,234 (2 refused)",
+        "7 at height 7",
+        "47,600 sat",
+        "28.23 EUR",
+    ):
+        assert part in text, part
+    assert "! hall-c-11: It said OK and did nothing." in text
+    assert "demonstration BTC" in text
+    assert "http://127.0.0.1:8480" in text
+
+
+def test_unknown_values_are_unknown_and_never_zero() -> None:
+    site = STATUS.site.model_copy(update=dict.fromkeys(("surplus_w", "grid_w", "spot_cent_per_mwh", "mining_power_w")))
+    pool = STATUS.pool.model_copy(update={"hash_rate_hs": None, "hash_rate_error_percent": None})
+    status = STATUS.model_copy(update={"site": site, "pool": pool})
+    assert drawn(live_panel(status, "")).count("unknown") == 5
+    assert plain_line(status).count("unknown") == 4
+    assert "unknown" in drawn(show.status(status, "Running", ENGLISH))
+
+
+def test_the_plain_line_is_one_line() -> None:
+    line = plain_line(STATUS)
+    assert "\n" not in line
+    assert "surplus 352.2 kW" in line
+    assert "blocks 7 height 7 47600 sat 28.23 EUR" in line
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_tables_fit_any_terminal(width: int) -> None:
+    for table in (show.status(STATUS, "x", ENGLISH), show.workers(WORKERS, "x", ENGLISH), show.trace(TRACE, "x", ENGLISH)):
+        assert max(len(line) for line in drawn(table, width).splitlines()) <= width
+
+
+def test_german_tables() -> None:
+    assert "-12,30 EUR/MWh" in drawn(show.status(STATUS, "x", GERMAN))
+    trace = drawn(show.trace(TRACE, "x", GERMAN))
+    assert "83,33 kWh" in trace
+    assert "6.800 sat" in trace
+    assert "40,32" not in trace
+    assert "4,03 EUR" in trace
+
+
+def test_text_from_outside_is_not_markup() -> None:
+    worker = WORKERS.workers[0].model_copy(update={"name": "[red]x[/red]"})
+    assert "[red]x[/red]" in drawn(show.workers(WORKERS.model_copy(update={"workers": [worker]}), "x", ENGLISH))
+
+
+@pytest.mark.parametrize(
+    ("result", "words"), [("done", "verified by reading back"), ("unverified", "reading back contradicts it")]
+)
+def test_an_action_says_what_reading_back_found(result: str, words: str) -> None:
+    text = drawn(show.action(action("stop_mining", "cli:me", "test", result)))
+    assert words in text
+    assert "2,600 W" in text
+
+
+def test_a_report_that_holds_says_what_it_rests_on() -> None:
+    text = verification_text(verify(GOLDEN))
+    assert text.startswith("It holds: ")
+    for title in ("\nProven\n", "\nEstimated\n", "\nOn trust\n", "\nHead ", "\nKey "):
+        assert title in text
+
+
+def test_a_report_that_does_not_hold_names_the_line_first(tmp_path: Path) -> None:
+    lines = GOLDEN.read_bytes().splitlines(keepends=True)
+    changed = tmp_path / "changed.jsonl"
+    changed.write_bytes(b"".join([lines[0], lines[1].replace(b"0", b"1", 1), *lines[2:]]))
+    report = verify(changed)
+    text = verification_text(report)
+    assert report.exit_code == 1
+    assert text.startswith("It does not hold. First at fault is line 2")
+    assert "of the lines before it" in text
+
+
+def test_a_report_on_something_else() -> None:
+    report = VerifyReport("notes.txt", is_evidence=False, holds=False, reason="it has no header")
+    assert report.exit_code == 2
+    assert verification_text(report) == "notes.txt is not an export of evidence: it has no header"
+
+
+def test_numbers_of_the_command_line() -> None:
+    assert [parse_duration(text) for text in ("90", "90s", "10min", "10m", "2h", "1d")] == [90, 90, 600, 600, 7200, 86_400]
+    assert [parse_speed(text) for text in ("60", "0.5", "0.001", "3600")] == [60_000, 500, 1, 3_600_000]
+    assert str(parse_day("2024-02-29")) == "2024-02-29"
+    assert parse_instant("2026-06-14T11:00", end=False) == parse_instant("2026-06-14T09:00+00:00", end=False)
+    assert parse_instant("2026-03-29", end=True) - parse_instant("2026-03-29", end=False) == 23 * 3_600_000
+
+
+@pytest.mark.parametrize("text", ["0", "-1s", "1.5h", "", "10 years", "٣s"])
+def test_durations_that_are_none(text: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "0001-01-01", "9999-12-31"])
+def test_instants_that_are_none(text: str) -> None:
+    with pytest.raises(CommandError):
+        parse_instant(text, end=True)
