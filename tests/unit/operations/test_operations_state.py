@@ -22,7 +22,7 @@ def test_a_second_one_is_kept_out_until_the_first_lets_go(tmp_path: Path) -> Non
 
 def test_a_folder_that_cannot_be_made_is_told_with_a_way_out(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StateError, match="cannot be written: .*; choose another with --state DIR"):
+    with pytest.raises(StateError, match=r"cannot be written: .*; choose another with --state DIR"):
         StateFolder(tmp_path / "file" / "site").lock()
 
 
