@@ -24,7 +24,7 @@ from photosynth.operations.documents import (
     TraceDocument,
     WorkersDocument,
 )
-from photosynth.operations.state import ApiAddress, StateError, StateFolder
+from photosynth.operations.state import ApiAddress, StateError, StateFolder, StateInUseError
 from photosynth.operations.view import NotKnownError, SiteView
 
 if TYPE_CHECKING:
@@ -232,41 +232,44 @@ class Opened:
 
     view: SiteView
     where: str
-    api: ApiClient | None
 
 
 @contextlib.asynccontextmanager
 async def open_site(state: Path) -> AsyncIterator[Opened]:
     """The site of a state folder, running or stopped. Raises CommandError where there is none or it cannot be read."""
-    api = await running_api(state)
-    if api is not None:
+    until_s, view = time.monotonic() + START_PATIENCE_S, None
+    while (api := await running_api(state)) is None:
         try:
-            yield Opened(api, f"Running at {api.url}", api)
-        finally:
-            await api.close()
-        return
+            view = await _stopped(state)
+            break
+        except StateInUseError as error:  # by a system that began meanwhile
+            if time.monotonic() > until_s:
+                raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
+        except StateError as error:
+            raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
+        await asyncio.sleep(0.1)
+    try:
+        if api is not None:
+            yield Opened(api, f"Running at {api.url}")
+        else:
+            assert view is not None
+            yield Opened(view, f"Stopped; as it was left in {state}")
+    finally:
+        closing = (api or view).close()  # type: ignore[union-attr]
+        if inspect.isawaitable(closing):
+            await closing
+
+
+async def _stopped(state: Path) -> Any:
     if not StateFolder(state).exists:
-        raise CommandError(
-            f"No site has lived in {state} yet; start one with `photosynth up`, or name another folder with --state DIR.",
-            ExitCode.UNAVAILABLE,
+        raise StateError(
+            f"no site has lived in {state} yet; start one with `photosynth up`, or name another folder with --state DIR"
         )
     from photosynth.cli.logs import warnings_only
     from photosynth.operations.stopped import open_stopped
 
     warnings_only()
-
-    try:
-        opened: Any = open_stopped(state)
-        view: SiteView = await opened if inspect.isawaitable(opened) else opened
-    except StateError as error:
-        raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
-    try:
-        yield Opened(view, f"Stopped; as it was left in {state}", None)
-    finally:
-        close = getattr(view, "close", None)
-        closing = close() if close else None
-        if inspect.isawaitable(closing):
-            await closing
+    return open_stopped(state)
 
 
 async def running_api(state: Path) -> ApiClient | None:

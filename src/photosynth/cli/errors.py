@@ -89,9 +89,10 @@ def state_errors() -> tuple[type[Exception], ...]:
 
 
 def sentence(error: Exception) -> str:
-    """An error's message as a sentence: a capital first and a stop at the end."""
+    """An error's message as a sentence: a capital first, unless it begins with a path, and a stop at the end."""
     text = str(error) or type(error).__name__
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    first = text[:1].upper() if text.partition(" ")[0].isalpha() else text[:1]
+    return first + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def os_sentence(error: OSError) -> str:

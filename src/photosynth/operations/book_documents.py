@@ -91,7 +91,7 @@ def trace_document(tx: Connection, block_or_txid: str, meters: tuple[MeterInfo, 
     found = trace(tx, block_or_txid, meters, chain_name)
     if found is None:
         raise NotKnownError(
-            f"{block_or_txid[:80]} is no block of this site. Give a height, a block hash or a coinbase txid; "
+            f"There is no block {block_or_txid[:80]} of this site. Give a height, a block hash or a coinbase txid; "
             "the Ledger page and `photosynth ledger` list them."
         )
     return TraceDocument(

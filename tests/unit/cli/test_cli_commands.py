@@ -244,6 +244,7 @@ def test_state_in_use(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise StateInUseError("the state folder is in use by process 7")
 
     monkeypatch.setattr(sys.modules["photosynth.operations.stopped"], "open_stopped", refuse)
+    monkeypatch.setattr("photosynth.cli.client.START_PATIENCE_S", 0.0)
     told = run("status", "--state", stopped)
     assert (told.exit_code, told.stderr) == (3, "The state folder is in use by process 7.\n")
 

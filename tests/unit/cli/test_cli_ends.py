@@ -49,7 +49,7 @@ def test_a_bug_in_a_task_of_the_site_is_a_sentence_and_a_traceback_in_the_log(up
 
 def test_what_an_operator_can_mend_is_no_bug(up: _Up) -> None:
     full = up._ended_by(caught(StorageError("full", Path("x.sqlite3"), "the disk is full. Free some space")))
-    assert (str(full), full.code) == ("X.sqlite3: the disk is full. Free some space.", ExitCode.UNAVAILABLE)
+    assert (str(full), full.code) == ("x.sqlite3: the disk is full. Free some space.", ExitCode.UNAVAILABLE)
     assert up._ended_by(caught(OSError(errno.ENOSPC, "No space left on device"))).code is ExitCode.UNAVAILABLE
 
 
