@@ -52,6 +52,7 @@ def world_config(fleet: Fleet, folder: Path, clock: RunningClock, pool: tuple[st
         pool_port=pool[1],
         series_path=None if series is None else str(series),
         warm=fleet.simulation.warm,
+        asleep=series is not None,  # a recorded day begins at midnight
     )
 
 

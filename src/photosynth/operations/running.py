@@ -216,6 +216,8 @@ class RunningSite:
         if demonstration is not None and template is not None and rate is not None:
             usual_sat = site.quote().expected_sat(rate * demonstration.block_interval_s)
             system += parts.money_conditions(template, usual_sat, site.clock.site_ms())
+        if site.clock.ended:
+            system += parts.ended_conditions(site.settings.replay, site.settings.end_ms)
         self._since = {item.id: self._since.get(item.id, item.since_ms) for item in system}
         machines = [item for view in views for item in parts.machine_conditions(view)]
         return [item.model_copy(update={"since_ms": self._since[item.id]}) for item in system] + machines

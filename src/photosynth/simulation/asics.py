@@ -70,7 +70,9 @@ class _Asic:
 
 
 class AsicFleet:
-    """All machines of a site. ``state`` is an earlier :meth:`state`; ``warm`` ones start at full power without it.
+    """All machines of a site. ``state`` is an earlier :meth:`state`; without it ``warm`` ones start at full power.
+
+    Those that shall begin ``asleep`` draw their standby power until they are woken.
 
     Raises OSError at :meth:`start` where an API port is in use.
     """
@@ -85,6 +87,7 @@ class AsicFleet:
         state: dict[str, Any] | None = None,
         *,
         warm: bool = True,
+        asleep: bool = False,
     ) -> None:
         self._time = time
         self._asics: list[_Asic] = []
@@ -97,7 +100,9 @@ class AsicFleet:
         for spec in specs:
             rng = random.Random(f"{seed}/{spec.id}")
             kept = known.get(spec.id)
-            body = SimulatedMachine(spec.model, rng, site_ms, warm=warm, habit=spec.habit, state=kept)
+            body = SimulatedMachine(spec.model, rng, site_ms, warm=warm and not asleep, habit=spec.habit, state=kept)
+            if asleep and kept is None:
+                body.sleep()
             link = StratumLink(spec.worker, pool_host, pool_port, rng)
             if kept is not None:
                 link.accepted, link.rejected = int(kept["accepted"]), int(kept["rejected"])

@@ -151,7 +151,14 @@ class World:
             self.site.advance(now_ms, self._mining_w * gap_ms, estimated=True)
         machines = None if kept is None else kept["machines"]
         self.fleet = AsicFleet(
-            config.asics(), self.time, config.pool_host, config.pool_port, config.seed, machines, warm=config.warm
+            config.asics(),
+            self.time,
+            config.pool_host,
+            config.pool_port,
+            config.seed,
+            machines,
+            warm=config.warm,
+            asleep=config.asleep,
         )
         await self.fleet.start()
         self.server = MeterServer(self.site, config.meter_host, config.meter_port)

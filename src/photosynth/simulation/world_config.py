@@ -113,6 +113,8 @@ class WorldConfig(msgspec.Struct, frozen=True):
     pool_port: int
     series_path: str | None = None
     warm: bool = True
+    asleep: bool = False
+    """Whether machines that have no memory begin asleep, as on a day that begins at night."""
     meter_host: str = "127.0.0.1"
     meter_port: int = 0
 
