@@ -10,21 +10,30 @@ from photosynth.energy.prices import Prices
 from photosynth.energy.recorded_market import RecordedEnergy, RecordedMarket
 from photosynth.fleet import Fleet
 from photosynth.operations.configuration import declared_coin_market, tariff_of
-from photosynth.quantities.instants import market_day_bounds_ms
-from photosynth.simulation.recorded_site import recorded_coin_market
+from photosynth.quantities.instants import market_day_bounds_ms, market_day_of
+from photosynth.simulation.recorded_site import peak_w, recorded_coin_market
 from photosynth.simulation.replay import generation_of
-from photosynth.simulation.series import write_series
+from photosynth.simulation.series import Series, write_series
 
 
 @dataclass(frozen=True, slots=True)
 class Markets:
-    """Energy and coin prices of a run, and the time that they are for; ``series`` is a recorded day's generation."""
+    """Energy and coin prices of a run, and the time that they are for; ``generation`` is a recorded day's."""
 
     energy: Market
     coin: CoinMarket
     start_ms: int
     end_ms: int | None
-    series: Path | None
+    generation: Series | None
+
+    def series_in(self, folder: Path) -> Path | None:
+        """The file in a folder with the recorded generation, written for the world process; None where the sun is computed."""
+        if self.generation is None:
+            return None
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"generation-{market_day_of(self.start_ms)}.json"
+        write_series(path, self.generation)
+        return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +61,13 @@ def synthetic_markets(fleet: Fleet) -> Markets:
     return Markets(market, coin, fleet.start_site_ms(), None, None)
 
 
-def recorded_markets(fleet: Fleet, day: date, data: Path, folder: Path) -> Markets:
-    """Those of a recorded Berlin day; its generation is written to ``folder`` for the world process.
-
-    Raises RecordedDataError naming file and date where something is missing.
-    """
+def recorded_markets(fleet: Fleet, day: date, data: Path) -> Markets:
+    """Those of a recorded Berlin day. Raises RecordedDataError naming file and date where something is missing."""
     energy = RecordedEnergy(data)
     market = RecordedMarket(tariff_of(fleet), energy)
     market.check(day)
     coin = recorded_coin_market(fleet, data)
     start_ms, end_ms = market_day_bounds_ms(day)
     coin.at(start_ms)
-    folder.mkdir(parents=True, exist_ok=True)
-    series = folder / f"generation-{day}.json"
-    write_series(series, generation_of(energy, day, sum(source.peak_w for source in fleet.sources)))
     until = _UntilEnd(market, coin, end_ms)
-    return Markets(until, until, start_ms, end_ms, series)
+    return Markets(until, until, start_ms, end_ms, generation_of(energy, day, peak_w(fleet)))

@@ -23,6 +23,7 @@ from photosynth.fleet import Fleet, FleetFileError, load_fleet
 from photosynth.operations.state import ApiAddress, StateError, StateFolder
 
 if TYPE_CHECKING:
+    from photosynth.cli.markets import Markets
     from photosynth.cli.simulated_field import SimulatedField
     from photosynth.operations.documents import Status
     from photosynth.operations.running import RunningSite
@@ -39,6 +40,7 @@ def run_up(options: UpOptions) -> int:
     """Run a site until Ctrl-C, SIGTERM or the end of ``--for``. Raises CommandError where it cannot start."""
     fleet = _load(options)
     speed_milli = _speed(fleet, options)
+    markets = _markets(fleet, options)  # a day that cannot be had leaves the state alone
     state = StateFolder(options.state)
     try:
         state.lock()
@@ -49,7 +51,7 @@ def run_up(options: UpOptions) -> int:
         raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
     configure_logs(state.log, to_terminal=options.json_log)
     try:
-        return _run_loop(_Up(fleet, speed_milli, state, options))
+        return _run_loop(_Up(fleet, speed_milli, markets, state, options))
     finally:
         state.unlock()
 
@@ -59,6 +61,18 @@ def _load(options: UpOptions) -> Fleet:
         return load_fleet(options.fleet)
     except FleetFileError as error:
         raise CommandError(str(error), ExitCode.BAD_INPUT) from None
+
+
+def _markets(fleet: Fleet, options: UpOptions) -> "Markets":
+    from photosynth.cli.markets import recorded_markets, synthetic_markets
+    from photosynth.energy.recorded_files import RecordedDataError
+
+    try:
+        if options.replay is not None and options.data is not None:
+            return recorded_markets(fleet, options.replay, options.data)
+        return synthetic_markets(fleet)
+    except RecordedDataError as error:
+        raise CommandError(sentence(error), ExitCode.BAD_INPUT) from None
 
 
 def _speed(fleet: Fleet, options: UpOptions) -> int:
@@ -95,6 +109,7 @@ class _Up:
 
     fleet: Fleet
     speed_milli: int
+    markets: "Markets"
     state: StateFolder
     options: UpOptions
 
@@ -140,17 +155,13 @@ class _Up:
         )
 
     async def _serve(self, stop: asyncio.Event) -> None:
-        from photosynth.cli.markets import recorded_markets, synthetic_markets
         from photosynth.cli.simulated_field import SimulatedField
         from photosynth.operations.running import RunningSite
         from photosynth.operations.site import Site, SiteSettings
 
-        options, fleet, state = self.options, self.fleet, self.state
-        if options.replay is not None and options.data is not None:
-            markets = await asyncio.to_thread(recorded_markets, fleet, options.replay, options.data, state.world)
-        else:
-            markets = synthetic_markets(fleet)
-        field = SimulatedField(fleet, state.world, markets.series, _log_world)
+        options, fleet, state, markets = self.options, self.fleet, self.state, self.markets
+        series = await asyncio.to_thread(markets.series_in, state.world)
+        field = SimulatedField(fleet, state.world, series, _log_world)
         settings = SiteSettings(
             fleet=fleet,
             state=state,
