@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 D = TypeVar("D", bound=BaseModel)
 T = TypeVar("T")
 TIMEOUT_S = 30
+STOP_TIMEOUT_S = 120
+"""Seconds that a stop may take: each machine has its ramp and a margin to prove that it sleeps, and one may never answer."""
 START_PATIENCE_S = 15.0
 """Seconds that a command waits for a system that starts or stops; a start on a long chain may take ten."""
 
@@ -182,7 +184,8 @@ class ApiClient:
 
     async def _act(self, kind: str, actor: str, reason: str) -> ActionDocument:
         body = {"actor": actor, "reason": reason}
-        return self._read(await self._request("POST", f"/api/v1/actions/{kind}", json=body), TypeAdapter(ActionDocument))
+        answer = await self._request("POST", f"/api/v1/actions/{kind}", json=body, timeout=STOP_TIMEOUT_S)
+        return self._read(answer, TypeAdapter(ActionDocument))
 
     async def _get(self, path: str, document: type[D], **params: object) -> D:
         return self._read(await self._request("GET", path, params=_given(params)), TypeAdapter(document))
