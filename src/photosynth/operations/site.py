@@ -50,6 +50,7 @@ T = TypeVar("T")
 POLL_S = 2.0
 PENDING_POLL_S = 0.5
 REMEMBER_S = 1.0
+FOLLOW_AT_START_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,10 @@ class Site:
                 return self.books.open(tx)
 
         self._first_head = await self.run_database(open_books)
-        await chain.follow(self.node, self.database, self.run_database)
+        # A long chain that is new to the books is followed while the site runs.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FOLLOW_AT_START_S):
+                await chain.follow(self.node, self.database, self.run_database)
         last = past.last_interval_ms
         # Before the first is closed, shares of an earlier start belong to theirs, whatever the fleet file says by now.
         first = min([interval_start_ms(self.settings.start_ms), *share_log.account.open_intervals()])

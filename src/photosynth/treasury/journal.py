@@ -176,14 +176,16 @@ def _bounds(prefix: str) -> dict[str, str]:
 
 # Built once: following a chain asks these for every block.
 _BEGINS = (POSTINGS.c.key >= sa.bindparam("first")) & (POSTINGS.c.key < sa.bindparam("past"))
+# By a function, or SQLite looks through the index of what is reversed, where nearly everything is NULL.
+_IS_NO_REVERSAL = sa.func.ifnull(POSTINGS.c.reverses, 0) == 0
 _REVERSAL = POSTINGS.alias("reversal")
 _OPEN = (
     sa.select(POSTINGS.c.id, POSTINGS.c.event)
     .outerjoin(_REVERSAL, _REVERSAL.c.reverses == POSTINGS.c.id)
-    .where(_BEGINS, POSTINGS.c.reverses.is_(None), _REVERSAL.c.id.is_(None))
+    .where(_BEGINS, _IS_NO_REVERSAL, _REVERSAL.c.id.is_(None))
     .order_by(POSTINGS.c.id)
 )
-_TIMES = sa.select(sa.func.count()).select_from(POSTINGS).where(_BEGINS, POSTINGS.c.reverses.is_(None))
+_TIMES = sa.select(sa.func.count()).select_from(POSTINGS).where(_BEGINS, _IS_NO_REVERSAL)
 _KEYED = sa.select(POSTINGS.c.id).where(POSTINGS.c.key == sa.bindparam("wanted"))
 _BY_KEY = sa.select(POSTINGS).where(_BEGINS).order_by(POSTINGS.c.id)
 

@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.dialects import sqlite
 from tests.unit.treasury.treasury_site import open_database
 
 from photosynth.storage import Database
@@ -121,3 +122,11 @@ def test_pages_go_backwards_through_a_period(db: Database) -> None:
         assert j.count_postings_of(tx, 200, 900) == 7
         assert first[0].posting.source == {"source": "test", "n": 1, "none": None}
         assert first[0].posting.lines == transfer("1100", "3100", "SAT", 9)
+
+
+@pytest.mark.parametrize("query", [j._OPEN, j._TIMES, j._BY_KEY], ids=["open", "times", "by key"])
+def test_postings_of_a_block_are_found_by_their_key_however_many_there_are(db: Database, query: sa.Select[tuple[int]]) -> None:
+    text = query.params(first="a", past="b").compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    with db.read() as tx:
+        plan = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}").all()
+    assert "(key>? AND key<?)" in plan[0][3]
