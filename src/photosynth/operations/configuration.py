@@ -11,6 +11,7 @@ from photosynth.energy.meters import MeterSpec
 from photosynth.energy.prices import PriceComponent, Tariff
 from photosynth.fleet import Demonstration, Fleet, Model
 from photosynth.miners.model import MachineModel
+from photosynth.operations.limits import room_for_miners
 from photosynth.pool.config import PoolConfig
 from photosynth.treasury.facts import MeterInfo, SiteFacts
 
@@ -122,6 +123,7 @@ def pool_config(fleet: Fleet, pace: Pace, port: int | None) -> PoolConfig:
     pool = fleet.pool
     machines = max(1, len(fleet.machine_specs()))
     per_machine_hs = max(1, fleet.simulation.hash_rate_hs // machines)
+    room = room_for_miners()
     return PoolConfig(
         host=pool.listen.host,
         port=pool.listen.port if port is None else port,
@@ -130,6 +132,8 @@ def pool_config(fleet: Fleet, pace: Pace, port: int | None) -> PoolConfig:
         version_mask=pool.version_mask,
         start_difficulty=per_machine_hs * pool.share_interval_s / 2**32,
         refresh_s=pace.refresh_s(fleet.bitcoin.demonstration),
+        max_connections=room,
+        max_connections_per_address=room // 2,  # one address shall not shut the others out
     )
 
 

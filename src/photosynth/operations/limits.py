@@ -1,0 +1,25 @@
+"""Open files: every miner's connection is one, and none may be missing for the books, the shares or the console."""
+
+import contextlib
+import resource
+
+MOST_FILES = 65_536
+FILES_OF_OUR_OWN = 512
+"""Databases, logs, machines that are asked, and what web browsers hold open (at most 256, ``api.server``)."""
+MOST_MINERS = 20_000
+
+
+def room_for_miners() -> int:
+    """How many connections the pool may hold; the process's limit of open files is raised as far as the system allows it.
+
+    Many systems give a process 1,024 at first and allow far more (``setrlimit(2)``).
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # some systems have a lower limit than they tell
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MOST_MINERS
+    return max(soft // 4, min(MOST_MINERS, soft - FILES_OF_OUR_OWN))
