@@ -121,13 +121,16 @@ class MinerControl:
     def apply(self, targets: Mapping[str, int], reasons: Mapping[str, str], actor: str = "dispatch") -> None:
         """Bring machines to these watts (0 sleeps) from now on; what is due is sent in the background.
 
-        Call it as often as you like: a machine that is there already, or on its way, is left in peace. Ignored while
-        everything is stopped. Raises KeyError for a machine that is not known.
+        Call it as often as you like: a machine that is there already, or on its way, is left in peace. A reason without a
+        target says why a machine gets no orders. Ignored while everything is stopped. Raises KeyError for a machine that
+        is not known.
         """
         if self.stopped:
             return
         for machine, watts in targets.items():
             self._units[machine].wish(watts, reasons.get(machine, ""), actor)
+        for machine in reasons.keys() - targets.keys():
+            self._units[machine].reason = reasons[machine]
         self._send_due(self._units[machine] for machine in targets)
 
     async def poll_once(self, only_pending: bool = False) -> None:
@@ -240,7 +243,8 @@ class MinerControl:
 
     async def _send(self, unit: Unit, command: Command) -> None:
         try:
-            action = await self._audit.planned(unit.actor, command.kind, unit.id, unit.reason, command.text)
+            reason = unit.reason_at(self._clock.site_ms())
+            action = await self._audit.planned(unit.actor, command.kind, unit.id, reason, command.text)
         except NotAuditedError:
             unit.sending = False  # it is due again at the next decision
             return
@@ -304,7 +308,7 @@ class MinerControl:
             desired_w=unit.desired_w,
             commanded_w=unit.commanded_w,
             in_transition=unit.pending is not None or unit.sending,
-            reason=unit.reason,
+            reason=unit.reason_at(self._clock.site_ms()),
             regulation=unit.regulation,
             fixed_power_w=unit.fixed_power_w if unit.regulation != "steps" else None,
             steps=_steps(unit),

@@ -13,6 +13,7 @@ from photosynth.miners.conditions import Conditions
 from photosynth.miners.machine import Answer, MachineReading
 from photosynth.miners.model import MachineModel
 from photosynth.miners.verification import allowed_ms, describe, is_on, judge, judge_awake, off_below_w
+from photosynth.quantities.instants import iso_utc
 
 State = Literal["running", "starting", "stopping", "sleeping", "unreachable", "faulty", "unknown"]
 Regulation = Literal["steps", "on_off", "none"]
@@ -86,6 +87,12 @@ class Unit:
         if self.regulation != "on_off":
             return min(self.desired_w, self.model.power_w)
         return self.fixed_power_w or self.model.power_w
+
+    def reason_at(self, now_ms: int) -> str:
+        """Why it shall be as :meth:`goal_w` says: its wish's reason, unless it has to rest."""
+        if self.desired_w and now_ms < self._rest_until_ms:
+            return f"Rests until {iso_utc(self._rest_until_ms)}: it drew power without hashing."
+        return self.reason
 
     def usable(self, now_ms: int) -> bool:
         """Whether it can be counted on to take an order now."""

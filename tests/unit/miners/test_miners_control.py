@@ -170,10 +170,19 @@ async def test_power_without_hash_is_named_rested_and_tried_again() -> None:
     await site.polls(3, {"m1": 3500})
     assert site.machines["m1"].body.asleep
     assert view(site).state == "faulty"
+    assert view(site).reason.endswith("it drew power without hashing.")
+    assert site.audit.of("m1", "sleep")[0][3] == view(site).reason, "not what the dispatch wanted"
     site.machines["m1"].hashes = True
     await site.polls(24, {"m1": 3500})
     assert site.conditions("m1") == set()
     assert view(site).state == "running"
+
+
+async def test_a_machine_without_orders_says_why() -> None:
+    site = hall()
+    site.control.apply({}, {"m1": "Takes no orders; its 3500 W are counted as a load."})
+    assert view(site).reason == "Takes no orders; its 3500 W are counted as a load."
+    assert view(site).desired_w is None
 
 
 async def test_hash_without_shares_is_named() -> None:
