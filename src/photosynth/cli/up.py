@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -41,6 +42,7 @@ def run_up(options: UpOptions) -> int:
     fleet = _load(options)
     speed_milli = _speed(fleet, options)
     markets = _markets(fleet, options)  # a day that cannot be had leaves the state alone
+    os.umask(0o077)  # what is kept is for this user alone, also in a folder that others may enter
     state = StateFolder(options.state)
     try:
         state.lock()
@@ -128,31 +130,8 @@ class _Up:
         except (CommandError, OSError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever ends the site is said in a sentence, and kept in the log
-            raise self._ended_by(error) from None
+            raise ended_by(error, self.state.log) from None
         return ExitCode.OK
-
-    def _ended_by(self, error: Exception) -> CommandError:
-        """The sentence for what ended the site: what can be mended says how, anything else is a bug."""
-        import structlog
-
-        from photosynth.energy.recorded_files import RecordedDataError
-        from photosynth.simulation.child import WorldError
-
-        first = error
-        while isinstance(first, ExceptionGroup):
-            first = first.exceptions[0]
-        if isinstance(first, RecordedDataError):
-            return CommandError(sentence(first), ExitCode.BAD_INPUT)
-        structlog.get_logger().error("the site was ended", exc_info=error)
-        if isinstance(first, (*state_errors(), WorldError)):
-            return CommandError(sentence(first), ExitCode.UNAVAILABLE)
-        if isinstance(first, OSError):
-            return CommandError(os_sentence(first), ExitCode.UNAVAILABLE)
-        return CommandError(
-            f"A mistake in Photosynth ended the site ({type(first).__name__}: {first}). Nothing that was kept is lost: "
-            f"start again, and please report it with the end of {self.state.log}.",
-            ExitCode.BUG,
-        )
 
     async def _serve(self, stop: asyncio.Event) -> None:
         from photosynth.cli.simulated_field import SimulatedField
@@ -305,6 +284,30 @@ class _Up:
 
         with contextlib.suppress(OSError):
             write_whole(self.state.status, status.model_dump_json().encode())
+
+
+def ended_by(error: Exception, log: Path) -> CommandError:
+    """The sentence for what ended the site: what can be mended says how, anything else is a bug."""
+    import structlog
+
+    from photosynth.energy.recorded_files import RecordedDataError
+    from photosynth.simulation.child import WorldError
+
+    first = error
+    while isinstance(first, ExceptionGroup):
+        first = first.exceptions[0]
+    if isinstance(first, RecordedDataError):
+        return CommandError(sentence(first), ExitCode.BAD_INPUT)
+    structlog.get_logger().error("the site was ended", exc_info=error)
+    if isinstance(first, (*state_errors(), WorldError)):
+        return CommandError(sentence(first), ExitCode.UNAVAILABLE)
+    if isinstance(first, OSError):
+        return CommandError(os_sentence(first), ExitCode.UNAVAILABLE)
+    return CommandError(
+        f"A mistake in Photosynth ended the site ({type(first).__name__}: {first}). Nothing that was kept is lost: "
+        f"start again, and please report it with the end of {log}.",
+        ExitCode.BUG,
+    )
 
 
 async def _done_unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:

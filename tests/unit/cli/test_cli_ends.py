@@ -4,7 +4,6 @@ import errno
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 import structlog
@@ -14,17 +13,16 @@ from photosynth.cli import fleet_check
 from photosynth.cli.app import app
 from photosynth.cli.errors import ExitCode
 from photosynth.cli.logs import configure_logs
-from photosynth.cli.up import _Up
-from photosynth.operations.state import StateFolder
+from photosynth.cli.up import ended_by
 from photosynth.storage import StorageError
 
 
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[_Up]:
-    """A run of `photosynth up` that is asked nothing but how it ends."""
-    state = StateFolder(tmp_path)
-    configure_logs(state.log, to_terminal=False)
-    yield _Up(cast(Any, None), 1000, state, cast(Any, None))
+def log(tmp_path: Path) -> Iterator[Path]:
+    """The log of a site."""
+    path = tmp_path / "log.jsonl"
+    configure_logs(path, to_terminal=False)
+    yield path
     structlog.get_config()["logger_factory"]()._outputs[0].close()
     structlog.reset_defaults()
 
@@ -37,20 +35,20 @@ def caught(error: Exception) -> Exception:
         return group
 
 
-def test_a_bug_in_a_task_of_the_site_is_a_sentence_and_a_traceback_in_the_log(up: _Up) -> None:
-    ended = up._ended_by(caught(ZeroDivisionError("division by zero")))
+def test_a_bug_in_a_task_of_the_site_is_a_sentence_and_a_traceback_in_the_log(log: Path) -> None:
+    ended = ended_by(caught(ZeroDivisionError("division by zero")), log)
     assert ended.code is ExitCode.BUG
     assert str(ended).startswith("A mistake in Photosynth ended the site (ZeroDivisionError: division by zero).")
     assert "start again" in str(ended)
-    (line,) = map(json.loads, up.state.log.read_text().splitlines())
+    (line,) = map(json.loads, log.read_text().splitlines())
     assert (line["event"], line["level"]) == ("the site was ended", "error")
     assert "ZeroDivisionError: division by zero" in line["exception"]
 
 
-def test_what_an_operator_can_mend_is_no_bug(up: _Up) -> None:
-    full = up._ended_by(caught(StorageError("full", Path("x.sqlite3"), "the disk is full. Free some space")))
+def test_what_an_operator_can_mend_is_no_bug(log: Path) -> None:
+    full = ended_by(caught(StorageError("full", Path("x.sqlite3"), "the disk is full. Free some space")), log)
     assert (str(full), full.code) == ("x.sqlite3: the disk is full. Free some space.", ExitCode.UNAVAILABLE)
-    assert up._ended_by(caught(OSError(errno.ENOSPC, "No space left on device"))).code is ExitCode.UNAVAILABLE
+    assert ended_by(caught(OSError(errno.ENOSPC, "No space left on device")), log).code is ExitCode.UNAVAILABLE
 
 
 def test_a_bug_in_a_command_has_an_exit_code_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
