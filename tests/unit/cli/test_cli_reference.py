@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from photosynth.cli.errors import ExitCode
 from photosynth.cli.reference import pages
 from photosynth.treasury.evidence.report import VerifyReport
 
@@ -60,3 +61,9 @@ def test_nothing_depends_on_the_terminal_or_the_machine(monkeypatch: pytest.Monk
     assert pages() == before
     assert str(Path.home()) not in "".join(before.values())
     assert str(REFERENCE.parents[1]) not in "".join(before.values())
+
+
+def test_every_exit_code_is_explained() -> None:
+    """The table of exit codes is whole."""
+    table = pages()["command-line.md"].split("\n## ")[0]
+    assert [int(line.split("|")[1]) for line in table.splitlines() if line[:3].strip("| ").isdigit()] == [*ExitCode]
