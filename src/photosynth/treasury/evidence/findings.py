@@ -111,7 +111,7 @@ def _noticed(v: "Verifier") -> list[str]:
             "If they were mined here, lines were changed after them."
         )
     if missing := v.work.parents - v.blocks.blocks.keys():
-        found.append(f"That {len(missing)} blocks that work stood on, and that are not in the file, do not pay the script.")
+        found.append(f"Whose the {len(missing)} blocks are that work stood on and that the file does not hold, or not yet.")
     if v.work.unlinked_headers:
         found.append(f"{v.work.unlinked_headers} best headers name no job, so whom they would have paid is not shown.")
     return found
