@@ -14,7 +14,6 @@ from photosynth.simulation.world_config import (
     LoadConfig,
     MachineConfig,
     MeterConfig,
-    ModelConfig,
     TimeConfig,
     WorldConfig,
 )
@@ -46,7 +45,7 @@ def world_config(fleet: Fleet, folder: Path, clock: RunningClock, pool: tuple[st
         ),
         loads=tuple(LoadConfig(load.id, load.base_w, load.weekday_peak_w, load.weekend_peak_w) for load in fleet.loads),
         meters=tuple(MeterConfig(m.id, m.role, m.party, m.class_ppm, m.register_step_j) for m in fleet.meters),
-        models=tuple(ModelConfig.of(machine_model(model)) for model in fleet.machines.models),
+        models=tuple(machine_model(model) for model in fleet.machines.models),
         machines=tuple(_machine(spec, scales[spec.worker]) for spec in fleet.machine_specs() if spec.address is None),
         pool_host=pool[0],
         pool_port=pool[1],

@@ -66,32 +66,6 @@ class MachineConfig(msgspec.Struct, frozen=True):
     api_port: int = 0
 
 
-class ModelConfig(msgspec.Struct, frozen=True):
-    """One model of machine; see ``miners.model.MachineModel``."""
-
-    id: str
-    name: str
-    hash_rate_hs: int
-    power_w: int
-    min_power_w: int
-    profiles: int
-    min_on_s: int
-    min_off_s: int
-    ramp_up_s: int
-    ramp_down_s: int
-    standby_w: int
-    start_cost_ueur: int
-
-    @classmethod
-    def of(cls, model: MachineModel) -> "ModelConfig":
-        """The same as the machines' package names it."""
-        return cls(**{name: getattr(model, name) for name in cls.__struct_fields__})
-
-    def model(self) -> MachineModel:
-        """The machines' package's own. Raises ValueError where the figures contradict each other."""
-        return MachineModel(**{name: getattr(self, name) for name in self.__struct_fields__})
-
-
 class WorldConfig(msgspec.Struct, frozen=True):
     """The whole simulated site. ``series_path`` names a recorded day's generation (``simulation.series``) instead of ``panels``.
 
@@ -107,7 +81,7 @@ class WorldConfig(msgspec.Struct, frozen=True):
     panels: tuple[Panels, ...]
     loads: tuple[LoadConfig, ...]
     meters: tuple[MeterConfig, ...]
-    models: tuple[ModelConfig, ...]
+    models: tuple[MachineModel, ...]
     machines: tuple[MachineConfig, ...]
     pool_host: str
     pool_port: int
@@ -120,7 +94,7 @@ class WorldConfig(msgspec.Struct, frozen=True):
 
     def asics(self) -> list[AsicSpec]:
         """The machines as the simulation of machines takes them. Raises KeyError or ValueError where they are wrong."""
-        models = {model.id: model.model() for model in self.models}
+        models = {model.id: model for model in self.models}
         return [
             AsicSpec(
                 id=item.id,

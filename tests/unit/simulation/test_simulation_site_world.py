@@ -24,7 +24,6 @@ from photosynth.simulation.world_config import (
     LoadConfig,
     MachineConfig,
     MeterConfig,
-    ModelConfig,
     TimeConfig,
     WorldConfig,
 )
@@ -51,7 +50,7 @@ def config(folder: Path, start_ms: int = START_MS, speed_milli: int = 300_000) -
         panels=(),
         loads=(LoadConfig("factory", 38_000, 210_000, 62_000),),
         meters=METERS,
-        models=(ModelConfig.of(MODEL),),
+        models=(MODEL,),
         machines=(MachineConfig("a", "s21", "a", 10**12), MachineConfig("b", "s21", "b", 10**12)),
         pool_host="127.0.0.1",
         pool_port=1,
