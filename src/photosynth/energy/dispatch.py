@@ -6,8 +6,9 @@ limited; bought energy costs the import price with every component, and is used 
 of machines are taken from the most valuable hash per joule down, while they are worth more than the energy they take.
 
 There is always a plan: where nothing fits, everything sleeps. Of the constraints, in this order, the later yields: the
-connection's limit, no import for mining, minimum on and off times. So a machine within its minimum on time is put to sleep
-only where staying on would buy energy that may not be bought, or overload the connection; its reason says so.
+connection's limit, no import for mining, minimum on times. So a machine within its minimum on time is put to sleep only
+where staying on would buy energy that may not be bought, or overload the connection; its reason says so. A machine within
+its minimum off time is never woken.
 """
 
 from collections.abc import Sequence

@@ -43,7 +43,8 @@ class Reasons:
         if not self.import_for_mining:
             return f"Sleeps: no surplus is left for it, and buying energy for mining is not allowed.{early}"
         return (
-            f"Sleeps: no surplus is left for it, and buying at {eur(self.import_cent)} does not pay or fit the connection.{early}"
+            f"Sleeps: no surplus is left for it, and buying at {eur(self.import_cent)} does not pay, or there is no room for it "
+            f"below the connection and a charged peak.{early}"
         )
 
     def resting(self, until_ms: int) -> str:
