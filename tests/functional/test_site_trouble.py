@@ -1,0 +1,182 @@
+"""A site in trouble: a full disk, damaged files, processes that stop or die. It says what is wrong, loses nothing, goes on."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.functional.guest import Guest
+from tests.functional.running_site import COMMAND, RunningSite
+
+pytestmark = [
+    pytest.mark.functional,
+    pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at processes through /proc"),
+]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[RunningSite]:
+    running = RunningSite(tmp_path / "state", "--speed", "300")
+    yield running
+    running.end()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 300 MB of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", str(folder)], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("only root may mount a small disk to fill")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def children(site: RunningSite) -> list[int]:
+    assert site.process is not None
+    return [int(pid) for pid in Path(f"/proc/{site.process.pid}/task/{site.process.pid}/children").read_text().split()]
+
+
+def conditions(site: RunningSite) -> dict[str, str]:
+    return {condition["id"]: condition["evidence"] for condition in site.get("status")["conditions"]}
+
+
+def check_quarter_hours(site: RunningSite) -> None:
+    """Every quarter hour once, in order, and evidence that holds."""
+    energy = sorted(p["time_ms"] for p in site.get("ledger?limit=10000")["postings"] if p["event"] == "energy")
+    assert energy == list(range(energy[0], energy[-1] + 1, 900_000))
+    exported = site.state.with_suffix(".jsonl")
+    assert site.command("evidence", "export", str(exported)).returncode == 0
+    verified = subprocess.run([*COMMAND, "verify", str(exported)], capture_output=True, text=True, timeout=60, check=False)
+    assert verified.returncode == 0, verified.stdout
+
+
+def fill(folder: Path) -> None:
+    with contextlib.suppress(OSError), (folder / f"filler-{time.monotonic_ns()}").open("wb", buffering=0) as filler:
+        while True:
+            filler.write(bytes(4096))
+
+
+def make_room(folder: Path) -> None:
+    for filler in folder.glob("filler-*"):
+        filler.unlink()
+
+
+def test_a_full_disk_is_told_and_survived(small_disk: Path) -> None:
+    site = RunningSite(small_disk / "state", "--speed", "300")
+    site.output = small_disk.with_suffix(".out")
+    try:
+        site.start()
+        host, port = site.get("status")["pool"]["listen"].rsplit(":", 1)
+        guest = Guest(host, int(port)).start()
+        assert guest.first_accepted.wait(20), guest.refused
+
+        def told() -> bool:
+            fill(small_disk)  # and whatever was freed meanwhile
+            return "node_behind" in conditions(site)
+
+        site.wait_for(told, 90, "the node to say that the disk is full")
+        assert "No space left" in conditions(site)["node_behind"]
+        make_room(small_disk)
+        height = site.get("status")["chain"]["height"]
+        site.wait_for(lambda: site.get("status")["chain"]["height"] > height, 90, "the chain to go on by itself")
+        site.wait_for(lambda: site.get("status")["evidence"]["records"] >= 2, 90, "quarter hours to be closed")
+        check_quarter_hours(site)
+
+        fill(small_disk)
+        site.kill()
+        guest.stop()
+        again = site.command("up", "--no-open", "--port", "0", "--pool-port", "0")
+        assert again.returncode == 3
+        assert "free some space" in again.stderr.lower()
+        assert "Traceback" not in again.stderr
+        make_room(small_disk)
+        site.start()
+        workers = {worker["name"]: worker for worker in site.get("workers")["workers"]}
+        assert workers["guest"]["shares_accepted"] >= guest.accepted
+        site.stop()
+    finally:
+        site.end()
+    assert "Traceback" not in site.output.read_text()
+
+
+def test_damaged_files_are_told_in_a_sentence(site: RunningSite) -> None:
+    site.start()
+    site.stop()
+    start = ("up", "--no-open", "--port", "0", "--pool-port", "0", "--for", "1s")
+    database, whose = site.state / "photosynth.sqlite3", site.state / "site.json"
+    whole = database.read_bytes()
+    database.write_bytes(b"no database at all" * 100)
+    for command in (start, ("status",), ("ledger",), ("evidence", "export", "-")):
+        answer = site.command(*command)
+        assert answer.returncode == 3, answer
+        assert "photosynth.sqlite3" in answer.stderr
+        assert "Traceback" not in answer.stderr
+    database.write_bytes(whole)
+    known = whose.read_bytes()
+    for rubbish in (b"", b"[]", b"{}"):
+        whose.write_bytes(rubbish)
+        answer = site.command(*start)
+        assert answer.returncode == 3, answer
+        assert "site.json" in answer.stderr
+    whose.write_bytes(known)
+    (site.state / "clock.json").write_bytes(b"half a li")
+    (site.state / "world" / "state.json").write_bytes(b"{}")
+    assert site.command(*start).returncode == 0
+
+
+def test_a_suspended_site_goes_on_in_order(site: RunningSite) -> None:
+    site.start()
+    site.wait_for(lambda: site.get("status")["evidence"]["records"] >= 1, 60, "a closed quarter hour")
+    assert site.process is not None
+    os.killpg(site.process.pid, signal.SIGSTOP)
+    time.sleep(8)  # more than two quarter hours of the site's time
+    os.killpg(site.process.pid, signal.SIGCONT)
+    before = site.get("status")["evidence"]["records"]
+    site.wait_for(lambda: site.get("status")["evidence"]["records"] >= before + 3, 60, "the quarter hours slept through")
+    check_quarter_hours(site)
+
+
+def test_a_world_that_stands_still_is_not_believed(site: RunningSite) -> None:
+    site.start()
+    (world,) = children(site)
+    os.kill(world, signal.SIGSTOP)
+    site.wait_for(lambda: site.get("status")["site"]["quality"] in {"stale", "unknown"}, 30, "the meters to be stale")
+    assert site.get("status")["site"]["generation_w"] is None
+    assert "meters_unreachable" in conditions(site)
+    os.kill(world, signal.SIGCONT)
+    site.wait_for(lambda: site.get("status")["site"]["quality"] == "good", 30, "the meters to be fresh again")
+    os.kill(world, signal.SIGKILL)
+    assert site.process is not None
+    assert site.process.wait(15) == 3
+    assert "start again" in site.output.read_text()
+    site.start()
+
+
+def test_the_world_ends_with_a_killed_site(site: RunningSite) -> None:
+    site.start()
+    (world,) = children(site)
+    site.kill(all_processes=False)
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{world}").exists() and "Z" not in Path(f"/proc/{world}/stat").read_text().split()[2]:
+        assert time.monotonic() < deadline, "the simulated site outlived the one that started it"
+        time.sleep(0.1)
+    site.start()
+
+
+def test_ctrl_c_during_the_start_ends_it(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    command = [*COMMAND, "up", "--state", str(state), "--no-open", "--port", "0", "--pool-port", "0"]
+    for sign in ("lock", "photosynth.sqlite3", "chain", "world"):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as starting:
+            while not (state / sign).exists():
+                time.sleep(0.01)
+            starting.send_signal(signal.SIGINT)
+            out, _ = starting.communicate(timeout=30)
+            assert starting.returncode in {0, 130}, out  # 130: before there was anything to close
+            assert "Traceback" not in out
