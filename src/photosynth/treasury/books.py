@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from photosynth.bitcoin.node import hash_text
 from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
 from photosynth.storage.meta import get_meta, put_meta
 from photosynth.storage.tables import BLOCK_ATTRIBUTION, BLOCKS, INTERVALS, REJECTED, WORK
@@ -120,23 +121,15 @@ class Books:
         attributed = sa.exists().where(BLOCK_ATTRIBUTION.c.block_hash == BLOCKS.c.hash)
         late = blocks_where(tx, BLOCKS.c.evidence_seq.is_not(None), BLOCKS.c.attribution_seq.is_(None), attributed)
         posted = postings_after(tx, get_meta(tx, LAST_POSTING) or 0)
-        blocks, known = [], []
-        for block in waiting:
-            shares = attribution_of(tx, block.hash)
-            blocks.append(bodies.block_member(block, shares))
-            if shares:
-                known.append(block.hash)
-        late_members = []
-        for block in late:
-            rows = bodies.attribution_member(attribution_of(tx, block.hash))
-            late_members.append({"hash": block.hash[::-1].hex(), "attribution": rows})
-            known.append(block.hash)
+        blocks = [bodies.block_member(block, attribution_of(tx, block.hash)) for block in waiting]
+        late_members = [
+            {"hash": hash_text(block.hash), "attribution": bodies.attribution_member(attribution_of(tx, block.hash))}
+            for block in late
+        ]
         body = bodies.record_body(seq, facts, energies, blocks=blocks, late_attributions=late_members, postings=posted)
         record = lines.append(tx, self._identity, "record", facts.start_ms, body)
-        for block in waiting:
-            tx.execute(BLOCKS.update().where(BLOCKS.c.hash == block.hash).values(evidence_seq=seq))
-        for block_hash in known:
-            tx.execute(BLOCKS.update().where(BLOCKS.c.hash == block_hash).values(attribution_seq=seq))
+        tx.execute(BLOCKS.update().where(BLOCKS.c.attribution_seq.is_(None), attributed).values(attribution_seq=seq))
+        tx.execute(BLOCKS.update().where(BLOCKS.c.evidence_seq.is_(None)).values(evidence_seq=seq))
         if posted:
             put_meta(tx, LAST_POSTING, posted[-1].id)
         return record

@@ -14,10 +14,11 @@ from photosynth.treasury.evidence.parsing import parse_work
 from photosynth.treasury.evidence.reading import EvidenceError, Members, count, octets, row, rows
 from photosynth.treasury.facts import SiteFacts, WorkFact
 
-LEAST_MILLI, MOST_MILLI = 8_000, 80_000
-"""Bounds, in thousandths, of how many listed shares hash as low as the highest of 32 best headers by expectation. For honest
-shares of one target it follows a gamma distribution of shape 32 (mean 32, standard deviation 5.7), of several targets a
-narrower one: outside these bounds lies less than one honest record in a thousand million."""
+LEAST, MOST = 8, 80
+"""Bounds of how many listed shares hash as low as the highest of 32 best headers, by expectation. For honest shares of one
+target it follows a gamma distribution of shape 32 (mean 32, standard deviation 5.7), of several targets a narrower one:
+outside these bounds lies less than one honest record in a thousand million. Above it shares were invented. Below it they were
+left out, or a miner handed in only what met a harder target of its own, as some machines do: that is no fault."""
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class WorkState:
     work: int = 0
     represented: int = 0
     estimated_work: int = 0
+    better_than_listed: int = 0
     headers: int = 0
     unlinked_headers: int = 0
     anchored_by_work: int = -1
@@ -93,20 +95,19 @@ def _check_best(entries: list[Any], work: list[WorkFact], jobs: list[_Job], site
     if len(numbers) < BEST_HEADERS:
         state.estimated_work += claimed
         return
-    as_low_milli = expected_as_low_milli(work, max(numbers))
-    if as_low_milli > MOST_MILLI:
+    as_low = expected_as_low(work, max(numbers))
+    if as_low > MOST * TWO_256:
         raise EvidenceError("its best headers are too few for so much work: shares are listed that nobody hashed")
-    if as_low_milli < LEAST_MILLI:
-        raise EvidenceError("its best headers are too good for so little work: shares are missing")
-    state.estimated_work += claimed * (BEST_HEADERS - 1) * 1000 // as_low_milli
+    state.better_than_listed += as_low < LEAST * TWO_256
+    state.estimated_work += claimed * (BEST_HEADERS - 1) * TWO_256 // max(1, as_low)
 
 
-def expected_as_low_milli(work: Iterable[WorkFact], highest: int) -> int:
-    """How many of the listed shares hash as low as a header by expectation, in thousandths.
+def expected_as_low(work: Iterable[WorkFact], highest: int) -> int:
+    """How many of the listed shares hash as low as a header by expectation, times 2^256.
 
     A share of a target below the header is as low for certain, any other one with the chance of header / target.
     """
-    return sum(fact.work * min(highest, fact.target) for fact in work) * 1000 // TWO_256
+    return sum(fact.work * min(highest, fact.target) for fact in work)
 
 
 def _check_header(entry: Any, loosest: int, rounds: set[int], jobs: list[_Job], *, site: SiteFacts, state: WorkState) -> int:

@@ -101,6 +101,11 @@ def _noticed(v: "Verifier") -> list[str]:
         found.append(f"{v.energy.unknown_intervals} quarter hours whose energy is unknown, and posted nowhere.")
     if v.workless:
         found.append(f"{v.workless_j // JOULES_PER_KWH} kWh of mining in {v.workless} quarter hours that list no work.")
+    if v.work.better_than_listed:
+        found.append(
+            f"That no shares were left out {v.work.better_than_listed} times where the best headers are far better than so much "
+            "work makes them: some machines hand in only what is harder than they are asked for."
+        )
     if v.energy.gaps:
         found.append(f"What happened in {v.energy.gaps} gaps in time, each after a header that says so.")
     if v.changes:
