@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -26,6 +26,7 @@ from photosynth.operations.configuration import (
     meter_specs,
     pool_config,
     site_facts,
+    tariff_of,
 )
 from photosynth.operations.controller import Controller
 from photosynth.operations.field import Field, OpenField
@@ -148,9 +149,10 @@ class Site:
         self._closing.callback(self.run_database.close)
         self.database = await self.run_database(lambda: Database(state.database))
         self._closing.callback(self.database.close)
-        past = await self.run_database(lambda: read_past(self.database))
+        past = await self.run_database(lambda: read_past(self.database, tariff_of(fleet).demand_period))
         self.stopped = past.stopped
         share_log = await asyncio.to_thread(ShareLog, state.shares)
+        self._closing.push_async_callback(share_log.close)
         for repair in share_log.repairs:
             log.warning("the share log was repaired", what=repair)
         share_log.checkpoint(past.share_seq)
@@ -267,7 +269,7 @@ class Site:
             policy=lambda: dispatch_policy(fleet, stopped=self.stopped),
             audit=self.audit,
             clock=self.clock,
-            import_peak_w=past.import_peak_w,
+            import_peak=past.import_peak,
         )
         self.keeper = Bookkeeper(
             ledgers=self._ledgers,
@@ -310,16 +312,3 @@ class Site:
         """Note the time; a full disk is no reason to stop, the shares and the books tell the time too."""
         with contextlib.suppress(OSError):
             RememberedTime(self.clock.site_ms(), self.clock.wall_ms()).save(self.settings.state.clock)
-
-
-async def first_done(*waiting: Awaitable[object]) -> None:
-    """Wait until the first of several is done, and cancel the others."""
-    tasks = [asyncio.ensure_future(item) for item in waiting]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
