@@ -5,6 +5,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
+from photosynth.energy.import_peak import DemandPeriod
+
 PremiumRule = Literal["none_at_negative_price", "always"]
 """When a market premium is paid. ``none_at_negative_price``: not in a quarter hour with a negative spot price, as for German
 plants commissioned since 25 February 2025 (section 51 EEG)."""
@@ -27,13 +29,14 @@ class PriceComponent:
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
-    """What a site pays on top of the spot price and gets beside it; the demand charge is cent per kW of yearly peak."""
+    """What a site pays on top of the spot price and gets beside it; the demand charge is cent per kW of a period's peak."""
 
     import_components: tuple[PriceComponent, ...]
     premium_cent_per_mwh: int
     premium_rule: PremiumRule
     marketing_fee_cent_per_mwh: int
     demand_charge_cent_per_kw: int = 0
+    demand_period: DemandPeriod = "year"
 
     def premium_at(self, spot_cent_per_mwh: int) -> int:
         """The market premium (cent/MWh) in a quarter hour with this spot price."""

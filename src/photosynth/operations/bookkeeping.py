@@ -194,7 +194,7 @@ class Bookkeeper:
         self.controller.forget_curtailed(self.next_start_ms)
         imported = _import_w(facts, self.ledgers.books)
         if imported is not None:
-            self.controller.import_peak_w = max(self.controller.import_peak_w, imported)
+            self.controller.import_peak.count(start, imported)
         return True
 
     async def save(self) -> None:

@@ -37,6 +37,7 @@ def tariff_of(fleet: Fleet) -> Tariff:
         premium_rule=premium.rule if premium else "always",
         marketing_fee_cent_per_mwh=fee.price_cent_per_mwh if fee else 0,
         demand_charge_cent_per_kw=market.demand_charge.price_cent_per_kw if market.demand_charge else 0,
+        demand_period=market.demand_charge.period if market.demand_charge else "year",
     )
 
 

@@ -8,6 +8,7 @@ import structlog
 
 from photosynth.energy.coin_market import CoinMarket
 from photosynth.energy.dispatch import DispatchPolicy, Plan, SiteState, dispatch
+from photosynth.energy.import_peak import ImportPeak
 from photosynth.energy.market import Market
 from photosynth.energy.meters import MeterError, Meters, MeterSpec, Quality, Sources
 from photosynth.energy.prices import Prices
@@ -62,14 +63,14 @@ class Controller:
         policy: Callable[[], DispatchPolicy],
         audit: ActionSink,
         clock: Clock,
-        import_peak_w: int,
+        import_peak: ImportPeak,
     ) -> None:
         self._specs = tuple(specs)
         self._meters, self._sources = meters, sources
         self._market, self._coin_market = market, coin_market
         self._control, self._parties = control, parties
         self._policy, self._audit, self._clock = policy, audit, clock
-        self.import_peak_w = import_peak_w
+        self.import_peak = import_peak
         self.picture: PowerPicture | None = None
         self.plan: Plan | None = None
         self.prices: Prices | None = None
@@ -136,15 +137,15 @@ class Controller:
 
     def _state(self, policy: DispatchPolicy, quality: Quality) -> SiteState:
         """What the dispatch may believe; without a trustworthy look there is neither surplus nor room to buy."""
-        picture = self.picture
+        picture, peak_w = self.picture, self.import_peak.watts_at(self._clock.site_ms())
         if picture is None or quality == "unknown":
-            return SiteState(generation_w=0, load_w=policy.connection_w, import_peak_w=self.import_peak_w)
+            return SiteState(generation_w=0, load_w=policy.connection_w, import_peak_w=peak_w)
         return SiteState(
             generation_w=picture.generation_w or 0,
             load_w=picture.load_w or 0,
             available_w=None if picture.source is None else picture.source.available_w,
             throttled=picture.throttled,
-            import_peak_w=self.import_peak_w,
+            import_peak_w=peak_w,
         )
 
     def _held_back(self, plan: Plan, views: Sequence[MachineView], quality: Quality, now_ms: int) -> Plan:

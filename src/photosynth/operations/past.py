@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from photosynth.energy.import_peak import DemandPeriod, ImportPeak, period_start_ms
 from photosynth.operations.bookkeeping import MACHINE_MEMORY, SHARE_SEQ
 from photosynth.quantities.instants import INTERVAL_S
 from photosynth.storage import Database
@@ -21,13 +22,13 @@ class Past:
 
     last_interval_ms: int | None
     last_wall_end_ms: int | None
-    import_peak_w: int
+    import_peak: ImportPeak
     share_seq: int
     machine_memory: dict[str, Any] | None
     stopped: bool
 
 
-def read_past(database: Database) -> Past:
+def read_past(database: Database, demand_period: DemandPeriod) -> Past:
     """Read it, and finish actions that a kill cut off: nobody saw what came of them."""
     with database.begin() as tx:
         cut_off = tx.execute(sa.select(ACTIONS.c.id, ACTIONS.c.time_ms).where(ACTIONS.c.result == "planned")).all()
@@ -42,11 +43,15 @@ def read_past(database: Database) -> Past:
                 finished_ms=row.time_ms,
             )
         last = tx.execute(sa.select(INTERVALS.c.start_ms, INTERVALS.c.wall_end_ms).order_by(INTERVALS.c.start_ms.desc())).first()
-        peak_j = tx.execute(sa.select(sa.func.max(INTERVALS.c.import_j))).scalar()
+        peak = ImportPeak(demand_period)
+        if last is not None:
+            since = INTERVALS.c.start_ms >= period_start_ms(last.start_ms, demand_period)
+            peak_j = tx.execute(sa.select(sa.func.max(INTERVALS.c.import_j)).where(since)).scalar()
+            peak.count(last.start_ms, (peak_j or 0) // INTERVAL_S)
         return Past(
             last_interval_ms=None if last is None else last.start_ms,
             last_wall_end_ms=None if last is None else last.wall_end_ms,
-            import_peak_w=(peak_j or 0) // INTERVAL_S,
+            import_peak=peak,
             share_seq=get_meta(tx, SHARE_SEQ) or 0,
             machine_memory=get_meta(tx, MACHINE_MEMORY),
             stopped=bool(get_meta(tx, STOPPED)),

@@ -86,7 +86,7 @@ def site_status(
         spot_cent_per_mwh=None if prices is None else prices.spot_cent_per_mwh,
         import_cent_per_mwh=None if prices is None else prices.import_cent_per_mwh,
         export_cent_per_mwh=None if prices is None else prices.export_cent_per_mwh,
-        import_peak_w=controller.import_peak_w,
+        import_peak_w=controller.import_peak.watts_at(now_ms),
         stopped=stopped,
     )
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from photosynth.energy.allocation import IntervalEnergy, allocate
 from photosynth.energy.coin_market import CoinQuote
 from photosynth.energy.dispatch import SiteState, dispatch
+from photosynth.energy.import_peak import ImportPeak
 from photosynth.energy.prices import Prices
 from photosynth.energy.recorded_files import RecordedDataError
 from photosynth.energy.recorded_market import RecordedMarket
 from photosynth.fleet import Fleet
-from photosynth.quantities.instants import INTERVAL_MS, market_day_bounds_ms
+from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S, market_day_bounds_ms
 from photosynth.simulation.backtest_accounts import Account
 from photosynth.simulation.backtest_facts import BacktestConfig, BacktestInterval
 from photosynth.simulation.backtest_ledger import BacktestLedger
@@ -165,7 +166,7 @@ class _Run:
         self.config, self.strategy, self.strike_cent = config, strategy, strike_cent
         self.fleet = BacktestFleet(config.machines, config.seed, start_ms)
         self.standby_w = sum(machine.model.standby_w for machine in config.machines)
-        self.import_peak_w = 0
+        self.import_peak = ImportPeak(config.tariff.demand_period)
         self._registers = {"own_generation": 0, "import": 0, "export": 0, "factory": 0, "mining": 0}
 
     def day(self, day: _Day, sink: Callable[[BacktestInterval], None] | None) -> Account:
@@ -184,7 +185,7 @@ class _Run:
             allocation = allocate(energy, flows.lost_mj // 1000)
             if allocation.residual_j:
                 raise AssertionError(f"the balance of {prices.interval_start_ms} is off by {allocation.residual_j} J")
-            self.import_peak_w = max(self.import_peak_w, energy.import_j * 1000 // INTERVAL_MS)
+            self.import_peak.count(prices.interval_start_ms, energy.import_j // INTERVAL_S)
             account.interval(energy, allocation, prices, self.config.policy.connection_w, self.standby_w)
             account.work_hashes += hashes
             registers = self._count(energy)
@@ -195,11 +196,12 @@ class _Run:
 
     def _minutes(self, day: _Day, interval: int, prices: Prices) -> Iterator[tuple[Flows, int]]:
         """The energy of each minute of a quarter hour, and the hashes done."""
+        peak_w = self.import_peak.watts_at(prices.interval_start_ms)
         policy, value = self.strategy.rule(self.config.policy, prices, day.quote, self.strike_cent)
         for minute in range(interval * 15, interval * 15 + 15):
             now_ms = day.start_ms + minute * MINUTE_MS
             sun_w, load_w = day.sun.watts[minute], day.load_w[minute]
-            site = SiteState(sun_w, load_w, import_peak_w=self.import_peak_w)
+            site = SiteState(sun_w, load_w, import_peak_w=peak_w)
             plan = dispatch(site, self.fleet.offers, prices, policy, eur_per_hash=value, now_ms=now_ms)
             self.fleet.apply(plan.targets)
             mining_j, hashes = self.fleet.advance(now_ms + MINUTE_MS)

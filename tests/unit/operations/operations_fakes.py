@@ -6,6 +6,7 @@ from typing import cast
 
 from photosynth.energy.coin_market import DeclaredCoinMarket, declared_quote
 from photosynth.energy.dispatch import DispatchPolicy
+from photosynth.energy.import_peak import ImportPeak
 from photosynth.energy.meters import IntervalReading, MeterError, MeterReading, MeterSpec, Role, SourceReading
 from photosynth.energy.prices import PriceComponent, Prices, Tariff
 from photosynth.miners.control import MachineView, MinerControl, NotAuditedError
@@ -184,7 +185,7 @@ class Surroundings:
             policy=lambda: self.policy,
             audit=self.audit,
             clock=self.clock,
-            import_peak_w=0,
+            import_peak=ImportPeak(),
         )
 
     def see(self, *, generation_w: int, load_w: int, mining_w: int = 0) -> None:
