@@ -1,5 +1,7 @@
 """The documents that come out of the database alone: ledger, blocks, trace, actions, the day. Running or stopped."""
 
+from typing import TypeVar
+
 from sqlalchemy import Connection
 
 from photosynth.bitcoin.node import hash_text
@@ -8,6 +10,7 @@ from photosynth.operations.documents import (
     BalanceRow,
     BlockDocument,
     DayPoint,
+    Document,
     EvidenceStatus,
     LedgerDocument,
     LedgerStatus,
@@ -31,21 +34,12 @@ from photosynth.treasury.facts import MeterInfo
 from photosynth.treasury.journal import StoredPosting, count_postings_of, postings, trial_balance
 from photosynth.treasury.trace import TracedInterval, trace
 
+D = TypeVar("D", bound=Document)
+
 
 def ledger_status(tx: Connection, asset: str) -> LedgerStatus:
     """The books in one glance."""
-    totals = ledger_totals(tx)
-    return LedgerStatus(
-        immature_sat=totals.immature_sat,
-        mature_sat=totals.mature_sat,
-        carrying_ueur=totals.carrying_ueur,
-        mining_revenue_ueur=totals.mining_revenue_ueur,
-        energy_cost_ueur=totals.energy_cost_ueur,
-        export_revenue_ueur=totals.export_revenue_ueur,
-        postings=totals.postings,
-        reconciled_height=totals.reconciled_height,
-        asset=asset,
-    )
+    return _like(LedgerStatus, ledger_totals(tx), asset=asset)
 
 
 def evidence_status(tx: Connection) -> EvidenceStatus:
@@ -63,18 +57,7 @@ def ledger_document(tx: Connection, from_ms: int | None, to_ms: int | None, limi
     return LedgerDocument(
         from_ms=from_ms,
         to_ms=to_ms,
-        trial_balance=[
-            BalanceRow(
-                account=row.account,
-                name=account_name(row.account),
-                asset=row.asset,
-                opening=row.opening,
-                debit=row.debit,
-                credit=row.credit,
-                closing=row.closing,
-            )
-            for row in trial_balance(tx, from_ms, to_ms)
-        ],
+        trial_balance=[_like(BalanceRow, row, name=account_name(row.account)) for row in trial_balance(tx, from_ms, to_ms)],
         postings=[_posting(item) for item in postings(tx, from_ms, to_ms, limit, before_id)],
         total_postings=count_postings_of(tx, from_ms, to_ms),
     )
@@ -122,7 +105,7 @@ def action_documents(tx: Connection, limit: int, before_id: int | None, subject:
 
 def action_document(row: ActionRow) -> ActionDocument:
     """One action."""
-    return ActionDocument.model_validate({name: getattr(row, name) for name in ActionDocument.model_fields})
+    return _like(ActionDocument, row)
 
 
 def day_points(tx: Connection, now_ms: int, points: int) -> list[DayPoint]:
@@ -133,7 +116,12 @@ def day_points(tx: Connection, now_ms: int, points: int) -> list[DayPoint]:
 
 def day_point(point: DayObservation) -> DayPoint:
     """One point of the curve."""
-    return DayPoint.model_validate({name: getattr(point, name) for name in DayPoint.model_fields})
+    return _like(DayPoint, point)
+
+
+def _like(document: type[D], row: object, **more: object) -> D:
+    """A document whose members are named as those of a row; ``more`` are those that it has beside them."""
+    return document.model_validate({name: more[name] if name in more else getattr(row, name) for name in document.model_fields})
 
 
 def _tip_height(tx: Connection) -> int:
@@ -158,28 +146,7 @@ def _block(row: BlockRow, tip_height: int) -> BlockDocument:
 
 
 def _interval(item: TracedInterval) -> TraceInterval:
-    return TraceInterval(
-        interval_ms=item.interval_ms,
-        record=item.record,
-        value_sat=item.value_sat,
-        own_mining_j=item.own_mining_j,
-        grid_mining_j=item.grid_mining_j,
-        mining_j=item.mining_j,
-        meters=[
-            MeterInterval(
-                id=meter.id,
-                role=meter.role,
-                register_start_j=meter.register_start_j,
-                register_end_j=meter.register_end_j,
-                quality=meter.quality,
-            )
-            for meter in item.meters
-        ],
-        spot_cent_per_mwh=item.spot_cent_per_mwh,
-        energy_cost_ueur=item.energy_cost_ueur,
-        prices=item.prices,
-        price_source=item.price_source,
-    )
+    return _like(TraceInterval, item, meters=[_like(MeterInterval, meter) for meter in item.meters])
 
 
 def _posting(item: StoredPosting) -> PostingDocument:
@@ -191,10 +158,7 @@ def _posting(item: StoredPosting) -> PostingDocument:
         wall_ms=posting.wall_ms,
         event=posting.event,
         text=posting.text,
-        lines=[
-            Line(account=line.account, name=account_name(line.account), side=line.side, asset=line.asset, amount=line.amount)
-            for line in posting.lines
-        ],
+        lines=[_like(Line, line, name=account_name(line.account)) for line in posting.lines],
         reverses=posting.reverses,
         source=dict(posting.source),
     )
