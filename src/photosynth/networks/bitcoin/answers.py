@@ -27,7 +27,7 @@ def template_of(answer: Mapping[str, Any], long_poll_id: str, demonstration_targ
             raw=bytes.fromhex(entry["data"]),
             txid=hash_bytes(entry["txid"]),
             wtxid=hash_bytes(entry["hash"]),
-            fee_sat=_integer(entry["fee"]),
+            fee_sat=_integer(entry["fee"], MAX_MONEY_SAT),
             weight=_integer(entry["weight"]),
         )
         for entry in answer["transactions"]
@@ -36,13 +36,13 @@ def template_of(answer: Mapping[str, Any], long_poll_id: str, demonstration_targ
     return Template(
         height=_integer(answer["height"]),
         previous_hash=hash_bytes(answer["previousblockhash"]),
-        version=_integer(answer["version"]),
-        bits=int(answer["bits"], 16),
+        version=_integer(answer["version"], 2**31 - 1, least=-(2**31)),
+        bits=_integer(int(answer["bits"], 16)),
         time_s=_integer(answer["curtime"]),
         min_time_s=_integer(answer["mintime"]),
         target=network_target if demonstration_target is None else min(network_target, demonstration_target),
         network_target=network_target,
-        coinbase_value_sat=_integer(answer["coinbasevalue"]),
+        coinbase_value_sat=_integer(answer["coinbasevalue"], MAX_MONEY_SAT),
         transactions=transactions,
         witness_commitment=bytes.fromhex(commitment)
         if commitment is not None
@@ -78,7 +78,7 @@ def satoshis(amount: Decimal | int) -> int:
     return value
 
 
-def _integer(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{str(value)[:80]!r} is not a whole number")
+def _integer(value: object, most: int = 2**32 - 1, *, least: int = 0) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{str(value)[:80]!r} is not a whole number from {least} to {most}")
     return value
