@@ -1,0 +1,61 @@
+"""The documents that the running system shows: what the API, the console and the command line's JSON all say.
+
+Counters are cumulative over the life of the state. Integers that may exceed 2^53 are decimal strings. None is unknown,
+which is neither zero nor healthy. Times are milliseconds since the epoch (UTC), ``_ms``, unless their name says otherwise.
+"""
+
+from photosynth.operations.documents.activity import ActionDocument
+from photosynth.operations.documents.base import BigCount, Document
+from photosynth.operations.documents.ledger import (
+    BalanceRow,
+    BlockDocument,
+    LedgerDocument,
+    Line,
+    MeterInterval,
+    PostingDocument,
+    TraceDocument,
+    TraceInterval,
+    TraceShare,
+)
+from photosynth.operations.documents.machines import DayPoint, MachineDocument, WorkerDocument, WorkersDocument
+from photosynth.operations.documents.status import (
+    ChainStatus,
+    Condition,
+    EvidenceStatus,
+    LedgerStatus,
+    MachinesStatus,
+    MainnetOutlook,
+    ModelStatus,
+    PoolStatus,
+    SiteStatus,
+    Status,
+)
+
+__all__ = [
+    "ActionDocument",
+    "BalanceRow",
+    "BigCount",
+    "BlockDocument",
+    "ChainStatus",
+    "Condition",
+    "DayPoint",
+    "Document",
+    "EvidenceStatus",
+    "LedgerDocument",
+    "LedgerStatus",
+    "Line",
+    "MachineDocument",
+    "MachinesStatus",
+    "MainnetOutlook",
+    "MeterInterval",
+    "ModelStatus",
+    "PoolStatus",
+    "PostingDocument",
+    "SiteStatus",
+    "Status",
+    "TraceDocument",
+    "TraceInterval",
+    "TraceShare",
+    "WorkerDocument",
+    "WorkersDocument",
+]

@@ -1,0 +1,36 @@
+"""The audit: every change to the world."""
+
+from typing import Literal
+
+from photosynth.operations.documents.base import Document
+
+
+class ActionDocument(Document):
+    """One change to the world: who, why, what came of it, and what reading back said."""
+
+    id: int
+    """Its number, rising."""
+    time_ms: int
+    """Site time of the plan."""
+    wall_ms: int
+    """Machine's own time of the plan."""
+    actor: str
+    """Who wanted it: dispatch, a person, the command line."""
+    kind: str
+    """What kind of change: sleep, wake, set_power, limit_sources, stop_mining, resume_mining."""
+    subject: str
+    """What was to change."""
+    reason: str
+    """Why, in a sentence."""
+    request: str
+    """What was asked for, in words."""
+    result: Literal["planned", "done", "refused", "failed", "unverified"]
+    """Planned until it ended; unverified where reading back did not show it."""
+    answer: str | None
+    """What the subject answered, which proves nothing."""
+    read_back: str | None
+    """What reading back showed."""
+    verified: bool | None
+    """Whether reading back showed what was asked for."""
+    finished_ms: int | None
+    """Site time of the end."""
