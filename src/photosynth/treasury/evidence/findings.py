@@ -115,6 +115,10 @@ def _noticed(v: "Verifier") -> list[str]:
             f"That {len(v.blocks.foreign)} blocks that pay the script are somebody else's: they commit to no line of this file. "
             "If they were mined here, lines were changed after them."
         )
+    if v.unbooked:
+        found.append(
+            f"That {v.unbooked} blocks of the records, whose satoshis are not in the books, left the chain or never entered it."
+        )
     if missing := v.work.parents - v.blocks.blocks.keys():
         found.append(f"Whose the {len(missing)} blocks are that work stood on and that the file does not hold, or not yet.")
     if v.work.unlinked_headers:

@@ -46,6 +46,7 @@ class Verifier:
         self.blocks = BlockState()
         self.journal = JournalState()
         self.changes = 0
+        self.unbooked = 0
         self.workless = 0
         self.workless_j = 0
 
@@ -143,6 +144,9 @@ class Verifier:
         lines, records, head = m.count("lines"), m.count("records"), m.octets("head", 32)
         if (lines, records, head) != (self.next_seq, self.records, self.head):
             raise EvidenceError("the last line names another count or head: lines are missing or were added")
+        self.unbooked = sum(
+            block.value_sat > 0 for block in self.blocks.blocks.values() if block.hash not in self.journal.accrued
+        )
         claimed: set[int] = set()
         for entry in m.rows("blocks"):
             block = check_block(entry, self.header.site, self.work, self.blocks)
