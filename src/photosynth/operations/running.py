@@ -166,14 +166,19 @@ class RunningSite:
         return await self._action(action)
 
     async def chain_blocks(self, from_height: int) -> AsyncIterator[bytes]:
-        """Serialised blocks of the active chain, from a height to the tip, in order."""
-        node, height = self._site.node, from_height
+        """Serialised blocks of the active chain, from a height to the tip, in order.
+
+        Raises NodeUnavailableError where a block cannot be had, or is no longer on the one given before.
+        """
+        node, height, before = self._site.node, from_height, b""
         while (block_hash := await node.block_hash(height)) is not None:
             raw = await node.block(block_hash)
             if raw is None:
                 raise NodeUnavailableError(f"the node cannot give block {height} of its chain: it may be pruned")
+            if before and raw[4:36] != before:
+                raise NodeUnavailableError(f"the chain was reorganised at block {height} while it was read: read it again")
             yield raw
-            height += 1
+            height, before = height + 1, block_hash
 
     async def submit(self, raw: bytes) -> Verdict:
         """Hand in one serialised block."""
