@@ -1,0 +1,63 @@
+"""What a run takes up from the one before: nothing, or where time, peak and actions stood."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from photosynth.operations.past import read_past
+from photosynth.storage import Database
+from photosynth.storage.actions import plan_action, read_actions
+from photosynth.storage.meta import put_meta
+from photosynth.storage.tables import INTERVALS
+
+
+def ms(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1000
+
+
+def close_quarter_hours(database: Database, imported: dict[str, int | None]) -> None:
+    with database.begin() as tx:
+        for seq, (start, import_w) in enumerate(imported.items(), 1):
+            import_j = None if import_w is None else import_w * 900
+            row = {"start_ms": ms(start), "seq": seq, "wall_start_ms": seq, "wall_end_ms": seq + 1, "speed_milli": 1000}
+            tx.execute(INTERVALS.insert().values(**row, meters=[], import_j=import_j))
+
+
+def test_a_fresh_state_has_no_past(tmp_path: Path) -> None:
+    database = Database(tmp_path / "photosynth.sqlite3")
+    past = read_past(database, "year")
+    database.close()
+    assert (past.last_interval_ms, past.share_seq, past.machine_memory, past.stopped) == (None, 0, None, False)
+    assert past.import_peak.watts_at(ms("2026-06-14T09:00")) == 0
+
+
+def test_the_peak_is_that_of_the_last_quarter_hours_own_period(tmp_path: Path) -> None:
+    database = Database(tmp_path / "photosynth.sqlite3")
+    close_quarter_hours(
+        database,
+        {
+            "2025-12-31T22:45": 300_000,
+            "2025-12-31T23:00": 200_000,
+            "2026-06-13T09:00": 80_000,
+            "2026-06-14T09:00": 40_000,
+            "2026-06-14T09:15": None,
+        },
+    )
+    by_year, by_month = read_past(database, "year"), read_past(database, "month")
+    database.close()
+    assert by_year.last_interval_ms == ms("2026-06-14T09:15")
+    assert by_year.last_wall_end_ms == 6
+    assert by_year.import_peak.watts_at(ms("2026-12-31T09:00")) == 200_000
+    assert by_month.import_peak.watts_at(ms("2026-06-30T09:00")) == 80_000
+    assert by_month.import_peak.watts_at(ms("2026-07-01T09:00")) == 0
+
+
+def test_actions_that_were_cut_off_end_unverified_and_a_stop_stays(tmp_path: Path) -> None:
+    database = Database(tmp_path / "photosynth.sqlite3")
+    with database.begin() as tx:
+        plan_action(tx, time_ms=5, wall_ms=6, actor="dispatch", kind="sleep", subject="m", reason="", request="sleep")
+        put_meta(tx, "stopped", True)
+    assert read_past(database, "year").stopped
+    with database.read() as tx:
+        (row,) = read_actions(tx)
+    database.close()
+    assert (row.result, row.verified, row.finished_ms) == ("unverified", None, 5)
