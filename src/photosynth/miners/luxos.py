@@ -53,10 +53,6 @@ class LuxosMachine:
         """Where its API listens, as host:port."""
         return f"{self._client.host}:{self._client.port}"
 
-    def moved_to(self, host: str, port: int) -> None:
-        """It has another address now."""
-        self._client.host, self._client.port = host, port
-
     async def identify(self) -> Identity:
         """Model, firmware, serial number and MAC as it states them."""
         answers = await self._client.several("version", "config")

@@ -1,11 +1,6 @@
-"""What a model of machine can do: nameplate, the curve from watts to hashes, discrete profiles, strike price."""
+"""What a model of machine can do: nameplate, the curve from watts to hashes, discrete profiles."""
 
 from dataclasses import dataclass
-from fractions import Fraction
-
-from photosynth.quantities.value import JOULES_PER_MWH
-
-CENT_PER_EUR = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +48,3 @@ class MachineModel:
         span, last = self.power_w - self.min_power_w, self.profiles - 1
         powers = [self.min_power_w + span * index // last for index in range(self.profiles)]
         return tuple((power, self.hash_rate_at(power)) for power in powers)
-
-    def step_at_or_below(self, power_w: int) -> tuple[int, int] | None:
-        """The highest profile within a power (W), or None where even the lowest draws more."""
-        within = [step for step in self.power_steps() if step[0] <= power_w]
-        return within[-1] if within else None
-
-    def strike_cent_per_mwh(self, eur_per_hash: Fraction, power_w: int | None = None) -> Fraction:
-        """What a megawatt-hour earns in this model (cent/MWh, exact), at full power or at a power (W) on its curve.
-
-        Above this price of electricity it is not worth running. ``eur_per_hash`` is the expected value of one hash.
-        """
-        power = self.power_w if power_w is None else power_w
-        hash_rate = self.hash_rate_hs if power_w is None else self.hash_rate_at(power_w)
-        if power < 1:
-            raise ValueError("a strike price needs a power of at least 1 W")
-        return eur_per_hash * CENT_PER_EUR * hash_rate * JOULES_PER_MWH / power

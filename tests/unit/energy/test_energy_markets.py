@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from photosynth.energy.coin_market import DeclaredCoinMarket, declared_quote, outlook, subsidy_sat
+from photosynth.energy.coin_market import DeclaredCoinMarket, declared_quote, outlook, strike_cent_per_mwh, subsidy_sat
 from photosynth.energy.market import SyntheticMarket, day_ahead_published_ms
 from photosynth.energy.prices import PriceComponent, Tariff, cent_per_mwh
 from photosynth.energy.recorded_coin_market import RecordedCoinMarket, has_coin_files
@@ -196,3 +196,11 @@ def test_decimals_as_programs_write_them_are_read_exactly(tmp_path: Path, cell: 
     path = tmp_path / "de_hourly_price_load_renewables_2023.csv"
     path.write_bytes(b"\xef\xbb\xbf" + (HOURLY + f"1688252400,1.0,{cell}\n").replace("\n", "\r\n").encode())
     assert RecordedEnergy(tmp_path).price(1688252400000)[0] == Fraction(Decimal(value))
+
+
+def test_the_strike_price_is_what_a_megawatt_hour_of_hashes_is_worth() -> None:
+    eur_per_hash = Fraction(40, 10**6 * 86_400 * 10**12) * 1000  # 0.04 EUR for a TH/s over a day
+    per_day_eur, per_day_mwh = Fraction(200 * 4, 100), Fraction(3500 * 24, 10**6)
+    assert strike_cent_per_mwh(eur_per_hash, 200 * 10**12, 3500) == per_day_eur * 100 // per_day_mwh
+    with pytest.raises(ValueError, match="at least 1 W"):
+        strike_cent_per_mwh(eur_per_hash, 200 * 10**12, 0)

@@ -1,6 +1,5 @@
-"""The curve from watts to hashes, profiles, and the strike price."""
+"""The curve from watts to hashes, and profiles."""
 
-from fractions import Fraction
 from itertools import pairwise
 
 import pytest
@@ -24,8 +23,6 @@ def test_profiles_are_evenly_spaced_and_rise() -> None:
     steps = S21.power_steps()
     assert [power for power, _ in steps] == [1850, 2180, 2510, 2840, 3170, 3500]
     assert all(low[1] < high[1] for low, high in pairwise(steps))
-    assert S21.step_at_or_below(2600) == steps[2]
-    assert S21.step_at_or_below(1849) is None
 
 
 def test_a_model_with_one_profile_runs_at_its_nameplate() -> None:
@@ -43,17 +40,6 @@ def test_less_power_is_never_less_efficient(hash_rate: int, power: int, profiles
     for (low_w, low_hs), (high_w, high_hs) in pairwise(steps):
         assert low_w <= high_w
         assert (low_hs + 1) * high_w >= high_hs * low_w
-
-
-def test_the_strike_price_is_what_a_megawatt_hour_of_hashes_is_worth() -> None:
-    eur_per_hash = Fraction(40, 10**6 * 86_400 * 10**12) * 1000  # 0.04 EUR for a TH/s over a day
-    strike = S21.strike_cent_per_mwh(eur_per_hash)
-    per_day_eur = Fraction(200 * 4, 100)
-    per_day_mwh = Fraction(3500 * 24, 10**6)
-    assert strike == per_day_eur * 100 / per_day_mwh
-    assert S21.strike_cent_per_mwh(eur_per_hash, 1850) > strike
-    with pytest.raises(ValueError, match="at least 1 W"):
-        S21.strike_cent_per_mwh(eur_per_hash, 0)
 
 
 @pytest.mark.parametrize(
