@@ -6,7 +6,7 @@ work that its block would claim, so no work is ever claimed by two blocks; such 
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from photosynth.bitcoin.block import Block
@@ -146,7 +146,8 @@ class ChainLink:
                 continue
             long_poll_id = template.long_poll_id
             self._node_condition = None
-            self._template = template
+            # Firmware tells rolled bits as set, added or changed ones; where the job has none of them, these are the same.
+            self._template = replace(template, version=template.version & ~self._config.version_mask)
             self.refresh()
 
     async def _refresh_forever(self) -> None:

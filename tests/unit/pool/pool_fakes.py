@@ -51,6 +51,7 @@ class FakeNode:
         self.clock = clock
         self.target = target
         self.transactions = transactions
+        self.version = 0x20000000
         self.chain: list[bytes] = [double_sha256(b"genesis")]
         self.raw: dict[bytes, bytes] = {}
         self.available = True
@@ -95,7 +96,7 @@ class FakeNode:
         return Template(
             height=len(self.chain),
             previous_hash=self.chain[-1],
-            version=0x20000000,
+            version=self.version,
             bits=0x207FFFFF,
             time_s=self.clock.wall_ms() // 1000,
             min_time_s=self.clock.wall_ms() // 1000 - 600,

@@ -141,6 +141,18 @@ async def test_a_rolled_version_is_hashed_and_stands_in_the_block(rig: Rig) -> N
     assert Block.parse(found.raw).header.version == 0x20A2C000
 
 
+async def test_bits_that_may_be_rolled_are_clear_in_the_job_whatever_the_node_signals(rig: Rig) -> None:
+    rig.node.version = 0x30000004  # regtest signals its test deployment in bit 28, which BIP320 leaves to machines
+    await rig.aim()
+    async with await rig.miner() as miner:
+        job = await miner.job()
+        assert job.version == 0x20000004
+        assert (await miner.share(job, lambda number: number <= SOLVED)).accepted
+        await miner.job()
+    (found,) = rig.ear.blocks
+    assert Block.parse(found.raw).header.version == 0x20000004
+
+
 async def test_a_share_for_an_older_job_of_the_same_tip_keeps_that_jobs_target(rig: Rig) -> None:
     async with await rig.miner() as miner:
         first = await miner.job()
