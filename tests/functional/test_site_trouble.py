@@ -170,6 +170,8 @@ def test_the_world_ends_with_a_killed_site(site: RunningSite) -> None:
 
 
 def test_ctrl_c_during_the_start_ends_it(tmp_path: Path) -> None:
+    # Where tests run in the background, SIGINT is ignored, and a child would inherit that; a handler is not inherited.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     state = tmp_path / "state"
     command = [*COMMAND, "up", "--state", str(state), "--no-open", "--port", "0", "--pool-port", "0"]
     for sign in ("lock", "photosynth.sqlite3", "chain", "world"):

@@ -4,6 +4,10 @@ The order of an accepted block is what makes it survive ``kill -9``: written to 
 index committed, only then answered. The library's own databases are written when it is closed, so it is reopened every
 200 blocks, and after a crash it is opened as it is and given the log's records since then. Whatever is damaged is rebuilt
 from the log: the index, and the library's folder.
+
+Of two blocks with the same work the library keeps the one that it saw first, and forgets when it is closed which that was. So
+it is not reopened while the tip has a rival, and a replay tells it of both in their order. After a clean stop between the
+two the other one may be the tip, as with any node; the next block decides.
 """
 
 import errno
@@ -66,6 +70,7 @@ class StoredChain:
         self._was_full = False
         self._unentered: list[tuple[bytes, Entry]] = []
         self._since_reopen = 0
+        self._unrivalled = True
         self._rebuilt: list[str] = []
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = FolderLock(folder)
@@ -167,7 +172,7 @@ class StoredChain:
                 self._since_reopen += 1
             if kept and record.offset >= indexed_end:
                 self._note(record)
-            if self._since_reopen >= REOPEN_EVERY:
+            if self._since_reopen >= REOPEN_EVERY and self._kernel.tip()[1] == block_hash:
                 self.reopen()
                 _log.info("block log is being replayed", height=self._kernel.tip()[0], at=record.end, of=self._blocks.end)
         # Only now: until the library has everything, its tip may lie far below the index's.
@@ -261,6 +266,7 @@ class StoredChain:
             if record is not None and outcome.reason in _KEPT:
                 self._blocks.sync()
                 self._since_reopen += 1
+                self._unrivalled = outcome.reason is None
                 self._note(record)
             elif record is not None:
                 self._blocks.truncate(record.offset)
@@ -319,7 +325,7 @@ class StoredChain:
     @property
     def wants_reopen(self) -> bool:
         """Whether enough blocks came since the library last wrote its databases. May be read from any thread."""
-        return self._since_reopen >= REOPEN_EVERY and self._failure is None
+        return self._since_reopen >= REOPEN_EVERY and self._unrivalled and self._failure is None
 
     def reopen(self) -> None:
         """Have the library write its databases, by closing and opening it. Raises NodeUnavailableError."""

@@ -318,3 +318,18 @@ async def test_a_log_that_cannot_be_synced_stops_the_node_until_a_restart(
     assert (await node.submit_block(following)).reason in (None, "duplicate")
     assert (await node.tip()).hash == hash_of(following)
     await node.close()
+
+
+async def test_the_library_is_not_reopened_while_the_tip_has_a_rival(tmp_path: Path) -> None:
+    """It forgets which of two equals it saw first, and an accepted block would no longer be the tip."""
+    node = await open_node(tmp_path)
+    try:
+        before = (await mined(node, REOPEN_EVERY - 2))[-1]
+        (accepted,) = await mined(node, 1)
+        rival = make_block(hash_of(before), REOPEN_EVERY - 1, tag=b"rival")
+        assert (await node.submit_block(rival)).reason == "inconclusive"
+        assert not node._stored.wants_reopen
+        await mined(node, 1)
+        assert await node.height_of(hash_of(accepted)) == REOPEN_EVERY - 1
+    finally:
+        await node.close()
