@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.contract.solving import mine
-from tests.functional.running_site import RunningSite
+from tests.functional.running_site import EXAMPLES, RunningSite
 from tests.peers.bitcoind import RunningBitcoind
 
 from photosynth.networks.bitcoin import BitcoindNode, CredentialsFile
@@ -19,7 +19,11 @@ MATURITY = 100
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[RunningSite]:
-    running = RunningSite(tmp_path / "state", "--speed", "300")
+    # Without its machine that ignores orders, so that a stopped site finds no more blocks.
+    text = (EXAMPLES / "backnang.yaml").read_text()
+    fleet = tmp_path / "obedient.yaml"
+    fleet.write_text(text[: text.index("  habits:")] + text[text.index("ledger:") :])
+    running = RunningSite(tmp_path / "state", "--speed", "300", fleet=fleet)
     yield running
     running.end()
 
@@ -47,7 +51,7 @@ def test_a_real_bitcoind_accepts_every_block_and_a_longer_branch_turns_the_books
 ) -> None:
     site.start()
     site.wait_for(lambda: int(site.get("status")["chain"]["height"]) >= 6, 90, "six blocks")
-    site.command("stop-mining", "--reason", "the chain shall stand still", "--json")
+    assert site.command("stop-mining", "--reason", "the chain shall stand still", "--json").returncode == 0
     exported = tmp_path / "chain.txt"
     assert site.command("chain", "export", str(exported)).returncode == 0
     lines = exported.read_text().split()
