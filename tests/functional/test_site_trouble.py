@@ -81,7 +81,7 @@ def test_a_full_disk_is_told_and_survived(small_disk: Path) -> None:
             return "node_behind" in conditions(site)
 
         site.wait_for(told, 90, "the node to say that the disk is full")
-        assert "No space left" in conditions(site)["node_behind"]
+        assert "Free some space" in conditions(site)["node_behind"]
         make_room(small_disk)
         height = site.get("status")["chain"]["height"]
         site.wait_for(lambda: site.get("status")["chain"]["height"] > height, 90, "the chain to go on by itself")
@@ -172,11 +172,13 @@ def test_the_world_ends_with_a_killed_site(site: RunningSite) -> None:
 def test_ctrl_c_during_the_start_ends_it(tmp_path: Path) -> None:
     # Where tests run in the background, SIGINT is ignored, and a child would inherit that; a handler is not inherited.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    state = tmp_path / "state"
-    command = [*COMMAND, "up", "--state", str(state), "--no-open", "--port", "0", "--pool-port", "0"]
     for sign in ("lock", "photosynth.sqlite3", "chain", "world"):
+        state = tmp_path / f"state-{sign}"
+        command = [*COMMAND, "up", "--state", str(state), "--no-open", "--port", "0", "--pool-port", "0"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as starting:
+            deadline = time.monotonic() + 30
             while not (state / sign).exists():
+                assert time.monotonic() < deadline, f"{sign} was never made"
                 time.sleep(0.01)
             starting.send_signal(signal.SIGINT)
             out, _ = starting.communicate(timeout=30)
