@@ -161,14 +161,14 @@ class _Up:
             raise CommandError(_pool_port_sentence(error, fleet, options), ExitCode.UNAVAILABLE) from None
         try:
             view = RunningSite(site)
-            async with self._web(view) as url:
+            async with self._web(view, site) as url:
                 await self._until_stopped(stop, site, view, field, url)
         finally:
             await site.close()
         typer.echo(f"Stopped. {state.root} holds everything; the next start resumes there.", err=options.json_log)
 
     @asynccontextmanager
-    async def _web(self, view: "RunningSite") -> AsyncIterator[str]:
+    async def _web(self, view: "RunningSite", site: "Site") -> AsyncIterator[str]:
         """The API and the console; the address is known to the command line as long as they answer."""
         from photosynth.api.app import LOOPBACK_NAMES, create_app
         from photosynth.api.server import PortInUseError, WebServer
@@ -178,7 +178,7 @@ class _Up:
         token = secrets.token_urlsafe(32)
         listen = self.fleet.console.listen
         hosts = (*LOOPBACK_NAMES, listen.host)
-        app = create_app(view, token=token, allowed_hosts=hosts, chain=ChainDoor(view), evidence=view)
+        app = create_app(view, token=token, allowed_hosts=hosts, chain=ChainDoor(site.node), evidence=view)
         mount(app, view)
         server = WebServer(app)
         try:

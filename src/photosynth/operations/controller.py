@@ -212,15 +212,12 @@ class Controller:
             return
         self._last_observed_ms = now_ms - now_ms % OBSERVE_EVERY_MS
         plan, seen = self.plan, self.picture if self._quality() == "good" else None
-        surplus_w = None
-        if seen is not None and seen.generation_w is not None and seen.load_w is not None:
-            surplus_w = seen.generation_w - seen.load_w
         self.observations.append(
             DayObservation(
                 time_ms=self._last_observed_ms,
                 generation_w=seen.generation_w if seen else None,
                 load_w=seen.load_w if seen else None,
-                surplus_w=surplus_w,
+                surplus_w=seen.surplus_w if seen else None,
                 set_point_w=plan.set_point_w if plan else None,
                 mining_power_w=seen.mining_w if seen else None,
                 grid_w=seen.grid_w if seen else None,

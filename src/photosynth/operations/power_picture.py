@@ -54,6 +54,11 @@ class PowerPicture:
         return "stale" if age_ms > STALE_AFTER_MS else "good"
 
     @property
+    def surplus_w(self) -> int | None:
+        """What the sources make beyond the factory's load; None where one of both is not known."""
+        return None if self.generation_w is None or self.load_w is None else self.generation_w - self.load_w
+
+    @property
     def throttled(self) -> bool:
         """Whether a limit holds the sources down, as the inverters say."""
         return self.source is not None and self.source.throttled

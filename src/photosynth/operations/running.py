@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 
-from photosynth.bitcoin.node import NodeHealth, NodeUnavailableError, Verdict
+from photosynth.bitcoin.node import BitcoinNode, NodeHealth, NodeUnavailableError, Verdict
 from photosynth.miners.control import MachineView
 from photosynth.operations import book_documents as books
 from photosynth.operations import status as parts
@@ -29,12 +28,13 @@ from photosynth.pool.results import PoolSnapshot, WorkerStats
 from photosynth.quantities.instants import iso_utc
 from photosynth.storage.actions import read_action
 
+VERSION = version("photosynth")
 HEALTH_AGE_S = 1.0
 """A node's answer about itself serves every question within so many seconds."""
 
 
 class RunningSite:
-    """The door to a running site; satisfies ``SiteView``, and the API's ports for the chain and the evidence."""
+    """The door to a running site; satisfies ``SiteView`` and the API's port for the evidence."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -56,7 +56,7 @@ class RunningSite:
             time=iso_utc(now_ms),
             wall_time=iso_utc(wall_ms),
             running=True,
-            version=version("photosynth"),
+            version=VERSION,
             speed=site.clock.speed,
             chain=parts.chain_status(site.fleet, health, site.pool.template, tip_age_s),
             site=parts.site_status(
@@ -165,25 +165,6 @@ class RunningSite:
         site.audit.finished(action, "done", None, "the dispatch decides", True)
         return await self._action(action)
 
-    async def chain_blocks(self, from_height: int) -> AsyncIterator[bytes]:
-        """Serialised blocks of the active chain, from a height to the tip, in order.
-
-        Raises NodeUnavailableError where a block cannot be had, or is no longer on the one given before.
-        """
-        node, height, before = self._site.node, from_height, b""
-        while (block_hash := await node.block_hash(height)) is not None:
-            raw = await node.block(block_hash)
-            if raw is None:
-                raise NodeUnavailableError(f"the node cannot give block {height} of its chain: it may be pruned")
-            if before and raw[4:36] != before:
-                raise NodeUnavailableError(f"the chain was reorganised at block {height} while it was read: read it again")
-            yield raw
-            height, before = height + 1, block_hash
-
-    async def submit(self, raw: bytes) -> Verdict:
-        """Hand in one serialised block."""
-        return await self._site.node.submit_block(raw)
-
     async def lines(self) -> AsyncIterator[bytes]:
         """The lines of an evidence export, header first and closing line last, each without its line feed."""
         site = self._site
@@ -237,7 +218,7 @@ def worker_document(item: WorkerStats, party: str | None) -> WorkerDocument:
         connected=item.connections > 0,
         difficulty=item.difficulty,
         shares_accepted=item.accepted,
-        rejected_by_cause=dict(Counter(item.rejected)),
+        rejected_by_cause=dict(item.rejected),
         work_hashes=str(item.work),
         represented_hashes=str(item.represented),
         last_share_wall_ms=item.last_share_wall_ms,
@@ -248,13 +229,24 @@ def worker_document(item: WorkerStats, party: str | None) -> WorkerDocument:
 class ChainDoor:
     """The API's door to the chain of a running site; satisfies ``api.chain_port.ChainPort``."""
 
-    def __init__(self, running: RunningSite) -> None:
-        self._running = running
+    def __init__(self, node: BitcoinNode) -> None:
+        self._node = node
 
-    def blocks(self, from_height: int) -> AsyncIterator[bytes]:
-        """Serialised blocks of the active chain, from a height to the tip, in order."""
-        return self._running.chain_blocks(from_height)
+    async def blocks(self, from_height: int) -> AsyncIterator[bytes]:
+        """Serialised blocks of the active chain, from a height to the tip, in order.
+
+        Raises NodeUnavailableError where a block cannot be had, or is no longer on the one given before.
+        """
+        node, height, before = self._node, from_height, b""
+        while (block_hash := await node.block_hash(height)) is not None:
+            raw = await node.block(block_hash)
+            if raw is None:
+                raise NodeUnavailableError(f"the node cannot give block {height} of its chain: it may be pruned")
+            if before and raw[4:36] != before:
+                raise NodeUnavailableError(f"the chain was reorganised at block {height} while it was read: read it again")
+            yield raw
+            height, before = height + 1, block_hash
 
     async def submit(self, raw: bytes) -> Verdict:
         """Hand in one serialised block."""
-        return await self._running.submit(raw)
+        return await self._node.submit_block(raw)

@@ -21,8 +21,6 @@ from photosynth.pool.results import PoolSnapshot
 from photosynth.quantities.instants import iso_utc
 from photosynth.quantities.work import difficulty_of_target
 
-STATES = ("running", "sleeping", "starting", "unreachable", "faulty")
-
 
 def chain_status(fleet: Fleet, health: NodeHealth | None, template: Template | None, tip_age_s: int | None) -> ChainStatus:
     """The chain, as the node says it; without an answer nothing is claimed to be synchronised."""
@@ -64,8 +62,6 @@ def site_status(
     picture, plan, prices = controller.picture, controller.plan, controller.prices
     quality = "unknown" if picture is None else picture.quality(wall_ms)
     seen = picture if quality in ("good", "estimated") else None
-    generation_w = None if seen is None else seen.generation_w
-    load_w = None if seen is None else seen.load_w
     return SiteStatus(
         name=fleet.site.name,
         title=fleet.site.title,
@@ -73,9 +69,9 @@ def site_status(
         time_ms=now_ms,
         speed=speed,
         replay=replay,
-        generation_w=generation_w,
-        load_w=load_w,
-        surplus_w=None if generation_w is None or load_w is None else generation_w - load_w,
+        generation_w=None if seen is None else seen.generation_w,
+        load_w=None if seen is None else seen.load_w,
+        surplus_w=None if seen is None else seen.surplus_w,
         set_point_w=None if plan is None else plan.set_point_w,
         mining_power_w=None if seen is None else seen.mining_w,
         grid_w=None if seen is None else seen.grid_w,

@@ -1,12 +1,11 @@
 """The door to a running site: what it gives of the chain is one chain."""
 
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from photosynth.bitcoin.node import NodeUnavailableError
-from photosynth.operations.running import RunningSite
+from photosynth.operations.running import ChainDoor
 
 
 def raw(previous: bytes, name: bytes) -> bytes:
@@ -35,8 +34,7 @@ class Node:
 
 
 def names(node: Node) -> Any:
-    site = RunningSite(cast(Any, SimpleNamespace(node=node)))
-    return site.chain_blocks(1)
+    return ChainDoor(cast(Any, node)).blocks(1)
 
 
 async def test_a_chain_is_given_from_block_to_block() -> None:
