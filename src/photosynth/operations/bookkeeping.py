@@ -21,7 +21,7 @@ from photosynth.pool.server import Pool
 from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S, interval_start_ms
 from photosynth.storage import Database, Runner, StorageError
 from photosynth.storage.meta import put_meta
-from photosynth.storage.observations import record_observation
+from photosynth.storage.observations import DayObservation, record_observation
 from photosynth.treasury.books import Books
 from photosynth.treasury.coinbase import ChainBooks
 from photosynth.treasury.evidence.lines import EvidenceRecord
@@ -176,9 +176,7 @@ class Bookkeeper:
 
         def commit() -> EvidenceRecord:
             with self.ledgers.database.begin() as tx:
-                for point in observations:
-                    record_observation(tx, point)
-                put_meta(tx, MACHINE_MEMORY, memory)
+                _write_notes(tx, observations, memory)
                 put_meta(tx, SHARE_SEQ, work.last_seq)
                 return self.ledgers.books.close_interval(tx, facts)
 
@@ -203,12 +201,7 @@ class Bookkeeper:
         observations, self.controller.observations = self.controller.observations, []
         memory = self.machine_memory()
 
-        def commit(tx: Connection) -> None:
-            for point in observations:
-                record_observation(tx, point)
-            put_meta(tx, MACHINE_MEMORY, memory)
-
-        await self._write(commit)
+        await self._write(lambda tx: _write_notes(tx, observations, memory))
 
     async def _reconcile(self) -> None:
         result = await self.ledgers.chain.reconcile(self.node, self.ledgers.database, self.ledgers.run)
@@ -328,6 +321,13 @@ class Bookkeeper:
             jobs={str(key): JobFact(parts.prefix, parts.suffix, parts.branch) for key, parts in sorted(work.jobs.items())},
             curtailed_estimate_j=self.controller.curtailed_estimate_j(start_ms),
         )
+
+
+def _write_notes(tx: Connection, observations: list[DayObservation], memory: object) -> None:
+    """The day's curve, and what was learnt of the machines."""
+    for point in observations:
+        record_observation(tx, point)
+    put_meta(tx, MACHINE_MEMORY, memory)
 
 
 def _meter_fact(meter_id: str, profile: dict[str, IntervalReading] | None) -> MeterFact:

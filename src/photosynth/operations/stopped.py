@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from pydantic import ValidationError
 from sqlalchemy import Connection
@@ -34,6 +34,9 @@ from photosynth.treasury.chain import followed_top
 from photosynth.treasury.evidence.lines import last_body
 from photosynth.treasury.evidence.seal import Identity
 from photosynth.treasury.facts import MeterInfo
+
+if TYPE_CHECKING:
+    from photosynth.bitcoin_node import EmbeddedNode
 
 T = TypeVar("T")
 
@@ -189,10 +192,7 @@ def open_stopped(state: Path) -> StoppedSite:
 class StoppedChain:
     """The embedded node of a stopped site; satisfies ``api.chain_port.ChainPort``. The books follow at the next start."""
 
-    def __init__(self, node: "object") -> None:
-        from photosynth.bitcoin_node.node import EmbeddedNode
-
-        assert isinstance(node, EmbeddedNode)
+    def __init__(self, node: "EmbeddedNode") -> None:
         self._node = node
 
     def blocks(self, from_height: int) -> AsyncIterator[bytes]:

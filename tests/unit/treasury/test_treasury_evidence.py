@@ -172,6 +172,16 @@ def _set(record: int, *path: str | int, to: Any) -> Callable[[list[dict[str, Any
     return change
 
 
+async def refused(db: Database, path: Path, change: Callable[[list[dict[str, Any]]], None], words: str) -> None:
+    """Three quarter hours, rewritten and sealed anew with the right key, are refused for this reason."""
+    await three_quarter_hours(db, path)
+    rewrite(path, change)
+    report = verify(path)
+    assert report.exit_code == 1
+    assert report.reason is not None
+    assert words in report.reason
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -206,13 +216,7 @@ def _set(record: int, *path: str | int, to: Any) -> Callable[[list[dict[str, Any
 async def test_a_forger_with_the_key_fails_on_arithmetic(
     db: Database, tmp_path: Path, change: Callable[[list[dict[str, Any]]], None], words: str
 ) -> None:
-    path = tmp_path / "evidence.jsonl"
-    await three_quarter_hours(db, path)
-    rewrite(path, change)
-    report = verify(path)
-    assert report.exit_code == 1
-    assert report.reason is not None
-    assert words in report.reason
+    await refused(db, tmp_path / "evidence.jsonl", change, words)
 
 
 def twice_the_same_work(bodies: list[dict[str, Any]]) -> None:
@@ -247,13 +251,7 @@ def for_another_script(bodies: list[dict[str, Any]]) -> None:
 async def test_what_only_a_look_at_other_lines_shows(
     db: Database, tmp_path: Path, change: Callable[[list[dict[str, Any]]], None], words: str
 ) -> None:
-    path = tmp_path / "evidence.jsonl"
-    await three_quarter_hours(db, path)
-    rewrite(path, change)
-    report = verify(path)
-    assert report.exit_code == 1
-    assert report.reason is not None
-    assert words in report.reason
+    await refused(db, tmp_path / "evidence.jsonl", change, words)
 
 
 def without_anchors(bodies: list[dict[str, Any]]) -> None:
