@@ -67,6 +67,7 @@ class FakeSite(FakeBooks):
                 title="Factory roof, Backnang",
                 simulated=True,
                 time_ms=now,
+                zone="Europe/Berlin",
                 speed=self.speed,
                 replay=None,
                 generation_w=p.generation_w if known else None,
@@ -237,7 +238,7 @@ class FakeSite(FakeBooks):
 
 async def serve(port: int, site: FakeSite) -> None:
     """Serve the console over a fake site until SIGTERM; SIGUSR1 makes the site stop answering, and answer again."""
-    from photosynth.api import WebServer, create_app
+    from photosynth.api import WebServer, create_app, listen
     from photosynth.console import mount
 
     app = create_app(site, token="token-of-the-fake-site")
@@ -247,7 +248,9 @@ async def serve(port: int, site: FakeSite) -> None:
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGUSR1, lambda: setattr(site, "failing", not site.failing))
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    print(f"http://127.0.0.1:{await server.start('127.0.0.1', port)}", flush=True)
+    listener = listen("127.0.0.1", port)
+    await server.start(listener)
+    print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     try:
         await stop.wait()
     finally:

@@ -3,6 +3,6 @@
 from photosynth.api.app import create_app
 from photosynth.api.chain_port import ChainPort
 from photosynth.api.evidence_port import EvidencePort
-from photosynth.api.server import PortInUseError, WebServer
+from photosynth.api.server import PortInUseError, WebServer, listen
 
-__all__ = ["ChainPort", "EvidencePort", "PortInUseError", "WebServer", "create_app"]
+__all__ = ["ChainPort", "EvidencePort", "PortInUseError", "WebServer", "create_app", "listen"]

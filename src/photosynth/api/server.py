@@ -12,17 +12,19 @@ from starlette.types import ASGIApp
 GRACE_S = 1
 """Seconds that open answers get at the end; without a limit an event stream holds the process while its client stays."""
 STOP_LIMIT_S = 1.4
+BACKLOG = 4096
+"""Connections that may wait to be served; the system's own limit (net.core.somaxconn) may be lower."""
 WEBSOCKET_MESSAGE_LIMIT_BYTES = 1024 * 1024
 
 
 class PortInUseError(Exception):
     """The port is taken by another process; the message says how to choose another."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, another: str) -> None:
         """Name the port and the way out."""
         super().__init__(
-            f"Port {port} of {host} is in use by another process. Choose another with --port N or console.listen "
-            f"in the fleet file; `ss -ltnp 'sport = :{port}'` names the process that holds it."
+            f"Port {port} of {host} is in use by another process. Choose another with {another} in the fleet file; "
+            f"`ss -ltnp 'sport = :{port}'` names the process that holds it."
         )
         self.host = host
         self.port = port
@@ -59,10 +61,8 @@ class WebServer:
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen, and return the actual port (0 takes a free one). Raises PortInUseError, OSError for another host."""
-        listener = _listen(host, port)
-        actual: int = listener.getsockname()[1]
+    async def start(self, listener: socket.socket) -> None:
+        """Serve whoever connects to a socket that :func:`listen` opened, and those who wait there already."""
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="web server")
         while not self._server.started:
             if self._task.done():
@@ -70,7 +70,6 @@ class WebServer:
                 self._task.result()
                 raise RuntimeError("the web server ended before it began")
             await asyncio.sleep(0.005)
-        return actual
 
     async def stop(self) -> None:
         """Stop within 1.5 s even where websockets and streams are open; safe to call twice and before a start."""
@@ -87,17 +86,21 @@ class WebServer:
         self._task = None
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, another: str = "--port N or console.listen") -> socket.socket:
+    """Take a port (0: a free one) before anything is served; whoever connects waits until somebody does.
+
+    ``another`` says how to choose another one. Raises PortInUseError, and OSError where the host is not this machine's.
+    """
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setblocking(False)
         listener.bind(address)
-        listener.listen(128)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise PortInUseError(host, port) from error
+            raise PortInUseError(host, port, another) from error
         raise
     return listener

@@ -6,6 +6,7 @@ import getpass
 import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -15,7 +16,7 @@ from photosynth.cli import show
 from photosynth.cli.client import Opened, open_site, running_api
 from photosynth.cli.errors import CommandError, ExitCode, sentence
 from photosynth.cli.format import output, user_style
-from photosynth.cli.options import parse_instant
+from photosynth.cli.options import parse_period
 from photosynth.operations.documents import LedgerDocument, PostingDocument
 from photosynth.operations.view import NotKnownError
 from photosynth.quantities.instants import iso_utc
@@ -25,12 +26,12 @@ PAGE = 1000
 SHOWN_POSTINGS = 20
 
 
-def ask(state: Path, question: Callable[[Opened], Awaitable[T]]) -> tuple[str, T]:
-    """Open a site, ask it, and say where the answer comes from. Raises CommandError."""
+def ask(state: Path, question: Callable[[Opened], Awaitable[T]]) -> tuple[Opened, T]:
+    """Open a site and ask it; where the answer comes from, and the answer. Raises CommandError."""
 
-    async def run() -> tuple[str, T]:
+    async def run() -> tuple[Opened, T]:
         async with open_site(state) as opened:
-            return opened.where, await question(opened)
+            return opened, await question(opened)
 
     try:
         return asyncio.run(run())
@@ -45,36 +46,38 @@ def print_json(document: BaseModel) -> None:
 
 def status(state: Path, as_json: bool) -> int:
     """Everything in one glance."""
-    where, document = ask(state, lambda opened: opened.view.status())
+    site, document = ask(state, lambda opened: opened.view.status())
     if as_json:
         print_json(document)
     else:
-        output().print(show.status(document, where, user_style()))
+        output().print(show.status(document, site.where, user_style()))
     return ExitCode.OK
 
 
 def workers(state: Path, as_json: bool) -> int:
     """The pool's workers."""
-    where, document = ask(state, lambda opened: opened.view.workers())
+    site, document = ask(state, lambda opened: opened.view.workers())
     if as_json:
         print_json(document)
     else:
-        output().print(show.workers(document, where, user_style()))
+        output().print(show.workers(document, site.where, user_style()))
     return ExitCode.OK
 
 
 def trace(state: Path, block: str, as_json: bool) -> int:
     """A block's satoshis back to their meters."""
-    where, document = ask(state, lambda opened: opened.view.trace(block))
+    site, document = ask(state, lambda opened: opened.view.trace(block))
     if as_json:
         print_json(document)
     else:
-        output().print(show.trace(document, where, user_style()))
+        output().print(show.trace(document, site.where, user_style(), site.zone))
     return ExitCode.OK
 
 
 def act(state: Path, kind: Literal["stop", "resume"], reason: str, as_json: bool) -> int:
-    """Stop or resume mining in the running system; 0 only where reading back confirmed it."""
+    """Stop or resume mining in the running system; 0 only where it was done, and a stop also read back."""
+    if not reason.strip():
+        raise CommandError(f'--reason "{reason}" says nothing; write why, the audit keeps it.', ExitCode.BAD_INPUT)
     actor = f"cli:{_user()}"
 
     async def run() -> int:
@@ -104,29 +107,27 @@ def _user() -> str:
 
 
 def ledger(state: Path, *, as_json: bool, csv: Path | None, start: str | None, end: str | None, limit: int | None) -> int:
-    """Postings and trial balance of a period."""
-    from_ms = parse_instant(start, end=False) if start else None
-    to_ms = parse_instant(end, end=True) if end else None
-    if from_ms is not None and to_ms is not None and from_ms >= to_ms:
-        raise CommandError(f"The period ends ({end}) before it begins ({start}).", ExitCode.BAD_INPUT)
+    """Postings and trial balance of a period, which is meant on the site's clock."""
+    parse_period(start, end, UTC)  # what no zone can mend is refused before anybody is asked
     wanted = limit if limit is not None else None if (as_json or csv) else SHOWN_POSTINGS
 
     async def question(opened: Opened) -> LedgerDocument:
+        from_ms, to_ms = parse_period(start, end, opened.zone)
         first = await opened.view.ledger(from_ms, to_ms, min(PAGE, wanted) if wanted is not None else PAGE)
         postings = list(first.postings)
         async for posting in _older(opened, from_ms, to_ms, postings, wanted):
             postings.append(posting)
         return first.model_copy(update={"postings": postings})
 
-    where, document = ask(state, question)
+    site, document = ask(state, question)
     if csv is not None:
         _write_csv(csv, document.postings)
     if as_json:
         print_json(document)
     elif csv is None:
-        output().print(show.ledger(document, where, user_style()))
+        output().print(show.ledger(document, site.where, user_style(), site.zone))
     else:
-        output().print(f"{where}: {len(document.postings)} postings written to {csv}", soft_wrap=True)
+        output().print(f"{site.where}: {len(document.postings)} postings written to {csv}", soft_wrap=True)
     return ExitCode.OK
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -26,6 +27,7 @@ from photosynth.operations.documents import (
 )
 from photosynth.operations.state import ApiAddress, StateError, StateFolder, StateInUseError
 from photosynth.operations.view import NotKnownError, SiteView
+from photosynth.quantities.instants import MARKET_ZONE
 
 if TYPE_CHECKING:
     import httpx2
@@ -70,6 +72,7 @@ class ApiClient:
         import httpx2
 
         self.url = address.url
+        self.zone = MARKET_ZONE
         self._errors = (httpx2.HTTPError, httpx2.InvalidURL)
         try:
             self._http = httpx2.AsyncClient(
@@ -93,7 +96,7 @@ class ApiClient:
         await self.close()
 
     async def answers(self) -> bool:
-        """Whether a Photosynth answers there."""
+        """Whether a Photosynth answers there; ``zone`` is its clock's from then on."""
         import httpx2
 
         try:
@@ -102,6 +105,8 @@ class ApiClient:
             return False
         except self._errors as error:
             raise self._no_answer(error) from None
+        if found.status_code == 200:
+            self.zone = _zone_in(found.content)
         return found.status_code == 200
 
     async def status(self) -> Status:
@@ -213,8 +218,10 @@ class ApiClient:
 
     def _refused(self, answer: "httpx2.Response") -> Exception:
         try:
-            detail = str(answer.json()["detail"])
-        except (ValueError, KeyError, TypeError):
+            said = answer.json()
+            wrong = [f"{error['field']}: {error['what']}" for error in said.get("errors", [])]
+            detail = " ".join([str(said["detail"]), *wrong])
+        except (ValueError, KeyError, TypeError, AttributeError):
             detail = f"the answer was {answer.status_code}"
         if answer.status_code == 404:
             return NotKnownError(detail)
@@ -235,6 +242,8 @@ class Opened:
 
     view: SiteView
     where: str
+    zone: ZoneInfo
+    """Of the site's clock."""
 
 
 @contextlib.asynccontextmanager
@@ -253,14 +262,29 @@ async def open_site(state: Path) -> AsyncIterator[Opened]:
         await asyncio.sleep(0.1)
     try:
         if api is not None:
-            yield Opened(api, f"Running at {api.url}")
+            yield Opened(api, f"Running at {api.url}", api.zone)
         else:
             assert view is not None
-            yield Opened(view, f"Stopped; as it was left in {state}")
+            yield Opened(view, f"Stopped; as it was left in {state}", _zone_left_in(StateFolder(state)))
     finally:
         closing = (api or view).close()  # type: ignore[union-attr]
         if inspect.isawaitable(closing):
             await closing
+
+
+def _zone_left_in(state: StateFolder) -> ZoneInfo:
+    try:
+        return _zone_in(state.status.read_bytes())
+    except OSError:  # a site that never lived to say so
+        return MARKET_ZONE
+
+
+def _zone_in(status: bytes) -> ZoneInfo:
+    """The zone that a status document names; the market's where it is none that this machine knows."""
+    try:
+        return ZoneInfo(json.loads(status)["site"]["zone"])
+    except (ValueError, KeyError, TypeError, OSError):
+        return MARKET_ZONE
 
 
 async def _stopped(state: Path) -> Any:

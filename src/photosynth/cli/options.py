@@ -2,16 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 
 from photosynth.cli.errors import CommandError, ExitCode
-
-MARKET_ZONE = "Europe/Berlin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +89,17 @@ def parse_duration(text: str) -> int:
     return int(match[1]) * {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400}[match[2] or "s"]
 
 
-def parse_instant(text: str, *, end: bool) -> int:
-    """A day or a time, in Europe/Berlin unless it names a zone, as milliseconds since the epoch.
+def parse_period(start: str | None, end: str | None, zone: tzinfo) -> tuple[int | None, int | None]:
+    """Start and end of a period as :func:`parse_instant` reads them; None where it is open. Raises CommandError."""
+    from_ms = parse_instant(start, zone, end=False) if start else None
+    to_ms = parse_instant(end, zone, end=True) if end else None
+    if from_ms is not None and to_ms is not None and from_ms >= to_ms:
+        raise CommandError(f"The period ends ({end}) before it begins ({start}).", ExitCode.BAD_INPUT)
+    return from_ms, to_ms
+
+
+def parse_instant(text: str, zone: tzinfo, *, end: bool) -> int:
+    """A day or a time, on the clock of a zone unless it names another, as milliseconds since the epoch.
 
     A day as the end of a period means the whole day. Raises CommandError.
     """
@@ -107,7 +113,7 @@ def parse_instant(text: str, *, end: bool) -> int:
         if end and re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
             instant += timedelta(days=1)
         if instant.tzinfo is None:
-            instant = instant.replace(tzinfo=ZoneInfo(MARKET_ZONE))
+            instant = instant.replace(tzinfo=zone)
         milliseconds = (instant.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
     except OverflowError:
         milliseconds = -1

@@ -1,37 +1,27 @@
 """Documents as tables for people: sorted, with units and ages, in the habit of their country."""
 
 import time
-from datetime import UTC, datetime
+from collections import defaultdict
+from datetime import tzinfo
+from zoneinfo import ZoneInfo
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from photosynth.cli.table import FittingTable
 from photosynth.operations.documents import (
     ActionDocument,
     LedgerDocument,
     Status,
     TraceDocument,
+    TraceInterval,
+    TraceShare,
     WorkersDocument,
 )
 from photosynth.quantities import format as fmt
 from photosynth.quantities.format import Style
-from photosynth.quantities.instants import MARKET_ZONE
-
-
-def _table(title: str, *columns: str, left: int = 1) -> Table:
-    """A table whose first columns are texts and whose others are numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number < left else "right", overflow="fold")
-    return table
-
-
-def _time(instant_ms: int | None) -> str:
-    """An instant on the market's clock: 2026-06-14 11:15."""
-    if instant_ms is None:
-        return fmt.UNKNOWN
-    return datetime.fromtimestamp(instant_ms / 1000, UTC).astimezone(MARKET_ZONE).strftime("%Y-%m-%d %H:%M")
+from photosynth.quantities.instants import INTERVAL_MS, local_time
 
 
 def _wall_age(instant_ms: int | None) -> str:
@@ -83,7 +73,8 @@ def status(document: Status, where: str, style: Style) -> RenderableType:
         heading = not label.startswith(" ")
         grid.add_row(Text(label, style="bold" if heading else "dim"), Text(value))
     speed = f"{document.speed:g}"
-    head = Text(f"{where}\n{site.title}: {kind}{replay}, {document.time}, speed {speed}\n", overflow="fold")
+    clock = local_time(site.time_ms, ZoneInfo(site.zone))
+    head = Text(f"{where}\n{site.title}: {kind}{replay}, {clock}, speed {speed}\n", overflow="fold")
     return Group(head, grid, *(_condition(c.severity, c.subject, c.summary, c.advice) for c in document.conditions))
 
 
@@ -95,14 +86,14 @@ def _condition(severity: str, subject: str, summary: str, advice: str) -> Text:
 
 def workers(document: WorkersDocument, where: str, style: Style) -> RenderableType:
     """One line for each worker, by name."""
-    table = _table("Workers", "worker", "connected", "accepted", "rejected", "hashed", "represents", "last share", left=2)
+    table = FittingTable("Workers", "worker", "connected", "accepted", "rejected", "hashed", "represents", "last share")
     for worker in sorted(document.workers, key=lambda w: w.name):
         rejected = ", ".join(f"{fmt.count(n, style)} {cause}" for cause, n in sorted(worker.rejected_by_cause.items()) if n)
         table.add_row(
-            Text(worker.name),
+            worker.name,
             "yes" if worker.connected else "no",
             fmt.count(worker.shares_accepted, style),
-            Text(rejected or "0"),
+            rejected or "0",
             fmt.hashes(int(worker.work_hashes), style),
             fmt.hashes(int(worker.represented_hashes), style),
             _wall_age(worker.last_share_wall_ms),
@@ -116,67 +107,78 @@ def amount(value: int, asset: str, style: Style) -> str:
     return formats[asset](value, style)
 
 
-def ledger(document: LedgerDocument, where: str, style: Style) -> RenderableType:
-    """The trial balance by account and asset, then the newest postings."""
-    period = f"{_time(document.from_ms) if document.from_ms is not None else 'the beginning'} to "
-    period += _time(document.to_ms) if document.to_ms is not None else "now"
-    balance = _table(f"Trial balance, {period}", "account", "name", "opening", "debit", "credit", "closing", left=2)
+def ledger(document: LedgerDocument, where: str, style: Style, zone: tzinfo) -> RenderableType:
+    """The trial balance by account and asset, then the newest postings; times on the clock of a zone."""
+    period = f"{local_time(document.from_ms, zone) if document.from_ms is not None else 'the beginning'} to "
+    period += local_time(document.to_ms, zone) if document.to_ms is not None else "now"
+    balance = FittingTable(f"Trial balance, {period}", "account", "name", "opening", "debit", "credit", "closing", left=2)
     for row in sorted(document.trial_balance, key=lambda r: (r.account, r.asset)):
         values = (amount(v, row.asset, style) for v in (row.opening, row.debit, row.credit, row.closing))
-        balance.add_row(row.account, Text(row.name), *values)
+        balance.add_row(row.account, row.name, *values)
     shown = len(document.postings)
-    title = f"\nPostings, the newest {fmt.count(shown, style)} of {fmt.count(document.total_postings, style)}"
-    postings = _table(title, "id", "site time", "event", "account", "debit", "credit", left=4)
+    total = fmt.count(document.total_postings, style)
+    title = f"\nPostings, the newest {fmt.count(shown, style)} of {total}; times of {zone}"
+    postings = FittingTable(title, "id", "site time", "event", "account", "debit", "credit", left=4, whole=("site time", "event"))
     for posting in document.postings:
         for number, line in enumerate(posting.lines):
-            head = (str(posting.id), _time(posting.time_ms), Text(posting.event)) if number == 0 else ("", "", Text(""))
+            head = (
+                (str(posting.id), local_time(posting.time_ms, zone, named=False), posting.event) if number == 0 else ("", "", "")
+            )
             value = amount(line.amount, line.asset, style)
             sides = (value, "") if line.side == "debit" else ("", value)
-            postings.add_row(*head, Text(f"{line.account} {line.name}"), *sides)
+            postings.add_row(*head, f"{line.account} {line.name}", *sides)
     return Group(Text(where + "\n"), balance, postings)
 
 
-def trace(document: TraceDocument, where: str, style: Style) -> RenderableType:
-    """A block's satoshis: by worker and quarter hour, then what the quarter hours' meters and prices say."""
+def trace(document: TraceDocument, where: str, style: Style, zone: tzinfo) -> RenderableType:
+    """A block's satoshis: for each quarter hour its energy and price, who hashed in it, and what the meters showed."""
     block = document.block
     head = Text(f"{where}\n\nBlock {block.height}  {block.hash}\n", overflow="fold")
     head.append(f"coinbase {block.txid}\n{fmt.sat(block.value_sat, style)}, {fmt.eur(block.value_ueur, style)}, {block.state}")
-    head.append(f", {fmt.count(block.confirmations, style)} confirmations, found by {block.worker or fmt.UNKNOWN}\n")
-    shares = _table("Who hashed for it", "quarter hour", "worker", "shares", "hashed", "represents", "earned", left=2)
-    for share in sorted(document.shares, key=lambda s: (s.interval_ms, s.round, s.worker)):
-        shares.add_row(
-            _time(share.interval_ms),
-            Text(share.worker),
-            fmt.count(share.shares, style),
-            fmt.hashes(int(share.work_hashes), style),
-            fmt.hashes(int(share.represented_hashes), style),
-            fmt.sat(share.value_sat, style),
-        )
-    columns = ("quarter hour", "record", "mining", "own energy", "grid energy", "spot", "energy cost", "earned")
-    intervals = _table("\nWhat the energy came from", *columns)
+    confirmations = f"{fmt.count(block.confirmations, style)} confirmation{'' if block.confirmations == 1 else 's'}"
+    head.append(f", {confirmations}, found by {block.worker or fmt.UNKNOWN}\n")
+    hashed: dict[int, list[TraceShare]] = defaultdict(list)
+    for share in document.shares:
+        hashed[share.interval_ms].append(share)
+    parts: list[RenderableType] = [head]
     for interval in sorted(document.intervals, key=lambda i: i.interval_ms):
-        intervals.add_row(
-            _time(interval.interval_ms),
-            "open" if interval.record is None else str(interval.record),
-            fmt.energy(interval.mining_j, style),
-            fmt.energy(interval.own_mining_j, style),
-            fmt.energy(interval.grid_mining_j, style),
-            fmt.energy_price(interval.spot_cent_per_mwh, style),
-            fmt.eur(interval.energy_cost_ueur, style),
-            fmt.sat(interval.value_sat, style),
+        parts += _quarter_hour(interval, hashed[interval.interval_ms], style, zone)
+    return Group(*parts, *(Text(f"Note: {note}") for note in document.notes))
+
+
+def _quarter_hour(interval: TraceInterval, hashed: list[TraceShare], style: Style, zone: tzinfo) -> list[RenderableType]:
+    """What a block owes to one quarter hour. A worker's rounds in it are one row: they were paid alike."""
+    end = local_time(interval.interval_ms + INTERVAL_MS, zone).split()[1]
+    day, start, name = local_time(interval.interval_ms, zone).split()
+    record = "still open" if interval.record is None else f"record {interval.record}"
+    energy = f"{fmt.sat(interval.value_sat, style)} earned; its meters and prices follow with its record"
+    if interval.record is not None:
+        energy = (
+            f"{fmt.sat(interval.value_sat, style)} earned with {fmt.energy(interval.mining_j, style)}, of which "
+            f"{fmt.energy(interval.own_mining_j, style)} own and {fmt.energy(interval.grid_mining_j, style)} bought; energy cost "
+            f"{fmt.eur(interval.energy_cost_ueur, style)}, spot price {fmt.energy_price(interval.spot_cent_per_mwh, style)}"
         )
-    meters = _table("\nMeters", "quarter hour", "meter", "role", "register at start", "at end", "quality", left=3)
-    for interval in sorted(document.intervals, key=lambda i: i.interval_ms):
-        for meter in interval.meters:
-            registers = (fmt.energy(value, style) for value in (meter.register_start_j, meter.register_end_j))
-            meters.add_row(_time(interval.interval_ms), Text(meter.id), Text(meter.role), *registers, Text(meter.quality))
-    notes = [Text(f"Note: {note}") for note in document.notes]
-    return Group(head, shares, intervals, meters, *notes)
+    workers = FittingTable("", "who hashed", "shares", "hashed", "represents", "earned")
+    for worker in sorted({share.worker for share in hashed}):
+        rounds = [share for share in hashed if share.worker == worker]
+        workers.add_row(
+            worker,
+            fmt.count(sum(share.shares for share in rounds), style),
+            fmt.hashes(sum(int(share.work_hashes) for share in rounds), style),
+            fmt.hashes(sum(int(share.represented_hashes) for share in rounds), style),
+            fmt.sat(sum(share.value_sat for share in rounds), style),
+        )
+    meters = FittingTable("", "meter", "role", "register at start", "at end", "quality", left=2)
+    for meter in interval.meters:
+        registers = (fmt.energy(value, style) for value in (meter.register_start_j, meter.register_end_j))
+        meters.add_row(meter.id, meter.role, *registers, meter.quality)
+    title = Text(f"{day} {start} to {end} {name}, {record}", style="bold")
+    return [title, Text(energy), workers, *([meters] if interval.meters else []), Text()]
 
 
 def action(document: ActionDocument) -> RenderableType:
     """One audited action and what reading back said."""
-    verified = {True: "verified by reading back", False: "reading back contradicts it", None: "not read back yet"}
-    text = f"{document.kind} {document.subject}: {document.result}, {verified[document.verified]}."
+    verified = {True: ", verified by reading back", False: ", reading back contradicts it", None: ""}
+    text = f"{document.kind} {document.subject}: {document.result}{verified[document.verified]}."
     details = [part for part in (document.answer, document.read_back) if part]
     return Text("\n".join([text, *details]))

@@ -2,24 +2,25 @@
 
 import asyncio
 import contextlib
-import errno
 import os
 import secrets
 import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from photosynth.cli.errors import CommandError, ExitCode, os_sentence, sentence, state_errors
+from photosynth.cli.format import output
 from photosynth.cli.logs import configure_logs
 from photosynth.cli.options import UpOptions
+from photosynth.cli.ports import Ports, take_ports
 from photosynth.fleet import Fleet, FleetFileError, load_fleet
 from photosynth.operations.state import ApiAddress, StateError, StateFolder
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from photosynth.operations.site import Site
 
 SHOW_EVERY_S = 1.0
-PLAIN_EVERY_S = 10.0
 SAVE_STATUS_EVERY_S = 5.0
 FULL_SPEED_MILLI = 1000
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -46,14 +46,18 @@ def run_up(options: UpOptions) -> int:
     state = StateFolder(options.state)
     try:
         state.lock()
-        if options.fresh:
-            state.clear()
-        state.remember_site(_identity(fleet, options))
     except StateError as error:
         raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
-    configure_logs(state.log, to_terminal=options.json_log)
     try:
-        return _run_loop(_Up(fleet, speed_milli, markets, state, options))
+        with take_ports(fleet, options) as ports:
+            try:
+                if options.fresh:
+                    state.clear()
+                state.remember_site(_identity(fleet, options))
+            except StateError as error:
+                raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
+            configure_logs(state.log, to_terminal=options.json_log)
+            return _run_loop(_Up(fleet, speed_milli, markets, state, options, ports))
     finally:
         state.unlock()
 
@@ -114,6 +118,8 @@ class _Up:
     markets: "Markets"
     state: StateFolder
     options: UpOptions
+    ports: Ports
+    out_of_time: bool = field(default=False, init=False)
 
     async def run(self) -> int:
         """Start, show, stop; the exit code."""
@@ -123,7 +129,7 @@ class _Up:
             loop.add_signal_handler(number, stop.set)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         if self.options.run_for_s is not None:
-            loop.call_later(self.options.run_for_s, stop.set)
+            loop.call_later(self.options.run_for_s, self._end_of_time, stop)
 
         try:
             await self._serve(stop)
@@ -132,6 +138,10 @@ class _Up:
         except Exception as error:  # noqa: BLE001 - whatever ends the site is said in a sentence, and kept in the log
             raise ended_by(error, self.state.log) from None
         return ExitCode.OK
+
+    def _end_of_time(self, stop: asyncio.Event) -> None:
+        self.out_of_time = True
+        stop.set()
 
     async def _serve(self, stop: asyncio.Event) -> None:
         from photosynth.cli.simulated_field import SimulatedField
@@ -150,15 +160,18 @@ class _Up:
             market=markets.energy,
             coin_market=markets.coin,
             open_field=field,
-            pool_port=options.pool_port,
+            pool_listener=self.ports.pool,
             replay=None if options.replay is None else options.replay.isoformat(),
         )
         site = Site(settings)
-        try:
-            if not await _done_unless(stop, site.start()):
-                return  # whoever stops it while it starts does not wait for the start
-        except OSError as error:
-            raise CommandError(_pool_port_sentence(error, fleet, options), ExitCode.UNAVAILABLE) from None
+        if not await _done_unless(stop, site.start()):  # whoever stops it while it starts does not wait for the start
+            if self.out_of_time:
+                raise CommandError(
+                    f"The {options.run_for_s} s of --for were over before the site had started; nothing ran. Give it longer.",
+                    ExitCode.UNAVAILABLE,
+                )
+            typer.echo("Stopped before the site had started; nothing ran.", err=options.json_log)
+            return
         try:
             view = RunningSite(site)
             async with self._web(view, site) as url:
@@ -171,22 +184,17 @@ class _Up:
     async def _web(self, view: "RunningSite", site: "Site") -> AsyncIterator[str]:
         """The API and the console; the address is known to the command line as long as they answer."""
         from photosynth.api.app import LOOPBACK_NAMES, create_app
-        from photosynth.api.server import PortInUseError, WebServer
+        from photosynth.api.server import WebServer
         from photosynth.console import mount
         from photosynth.operations.running import ChainDoor
 
         token = secrets.token_urlsafe(32)
-        listen = self.fleet.console.listen
-        hosts = (*LOOPBACK_NAMES, listen.host)
+        hosts = (*LOOPBACK_NAMES, self.fleet.console.listen.host)
         app = create_app(view, token=token, allowed_hosts=hosts, chain=ChainDoor(site.node), evidence=view)
         mount(app, view)
         server = WebServer(app)
-        try:
-            port = await server.start(listen.host, listen.port if self.options.port is None else self.options.port)
-        except PortInUseError as error:
-            raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
-        host = f"[{listen.host}]" if ":" in listen.host else listen.host
-        url = f"http://{host}:{port}"
+        await server.start(self.ports.console)
+        url = self.ports.console_url()
         try:
             self.state.write_api(ApiAddress(url, token, os.getpid()))
             yield url
@@ -197,14 +205,15 @@ class _Up:
     async def _until_stopped(
         self, stop: asyncio.Event, site: "Site", view: "RunningSite", field: "SimulatedField", url: str
     ) -> None:
-        typer.echo(self._banner(url, site), err=self.options.json_log)
+        banner = self._banner()
+        typer.echo(f"{banner}\n{self._addresses(url)}", err=self.options.json_log)
         if self.options.open_browser and sys.stdout.isatty() and _has_windows():
             import webbrowser
 
             # Nobody waits for it: some take as long as they are open.
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         running = asyncio.ensure_future(site.run())
-        showing = asyncio.ensure_future(self._show(view, url))
+        showing = asyncio.ensure_future(self._show(view, url, banner))
         world = asyncio.ensure_future(field.ended())
         stopping = asyncio.ensure_future(stop.wait())
         try:
@@ -224,7 +233,10 @@ class _Up:
                 task.cancel()
             await asyncio.gather(running, showing, world, stopping, return_exceptions=True)
 
-    def _banner(self, url: str, site: "Site") -> str:
+    def _addresses(self, url: str) -> str:
+        return f"Console {url}   Pool {self.ports.pool_url()}   State {self.state.root}"
+
+    def _banner(self) -> str:
         demonstration = self.fleet.bitcoin.demonstration
         day = "a recorded day" if self.options.replay else "a synthetic sunny Sunday"
         lines = [
@@ -236,18 +248,21 @@ class _Up:
         ]
         if demonstration is not None:
             lines.append(f"Demonstration difficulty and money on regtest: 1 real hash stands for {self._scale():,}.")
-        lines.append(f"Console {url}   Pool stratum+tcp://{':'.join(map(str, site.pool.address))}   State {self.state.root}")
         return "\n".join(lines)
 
     def _scale(self) -> int:
         return self.fleet.scale(self.speed_milli)
 
-    async def _show(self, view: "RunningSite", url: str) -> None:
+    async def _show(self, view: "RunningSite", url: str, banner: str) -> None:
         """The live status, and its last state on disk for questions after the end."""
+        from photosynth.cli.live import display
         from photosynth.storage import StorageError
 
+        def redraw_on_resize(redraw: Callable[[], None]) -> None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, redraw)
+
         saved_s = 0.0
-        with self._display(url) as show:
+        with display(output(), url, banner, quiet=self.options.json_log, redraw_on_resize=redraw_on_resize) as show:
             while True:
                 with contextlib.suppress(StorageError):  # a busy or full disk: the next look may see more
                     status = await view.status()
@@ -256,28 +271,6 @@ class _Up:
                         saved_s = time.monotonic()
                         self._save(status)
                 await asyncio.sleep(SHOW_EVERY_S)
-
-    @contextlib.contextmanager
-    def _display(self, url: str) -> "Iterator[Callable[[Status], None]]":
-        from photosynth.cli.live import live_panel, plain_line
-
-        if self.options.json_log:
-            yield lambda _status: None
-        elif sys.stdout.isatty():
-            from rich.live import Live
-
-            with Live(refresh_per_second=2, transient=False) as live:
-                yield lambda status: live.update(live_panel(status, url))
-        else:
-            last_s = 0.0
-
-            def tell(status: "Status") -> None:
-                nonlocal last_s
-                if time.monotonic() - last_s >= PLAIN_EVERY_S:
-                    last_s = time.monotonic()
-                    print(plain_line(status), flush=True)
-
-            yield tell
 
     def _save(self, status: "Status") -> None:
         from photosynth.operations.files import write_whole
@@ -333,13 +326,3 @@ def _log_world(line: str) -> None:
     import structlog
 
     structlog.get_logger().info("world", said=line)
-
-
-def _pool_port_sentence(error: OSError, fleet: Fleet, options: UpOptions) -> str:
-    port = fleet.pool.listen.port if options.pool_port is None else options.pool_port
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"Port {port} of {fleet.pool.listen.host}, where the pool listens, is in use by another process. "
-            "Choose another with --pool-port N or pool.listen in the fleet file."
-        )
-    return sentence(error)

@@ -119,15 +119,15 @@ def demonstration_target(fleet: Fleet, pace: Pace) -> DemonstrationTarget | None
     return DemonstrationTarget(pace.block_interval_s(demonstration), fleet.simulation.hash_rate_hs)
 
 
-def pool_config(fleet: Fleet, pace: Pace, port: int | None) -> PoolConfig:
-    """The pool's settings; ``port`` overrides the fleet file's, 0 takes a free one."""
+def pool_config(fleet: Fleet, pace: Pace) -> PoolConfig:
+    """The pool's settings."""
     pool = fleet.pool
     machines = max(1, len(fleet.machine_specs()))
     per_machine_hs = max(1, fleet.simulation.hash_rate_hs // machines)
     room = room_for_miners()
     return PoolConfig(
         host=pool.listen.host,
-        port=pool.listen.port if port is None else port,
+        port=pool.listen.port,
         allow=tuple(ip_network(str(network)) for network in pool.allow),
         share_interval_s=float(pool.share_interval_s),
         version_mask=pool.version_mask,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -65,8 +66,9 @@ class SiteSettings:
     market: Market
     coin_market: CoinMarket
     open_field: OpenField
+    pool_listener: socket.socket
+    """Listens already; whoever connects waits until the pool serves."""
     end_ms: int | None = None
-    pool_port: int | None = None
     replay: str | None = None
 
 
@@ -164,7 +166,7 @@ class Site:
         self._open_pool(share_log, pace)
         self._closing.push_async_callback(self.pool.close)
         await self.pool.recover()
-        await self.pool.start()
+        await self.pool.start(settings.pool_listener)
         self.audit = AuditLog(self.database, self.run_database, self.clock)
         self._closing.push_async_callback(self.audit.close)
         self.field = await settings.open_field(self.clock, self.pool.address)
@@ -222,7 +224,7 @@ class Site:
         scales = fleet.scale_of_worker(settings.speed_milli)
         demonstration = fleet.bitcoin.demonstration is not None
         policy = Reward(fleet.bitcoin.script(), self.quote if demonstration else None, self._head)
-        config = pool_config(fleet, pace, settings.pool_port)
+        config = pool_config(fleet, pace)
         self._early: list[FoundBlock] = []
         self.pool = Pool(config, self.node, self.clock, policy, lambda worker: scales.get(worker, 1), share_log, self)
 

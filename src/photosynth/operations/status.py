@@ -67,6 +67,7 @@ def site_status(
         title=fleet.site.title,
         simulated=fleet.site.simulated,
         time_ms=now_ms,
+        zone=str(fleet.site.zone),
         speed=speed,
         replay=replay,
         generation_w=None if seen is None else seen.generation_w,

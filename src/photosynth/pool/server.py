@@ -5,6 +5,7 @@ Everything runs on one event loop; only the share log's writing and the node are
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable
 from functools import partial
 from ipaddress import IPv6Address, ip_address
@@ -67,12 +68,18 @@ class Pool:
 
     # Life.
 
-    async def start(self) -> None:
-        """Listen and follow the node. Raises OSError where the address is taken."""
+    async def start(self, listener: socket.socket | None = None) -> None:
+        """Serve miners, on a socket that listens already where one is given, and follow the node.
+
+        Raises OSError where the configuration's address is taken.
+        """
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            self._new_connection, self.config.host, self.config.port, backlog=4096, reuse_address=True
-        )
+        if listener is None:
+            self._server = await loop.create_server(
+                self._new_connection, self.config.host, self.config.port, backlog=4096, reuse_address=True
+            )
+        else:
+            self._server = await loop.create_server(self._new_connection, sock=listener, backlog=4096)
         self.log.live_jobs = self._chain.live_jobs
         self._chain.start()
         self._ticker = loop.create_task(self._tick_forever(), name="pool-tick")

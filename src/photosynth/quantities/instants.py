@@ -1,7 +1,7 @@
 """Instants: site time and wall time in milliseconds, quarter hours, and the market day of Europe/Berlin."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -67,3 +67,12 @@ def market_day_of(instant_ms: int) -> date:
 def iso_utc(instant_ms: int) -> str:
     """An instant as ISO 8601 in UTC with whole seconds, as machines read it: 2026-06-14T09:00:00Z."""
     return datetime.fromtimestamp(instant_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def local_time(instant_ms: int, zone: tzinfo, *, seconds: bool = False, named: bool = True) -> str:
+    """An instant on a clock that hangs in a zone, as people read it: 2026-06-14 11:00 CEST.
+
+    Leave out the zone's name (``named``) only where it stands beside, as over a table.
+    """
+    written = "%Y-%m-%d %H:%M" + (":%S" if seconds else "") + (" %Z" if named else "")
+    return datetime.fromtimestamp(instant_ms // 1000, zone).strftime(written)

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
-from photosynth.api import PortInUseError, WebServer
+from photosynth.api import PortInUseError, WebServer, listen
 
 
 async def _endless() -> AsyncIterator[bytes]:
@@ -36,9 +36,11 @@ async def _get(port: int, path: str) -> tuple[asyncio.StreamReader, asyncio.Stre
 async def test_it_listens_on_a_free_port_and_leaves_signals_alone() -> None:
     before = signal.getsignal(signal.SIGINT)
     server = WebServer(APP)
-    port = await server.start("127.0.0.1", 0)
+    listener = listen("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    reader, writer = await _get(port, "/")  # waits until somebody serves
+    await server.start(listener)
     assert signal.getsignal(signal.SIGINT) is before
-    reader, writer = await _get(port, "/")
     assert await reader.readuntil(b"here")
     writer.close()
     await server.stop()
@@ -53,12 +55,14 @@ async def test_a_port_in_use_is_named_with_the_way_out() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(PortInUseError, match=rf"{port}.*--port"):
-            await WebServer(APP).start("127.0.0.1", port)
+            listen("127.0.0.1", port)
 
 
 async def test_an_open_stream_does_not_hold_the_end() -> None:
     server = WebServer(APP)
-    reader, writer = await _get(await server.start("127.0.0.1", 0), "/stream")
+    listener = listen("127.0.0.1", 0)
+    await server.start(listener)
+    reader, writer = await _get(listener.getsockname()[1], "/stream")
     await reader.readuntil(b"tick")
     async with asyncio.timeout(10):
         await server.stop()

@@ -1,6 +1,12 @@
 """What people read in a terminal: the live panel, its plain line, tables in German, a verifier's report, durations."""
 
+import asyncio
+import contextlib
+import re
+from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 import typer
@@ -9,13 +15,15 @@ from tests.unit.cli.cli_sample import STATUS, TRACE, WORKERS, action
 
 from photosynth.cli import show
 from photosynth.cli.errors import CommandError
-from photosynth.cli.live import live_panel, plain_line
+from photosynth.cli.live import LivePanel, display, plain_line
 from photosynth.cli.options import parse_day, parse_duration, parse_instant, parse_speed
 from photosynth.cli.proof import verification_text
+from photosynth.cli.table import FittingTable
 from photosynth.quantities.format import ENGLISH, GERMAN
 from photosynth.treasury.evidence.report import VerifyReport
 from photosynth.treasury.evidence.verify import verify
 
+BERLIN = ZoneInfo("Europe/Berlin")
 GOLDEN = Path(__file__).parents[1] / "treasury" / "golden_evidence.jsonl"
 
 
@@ -28,8 +36,9 @@ def drawn(renderable: RenderableType, width: int = 200) -> str:
 
 
 def test_the_live_panel_shows_the_site_and_what_is_wrong() -> None:
-    text = drawn(live_panel(STATUS, "http://127.0.0.1:8480"), 120)
+    text = drawn(LivePanel(STATUS, "http://127.0.0.1:8480"), 120)
     for part in (
+        "2026-06-14 12:00:00 CEST",
         "352.2 kW",
         "340.0 kW",
         "339.0 kW",
@@ -49,7 +58,7 @@ def test_unknown_values_are_unknown_and_never_zero() -> None:
     site = STATUS.site.model_copy(update=dict.fromkeys(("surplus_w", "grid_w", "spot_cent_per_mwh", "mining_power_w")))
     pool = STATUS.pool.model_copy(update={"hash_rate_hs": None, "hash_rate_error_percent": None})
     status = STATUS.model_copy(update={"site": site, "pool": pool})
-    assert drawn(live_panel(status, "")).count("unknown") == 5
+    assert drawn(LivePanel(status, "")).count("unknown") == 5
     assert plain_line(status).count("unknown") == 4
     assert "unknown" in drawn(show.status(status, "Running", ENGLISH))
 
@@ -61,15 +70,117 @@ def test_the_plain_line_is_one_line() -> None:
     assert "blocks 7 height 7 47600 sat 28.23 EUR" in line
 
 
+FIGURES = (
+    ("surplus", "352.2 kW"),
+    ("set-point", "340.0 kW"),
+    ("spot", "-12.30 EUR/MWh"),
+    ("machines", "100 of 102 run"),
+    ("hash rate", "19.8 PH/s ±3 %"),
+    ("shares", "1,234 (2 refused)"),
+    ("blocks", "7 at height 7"),
+    ("immature", "47,600 sat"),
+    ("available", "0 sat"),
+    ("asset", "demonstration BTC"),
+)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
+def test_the_live_panel_cuts_no_label_and_no_digit(width: int) -> None:
+    lines = drawn(LivePanel(STATUS, "http://127.0.0.1:8480", "Simulated: the sun."), width).splitlines()
+    assert {len(line) for line in lines} == {width}
+    text = "\n".join(lines)
+    for label, value in FIGURES:
+        assert re.search(rf"{re.escape(label)} +{re.escape(value)}(?!\w)", text), (label, value)
+    assert "…" not in text
+
+
+@pytest.mark.parametrize("height", [12, 16, 20, 24, 50])
+def test_the_live_panel_leaves_out_what_there_are_no_lines_for(height: int) -> None:
+    conditions = [STATUS.conditions[0].model_copy(update={"subject": f"hall-c-{number}"}) for number in range(9)]
+    status = STATUS.model_copy(update={"conditions": conditions})
+    console = Console(width=80, height=height, file=StringIO())
+    lines = console.render_lines(LivePanel(status, "", "Simulated: the sun."))
+    text = "\n".join("".join(segment.text for segment in line) for line in lines)
+    assert len(lines) <= max(height, 12)
+    shown = len(re.findall(r"hall-c-\d: It said OK", text))
+    assert f"{9 - shown} more to look at" in text
+    assert ("Simulated" in text) is (height == 50 or (shown == 5 and len(lines) > 15))
+
+
+def test_a_resized_terminal_is_drawn_anew_from_its_corner() -> None:
+    written = StringIO()
+    console = Console(width=100, height=30, file=written, force_terminal=True, color_system=None, legacy_windows=False)
+    redraws: list[Callable[[], None]] = []
+    with (
+        contextlib.suppress(asyncio.CancelledError),
+        display(console, "", "", quiet=False, redraw_on_resize=redraws.append) as show,
+    ):
+        show(STATUS)
+        console.width, console.height = 70, 20
+        written.seek(0)
+        written.truncate()
+        redraws[0]()
+        frame = written.getvalue()
+        raise asyncio.CancelledError  # as a run is ended
+    assert frame.startswith("\x1b[H"), "the frame begins at the corner, whatever stood there"
+    rows = frame.removeprefix("\x1b[H").split("\n")
+    assert (len(rows), {len(row) for row in rows}) == (20, {70}), "and fills the terminal, so that nothing old is left"
+    after = written.getvalue()[len(frame) :]
+    assert "\x1b[?1049l" in after, "the terminal is given back as it was"
+    assert "352.2 kW" in after.partition("\x1b[?1049l")[2], "with what was shown last"
+
+
+def test_elsewhere_than_in_a_terminal_there_are_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(file=StringIO(), force_terminal=False)
+    with display(console, "", "", quiet=False, redraw_on_resize=lambda _redraw: None) as show:
+        show(STATUS)
+        show(STATUS)
+    assert capsys.readouterr().out == plain_line(STATUS) + "\n", "one now and then"
+
+
+def test_a_trace_has_every_quarter_hour_and_worker_once_and_no_broken_time() -> None:
+    share = TRACE.shares[0]
+    shares = [
+        share,
+        share.model_copy(update={"round": 8, "value_sat": 200, "shares": 4}),
+        share.model_copy(update={"worker": "zoe"}),
+    ]
+    interval = TRACE.intervals[0]
+    following = interval.model_copy(update={"interval_ms": interval.interval_ms + 900_000, "record": None})
+    document = TRACE.model_copy(update={"shares": shares, "intervals": [following, interval]})
+    for width in (60, 80, 120):
+        text = drawn(show.trace(document, "x", ENGLISH, BERLIN), width)
+        assert text.count("2026-06-14 12:00 to 12:15 CEST, record 4") == 1
+        assert text.count("2026-06-14 12:15 to 12:30 CEST, still open") == 1
+        assert re.findall(r"^(\S+) +(\d) +24.0 kH +200 EH +7,000 sat$", text, re.MULTILINE) == [("hall-a-01", "7")]
+        assert len(re.findall(r"^zoe ", text, re.MULTILINE)) == 1
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 120])
+def test_a_table_stands_or_lists_its_fields_and_cuts_nothing(width: int) -> None:
+    table = FittingTable("Amounts", "account", "name", "debit", "credit", left=2)
+    table.add_row("1100", "coins that cannot be spent yet", "123,456,789 sat", "0 sat")
+    table.add_row("", "", "9,876,543.21 EUR", "1,000,000.00 EUR")
+    text = drawn(table, width)
+    assert max(map(len, text.splitlines())) <= width
+    for cell in ("1100", "cannot", "123,456,789 sat", "9,876,543.21 EUR", "1,000,000.00 EUR"):
+        assert cell in text
+    assert ("account  1100" in text) is (width == 30)
+
+
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_tables_fit_any_terminal(width: int) -> None:
-    for table in (show.status(STATUS, "x", ENGLISH), show.workers(WORKERS, "x", ENGLISH), show.trace(TRACE, "x", ENGLISH)):
+    for table in (
+        show.status(STATUS, "x", ENGLISH),
+        show.workers(WORKERS, "x", ENGLISH),
+        show.trace(TRACE, "x", ENGLISH, BERLIN),
+    ):
         assert max(len(line) for line in drawn(table, width).splitlines()) <= width
 
 
 def test_german_tables() -> None:
     assert "-12,30 EUR/MWh" in drawn(show.status(STATUS, "x", GERMAN))
-    trace = drawn(show.trace(TRACE, "x", GERMAN))
+    trace = drawn(show.trace(TRACE, "x", GERMAN, BERLIN))
     assert "83,33 kWh" in trace
     assert "6.800 sat" in trace
     assert "40,32" not in trace
@@ -118,8 +229,8 @@ def test_numbers_of_the_command_line() -> None:
     assert [parse_duration(text) for text in ("90", "90s", "10min", "10m", "2h", "1d")] == [90, 90, 600, 600, 7200, 86_400]
     assert [parse_speed(text) for text in ("60", "0.5", "0.001", "3600")] == [60_000, 500, 1, 3_600_000]
     assert str(parse_day("2024-02-29")) == "2024-02-29"
-    assert parse_instant("2026-06-14T11:00", end=False) == parse_instant("2026-06-14T09:00+00:00", end=False)
-    assert parse_instant("2026-03-29", end=True) - parse_instant("2026-03-29", end=False) == 23 * 3_600_000
+    assert parse_instant("2026-06-14T11:00", BERLIN, end=False) == parse_instant("2026-06-14T09:00+00:00", BERLIN, end=False)
+    assert parse_instant("2026-03-29", BERLIN, end=True) - parse_instant("2026-03-29", BERLIN, end=False) == 23 * 3_600_000
 
 
 @pytest.mark.parametrize("text", ["0", "-1s", "1.5h", "", "10 years", "٣s"])
@@ -131,4 +242,4 @@ def test_durations_that_are_none(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "0001-01-01", "9999-12-31"])
 def test_instants_that_are_none(text: str) -> None:
     with pytest.raises(CommandError):
-        parse_instant(text, end=True)
+        parse_instant(text, BERLIN, end=True)

@@ -78,10 +78,9 @@ def test_blocks_and_jobs_follow_the_speed_within_bounds(fleet: Fleet, speed: int
 
 
 def test_the_pool_starts_where_machines_need_no_long_search_for_their_difficulty(fleet: Fleet) -> None:
-    config = pool_config(fleet, Pace(60_000), port=0)
-    assert (config.host, config.port, config.version_mask) == ("127.0.0.1", 0, 0x1FFFE000)
+    config = pool_config(fleet, Pace(60_000))
+    assert (config.host, config.port, config.version_mask) == ("127.0.0.1", 3333, 0x1FFFE000)
     assert config.start_difficulty == (50_000 // 102) * 10 / 2**32
-    assert pool_config(fleet, Pace(60_000), port=None).port == 3333
 
 
 def test_the_evidence_names_the_site_and_its_meters(fleet: Fleet) -> None:

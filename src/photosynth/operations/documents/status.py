@@ -61,6 +61,8 @@ class SiteStatus(Document):
     """Whether the physical site is simulated."""
     time_ms: int
     """Site time now."""
+    zone: str
+    """Time zone of the site's clock, by its IANA name."""
     speed: float
     """Site seconds per second."""
     replay: str | None = Field(description="the recorded day that drives the site")
