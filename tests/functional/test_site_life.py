@@ -104,7 +104,11 @@ def test_everything_stops_and_stays_off_until_resumed(site: RunningSite) -> None
     site.stop()
     site.start()
     assert site.get("status")["site"]["stopped"] is True, "a restart must not switch on what an operator switched off"
-    assert site.command("resume-mining", "--reason", "test").returncode == 0
+    resumed = site.command("resume-mining", "--reason", "test")
+    assert (resumed.returncode, "the dispatch decides again" in resumed.stdout) == (0, True)
+    again = site.command("resume-mining", "--reason", "test")
+    assert "mining was not stopped, so nothing changed" in again.stdout
+    assert "verified" not in resumed.stdout + again.stdout, "nothing of the world was read back"
     site.wait_for(lambda: site.get("status")["machines"]["running"] > 80, 30, "machines to run again")
 
 
@@ -156,6 +160,7 @@ def test_a_state_in_use_and_ports_in_use_are_told(site: RunningSite, tmp_path: P
         assert answer.returncode == 3, answer
         assert word in answer.stderr
         assert "Traceback" not in answer.stderr
+        assert [path.name for path in other.state.iterdir()] == ["lock"], "nothing was opened, no machine mined"
 
 
 def test_a_broken_fleet_file_starts_nothing(site: RunningSite, tmp_path: Path) -> None:

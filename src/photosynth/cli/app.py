@@ -24,7 +24,14 @@ Exit codes: 0 done or yes; 1 no, not found or does not hold; 2 the command line 
 runs, the state or a port is in use, no answer, or the disk is full; 4 a mistake in Photosynth itself.
 """
 
-app = typer.Typer(name="photosynth", help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    name="photosynth",
+    help=HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 chain = typer.Typer(help="Blocks out of the node and into it.", no_args_is_help=True)
 evidence = typer.Typer(help="The hash-chained records of every quarter hour.", no_args_is_help=True)
 fleet = typer.Typer(help="The fleet file.", no_args_is_help=True)
@@ -160,7 +167,7 @@ def ledger(
     as_json: JsonOption = False,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write every line of every posting as CSV.")] = None,
     start: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="Site time: a day, or 2026-06-14T11:00; Europe/Berlin.")
+        str | None, typer.Option("--from", metavar="TIME", help="Site time: a day, or 2026-06-14T11:00, on the site's clock.")
     ] = None,
     end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="The end; a day means the whole of it.")] = None,
     limit: Annotated[

@@ -159,10 +159,13 @@ class RunningSite:
     async def resume_mining(self, actor: str, reason: str) -> ActionDocument:
         """Let the dispatch decide again."""
         site = self._site
+        was_stopped = site.stopped
         action = await site.audit.planned(actor, "resume_mining", "site", reason, "the dispatch decides again")
         await site.set_stopped(False)
         site.control.resume()
-        site.audit.finished(action, "done", None, "the dispatch decides", True)
+        # Nothing of the world is read back here: what the dispatch then tells machines are actions of their own.
+        seen = "the dispatch decides again" if was_stopped else "mining was not stopped, so nothing changed"
+        site.audit.finished(action, "done", None, seen, None)
         return await self._action(action)
 
     async def lines(self) -> AsyncIterator[bytes]:

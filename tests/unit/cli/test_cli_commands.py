@@ -13,11 +13,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.cli_sample import STATUS, SampleView
+from tests.unit.cli.cli_sample import NOON_MS, STATUS, SampleView
 from typer.testing import CliRunner, Result
 
 from photosynth.api.app import create_app
-from photosynth.api.server import WebServer
+from photosynth.api.server import WebServer, listen
 from photosynth.bitcoin.node import Verdict
 from photosynth.cli.app import app
 from photosynth.cli.options import UpOptions
@@ -76,7 +76,9 @@ def running(tmp_path: Path, view: SampleView) -> Iterator[Path]:
 
     async def serve() -> None:
         server = WebServer(create_app(view, token="secret", chain=SampleChain(), evidence=SampleEvidence()))
-        ports.append(await server.start("127.0.0.1", 0))
+        listener = listen("127.0.0.1", 0)
+        await server.start(listener)
+        ports.append(listener.getsockname()[1])
         started.set()
         await stop.wait()
         await server.stop()
@@ -154,7 +156,7 @@ class TestQuestions:
         """A table shows the newest, JSON and CSV have every posting; the period is in Berlin's time."""
         state = request.getfixturevalue(place)
         told = run("ledger", "--state", state, "--from", "2026-06-14", "--to", "2026-06-14")
-        assert "Trial balance, 2026-06-14 00:00 to 2026-06-15 00:00" in told.stdout
+        assert "Trial balance, 2026-06-14 00:00 CEST to 2026-06-15 00:00 CEST" in told.stdout
         assert "the newest 20 of 2,345" in told.stdout
         assert view.periods[0] == (1_781_388_000_000, 1_781_474_400_000)
         document = LedgerDocument.model_validate_json(run("ledger", "--json", "--state", state).stdout)
@@ -205,9 +207,33 @@ def test_stop_and_resume(running: Path, view: SampleView) -> None:
     told = run("resume-mining", "--state", running)
     assert told.exit_code == 1
     assert "reading back contradicts it" in told.stdout
-    refused = run("stop-mining", "--reason", " ", "--state", running)
+    for kind in ("stop-mining", "resume-mining"):
+        refused = run(kind, "--reason", " ", "--state", running)
+        assert refused.exit_code == 2
+        assert "write why" in refused.stderr
+    assert len(view.actions_taken) == 2
+
+
+def test_what_the_api_refuses_is_said_field_by_field(running: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal's list of fields is shown, not only that there is one."""
+    monkeypatch.setattr("photosynth.cli.ask._user", lambda: "x" * 1000)
+    refused = run("stop-mining", "--reason", "smoke", "--state", running)
     assert refused.exit_code == 3
-    assert "refused" in refused.stderr
+    assert "body.actor: " in refused.stderr
+
+
+def test_times_are_those_of_the_sites_clock(running: Path, view: SampleView, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A site in another zone shows its own clock, and a period is meant on it."""
+    told = run("status", "--state", running).stdout
+    assert "2026-06-14 12:00 CEST" in told
+    site = STATUS.site.model_copy(update={"zone": "Asia/Tokyo"})
+    monkeypatch.setattr("tests.unit.cli.cli_sample.STATUS", STATUS.model_copy(update={"site": site}))
+    assert "2026-06-14 19:00 JST" in run("status", "--state", running).stdout
+    told = run("ledger", "--from", "2026-06-14T18:00", "--limit", "1", "--state", running).stdout
+    assert "times of Asia/Tokyo" in told
+    assert "2026-06-14 19:00" in told
+    assert view.periods[-1] == (NOON_MS - 3_600_000, None)
+    assert "2026-06-14 19:00 to 19:15 JST" in run("trace", "7", "--state", running).stdout
 
 
 def test_german_numbers(running: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,8 +381,10 @@ def every_command() -> list[list[str]]:
 
 
 def test_every_command_explains_itself() -> None:
-    """--help of every command has an example that begins with its own name."""
+    """--help of every command, and -h, has an example that begins with its own name."""
+    assert run("-h").stdout == run("--help").stdout
     for path in every_command():
         told = run(*path, "--help")
         assert told.exit_code == 0
+        assert run(*path, "-h").stdout == told.stdout
         assert f"Example: photosynth {' '.join(path)}" in told.stdout, path
