@@ -8,6 +8,8 @@ from photosynth.miners.verification import describe
 
 REASONS_TO_TELL = 10
 NAMES_TO_TELL = 200
+NO_ANSWER = ("unreachable", "talks_nonsense", "driver_fault")
+"""Conditions of a machine that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,8 @@ def _why_awake(unit: Unit, began_ms: int) -> str:
         return f"it has not answered '{unit.sending.text}' yet; {seen}"
     told = unit.told
     if told is None or told.at_ms < began_ms:
-        conditions = unit.conditions.all()
-        return f"{conditions[0].evidence}" if unit.unreachable and conditions else seen
+        silent = [item.evidence for item in unit.conditions.all() if item.id in NO_ANSWER]
+        return silent[0] if unit.unreachable and silent else seen
     if told.result == "failed":
         return f"it could not be told: {told.text}"
     if told.result == "refused":

@@ -112,6 +112,9 @@ class Traffic:
             plan = (unit.actor, command.kind, unit.id, reason, command.text)
             action = self._audit.noted(*plan) if lowers else await self._audit.planned(*plan)
             async with self._down if lowers else self._up:
+                if not lowers and (unit.goal_w(self._clock.site_ms()) or 0) < command.watts:
+                    self._audit.finished(action, "failed", "not sent: by then it should draw less", None, None)
+                    return
                 await self._tell(unit, command, action)
             unit.works(SENDING)
         except NotAuditedError:

@@ -135,11 +135,12 @@ class Unit:
         sleep = Command("sleep", 0)
         if self.sending is not None:
             return None if self._is_down(self.sending) else sleep
-        on = self.reading is not None and is_on(self.model, self.reading)
-        busy = self.pending is not None and not self._is_down(self.pending.command)
-        if self._insisted and (self.unreachable or self.reading is None or self._misses or on or busy):
-            return None if self.pending is not None and not busy else sleep
-        if self.unreachable or self.reading is None or (self.pending is not None and not busy) or not (on or busy):
+        if self.pending is not None and self._is_down(self.pending.command):
+            return None
+        on = self.pending is not None or (self.reading is not None and is_on(self.model, self.reading))
+        if self._insisted and (on or self.unreachable or self.reading is None or self._misses):
+            return sleep
+        if not on or self.unreachable or self.reading is None:
             return None
         if self.regulation != "none":
             # sleep does not wait for long, whatever failed before

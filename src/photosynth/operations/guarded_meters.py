@@ -10,7 +10,7 @@ from photosynth.operations.field import MetersAndSources
 
 T = TypeVar("T")
 
-CALL_LIMIT_S = 10.0
+CALL_LIMIT_S = 5.0
 """Wall seconds that a call may take; a sound driver ends it within two or three."""
 MOST_MS = 1 << 53
 QUALITIES = ("good", "estimated", "stale", "unknown")

@@ -55,6 +55,22 @@ async def test_a_slow_disk_does_not_hold_a_stop() -> None:
     assert site.machines["m1"].told == ["sleep", "sleep"], "the wake that waited was never sent"
 
 
+async def test_a_plan_that_came_late_is_not_carried_out_where_less_is_wanted_by_then() -> None:
+    site = hall()
+    await site.polls(6, {"m1": 1850})
+    site.audit.slow = asyncio.Event()
+    site.control.apply({"m1": 3500}, {})
+    for _ in range(5):
+        await asyncio.sleep(0)
+    site.control.apply({"m1": 2510}, {})
+    site.audit.slow.set()
+    await site.control.settle()
+    assert site.machines["m1"].told == ["set_power 1850"]
+    assert site.audit.of("m1")[1][5:7] == ["failed", "not sent: by then it should draw less"]
+    await site.polls(6, {"m1": 2510})
+    assert site.machines["m1"].told == ["set_power 1850", "set_power 2510"]
+
+
 async def test_sleep_ends_what_is_on_its_way_to_the_same_machine() -> None:
     site = hall()
     await site.polls(4, {"m1": 0})

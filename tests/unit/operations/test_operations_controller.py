@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 from tests.unit.operations.operations_fakes import QUARTER_MS, START_MS, Surroundings, view
 
-from photosynth.energy.meters import MeterError, MeterReading, SourceReading
+from photosynth.energy.meters import IntervalReading, MeterError, MeterReading, SourceReading
 from photosynth.energy.prices import Prices
 from photosynth.operations import controller as module
 from photosynth.operations.controller import UNDECIDED, UNPRICED, UNSEEN
@@ -279,6 +279,28 @@ async def test_readings_that_are_none_are_the_meters_fault(readings: object) -> 
         await site.step()
     assert site.controller.fault is not None
     assert site.controller.picture is None
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        5,
+        {"import": None},
+        {"import": IntervalReading(5, 4, "good")},
+        {"import": IntervalReading(0, 10**400, "good")},
+        {7: IntervalReading(0, 1, "good")},
+    ],
+    ids=lambda value: str(value)[:60],
+)
+async def test_a_load_profile_that_is_none_is_the_meters_fault(profile: object) -> None:
+    site = Surroundings(view("a"))
+
+    async def give() -> Any:
+        return profile
+
+    site.field.instead["profile"] = give
+    with capture_logs(), pytest.raises(MeterError, match="the meters' driver is at fault: its 'profile' failed"):
+        await site.meters.profile(START_MS)
 
 
 async def test_meters_that_hang_hold_nobody_for_long() -> None:
