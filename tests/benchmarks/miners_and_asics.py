@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.unit.simulation.fake_pool import FakePool
 
+from photosynth.miners.actions import Action, Result
 from photosynth.miners.control import MinerControl
 from photosynth.miners.luxos import LuxosMachine
 from photosynth.miners.model import MachineModel
@@ -41,10 +42,13 @@ class Clock:
 
 
 class NoAudit:
-    async def planned(self, actor: str, kind: str, subject: str, reason: str, request: str) -> int:
-        return 0
+    async def planned(self, actor: str, kind: str, subject: str, reason: str, request: str) -> Action:
+        return self.noted(actor, kind, subject, reason, request)
 
-    def finished(self, action: int, result: str, answer: str | None, read_back: str | None, verified: bool | None) -> None:
+    def noted(self, actor: str, kind: str, subject: str, reason: str, request: str) -> Action:
+        return Action(actor, kind, subject, reason, request, 0, 0)
+
+    def finished(self, action: Action, result: Result, answer: str | None, read_back: str | None, verified: bool | None) -> None:
         pass
 
 

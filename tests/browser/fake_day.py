@@ -164,6 +164,8 @@ class FakeDay:
             power_w=actual,
             hash_rate_hs=None if rate is None else str(rate),
             commanded_w=commanded,
+            commanded_ms=None if commanded is None else now - 900_000,
+            commanded_result=None if commanded is None else "unverified" if name == "hall-c-11" else "done",
             reason=reason,
             temperature_c=None if actual is None else 58 + int(9 * noise(name, now // 300_000)) if fresh else 31,
             observed_ms=now - 500 if actual is not None else now - 190_000,

@@ -1,16 +1,20 @@
 """A site in trouble: a full disk, damaged files, processes that stop or die. It says what is wrong, loses nothing, goes on."""
 
 import contextlib
+import itertools
+import json
 import os
 import signal
+import socketserver
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.functional.guest import Guest
-from tests.functional.running_site import COMMAND, RunningSite
+from tests.functional.running_site import COMMAND, EXAMPLES, RunningSite
 
 pytestmark = [
     pytest.mark.functional,
@@ -103,6 +107,93 @@ def test_a_full_disk_is_told_and_survived(small_disk: Path) -> None:
     finally:
         site.end()
     assert "Traceback" not in site.output.read_text()
+
+
+def test_a_full_disk_does_not_disable_stopping(small_disk: Path) -> None:
+    site = RunningSite(small_disk / "state", "--speed", "300")
+    site.output = small_disk.with_suffix(".out")
+    try:
+        site.start()
+        site.wait_for(lambda: site.get("status")["machines"]["running"] > 90, 60, "machines to run")
+
+        def full() -> bool:
+            fill(small_disk)
+            return "audit_waits" in conditions(site)
+
+        fill(small_disk)
+        answer = site.command("stop-mining", "--reason", "the disk is full", "--json")
+        assert answer.returncode in (0, 1), answer.stderr
+        action = json.loads(answer.stdout)
+        assert "machines are asleep" in action["read_back"]
+        assert site.get("status")["machines"]["running"] <= 3
+        if action["id"] == 0:  # else the file had room for it in its pages
+            assert "a restart does not know of it yet" in action["answer"]
+        site.wait_for(full, 60, "it to be told that the audit waits")
+        assert "entries wait" in conditions(site)["audit_waits"]
+        make_room(small_disk)
+        site.wait_for(lambda: "audit_waits" not in conditions(site), 30, "the audit to be written")
+        (stop,) = [item for item in site.get("actions?limit=1000") if item["kind"] == "stop_mining"]
+        assert (stop["time_ms"], stop["read_back"]) == (action["time_ms"], action["read_back"])
+        site.stop()
+        site.start()
+        assert site.get("status")["site"]["stopped"] is True
+        site.stop()
+    finally:
+        site.end()
+    assert "Traceback" not in site.output.read_text()
+
+
+def test_a_machine_that_says_impossible_things_ends_nothing(tmp_path: Path) -> None:
+    huge = b"1" + b"0" * 400
+    answers = itertools.cycle(
+        (
+            b'{"summary":[{"SUMMARY":[{"GHS 5s":' + huge + b'}]}],"power":[{"POWER":[{"Watts":' + huge + b"}]}]}",
+            b'{"STATUS":[{"STATUS":"E","Code":' + huge + b',"Msg":' + huge + b"}]}",
+            b'{"summary":' + b"[" * 5000,
+            b'{"SESSION":[{"SessionID":' + huge + b"}]}",
+            huge,
+            b"",
+        )
+    )
+
+    class Rogue(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                self.request.recv(4096)
+                self.request.sendall(next(answers))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Rogue) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_address[1]}"
+        group = (
+            "    - {id: rogue, model: s21, count: 1, party: photosynth-demo, driver: luxos, "
+            f'worker: "{{machine}}", addresses: ["{address}"]}}\n'
+        )
+        fleet = tmp_path / "fleet.yaml"
+        fleet.write_text((EXAMPLES / "backnang.yaml").read_text().replace("  habits:", group + "  habits:"))
+        site = RunningSite(tmp_path / "state", fleet=fleet)
+        try:
+            site.start()
+            site.wait_for(lambda: "talks_nonsense" in named(site, "rogue-01"), 60, "the rogue to be named")
+            site.wait_for(lambda: site.get("status")["machines"]["running"] > 80, 60, "the others to run")
+            answer = site.command("stop-mining", "--reason", "test", "--json", timeout=120)
+            assert answer.returncode == 1, answer
+            assert "rogue-01" in json.loads(answer.stdout)["read_back"]
+            assert site.get("status")["machines"]["running"] <= 3
+            site.stop()
+            site.start()  # with what was learnt of it
+            site.wait_for(lambda: "talks_nonsense" in named(site, "rogue-01"), 60, "the rogue to be named again")
+            site.stop()
+        finally:
+            site.end()
+            server.shutdown()
+    assert "Traceback" not in site.output.read_text()
+
+
+def named(site: RunningSite, machine: str) -> set[str]:
+    return {
+        condition["id"].partition(":")[0] for condition in site.get("status")["conditions"] if condition["subject"] == machine
+    }
 
 
 def test_damaged_files_are_told_in_a_sentence(site: RunningSite) -> None:

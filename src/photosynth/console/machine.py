@@ -12,6 +12,13 @@ from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import box, html
 from photosynth.operations.documents import ActionDocument, MachineDocument
 
+_CAME_OF_IT = {
+    "planned": "its proof is awaited",
+    "done": "proven by reading back",
+    "refused": "it refused",
+    "failed": "it did not get through",
+    "unverified": "reading back did not show it",
+}
 _FACTS = ("model", "group", "party", "driver", "address", "worker", "starts")
 
 
@@ -98,7 +105,9 @@ def values_of(machine_id: str, snapshot: Snapshot, numbers: Numbers) -> Values:
         "power.note": f"read {seen}",
         "told.value": told,
         "told.unit": "W" if machine.commanded_w else "",
-        "told.note": "the last command",
+        "told.note": "no command yet"
+        if machine.commanded_result is None
+        else f"{numbers.age(now_ms, machine.commanded_ms)} · {_CAME_OF_IT[machine.commanded_result]}",
         "rate.value": rate,
         "rate.unit": unit,
         "rate.note": "its own word" + ("" if machine.temperature_c is None else f" · {machine.temperature_c}{NBSP}°C"),

@@ -4,7 +4,6 @@ Source: cgminer's API-README. The answer ends with a NUL or with the connection;
 """
 
 import asyncio
-import math
 from typing import Any, cast
 
 import msgspec
@@ -14,6 +13,9 @@ from photosynth.miners.machine import MalformedError, RefusedError, UnreachableE
 MAX_ANSWER_BYTES = 1 << 20
 """A 100-chip machine's `stats` has some 20 kB; what is far beyond is a fault, and is not read."""
 DEFAULT_TIMEOUT_S = 3.0
+
+LONGEST_NUMBER = 40
+"""Characters of a number that is written as text."""
 
 AnswerDict = dict[str, Any]
 
@@ -63,14 +65,22 @@ def parse_answer(machine: str, raw: bytes) -> AnswerDict:
     return answer
 
 
+def text(entry: AnswerDict, field: str, longest: int = 200) -> str | None:
+    """Text in a field, cut at a length, also where it is a small whole number; or None."""
+    value = entry.get(field)
+    if isinstance(value, str):
+        return value[:longest]
+    # An integer of JSON may have thousands of digits: it is bounded before it is written out.
+    return str(value) if type(value) is int and abs(value) < 1 << 63 else None
+
+
 def status_of(answer: AnswerDict) -> tuple[str, int | None, str]:
     """The severity letter (S, I, W, E, F, or empty where there is none), code and message of an answer."""
     status = answer.get("STATUS")
     entry = status[0] if isinstance(status, list) and status else status
     if not isinstance(entry, dict):
         return "", None, ""
-    code, text = entry.get("Code"), entry.get("Msg")
-    return str(entry.get("STATUS", "")), code if isinstance(code, int) else None, text[:200] if isinstance(text, str) else ""
+    return text(entry, "STATUS", 8) or "", count(entry, "Code"), text(entry, "Msg") or ""
 
 
 def section(answer: AnswerDict, name: str, index: int = 0) -> AnswerDict:
@@ -89,16 +99,17 @@ def entries(answer: AnswerDict, name: str) -> list[AnswerDict]:
 
 
 def number(entry: AnswerDict, field: str, below: float = 1e18) -> float | None:
-    """A finite number in a field, not negative and below a bound, also where it is written as text; or None."""
-    value = entry.get(field)
+    """A finite number in a field, not negative and below a bound, also where it is written as text; or None.
+
+    It is bounded before it is converted: an integer of JSON may have hundreds of digits, and a float has no room for them.
+    """
+    value: Any = entry.get(field)
     if isinstance(value, str):
         try:
-            value = float(value)
+            value = float(value) if len(value) <= LONGEST_NUMBER else None
         except ValueError:
             return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) and 0 <= value < below else None
+    return float(value) if type(value) in (int, float) and 0 <= value < below else None
 
 
 def count(entry: AnswerDict, field: str, below: float = 1e18) -> int | None:
@@ -124,12 +135,12 @@ class CgminerClient:
                 await loop.create_connection(lambda: exchange, self.host, self.port)
                 raw = await done
         except TimeoutError as error:
-            text = f"no whole answer to '{command}' from {self.host}:{self.port} within {self.timeout_s:g} s"
-            raise UnreachableError(self.machine, text) from error
-        except OSError as error:
-            reason = error.strerror or error
-            text = f"no connection to {self.host}:{self.port} ({reason}): is it on, and in the network?"
-            raise UnreachableError(self.machine, text) from error
+            sentence = f"no whole answer to '{command}' from {self.host}:{self.port} within {self.timeout_s:g} s"
+            raise UnreachableError(self.machine, sentence) from error
+        except (OSError, UnicodeError, OverflowError) as error:  # the latter two: a host or a port that cannot be one
+            reason = (error.strerror if isinstance(error, OSError) else None) or error
+            sentence = f"no connection to {self.host}:{self.port} ({reason}): is it on, and in the network?"
+            raise UnreachableError(self.machine, sentence) from error
         finally:
             if exchange.transport is not None:
                 exchange.transport.abort()
@@ -140,9 +151,9 @@ class CgminerClient:
     async def command(self, command: str, parameter: str | None = None) -> AnswerDict:
         """The same for one command, whose status must be success or information; else RefusedError with its message."""
         answer = await self.exchange(command, parameter)
-        severity, code, text = status_of(answer)
+        severity, code, said = status_of(answer)
         if severity in ("E", "F"):
-            raise RefusedError(self.machine, f"refused '{command}': {text} (code {code})")
+            raise RefusedError(self.machine, f"refused '{command}': {said} (code {code})")
         if not severity:
             raise MalformedError(self.machine, f"answered '{command}' without a status")
         return answer

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from photosynth.miners.machine import MachineReading
+from photosynth.miners.actions import Action, Result
+from photosynth.miners.machine import Instant, MachineReading, Watts, Words
 from photosynth.miners.verification import CommandKind
-
-Result = Literal["done", "refused", "failed", "unverified"]
-"""How an action ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class Pending:
     """A command that was sent and not proven yet. Times are when it was answered; ``before`` is the reading before it."""
 
     command: Command
-    action: int
+    action: Action
     sent_ms: int
     sent_wall_ms: int
     allowed_ms: int
@@ -41,8 +39,21 @@ class Pending:
 class Outcome:
     """How an action ended, for the audit."""
 
-    action: int
+    action: Action
     result: Result
     answer: str
     read_back: str
     verified: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a machine was told last: watts (0 is asleep), when (site time), and what came of it, in a word and in words.
+
+    ``result`` is ``planned`` while its proof is awaited.
+    """
+
+    watts: Watts
+    at_ms: Instant
+    result: Literal[Result, "planned"]
+    text: Words

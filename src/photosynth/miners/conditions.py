@@ -11,9 +11,15 @@ _KINDS: dict[str, tuple[Severity, str, str]] = {
         "says OK to a power limit and stays where it was",
         "It is switched on and off only, and counted at its observed power. Check its firmware and its tuning mode.",
     ),
+    "stays_awake": (
+        "critical",
+        "says OK to 'sleep' and stays awake",
+        "It counts as a fixed load, is held as low as it goes, and is tried again rarely. Cut its power at the distribution "
+        "board where it must be off, and check its firmware.",
+    ),
     "says_ok_does_nothing": (
         "critical",
-        "says OK to commands and does nothing",
+        "says OK to 'sleep' and to a power limit and does nothing",
         "It counts as a fixed load and is tried again rarely. Cut its power at the distribution board, restart it, or "
         "install its firmware anew.",
     ),
@@ -46,6 +52,12 @@ _KINDS: dict[str, tuple[Severity, str, str]] = {
         "warning",
         "answers with something that is not its protocol",
         "Check that its address and its driver in the fleet file are right.",
+    ),
+    "driver_fault": (
+        "critical",
+        "has a driver that failed in a way that it must not",
+        "It is left out and tried again, and put to sleep as far as its driver can; the others go on. This is a mistake of "
+        "the program: please report it with its trace, which is in the log.",
     ),
     "hash_without_power": (
         "warning",

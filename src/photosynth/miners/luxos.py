@@ -18,6 +18,7 @@ from photosynth.miners.cgminer import (
     number,
     section,
     status_of,
+    text,
 )
 from photosynth.miners.machine import Activity, Answer, Identity, MachineError, MachineReading, MalformedError, RefusedError
 
@@ -58,13 +59,13 @@ class LuxosMachine:
         answers = await self._client.several("version", "config")
         version = section(answers.get("version", {}), "VERSION")
         config = section(answers.get("config", {}), "CONFIG")
-        if "LUXminer" not in version and "LUXminer" not in str(status_of(answers.get("version", {}))[2]):
+        if "LUXminer" not in version and "LUXminer" not in status_of(answers.get("version", {}))[2]:
             raise MalformedError(self.id, "does not say that it is a LuxOS machine: check its driver in the fleet file")
         return Identity(
-            model=str(version.get("Type", "unknown"))[:64],
-            firmware=f"LUXminer {version.get('LUXminer', 'unknown')}"[:64],
-            serial=str(config["SerialNumber"])[:64] if "SerialNumber" in config else None,
-            mac=str(config["MACAddr"])[:32] if "MACAddr" in config else None,
+            model=text(version, "Type", 64) or "unknown",
+            firmware=f"LUXminer {text(version, 'LUXminer', 55) or 'unknown'}",
+            serial=text(config, "SerialNumber", 64),
+            mac=text(config, "MACAddr", 32),
         )
 
     async def read(self, full: bool = False) -> MachineReading:
@@ -75,7 +76,7 @@ class LuxosMachine:
         summary = section(answers.get("summary", {}), "SUMMARY")
         ghs = number(summary, "GHS 5s", MAX_GHS)
         hash_rate_hs = None if ghs is None else int(ghs * 1000) * 1_000_000
-        pool_urls = [pool.get("URL") for pool in entries(answers.get("pools", {}), "POOLS")]
+        pools = entries(answers.get("pools", {}), "POOLS")
         return MachineReading(
             at_ms=at_ms,
             power_w=count(section(answers.get("power", {}), "POWER"), "Watts", MAX_WATTS),
@@ -84,7 +85,7 @@ class LuxosMachine:
             temperature_c=_hottest(entries(answers.get("temps", {}), "TEMPS")),
             accepted=count(summary, "Accepted"),
             rejected=count(summary, "Rejected"),
-            pool_url=str(pool_urls[0])[:200] if pool_urls and pool_urls[0] else None,
+            pool_url=text(pools[0], "URL") or None if pools else None,
         )
 
     async def sleep(self) -> Answer:
@@ -99,7 +100,7 @@ class LuxosMachine:
         """`profileset` to the profile with the most watts within the limit; refused where the lowest draws more."""
         if self._profiles is None:
             listed = entries(await self._client.command("profiles"), "PROFILES")
-            named = {str(entry.get("Profile Name", "")): count(entry, "Watts") for entry in listed[:64]}
+            named = {text(entry, "Profile Name", 64): count(entry, "Watts", MAX_WATTS) for entry in listed[:64]}
             self._profiles = {name: power for name, power in named.items() if name and power and "," not in name}
         within = {power: name for name, power in self._profiles.items() if power <= watts}
         if not within:
@@ -134,9 +135,9 @@ class LuxosMachine:
             session = section(answer, "SESSION").get("SessionID")
             if isinstance(session, str) and session and "," not in session and len(session) <= 64:
                 return session
-            severity, code, text = status_of(answer)
-            if code != SESSION_BUSY_CODE and "session" not in text.lower():
-                raise MalformedError(self.id, f"answered logon with neither a session nor busy: {severity} {text}")
+            severity, code, said = status_of(answer)
+            if code != SESSION_BUSY_CODE and "session" not in said.lower():
+                raise MalformedError(self.id, f"answered logon with neither a session nor busy: {severity} {said}")
             if attempt == _BUSY_TRIES - 2 and insist:
                 await self._client.exchange("kill")
             elif attempt < _BUSY_TRIES - 1:

@@ -1,9 +1,23 @@
 """The door to one machine: the protocol that every driver keeps, and what passes through it."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
+
+from msgspec import Meta
 
 Activity = Literal["mining", "sleeping", "unknown"]
+
+MOST_W = 10_000_000
+MOST_HS = 10**20
+MOST_SHARES = 10**18
+HOTTEST_C = 1_000
+"""No machine has ten megawatts, a hundred exahash or a thousand degrees: whoever reads so is wrong."""
+LONGEST_TEXT = 300
+"""Characters of a machine's own words that are kept."""
+
+Watts = Annotated[int, Meta(ge=0, le=MOST_W)]
+Instant = Annotated[int, Meta(ge=0, le=1 << 53)]
+Words = Annotated[str, Meta(max_length=10 * LONGEST_TEXT)]
 
 
 class MachineError(Exception):

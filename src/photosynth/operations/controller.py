@@ -13,7 +13,10 @@ from photosynth.energy.market import Market
 from photosynth.energy.meters import MeterError, Meters, MeterSpec, Quality, Sources
 from photosynth.energy.prices import Prices
 from photosynth.energy.reasons import eur
-from photosynth.miners.control import ActionSink, MachineView, MinerControl, NotAuditedError
+from photosynth.miners.actions import ActionSink, NotAuditedError
+from photosynth.miners.control import MinerControl
+from photosynth.miners.guard import named
+from photosynth.miners.view import MachineView
 from photosynth.operations.offers import offers_of
 from photosynth.operations.power_picture import PowerPicture
 from photosynth.quantities.instants import INTERVAL_MS, Clock, interval_start_ms
@@ -34,6 +37,7 @@ Lowering is never held back. Some firmware stops hashing for a moment with every
 """
 UNSEEN = "Sleeps: the meters do not answer, so nobody knows of a surplus."
 UNPRICED = "Sleeps: nobody knows what energy or a coin is worth now."
+UNDECIDED = "Sleeps: no decision can be made, by a mistake of the program."
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +79,29 @@ class Controller:
         self.plan: Plan | None = None
         self.prices: Prices | None = None
         self.fault: str | None = None
+        self.mistake: str | None = None
         self.observations: list[DayObservation] = []
         self._last_observed_ms = 0
         self._limits: _Limits | None = None
         self._told: tuple[_Limits, float] | None = None
+        self._limiting: asyncio.Task[None] | None = None
         self._power_changed_ms: dict[str, int] = {}
         self._curtailed: dict[int, int] = {}
         self._curtailed_at_ms: int | None = None
 
     async def run(self) -> None:
-        """Decide for ever; a fault of the meters is told once and survived."""
-        while True:
-            await self.step()
-            await asyncio.sleep(PERIOD_S)
+        """Decide for ever. A fault of the meters is told once and survived; where no decision can be made, everything sleeps."""
+        try:
+            while True:
+                try:
+                    await self.step()
+                    self.mistake = None
+                except Exception as error:  # noqa: BLE001 - one wrong decision must not end the control of everything else
+                    self._mistaken(error)
+                await asyncio.sleep(PERIOD_S)
+        finally:
+            if self._limiting is not None:
+                self._limiting.cancel()
 
     async def step(self) -> None:
         """One look and one decision."""
@@ -104,8 +118,13 @@ class Controller:
             plan = dispatch(state, offers, self.prices, policy, eur_per_hash=quote.eur_per_hash, now_ms=now_ms)
             self.plan = plan = self._held_back(plan, views, quality, now_ms)
             self._control.apply(plan.targets, plan.reasons)
-            await self._limit(_Limits(plan.source_limit_w, plan.export_limit_w), self.prices)
+            self._limit(_Limits(plan.source_limit_w, plan.export_limit_w), self.prices)
         self._note(now_ms)
+
+    async def settle(self) -> None:
+        """Wait until the sources have answered to what they were told."""
+        if self._limiting is not None:
+            await self._limiting
 
     def curtailed_estimate_j(self, interval_start: int) -> int | None:
         """What the sources could have made beyond their limit in a quarter hour, estimated; None where nothing told."""
@@ -169,18 +188,29 @@ class Controller:
                 self._power_changed_ms[view.id] = now_ms
         return replace(plan, targets=targets, reasons=reasons, set_point_w=set_point_w)
 
-    def _rest(self, views: Sequence[MachineView]) -> None:
-        """Nothing is mined while nobody knows what energy or hashes are worth."""
+    def _rest(self, views: Sequence[MachineView], why: str = UNPRICED) -> None:
+        """Nothing is mined while nobody knows what energy or hashes are worth, or what to decide."""
         self.plan = None
         resting = {view.id: 0 for view in views if view.available}
-        self._control.apply(resting, dict.fromkeys(resting, UNPRICED))
+        self._control.apply(resting, dict.fromkeys(resting, why))
 
-    async def _limit(self, wanted: _Limits, prices: Prices) -> None:
-        """Tell the sources where the last look shows other limits, as an action that is proven by reading back."""
+    def _mistaken(self, error: Exception) -> None:
+        if self.mistake is None:
+            log.error("no decision can be made", exc_info=error)
+        self.mistake = named(error)
+        self._rest(self._control.machines(), UNDECIDED)
+
+    def _limit(self, wanted: _Limits, prices: Prices) -> None:
+        """Tell the sources where the last look shows other limits; the next decision does not wait for that."""
         now_s = asyncio.get_running_loop().time()
         told = self._told
         if wanted == self._limits or (told is not None and told[0] == wanted and now_s < told[1] + LIMIT_RETRY_S):
             return
+        if self._limiting is None or self._limiting.done():
+            self._limiting = asyncio.get_running_loop().create_task(self._tell_limit(wanted, prices, now_s))
+
+    async def _tell_limit(self, wanted: _Limits, prices: Prices, now_s: float) -> None:
+        """An action that is proven by reading back."""
         why = f"feeding in fetches {eur(prices.export_cent_per_mwh)} net"
         try:
             action = await self._audit.planned("dispatch", "limit_sources", "sources", why, str(wanted))
@@ -193,6 +223,9 @@ class Controller:
         except MeterError as error:
             self._audit.finished(action, "failed", str(error), None, None)
             return
+        except asyncio.CancelledError:
+            self._audit.finished(action, "failed", "cut off before it was answered", None, None)
+            raise
         self._limits = found = _Limits(seen.source_limit_w, seen.export_limit_w)
         self._audit.finished(action, "done" if found == wanted else "unverified", "accepted", str(found), found == wanted)
 

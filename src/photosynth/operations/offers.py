@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from photosynth.energy.dispatch import MachineOffer
-from photosynth.miners.control import MachineView
+from photosynth.miners.view import MachineView
 
 METERS_DIFFER_BY = 50
 """The mining meter and the machines' own wattmeters agree to about a fiftieth, 2 %."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from importlib.metadata import version
 
 from photosynth.bitcoin.node import BitcoinNode, NodeHealth, NodeUnavailableError, Verdict
-from photosynth.miners.control import MachineView
+from photosynth.miners.view import MachineView
 from photosynth.operations import book_documents as books
 from photosynth.operations import status as parts
 from photosynth.operations.configuration import DEMONSTRATION_ASSET
@@ -26,9 +26,11 @@ from photosynth.operations.evidence_door import evidence_lines
 from photosynth.operations.site import Site
 from photosynth.pool.results import PoolSnapshot, WorkerStats
 from photosynth.quantities.instants import iso_utc
-from photosynth.storage.actions import read_action
+from photosynth.storage import StorageError
 
 VERSION = version("photosynth")
+KEEP_PATIENCE_S = 5.0
+"""How long a stop's answer waits for the disk to take that everything is stopped."""
 HEALTH_AGE_S = 1.0
 """A node's answer about itself serves every question within so many seconds."""
 
@@ -103,7 +105,9 @@ class RunningSite:
                     state=view.state,
                     power_w=view.power_w,
                     hash_rate_hs=None if view.hash_rate_hs is None else str(view.hash_rate_hs),
-                    commanded_w=view.commanded_w,
+                    commanded_w=None if view.told is None else view.told.watts,
+                    commanded_ms=None if view.told is None else view.told.at_ms,
+                    commanded_result=None if view.told is None else view.told.result,
                     reason=view.reason or "no decision has been made yet",
                     temperature_c=view.temperature_c,
                     observed_ms=view.observed_ms,
@@ -145,28 +149,37 @@ class RunningSite:
         return await self._site.read(lambda tx: books.action_documents(tx, limit, before_id, subject))
 
     async def stop_mining(self, actor: str, reason: str) -> ActionDocument:
-        """Everything off at once, and it stays off until resumed."""
+        """Everything off at once, also where nothing can be written down, and it stays off until resumed."""
         site = self._site
-        action = await site.audit.planned(actor, "stop_mining", "site", reason, "every machine sleeps")
-        await site.set_stopped(True)
-        report = await site.control.stop_all(actor, reason)
-        seen = f"{len(report.asleep)} of {len(report.asleep) + len(report.awake)} machines are asleep"
-        if report.awake:
-            seen += "; awake: " + ", ".join(f"{machine} ({why})" for machine, why in sorted(report.awake.items())[:10])
-        site.audit.finished(action, "unverified" if report.awake else "done", None, seen, not report.awake)
-        return await self._action(action)
+        action = site.audit.noted(actor, "stop_mining", "site", reason, "every machine sleeps")
+        keeping = asyncio.ensure_future(self._keep_stopped())
+        try:
+            report = await site.control.stop_all(actor, reason)
+            kept, _ = await asyncio.wait({keeping}, timeout=KEEP_PATIENCE_S)
+        except BaseException:
+            site.audit.finished(action, "unverified", None, "cut off before everything was read back", None)
+            raise
+        unkept = keeping.result() if kept else "the disk is slow"
+        answer = None if unkept is None else f"It holds while the system runs; a restart does not know of it yet: {unkept}"
+        site.audit.finished(action, "unverified" if report.awake else "done", answer, report.text, not report.awake)
+        return books.action_document(await site.audit.row(action))
 
     async def resume_mining(self, actor: str, reason: str) -> ActionDocument:
         """Let the dispatch decide again."""
         site = self._site
         was_stopped = site.stopped
         action = await site.audit.planned(actor, "resume_mining", "site", reason, "the dispatch decides again")
-        await site.set_stopped(False)
+        try:
+            await site.set_stopped(False)
+        except BaseException as error:
+            site.stopped = was_stopped
+            site.audit.finished(action, "failed", f"it could not be written down: {error}", None, None)
+            raise
         site.control.resume()
         # Nothing of the world is read back here: what the dispatch then tells machines are actions of their own.
         seen = "the dispatch decides again" if was_stopped else "mining was not stopped, so nothing changed"
         site.audit.finished(action, "done", None, seen, None)
-        return await self._action(action)
+        return books.action_document(await site.audit.row(action))
 
     async def lines(self) -> AsyncIterator[bytes]:
         """The lines of an evidence export, header first and closing line last, each without its line feed."""
@@ -175,11 +188,13 @@ class RunningSite:
         while (line := await asyncio.to_thread(next, lines, None)) is not None:
             yield line
 
-    async def _action(self, action_id: int) -> ActionDocument:
-        await self._site.audit.close()
-        row = await self._site.read(lambda tx: read_action(tx, action_id))
-        assert row is not None
-        return books.action_document(row)
+    async def _keep_stopped(self) -> str | None:
+        """Remember a stop over restarts; why it cannot be remembered yet, None where it is."""
+        try:
+            await self._site.set_stopped(True)
+        except StorageError as error:
+            return str(error)
+        return None
 
     async def _node_health(self) -> NodeHealth | None:
         async with self._health_turn:
@@ -205,6 +220,7 @@ class RunningSite:
         if demonstration is not None and template is not None and rate is not None:
             usual_sat = site.quote().expected_sat(rate * demonstration.block_interval_s)
             system += parts.money_conditions(template, usual_sat, site.clock.site_ms())
+        system += parts.control_conditions(site.controller.mistake, site.audit.fault, site.audit.waiting, site.clock.site_ms())
         if site.clock.ended:
             system += parts.ended_conditions(site.settings.replay, site.settings.end_ms)
         self._since = {item.id: self._since.get(item.id, item.since_ms) for item in system}

@@ -31,6 +31,7 @@ from photosynth.operations.configuration import (
 )
 from photosynth.operations.controller import Controller
 from photosynth.operations.field import Field, OpenField
+from photosynth.operations.guarded_meters import GuardedMeters
 from photosynth.operations.node_choice import open_bitcoin_node
 from photosynth.operations.past import STOPPED, Past, read_past
 from photosynth.operations.reward import Reward
@@ -39,7 +40,7 @@ from photosynth.pool.results import FoundBlock
 from photosynth.pool.server import Pool
 from photosynth.pool.share_log import ShareLog
 from photosynth.quantities.instants import INTERVAL_MS, interval_start_ms
-from photosynth.storage import Database, DatabaseThread
+from photosynth.storage import Database, DatabaseThread, StorageError
 from photosynth.storage.meta import put_meta
 from photosynth.treasury.books import Books
 from photosynth.treasury.coinbase import ChainBooks
@@ -80,7 +81,7 @@ class Site:
         self.fleet = settings.fleet
         self.parties = self.fleet.party_of_worker()
         self._closing = contextlib.AsyncExitStack()
-        self.stopped = False
+        self.stopped = self._stopped_kept = False
         self.clock: RunningClock
         self.database: Database
         self.run_database: DatabaseThread
@@ -93,6 +94,7 @@ class Site:
         self.identity: Identity
         self.audit: AuditLog
         self.field: Field
+        self.meters: GuardedMeters
 
     async def start(self) -> None:
         """Open everything. What was opened is closed again where something fails.
@@ -126,14 +128,28 @@ class Site:
         return quote
 
     async def set_stopped(self, stopped: bool) -> None:
-        """Remember over restarts that an operator switched everything off, or on again."""
+        """Switch everything off, or on again, and remember it over restarts.
+
+        It holds at once. Raises StorageError where it cannot be written down now; that is tried again every second.
+        """
         self.stopped = stopped
+        await self._keep_stopped()
+
+    async def _keep_stopped(self) -> None:
+        stopped = self.stopped
+        if stopped == self._stopped_kept:
+            return
 
         def write() -> None:
             with self.database.begin() as tx:
                 put_meta(tx, STOPPED, stopped)
 
         await self.run_database(write)
+        self._stopped_kept = stopped
+
+    async def _try_to_keep_stopped(self) -> None:
+        with contextlib.suppress(StorageError):
+            await self._keep_stopped()
 
     async def read(self, call: Callable[[Connection], T]) -> T:
         """Run a reading call on the database off the event loop."""
@@ -152,7 +168,7 @@ class Site:
         self.database = await self.run_database(lambda: Database(state.database))
         self._closing.callback(self.database.close)
         past = await self.run_database(lambda: read_past(self.database, tariff_of(fleet).demand_period))
-        self.stopped = past.stopped
+        self.stopped = self._stopped_kept = past.stopped
         share_log = await asyncio.to_thread(ShareLog, state.shares)
         self._closing.push_async_callback(share_log.close)
         for repair in share_log.repairs:
@@ -171,8 +187,10 @@ class Site:
         self._closing.push_async_callback(self.audit.close)
         self.field = await settings.open_field(self.clock, self.pool.address)
         self._closing.push_async_callback(self.field.close)
+        self.meters = GuardedMeters(self.field.meters)
         self._open_control(past)
         self._closing.push_async_callback(self.keeper.save)
+        self._closing.push_async_callback(self._try_to_keep_stopped)
         self._closing.callback(self._remember_now)
         self._closing.push_async_callback(self.control.close)
 
@@ -262,8 +280,8 @@ class Site:
         self.control.stopped = self.stopped
         self.controller = Controller(
             specs=meter_specs(fleet),
-            meters=self.field.meters,
-            sources=self.field.meters,
+            meters=self.meters,
+            sources=self.meters,
             market=settings.market,
             coin_market=settings.coin_market,
             control=self.control,
@@ -277,7 +295,7 @@ class Site:
             ledgers=self._ledgers,
             node=self.node,
             pool=self.pool,
-            meters=self.field.meters,
+            meters=self.meters,
             controller=self.controller,
             market=settings.market,
             coin_market=settings.coin_market,
@@ -308,6 +326,7 @@ class Site:
     async def _remember(self) -> None:
         while True:
             self._remember_now()
+            await self._try_to_keep_stopped()
             await asyncio.sleep(REMEMBER_S)
 
     def _remember_now(self) -> None:

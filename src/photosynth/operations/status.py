@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from photosynth.bitcoin.node import NodeHealth, Template, hash_text
 from photosynth.energy.coin_market import CoinQuote, outlook
 from photosynth.fleet import Fleet
-from photosynth.miners.control import MachineView
+from photosynth.miners.view import MachineView
 from photosynth.operations.controller import Controller
 from photosynth.operations.documents import (
     ChainStatus,
@@ -232,6 +232,20 @@ def ended_conditions(replay: str | None, end_ms: int | None) -> list[Condition]:
             since_ms=end_ms or 0,
         )
     ]
+
+
+def control_conditions(mistake: str | None, audit_fault: str | None, waiting: int, now_ms: int) -> list[Condition]:
+    """What is wrong with deciding and with writing down what is done; None is no fault."""
+    found = []
+    if mistake is not None:
+        summary = "no decision can be made, so everything sleeps"
+        advice = "This is a mistake of the program: please report it with its trace, which is in the log."
+        found.append(_critical("control_fault", "control", summary, mistake, advice))
+    if audit_fault is not None:
+        summary = "actions cannot be written down, so nothing is switched on; switching off goes on"
+        evidence = f"{waiting} entries wait; {audit_fault}"
+        found.append(_critical("audit_waits", "audit", summary, evidence, "Free disk space, or mend what it names."))
+    return [item.model_copy(update={"since_ms": now_ms}) for item in found]
 
 
 def _critical(kind: str, subject: str, summary: str, evidence: str, advice: str) -> Condition:

@@ -1,4 +1,4 @@
-"""The audit: every change to the world, written down before it is tried and finished once."""
+"""The audit: every change to the world, written down and finished once."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -30,10 +30,26 @@ class ActionRow:
     finished_ms: int | None
 
 
-def plan_action(
-    tx: Connection, *, time_ms: int, wall_ms: int, actor: str, kind: str, subject: str, reason: str, request: str
+def write_action(
+    tx: Connection,
+    *,
+    time_ms: int,
+    wall_ms: int,
+    actor: str,
+    kind: str,
+    subject: str,
+    reason: str,
+    request: str,
+    result: Result | Literal["planned"] = "planned",
+    answer: str | None = None,
+    read_back: str | None = None,
+    verified: bool | None = None,
+    finished_ms: int | None = None,
 ) -> int:
-    """Write down what is about to be tried and return its id; times are site and wall milliseconds."""
+    """Write an action down and return its id; times are site and wall milliseconds.
+
+    It is ``planned`` where it is about to be tried or waits for its end, else it is written with what came of it already.
+    """
     values = {
         "time_ms": time_ms,
         "wall_ms": wall_ms,
@@ -42,7 +58,11 @@ def plan_action(
         "subject": subject,
         "reason": reason,
         "request": request,
-        "result": "planned",
+        "result": result,
+        "answer": answer,
+        "read_back": read_back,
+        "verified": verified,
+        "finished_ms": finished_ms,
     }
     row = tx.execute(ACTIONS.insert().values(values))
     assert row.inserted_primary_key is not None

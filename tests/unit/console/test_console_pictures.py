@@ -138,3 +138,15 @@ async def test_actions_are_found_by_words_and_result() -> None:
     assert {a.subject for a in activity.matching(actions, "HALL-C-11 power", "all")} == {"hall-c-11"}
     assert all(a.verified is not True for a in activity.matching(actions, "", "open"))
     assert activity.matching(actions, "no such words", "all") == ()
+
+
+async def test_a_machine_page_says_what_came_of_the_last_command_and_when() -> None:
+    snapshot = await seen()
+    assert snapshot.status is not None
+    deaf = next(item for item in snapshot.machines if item.id == "hall-c-11")
+    now_ms = snapshot.status.site.time_ms
+    told = deaf.model_copy(update={"commanded_w": 0, "commanded_ms": now_ms - 7_200_000, "commanded_result": "unverified"})
+    never = deaf.model_copy(update={"commanded_w": None, "commanded_ms": None, "commanded_result": None})
+    values = machine.values_of("hall-c-11", replace(snapshot, machines=(told,)), EN)
+    assert (values["told.value"], values["told.note"]) == ("sleep", f"{EN.span(7200)} ago · reading back did not show it")
+    assert machine.values_of("hall-c-11", replace(snapshot, machines=(never,)), EN)["told.note"] == "no command yet"

@@ -1,9 +1,14 @@
 """Machines without sockets: the simulated bodies behind the driver protocol, a clock that tests turn, a recording audit."""
 
+import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any, cast
 
+from photosynth.miners.actions import Action, End, NotAuditedError, Result
 from photosynth.miners.control import MinerControl
+from photosynth.miners.guard import CallLimits
 from photosynth.miners.machine import Answer, Identity, MachineReading, UnreachableError
 from photosynth.miners.model import MachineModel
 from photosynth.simulation.habits import Habit
@@ -34,17 +39,31 @@ class TurnedClock:
 
 @dataclass
 class Audit:
-    """Remembers every action as [actor, kind, subject, reason, request, result, answer, read back, verified]."""
+    """Remembers every action as [actor, kind, subject, reason, request, result, answer, read back, verified].
+
+    ``full`` refuses plans; ``slow`` lets them wait until it is set.
+    """
 
     actions: list[list[object]] = field(default_factory=list)
+    full: bool = False
+    slow: asyncio.Event | None = None
 
-    async def planned(self, actor: str, kind: str, subject: str, reason: str, request: str) -> int:
+    async def planned(self, actor: str, kind: str, subject: str, reason: str, request: str) -> Action:
+        if self.full:
+            raise NotAuditedError("the disk is full")
+        if self.slow is not None:
+            await self.slow.wait()
+        return self.noted(actor, kind, subject, reason, request)
+
+    def noted(self, actor: str, kind: str, subject: str, reason: str, request: str) -> Action:
         self.actions.append([actor, kind, subject, reason, request, "planned", None, None, None])
-        return len(self.actions) - 1
+        return Action(actor, kind, subject, reason, request, 0, 0, id=len(self.actions) - 1)
 
-    def finished(self, action: int, result: str, answer: str | None, read_back: str | None, verified: bool | None) -> None:
-        assert self.actions[action][5] == "planned", "an action ends once"
-        self.actions[action][5:] = [result, answer, read_back, verified]
+    def finished(self, action: Action, result: Result, answer: str | None, read_back: str | None, verified: bool | None) -> None:
+        assert action.id is not None
+        assert action.end is None, "an action ends once"
+        action.end = End(result, answer, read_back, verified, 0)
+        self.actions[action.id][5:] = [result, answer, read_back, verified]
 
     def of(self, machine: str, kind: str | None = None) -> list[list[object]]:
         return [action for action in self.actions if action[2] == machine and kind in (None, action[1])]
@@ -54,7 +73,7 @@ class Audit:
 
 
 class BodyMachine:
-    """A driver straight onto a simulated body."""
+    """A driver straight onto a simulated body; what is ``instead`` of a method of its is awaited in its place."""
 
     def __init__(self, name: str, clock: TurnedClock, habit: Habit | None = None, warm: bool = True) -> None:
         self.id = name
@@ -63,8 +82,10 @@ class BodyMachine:
         self.hashes = True
         self.refuses = False
         self.deep_sleeper = False
+        self.sleepless = False
         self.broken: Exception | None = None
         self.told: list[str] = []
+        self.instead: dict[str, Callable[[], Awaitable[Any]]] = {}
 
     def _here(self) -> None:
         self.body.advance(self.clock.site_ms())
@@ -77,24 +98,33 @@ class BodyMachine:
         return Identity(S21.name, "in memory")
 
     async def read(self, full: bool = False) -> MachineReading:
+        if "read" in self.instead:
+            return cast(MachineReading, await self.instead["read"]())
         self._here()
         hash_rate = self.body.hash_rate_hs if self.hashes else 0
         return MachineReading(self.clock.site_ms(), self.body.power_mw // 1000, hash_rate)
 
     async def sleep(self) -> Answer:
-        return self._command("sleep", self.body.sleep)
+        if "sleep" in self.instead:
+            return cast(Answer, await self.instead["sleep"]())
+        return self._command("sleep", self.body.sleep if not self.sleepless else lambda: None)
 
     async def wake(self) -> Answer:
+        if "wake" in self.instead:
+            return cast(Answer, await self.instead["wake"]())
         return self._command("wake", self.body.wake)
 
     async def set_power(self, watts: int) -> Answer:
+        if "set_power" in self.instead:
+            return cast(Answer, await self.instead["set_power"]())
         if self.deep_sleeper and self.body.asleep:
             return Answer(False, "not while asleep")
         index = max(i for i, (power, _) in enumerate(self.body.steps) if power <= watts)
         return self._command(f"set_power {watts}", lambda: self.body.set_profile(index))
 
     async def close(self) -> None:
-        pass
+        if "close" in self.instead:
+            await self.instead["close"]()
 
     def _command(self, text: str, act: object) -> Answer:
         self._here()
@@ -109,7 +139,14 @@ class BodyMachine:
 class Hall:
     """A control over some machines, with time that passes in polls of two wall seconds."""
 
-    def __init__(self, *machines: BodyMachine, shares: dict[str, int] | None = None, speed: int = 60) -> None:
+    def __init__(
+        self,
+        *machines: BodyMachine,
+        shares: Callable[[str], int | None] | None = None,
+        speed: int = 60,
+        limits: CallLimits | None = None,
+        poll_s: float = 2.0,
+    ) -> None:
         self.clock = machines[0].clock
         self.clock.speed = speed
         self.audit = Audit()
@@ -119,8 +156,10 @@ class Hall:
             {machine.id: S21 for machine in machines},
             self.clock,
             self.audit,
-            shares_of=shares.get if shares is not None else None,
+            shares_of=shares,
             sleep=self.nap,
+            limits=limits,
+            poll_s=poll_s,
         )
 
     async def nap(self, seconds: float) -> None:

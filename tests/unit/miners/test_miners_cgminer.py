@@ -19,11 +19,14 @@ from photosynth.miners.cgminer import (
     parse_answer,
     section,
     status_of,
+    text,
 )
 from photosynth.miners.machine import MalformedError, RefusedError, UnreachableError
 
+HUGE = st.sampled_from([10**400, -(10**400), 10**4200, 1 << 63])
+"""A float has no room for them; JSON may have numbers of up to 4,300 digits."""
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(string.printable, max_size=20),
+    st.none() | st.booleans() | st.integers() | HUGE | st.floats() | st.text(string.printable, max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(string.printable, max_size=8), inner, max_size=4),
     max_leaves=20,
 )
@@ -40,12 +43,13 @@ def test_any_bytes_are_an_object_or_malformed(raw: bytes) -> None:
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(SHAPES)
 def test_any_shape_can_be_looked_into(answer: dict[str, object]) -> None:
-    severity, code, text = status_of(answer)
+    severity, code, said = status_of(answer)
     assert isinstance(severity, str)
-    assert code is None or isinstance(code, int)
-    assert isinstance(text, str)
+    assert code is None or 0 <= code < 10**18
+    assert isinstance(said, str)
     assert isinstance(section(answer, "SUMMARY"), dict)
     assert isinstance(entries(answer, "SUMMARY"), list)
+    assert len(text(answer, "id") or "") <= 200
     for field in ("GHS 5s", "Watts", ""):
         value = number(section(answer, "SUMMARY"), field)
         assert value is None or 0 <= value < 1e18
@@ -58,7 +62,23 @@ def test_deep_nesting_is_malformed_and_not_a_crash() -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(5, 5), ("5.9", 5), (5.9, 5), (-1, None), (True, None), ("x", None), (None, None), (10**30, None), ("nan", None)],
+    [
+        (5, 5),
+        ("5.9", 5),
+        (5.9, 5),
+        (-1, None),
+        (True, None),
+        ("x", None),
+        (None, None),
+        (10**30, None),
+        (10**400, None),
+        (-(10**400), None),
+        ("nan", None),
+        ("1e400", None),
+        ("1" * 100_000, None),
+        ([5], None),
+    ],
+    ids=lambda value: str(value)[:20],
 )
 def test_numbers_are_read_with_care(value: object, expected: int | None) -> None:
     assert count({"Watts": value}, "Watts") == expected
@@ -117,6 +137,19 @@ async def test_silence_and_absence_are_unreachable() -> None:
     async with answering(b"") as client:
         with pytest.raises(UnreachableError, match="closed the connection"):
             await client.version()
+
+
+@pytest.mark.parametrize(("host", "port"), [("a..b", 4028), ("x" * 300, 4028), ("127.0.0.1", 70_000), ("127.0.0.1", -1)])
+async def test_an_address_that_cannot_be_one_is_unreachable(host: str, port: int) -> None:
+    with pytest.raises(UnreachableError, match="no connection"):
+        await CgminerClient("m1", host, port).version()
+
+
+async def test_a_number_without_bound_in_a_refusal_is_no_crash() -> None:
+    code = b"9" * 400
+    async with answering(b'{"STATUS":[{"STATUS":"E","Code":' + code + b',"Msg":' + code + b"}]}") as client:
+        with pytest.raises(RefusedError, match=r"m1: refused 'stats':  \(code None\)"):
+            await client.stats()
 
 
 async def test_an_endless_answer_is_cut_off() -> None:

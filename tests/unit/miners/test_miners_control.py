@@ -8,14 +8,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.miners.fleet_in_memory import S21, Audit, BodyMachine, Hall, TurnedClock
 
-from photosynth.miners.control import MachineView, MinerControl
+from photosynth.miners.control import MinerControl
 from photosynth.miners.machine import MalformedError, UnreachableError
+from photosynth.miners.view import MachineView
 from photosynth.simulation.habits import Habit
 
 
 def hall(habit: Habit | None = None, shares: dict[str, int] | None = None, speed: int = 60) -> Hall:
     clock = TurnedClock()
-    return Hall(BodyMachine("m1", clock, habit), BodyMachine("m2", clock), shares=shares, speed=speed)
+    return Hall(
+        BodyMachine("m1", clock, habit), BodyMachine("m2", clock), shares=None if shares is None else shares.get, speed=speed
+    )
 
 
 def view(of: Hall, machine: str = "m1") -> MachineView:
@@ -55,7 +58,9 @@ async def test_a_new_power_is_set_and_proven_once() -> None:
     assert site.audit.results("m1") == ["done"]
     assert site.machines["m1"].told == ["set_power 2510"]
     assert site.audit.of("m2") == [], "it ran at full power already"
-    assert view(site).commanded_w == 2510
+    told = view(site).told
+    assert told is not None
+    assert (told.watts, told.result) == (2510, "done")
 
 
 async def test_a_machine_that_is_on_its_way_is_left_in_peace_but_may_always_be_put_to_sleep() -> None:
@@ -91,17 +96,67 @@ async def test_one_that_ignores_limits_is_named_and_switched_only() -> None:
 
 async def test_one_that_does_nothing_is_named_counted_and_tried_rarely() -> None:
     site = hall(Habit("says_ok_does_nothing"))
-    await site.polls(8, {"m1": 0})
+    await site.polls(2, {"m1": 0})
+    assert site.conditions("m1") == {"stays_awake"}, "said of it at once, and no more than was proven"
+    await site.polls(12, {"m1": 0})
     assert site.conditions("m1") == {"says_ok_does_nothing"}
     shown = view(site)
     assert (shown.regulation, shown.available, shown.state) == ("none", False, "faulty")
     assert abs((shown.fixed_power_w or 0) - 3500) < 100
-    assert "Curtailment command sent" in shown.conditions[0].evidence
-    tries = len(site.audit.of("m1"))
-    assert tries == 2
+    evidence = shown.conditions[0].evidence
+    assert "told 'sleep', answered 'Curtailment command sent'" in evidence
+    assert "told 'set_power at 1850 W'" in evidence
+    assert [action[1] for action in site.audit.of("m1")] == ["sleep", "sleep", "set_power"]
     await site.polls(720, {"m1": 0})  # a day
-    assert 3 <= len(site.audit.of("m1")) - tries <= 8
+    assert 3 <= len(site.audit.of("m1")) - 3 <= 8
     assert set(site.audit.results("m1")) <= {"unverified", "planned"}
+
+
+async def test_one_that_ignores_off_alone_is_said_to_do_so_and_held_low() -> None:
+    site = hall()
+    site.machines["m1"].sleepless = True
+    await site.polls(14, {"m1": 0})
+    assert site.conditions("m1") == {"stays_awake"}
+    shown = view(site)
+    assert (shown.regulation, shown.state) == ("none", "faulty")
+    assert abs((shown.power_w or 0) - 1850) < 80, "it takes a limit, so it is held at its lowest"
+    assert abs((shown.fixed_power_w or 0) - 1850) < 80
+    assert site.audit.results("m1") == ["unverified", "unverified", "done"]
+    await site.polls(720, {"m1": 0})  # a day
+    assert len(site.audit.of("m1")) <= 10
+    site.machines["m1"].sleepless = False
+    await site.polls(200, {"m1": 0})
+    assert site.conditions("m1") == set()
+    assert (view(site).state, view(site).regulation) == ("sleeping", "steps")
+
+
+async def test_one_that_ignored_limits_and_then_off_is_not_said_to_be_switched() -> None:
+    site = hall(Habit("says_ok_does_nothing"))
+    await site.polls(10, {"m1": 1850})
+    assert site.conditions("m1") == {"ignores_power_limit"}
+    report = await site.control.stop_all("operator", "red button")
+    assert "told 'sleep', answered 'Curtailment command sent'" in report.awake["m1"]
+    assert "wanted: asleep" in report.awake["m1"]
+    assert site.conditions("m1") == {"says_ok_does_nothing"}
+    assert view(site).regulation == "none"
+    site.control.resume()
+    site.control.apply({}, {"m1": "Takes no orders; its 3500 W are counted as a load."})
+    told = view(site).told
+    assert told is not None
+    assert (told.watts, told.result) == (0, "unverified")
+    assert told.at_ms < site.clock.site_ms()
+    assert view(site).state == "faulty"
+
+
+async def test_one_that_was_put_to_sleep_by_hand_is_taken_back() -> None:
+    site = hall(Habit("says_ok_does_nothing"))
+    await site.polls(14, {"m1": 0})
+    assert view(site).regulation == "none"
+    site.machines["m1"].body.habit = None
+    site.machines["m1"].body.sleep()
+    await site.polls(3)
+    assert site.conditions("m1") == set()
+    assert (view(site).state, view(site).available) == ("sleeping", True)
 
 
 async def test_one_that_does_nothing_is_taken_back_when_it_obeys_again() -> None:
@@ -250,7 +305,7 @@ async def test_stopping_reports_who_does_not_answer_and_sweeps_him_when_he_retur
     site.machines["m1"].broken = UnreachableError("m1", "no connection")
     report = await site.control.stop_all("operator", "red button")
     assert report.asleep == ("m2",)
-    assert "does not answer" in report.awake["m1"]
+    assert report.awake["m1"] == "it could not be told: m1: no connection"
     assert "failed" in site.audit.results("m1")
     site.machines["m1"].broken = None
     await site.polls(8)
@@ -288,6 +343,7 @@ def test_whatever_a_machine_does_control_stays_calm(seed: int) -> None:
         site.clock.speed = 60
         await site.polls(800, {"m1": 2510})
         await site.polls(20, {"m1": 3500})
+        await site.polls(20, {"m1": 0})
         await site.polls(20, {"m1": 1850})
         assert abs((view(site).power_w or 0) - 1850) < 120
         assert site.conditions("m1") <= {"drops_out"}

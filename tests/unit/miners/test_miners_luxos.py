@@ -1,16 +1,24 @@
 """The LuxOS driver against a simulated machine's API over loopback: readings, profiles, sessions."""
 
+import asyncio
 import contextlib
+import itertools
 import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from unittest import mock
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.unit.miners.fleet_in_memory import S21
 
+from photosynth.miners import luxos as module
+from photosynth.miners.cgminer import CgminerClient
+from photosynth.miners.guard import sound_answer, sound_reading
 from photosynth.miners.luxos import LuxosMachine
-from photosynth.miners.machine import MalformedError, UnreachableError
+from photosynth.miners.machine import MachineError, MalformedError, UnreachableError
 from photosynth.simulation.cgminer_server import CgminerServer
 from photosynth.simulation.habits import Habit
 from photosynth.simulation.luxos import LuxosDialect
@@ -166,3 +174,56 @@ async def test_one_that_does_nothing_says_ok() -> None:
         assert (await on.driver.sleep()).accepted
         on.later(60)
         assert ((await on.driver.read()).power_w or 0) > 3000
+
+
+HUGE = st.sampled_from([10**400, -(10**400), 10**4200, 1 << 63, "9" * 5_000, "S", "OK", "session", 402])
+FLAT = st.none() | st.booleans() | st.integers() | HUGE | st.floats(allow_nan=False) | st.text(max_size=10)
+ANYTHING = FLAT | st.lists(FLAT, max_size=2) | st.dictionaries(st.text(max_size=8), FLAT, max_size=2)
+SECTIONS = {
+    "STATUS": ("STATUS", "Code", "Msg"),
+    "SUMMARY": ("GHS 5s", "Accepted", "Rejected"),
+    "POWER": ("Watts",),
+    "CONFIG": ("CurtailMode", "SerialNumber", "MACAddr"),
+    "TEMPS": ("TopLeft", "BottomRight"),
+    "POOLS": ("URL",),
+    "VERSION": ("Type", "LUXminer"),
+    "PROFILES": ("Profile Name", "Watts"),
+    "SESSION": ("SessionID",),
+}
+PART = st.fixed_dictionaries(
+    {},
+    optional={
+        name: st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys(fields, ANYTHING)), max_size=3) | ANYTHING
+        for name, fields in SECTIONS.items()
+    },
+)
+ANSWER = PART | st.dictionaries(
+    st.sampled_from(["summary", "power", "config", "temps", "pools", "version"]), st.lists(PART, max_size=2)
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(ANSWER | ANSWER.map(lambda answer: {**answer, "STATUS": [{"STATUS": "S"}]}), min_size=1, max_size=6))
+def test_whatever_a_machine_answers_comes_out_sound_or_as_its_error(answers: list[dict[str, object]]) -> None:
+    driver = LuxosMachine("m1", "127.0.0.1", 1, lambda: 5)
+    waiting = itertools.cycle(answers)
+
+    class Scripted(CgminerClient):
+        async def exchange(self, command: str, parameter: str | None = None) -> dict[str, object]:
+            return next(waiting)
+
+    driver._client = Scripted("m1", "127.0.0.1", 1)
+
+    async def ask() -> None:
+        for full in (False, True):
+            with contextlib.suppress(MachineError):
+                sound_reading(await driver.read(full), 5, 5)
+        with contextlib.suppress(MachineError):
+            identity = await driver.identify()
+            assert all(len(part or "") <= 64 for part in (identity.model, identity.firmware, identity.serial, identity.mac))
+        for command in (driver.sleep, driver.wake, lambda: driver.set_power(1850)):
+            with contextlib.suppress(MachineError):
+                assert len(sound_answer(await command()).text) <= 300
+
+    with mock.patch.object(module, "_BUSY_WAIT_S", 0):
+        asyncio.run(ask())

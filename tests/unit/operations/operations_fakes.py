@@ -1,17 +1,22 @@
 """A site's surroundings without sockets: meters and sources, machines, audit and clock that a test sets by hand."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import Any, cast
 
 from photosynth.energy.coin_market import DeclaredCoinMarket, declared_quote
 from photosynth.energy.dispatch import DispatchPolicy
 from photosynth.energy.import_peak import ImportPeak
-from photosynth.energy.meters import IntervalReading, MeterError, MeterReading, MeterSpec, Role, SourceReading
+from photosynth.energy.meters import IntervalReading, MeterReading, MeterSpec, Role, SourceReading
 from photosynth.energy.prices import PriceComponent, Prices, Tariff
-from photosynth.miners.control import MachineView, MinerControl, NotAuditedError
+from photosynth.miners.actions import Action, End, NotAuditedError, Result
+from photosynth.miners.commands import Told
+from photosynth.miners.control import MinerControl
 from photosynth.miners.model import MachineModel
+from photosynth.miners.view import MachineView
 from photosynth.operations.controller import Controller
+from photosynth.operations.guarded_meters import GuardedMeters
 
 S21 = MachineModel("s21", "Antminer S21", 200 * 10**12, 3500, 1850, 6, 300, 180, 60, 10, 25, 0)
 QUARTER_MS = 900_000
@@ -54,26 +59,36 @@ class FakeField:
     clock: FakeClock
     watts: dict[Role, int] = field(default_factory=lambda: dict.fromkeys(ROLES, 0))
     source: SourceReading = field(default_factory=lambda: SourceReading(0, 0, None, False, None, None))
-    broken: bool = False
+    broken: BaseException | None = None
+    instead: dict[str, Callable[[], Awaitable[Any]]] = field(default_factory=dict)
     stubborn: bool = False
     told: list[tuple[int | None, int | None]] = field(default_factory=list)
 
     def _here(self) -> None:
-        if self.broken:
-            raise MeterError("the meters did not answer within 2 s")
+        if self.broken is not None:
+            raise self.broken
 
     async def read(self) -> dict[str, MeterReading]:
+        if "read" in self.instead:
+            return cast(dict[str, MeterReading], await self.instead["read"]())
         self._here()
         return {role: MeterReading(self.clock.site, 1_000_000, watts, "good") for role, watts in self.watts.items()}
 
     async def profile(self, interval_start_ms: int) -> dict[str, IntervalReading] | None:
+        if "profile" in self.instead:
+            return cast(dict[str, IntervalReading], await self.instead["profile"]())
         return None
 
     async def read_source(self) -> SourceReading:
         self._here()
         return replace(self.source, at_ms=self.clock.site, power_w=self.watts["own_generation"])
 
+    async def close(self) -> None:
+        pass
+
     async def limit(self, source_w: int | None, export_w: int | None) -> None:
+        if "limit" in self.instead:
+            await self.instead["limit"]()
         self._here()
         self.told.append((source_w, export_w))
         if not self.stubborn:
@@ -98,7 +113,7 @@ def view(name: str, *, on: bool = False, desired_w: int | None = None, **other: 
         observed_ms=0,
         fresh=True,
         desired_w=desired_w,
-        commanded_w=desired_w,
+        told=None if desired_w is None else Told(desired_w, 0, "done", ""),
         in_transition=False,
         reason="",
         regulation="steps",
@@ -140,15 +155,23 @@ class FakeAudit:
 
     actions: list[list[object]] = field(default_factory=list)
     full: bool = False
+    slow: asyncio.Event | None = None
 
-    async def planned(self, actor: str, kind: str, subject: str, reason: str, request: str) -> int:
+    async def planned(self, actor: str, kind: str, subject: str, reason: str, request: str) -> Action:
         if self.full:
             raise NotAuditedError("the disk is full")
-        self.actions.append([kind, subject, reason, request, "planned", None, None])
-        return len(self.actions) - 1
+        if self.slow is not None:
+            await self.slow.wait()
+        return self.noted(actor, kind, subject, reason, request)
 
-    def finished(self, action: int, result: str, answer: str | None, read_back: str | None, verified: bool | None) -> None:
-        self.actions[action][4:] = [result, read_back, verified]
+    def noted(self, actor: str, kind: str, subject: str, reason: str, request: str) -> Action:
+        self.actions.append([kind, subject, reason, request, "planned", None, None])
+        return Action(actor, kind, subject, reason, request, 0, 0, id=len(self.actions) - 1)
+
+    def finished(self, action: Action, result: Result, answer: str | None, read_back: str | None, verified: bool | None) -> None:
+        assert action.id is not None
+        action.end = End(result, answer, read_back, verified, 0)
+        self.actions[action.id][4:] = [result, read_back, verified]
 
 
 @dataclass
@@ -169,6 +192,7 @@ class Surroundings:
     def __init__(self, *views: MachineView, generation_w: int = 100_000, load_w: int = 60_000, **policy: object) -> None:
         self.clock = FakeClock()
         self.field = FakeField(self.clock)
+        self.meters = GuardedMeters(self.field, limit_s=0.2)
         self.see(generation_w=generation_w, load_w=load_w)
         self.control = FakeControl({seen.id: seen for seen in views})
         self.audit = FakeAudit()
@@ -176,8 +200,8 @@ class Surroundings:
         self.policy = replace(DispatchPolicy(connection_w=400_000, guard_w=5_000), **policy)  # type: ignore[arg-type]
         self.controller = Controller(
             specs=SPECS,
-            meters=self.field,
-            sources=self.field,
+            meters=self.meters,
+            sources=self.meters,
             market=self.market,
             coin_market=DeclaredCoinMarket(QUOTE),
             control=cast(MinerControl, self.control),
@@ -203,3 +227,4 @@ class Surroundings:
         """Let time pass and decide."""
         self.clock.turn(wall_s)
         await self.controller.step()
+        await self.controller.settle()

@@ -1,14 +1,17 @@
 """The audit: durable before anything is tried, many at once in one commit, and nobody waits for ever on a full disk."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from structlog.testing import capture_logs
 from tests.unit.operations.operations_fakes import FakeClock
 
-from photosynth.miners.control import NotAuditedError
+from photosynth.miners.actions import Action, NotAuditedError
+from photosynth.operations import audit as module
 from photosynth.operations.audit import MAX_TEXT, AuditLog
 from photosynth.storage import Database, StorageError
 from photosynth.storage.actions import ActionRow, read_actions
@@ -46,7 +49,7 @@ def rows(database: Database) -> list[ActionRow]:
         return read_actions(tx)
 
 
-async def plan(audit: AuditLog, subject: str, reason: str = "surplus") -> int:
+async def plan(audit: AuditLog, subject: str, reason: str = "surplus") -> Action:
     return await audit.planned("dispatch", "sleep", subject, reason, "sleep")
 
 
@@ -54,7 +57,7 @@ async def test_a_plan_is_durable_before_it_returns_and_its_end_follows(database:
     clock = FakeClock()
     audit = AuditLog(database, Disk(), clock)
     action = await plan(audit, "hall-a-01", "x" * 2 * MAX_TEXT)
-    assert [(row.id, row.result, len(row.reason)) for row in rows(database)] == [(action, "planned", MAX_TEXT)]
+    assert [(row.id, row.result, len(row.reason)) for row in rows(database)] == [(action.id, "planned", MAX_TEXT)]
     clock.turn(1)
     audit.finished(action, "done", "OK", "reads 25 W", True)
     await audit.close()
@@ -101,15 +104,143 @@ async def test_closing_tries_once_more_to_write_what_waits(database: Database) -
     assert [row.result for row in rows(database)] == ["done"]
 
 
-async def test_an_action_that_ends_twice_is_our_mistake_and_blocks_nobody_else(database: Database) -> None:
+async def test_an_action_that_ends_twice_is_our_mistake_and_the_first_end_stands(database: Database) -> None:
     audit = AuditLog(database, Disk(), FakeClock())
     action = await plan(audit, "m")
     audit.finished(action, "done", None, None, True)
+    with pytest.raises(ValueError, match="was finished before"):
+        audit.finished(action, "failed", None, None, True)
     await audit.close()
+    assert [row.result for row in rows(database)] == ["done"]
+
+
+def note(audit: AuditLog, subject: str, kind: str = "sleep") -> Action:
+    return audit.noted("operator", kind, subject, "red button", kind)
+
+
+async def test_what_went_out_while_the_disk_was_full_is_written_later_in_order_with_its_time_and_end(database: Database) -> None:
+    disk, clock = Disk(), FakeClock()
+    audit = AuditLog(database, disk, clock)
+    before = await plan(audit, "before")
+    disk.full = True
+    first, first_ms = note(audit, "m1"), clock.site
+    assert not await audit.flush()
+    clock.turn(10)
+    audit.finished(first, "done", "OK", "reads 25 W", True)
+    audit.finished(before, "failed", "cut off", None, None)
+    second, second_ms = note(audit, "m2"), clock.site
+    assert not await audit.flush()
+    assert (await audit.row(first)).id == 0, "it has no number yet"
+    assert (await audit.row(first)).result == "done"
+    assert "no space is left" in str(audit.fault)
+    assert audit.waiting == 3
+    clock.turn(3600)
+    disk.full = False
+    assert await audit.flush()
+    assert audit.fault is None
+    audit.finished(second, "unverified", "OK", "reads 3068 W", False)
+    await audit.close()
+    found = [(row.subject, row.time_ms, row.result) for row in reversed(rows(database))]
+    assert found == [("before", before.time_ms, "failed"), ("m1", first_ms, "done"), ("m2", second_ms, "unverified")]
+    assert (await audit.row(second)).read_back == "reads 3068 W"
+
+
+async def test_the_disk_is_tried_again_without_anybody_asking(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETRY_S", 0.01)
+    disk = Disk()
+    audit = AuditLog(database, disk, FakeClock())
+    disk.full = True
+    note(audit, "m1")
+    assert not await audit.flush()
+    disk.full = False
+    async with asyncio.timeout(5):
+        while audit.waiting:
+            await asyncio.sleep(0.01)
+    assert [row.subject for row in rows(database)] == ["m1"]
+
+
+async def test_a_week_on_a_full_disk_takes_bounded_memory_and_forgets_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 50)
+    disk, clock = Disk(), FakeClock()
+    audit = AuditLog(database, disk, clock)
+    disk.full = True
+    told = 0
+    for turn in range(500):
+        clock.turn(1)
+        for machine in ("m1", "m2", "m3"):
+            action = note(audit, machine)
+            told += 1
+            if turn < 499:
+                audit.finished(action, "unverified", "OK", f"turn {turn}", False)
+        if turn % 100 == 0:
+            assert not await audit.flush()
+    assert len(audit._new) == 50
+    assert len(audit._counted) == 3, "the rest is counted, by kind and subject"
+    assert len(audit._stood_for) == 0
+    assert audit.waiting == told
+    disk.full = False
+    assert await audit.flush()
+    last = action  # m3's last, which ends only now
+    audit.finished(last, "done", "OK", "asleep", True)
+    await audit.close()
+    found = list(reversed(rows(database)))
+    assert len(found) == 53
+    assert [row.time_ms for row in found] == sorted(row.time_ms for row in found)
+    counted = {row.subject: row for row in found[50:]}
+    numbers = [int(re.findall(r"\((\d+) times until", row.request)[0]) for row in counted.values()]
+    assert sum(numbers) + 50 == told
+    assert (counted["m3"].result, counted["m3"].read_back) == ("done", "asleep")
+    assert counted["m1"].result == "planned", "the last of those has not ended"
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_one_that_ceases_to_wait_for_its_plan_leaves_no_open_action(turns: int, database: Database) -> None:
+    audit = AuditLog(database, Disk(), FakeClock())
+    waiting = asyncio.ensure_future(plan(audit, "m"))
+    for _ in range(turns):  # before, while and after it is written
+        await asyncio.sleep(0)
+    if waiting.done():
+        return
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await audit.close()
+    assert [(row.result, row.answer) for row in rows(database)] in ([], [("failed", "cut off before it was tried")])
+
+
+async def test_one_entry_that_cannot_be_written_keeps_no_other_from_it(database: Database) -> None:
+    audit = AuditLog(database, Disk(), FakeClock())
+    actions = [note(audit, f"m{number}") for number in range(5)]
+    actions[2].time_ms = 1 << 70
+    broken = asyncio.ensure_future(plan(audit, "poison"))
+    await asyncio.sleep(0)
+    next(action for action in audit._plans).wall_ms = 1 << 70
+    with capture_logs() as logs:
+        assert await audit.flush()
+    with pytest.raises(NotAuditedError, match="'sleep' of poison cannot be written down"):
+        await broken
+    assert {row.subject for row in rows(database)} == {"m0", "m1", "m3", "m4"}
+    assert [entry["subject"] for entry in logs] == ["m2", "poison"]
+
+
+async def test_whoever_ceases_to_wait_for_a_commit_does_not_write_twice(database: Database) -> None:
+    audit = AuditLog(database, Disk(), FakeClock())
+    action = note(audit, "m1")
+    flushing = asyncio.ensure_future(audit.flush())
+    await asyncio.sleep(0)
+    flushing.cancel()
+    await asyncio.gather(flushing, return_exceptions=True)
     audit.finished(action, "done", None, None, True)
-    waiting = asyncio.ensure_future(plan(audit, "other"))
-    with pytest.raises(ValueError, match="was finished before"):
-        await audit.close()
-    with pytest.raises(ValueError, match="was finished before"):
-        await waiting
-    assert await plan(audit, "later") > action
+    await audit.close()
+    assert [row.result for row in rows(database)] == ["done"]
+
+
+async def test_words_that_no_database_takes_are_written_as_far_as_they_go(database: Database) -> None:
+    audit = AuditLog(database, Disk(), FakeClock())
+    action = audit.noted("operator", "sleep", "m\ud800", "x", "y")
+    audit.finished(action, "done", "half \udfff", "z" * 100_000, True)
+    await audit.close()
+    (row,) = rows(database)
+    assert (row.subject, row.answer) == ("m?", "half ?")
+    assert len(row.read_back or "") == module.LONGEST_READ_BACK

@@ -1,13 +1,16 @@
 """The control loop: what it does with fresh, old and absent looks, with limits, with machines that were just changed."""
 
 import asyncio
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from tests.unit.operations.operations_fakes import QUARTER_MS, START_MS, Surroundings, view
 
-from photosynth.energy.meters import SourceReading
+from photosynth.energy.meters import IntervalReading, MeterError, MeterReading, SourceReading
+from photosynth.energy.prices import Prices
 from photosynth.operations import controller as module
-from photosynth.operations.controller import UNPRICED, UNSEEN
+from photosynth.operations.controller import UNDECIDED, UNPRICED, UNSEEN
 
 
 async def test_surplus_is_mined_at_the_next_step() -> None:
@@ -21,7 +24,7 @@ async def test_surplus_is_mined_at_the_next_step() -> None:
 
 async def test_meters_that_never_answered_start_nothing() -> None:
     site = Surroundings(view("a"), view("b", on=True, desired_w=3500))
-    site.field.broken = True
+    site.field.broken = MeterError("the meters did not answer within 2 s")
     await site.step()
     assert site.control.targets == {"a": 0, "b": 0}
     assert site.control.reasons["b"] == UNSEEN
@@ -34,7 +37,7 @@ async def test_an_old_look_raises_nothing_and_a_lost_one_puts_to_sleep() -> None
     site.control.views["low"] = view("low", on=True, desired_w=1850)
     site.see(generation_w=100_000, load_w=60_000)
     await site.controller._look()
-    site.field.broken = True
+    site.field.broken = MeterError("the meters did not answer within 2 s")
     await site.step(10)
     assert site.control.targets == {"low": 1850, "off": 0}
     assert site.control.reasons["off"] == "Kept at 0 W until the meters answer again; then 3500 W."
@@ -43,7 +46,7 @@ async def test_an_old_look_raises_nothing_and_a_lost_one_puts_to_sleep() -> None
     await site.step(25)
     assert site.control.targets == {"low": 0, "off": 0}
     assert site.control.reasons == {"low": UNSEEN, "off": UNSEEN}
-    site.field.broken = False
+    site.field.broken = None
     await site.step(1)
     assert site.control.targets["off"] == 3500
     assert site.controller.fault is None
@@ -52,7 +55,7 @@ async def test_an_old_look_raises_nothing_and_a_lost_one_puts_to_sleep() -> None
 async def test_an_old_look_still_lowers() -> None:
     site = Surroundings(view("a", on=True, desired_w=3500), generation_w=62_000)
     await site.controller._look()
-    site.field.broken = True
+    site.field.broken = MeterError("the meters did not answer within 2 s")
     await site.step(10)
     assert site.control.targets == {"a": 0}
 
@@ -60,14 +63,15 @@ async def test_an_old_look_still_lowers() -> None:
 async def test_where_buying_is_allowed_nothing_is_bought_unseen() -> None:
     site = Surroundings(view("a", desired_w=0), import_for_mining=True)
     site.market.spot_cent = -10_000
-    site.field.broken = True
+    site.field.broken = MeterError("the meters did not answer within 2 s")
     await site.step()
     assert site.control.targets == {"a": 0}
 
 
 async def test_an_operators_stop_is_the_reason_even_where_the_meters_are_lost() -> None:
     site = Surroundings(view("a", on=True, desired_w=3500), stopped=True)
-    site.control.stopped = site.field.broken = True
+    site.control.stopped = True
+    site.field.broken = MeterError("the meters did not answer within 2 s")
     await site.step()
     assert site.control.reasons["a"] == "Sleeps: an operator stopped all mining."
 
@@ -157,7 +161,7 @@ async def test_sources_that_do_not_answer_to_a_limit_are_a_failed_action(monkeyp
     site = Surroundings(view("a"))
 
     async def limit(source_w: int | None, export_w: int | None) -> None:
-        site.field.broken = True
+        site.field.broken = MeterError("the meters did not answer within 2 s")
         site.field._here()
 
     monkeypatch.setattr(site.field, "limit", limit)
@@ -210,8 +214,155 @@ async def test_the_days_curve_has_a_point_a_minute_and_nothing_that_was_not_seen
     assert [(p.time_ms % 60_000, p.generation_w, p.surplus_w, p.grid_w) for p in site.controller.observations] == [
         (0, 100_000, 40_000, -40_000)
     ]
-    site.field.broken = True
+    site.field.broken = MeterError("the meters did not answer within 2 s")
     await site.step(20)
     assert site.controller.observations[-1].generation_w is None
     assert site.controller.observations[-1].grid_w is None
     assert site.controller.observations[-1].spot_cent_per_mwh == 2_000
+
+
+async def for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+def mistake_of(site: Surroundings) -> str | None:
+    return site.controller.mistake
+
+
+def fault_of(site: Surroundings) -> str | None:
+    return site.controller.fault
+
+
+@pytest.mark.parametrize(
+    "error", [TypeError("unsupported operand"), SystemExit(1), asyncio.CancelledError(), KeyError("import")], ids=repr
+)
+async def test_whatever_a_driver_of_the_meters_raises_is_their_fault_by_name(error: BaseException) -> None:
+    site = Surroundings(view("a", on=True, desired_w=3500))
+    await site.step()
+    site.field.broken = error
+    with capture_logs() as logs:
+        await site.step()
+        await site.step(40)
+    assert site.controller.fault is not None
+    assert type(error).__name__ in site.controller.fault
+    assert site.control.targets == {"a": 0}, "unseen, so asleep"
+    assert [entry["event"] for entry in logs].count("a driver failed in a way that it must not") == 1
+    site.field.broken = None
+    await site.step()
+    assert fault_of(site) is None
+    assert await site.meters.profile(START_MS) is None
+
+
+UNSOUND = (
+    MeterReading(1, 10**400, 1, "good"),
+    MeterReading(1, 1, 10**400, "good"),
+    MeterReading(1, 1, 0.5, "good"),  # type: ignore[arg-type]
+    MeterReading(-1, 1, 1, "good"),
+    MeterReading(1, 1, 1, "fine"),  # type: ignore[arg-type]
+    5,
+)
+
+
+@pytest.mark.parametrize(
+    "readings",
+    [None, [], {5: MeterReading(1, 1, 1, "good")}, *({"own_generation": item} for item in UNSOUND)],
+    ids=lambda value: str(value)[:60],
+)
+async def test_readings_that_are_none_are_the_meters_fault(readings: object) -> None:
+    site = Surroundings(view("a"))
+
+    async def read() -> Any:
+        return readings
+
+    site.field.instead["read"] = read
+    with capture_logs():
+        await site.step()
+    assert site.controller.fault is not None
+    assert site.controller.picture is None
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        5,
+        {"import": None},
+        {"import": IntervalReading(5, 4, "good")},
+        {"import": IntervalReading(0, 10**400, "good")},
+        {7: IntervalReading(0, 1, "good")},
+    ],
+    ids=lambda value: str(value)[:60],
+)
+async def test_a_load_profile_that_is_none_is_the_meters_fault(profile: object) -> None:
+    site = Surroundings(view("a"))
+
+    async def give() -> Any:
+        return profile
+
+    site.field.instead["profile"] = give
+    with capture_logs(), pytest.raises(MeterError, match="the meters' driver is at fault: its 'profile' failed"):
+        await site.meters.profile(START_MS)
+
+
+async def test_meters_that_hang_hold_nobody_for_long() -> None:
+    site = Surroundings(view("a"))
+    site.field.instead["read"] = for_ever
+    with capture_logs():
+        await site.step()
+    assert site.controller.fault is not None
+    assert "no end within" in site.controller.fault
+
+
+async def test_an_unexpected_exception_of_the_sources_finishes_the_action_as_failed() -> None:
+    site = Surroundings(view("a"))
+
+    async def limit() -> None:
+        raise TypeError("no")
+
+    site.field.instead["limit"] = limit
+    with capture_logs():
+        await site.step()
+    assert site.audit.actions[0][4] == "failed"
+    await site.step()
+
+
+async def test_a_decision_does_not_wait_for_the_disk() -> None:
+    site = Surroundings(view("a", on=True, desired_w=3500))
+    site.audit.slow = asyncio.Event()
+    await site.controller.step()  # the sources' limit waits for its plan
+    site.see(generation_w=0, load_w=60_000, mining_w=3_500)
+    site.clock.turn(0.4)
+    async with asyncio.timeout(5):
+        await site.controller.step()
+    assert site.control.targets == {"a": 0}
+    assert site.field.told == []
+    site.audit.slow.set()
+    await site.controller.settle()
+    assert site.field.told == [(None, 400_000)]
+
+
+async def test_a_mistake_in_deciding_puts_everything_to_sleep_and_is_told_until_it_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "PERIOD_S", 0)
+    site = Surroundings(view("a", on=True, desired_w=3500))
+    mistake = ZeroDivisionError("our mistake")
+
+    def prices(instant_ms: int) -> Prices | None:
+        raise mistake
+
+    site.market.prices = prices  # type: ignore[method-assign]
+    with capture_logs() as logs:
+        running = asyncio.ensure_future(site.controller.run())
+        async with asyncio.timeout(5):
+            while mistake_of(site) is None:
+                await asyncio.sleep(0)
+        assert mistake_of(site) == "ZeroDivisionError: our mistake"
+        assert site.control.targets == {"a": 0}
+        assert site.control.reasons["a"] == UNDECIDED
+        del site.market.prices
+        async with asyncio.timeout(5):
+            while mistake_of(site) is not None:
+                await asyncio.sleep(0)
+    assert [entry["event"] for entry in logs] == ["no decision can be made"]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

@@ -3,7 +3,7 @@
 from tests.unit.operations.operations_fakes import S21, view
 
 from photosynth.energy.dispatch import MachineOffer
-from photosynth.miners.control import MachineView
+from photosynth.miners.view import MachineView
 from photosynth.operations.offers import offers_of
 
 

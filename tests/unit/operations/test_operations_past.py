@@ -5,7 +5,7 @@ from pathlib import Path
 
 from photosynth.operations.past import read_past
 from photosynth.storage import Database
-from photosynth.storage.actions import plan_action, read_actions
+from photosynth.storage.actions import read_actions, write_action
 from photosynth.storage.meta import put_meta
 from photosynth.storage.tables import INTERVALS
 
@@ -54,7 +54,7 @@ def test_the_peak_is_that_of_the_last_quarter_hours_own_period(tmp_path: Path) -
 def test_actions_that_were_cut_off_end_unverified_and_a_stop_stays(tmp_path: Path) -> None:
     database = Database(tmp_path / "photosynth.sqlite3")
     with database.begin() as tx:
-        plan_action(tx, time_ms=5, wall_ms=6, actor="dispatch", kind="sleep", subject="m", reason="", request="sleep")
+        write_action(tx, time_ms=5, wall_ms=6, actor="dispatch", kind="sleep", subject="m", reason="", request="sleep")
         put_meta(tx, "stopped", True)
     assert read_past(database, "year").stopped
     with database.read() as tx:

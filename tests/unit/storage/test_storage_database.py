@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from photosynth.storage import Database, DatabaseThread, StorageError
-from photosynth.storage.actions import finish_action, plan_action, read_action, read_actions
+from photosynth.storage.actions import finish_action, read_action, read_actions, write_action
 from photosynth.storage.meta import get_meta, put_meta
 from photosynth.storage.observations import DayObservation, day_observations, forget_observations, record_observation
 from photosynth.storage.schema import HEAD, MIGRATIONS
@@ -34,7 +34,7 @@ def db(path: Path) -> Iterator[Database]:
 
 
 def plan(tx: sa.Connection) -> int:
-    return plan_action(tx, time_ms=1, wall_ms=2, actor="a", kind="k", subject="m", reason="r", request="q")
+    return write_action(tx, time_ms=1, wall_ms=2, actor="a", kind="k", subject="m", reason="r", request="q")
 
 
 def test_migrations_and_tables_say_the_same(db: Database) -> None:

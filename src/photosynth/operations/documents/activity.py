@@ -9,11 +9,11 @@ class ActionDocument(Document):
     """One change to the world: who, why, what came of it, and what reading back said."""
 
     id: int
-    """Its number, rising."""
+    """Its number, rising; 0 while it cannot be written down."""
     time_ms: int
-    """Site time of the plan."""
+    """Site time of the plan, or of when it went out: what lowers power does not wait for being written down."""
     wall_ms: int
-    """Machine's own time of the plan."""
+    """Machine's own time of that."""
     actor: str
     """Who wanted it: dispatch, a person, the command line."""
     kind: str

@@ -65,7 +65,11 @@ class MachineDocument(Document):
     hash_rate_hs: BigCount | None
     """As it says, hashes per second."""
     commanded_w: int | None
-    """What it was told last; 0 is asleep."""
+    """What it was told last; 0 is asleep, none where it was never told anything."""
+    commanded_ms: int | None
+    """Site time when it was told that."""
+    commanded_result: Literal["planned", "done", "refused", "failed", "unverified"] | None
+    """What came of it: planned while its proof is awaited, failed where it was not taken, unverified where nothing showed it."""
     reason: str = Field(description="why it runs or sleeps, in a sentence")
     temperature_c: int | None
     """Of its chips, degrees Celsius."""
