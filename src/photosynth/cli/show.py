@@ -12,11 +12,13 @@ from photosynth.operations.documents import (
     LedgerDocument,
     Status,
     TraceDocument,
+    TraceInterval,
+    TraceShare,
     WorkersDocument,
 )
 from photosynth.quantities import format as fmt
 from photosynth.quantities.format import Style
-from photosynth.quantities.instants import MARKET_ZONE
+from photosynth.quantities.instants import INTERVAL_S, MARKET_ZONE
 
 
 def _table(title: str, *columns: str, left: int = 1) -> Table:
@@ -25,6 +27,14 @@ def _table(title: str, *columns: str, left: int = 1) -> Table:
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number < left else "right", overflow="fold")
     return table
+
+
+def _span(of: TraceShare | TraceInterval) -> str:
+    """The quarter hour's start; the day (UTC) of older work, and the day before which the oldest was done."""
+    if of.duration_s == INTERVAL_S:
+        return _time(of.interval_ms)
+    day = datetime.fromtimestamp(of.interval_ms // 1000 or of.duration_s, UTC).strftime("%Y-%m-%d")
+    return day if of.interval_ms else f"before {day}" if of.duration_s else "earlier"
 
 
 def _time(instant_ms: int | None) -> str:
@@ -145,7 +155,7 @@ def trace(document: TraceDocument, where: str, style: Style) -> RenderableType:
     shares = _table("Who hashed for it", "quarter hour", "worker", "shares", "hashed", "represents", "earned", left=2)
     for share in sorted(document.shares, key=lambda s: (s.interval_ms, s.round, s.worker)):
         shares.add_row(
-            _time(share.interval_ms),
+            _span(share),
             Text(share.worker),
             fmt.count(share.shares, style),
             fmt.hashes(int(share.work_hashes), style),
@@ -155,9 +165,10 @@ def trace(document: TraceDocument, where: str, style: Style) -> RenderableType:
     columns = ("quarter hour", "record", "mining", "own energy", "grid energy", "spot", "energy cost", "earned")
     intervals = _table("\nWhat the energy came from", *columns)
     for interval in sorted(document.intervals, key=lambda i: i.interval_ms):
+        whole = interval.duration_s == INTERVAL_S
         intervals.add_row(
-            _time(interval.interval_ms),
-            "open" if interval.record is None else str(interval.record),
+            _span(interval),
+            ("open" if whole else "several") if interval.record is None else str(interval.record),
             fmt.energy(interval.mining_j, style),
             fmt.energy(interval.own_mining_j, style),
             fmt.energy(interval.grid_mining_j, style),

@@ -140,7 +140,10 @@ class BestFact:
 
 @dataclass(frozen=True, slots=True)
 class AttributionFact:
-    """Work of one worker in one quarter hour and round that a block claims."""
+    """Work of one worker in one quarter hour and round that a block claims.
+
+    Old work comes folded: with round 0, ``interval_start_ms`` is the start of a UTC day, or zero for all days before.
+    """
 
     interval_start_ms: int
     round: int

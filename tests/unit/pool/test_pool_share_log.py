@@ -62,9 +62,8 @@ def state(account: WorkAccount) -> object:
         account.totals,
         account.unclaimed_represented,
         account.blocks_found,
-        account.claimed_cut,
-        # Older claims may be known a little longer than needed: telling of a block twice does no harm.
-        {name: held for name, held in account.claims.items() if held[0].seq > account.checkpoint_seq},
+        account.cut_of(account.top),
+        {name: (held, account.attribution(held)) for name, held in account.claims.items()},
         account.minutes,
         [account.interval_work(start) for start in account.open_intervals()],
     )
@@ -80,8 +79,8 @@ async def filled(folder: Path) -> ShareLog:
         log.append_reject("b", "stale", 21, START_MS)
     await log.flush()
     held = claim(cut=4, seq=log.account.last_seq)
-    log.account.apply_claim(held)
     log.append_claim(held)
+    log.append_top(held.block_hash)
     await writer.shares(3, "b")
     log.live_jobs = lambda: {3}
     log.checkpoint(log.account.last_seq)
@@ -89,6 +88,7 @@ async def filled(folder: Path) -> ShareLog:
     log.append_job(job(4, log.account.mark_cut()))
     await writer.shares(2, "c", START_MS + INTERVAL_MS)
     assert writer.confirmed == 13
+    await log.settle()
     return log
 
 
@@ -101,7 +101,7 @@ async def test_a_reopened_log_has_the_same_state(tmp_path: Path) -> None:
     assert again.next_job == 5
     assert state(again.account) == before
     assert set(again.account.jobs) >= {3, 4}
-    assert again.account.unclaimed_after(0) == again.account.unclaimed_represented
+    assert again.account.unclaimed_represented == 9 * WORK * 10**30, "all but the four that the block pays"
     await again.close()
 
 
@@ -115,14 +115,22 @@ async def test_a_claim_takes_exactly_the_shares_up_to_its_cut_also_after_a_repla
     await writer.shares(4, "a")
     await log.close()
     log = ShareLog(tmp_path)
-    assert log.account.unclaimed_after(2) == 7 * WORK * 10**30
-    parts = log.account.apply_claim(claim(cut=5, seq=9))
+    account = log.account
+    assert account.unclaimed.represented_after(2) == 7 * WORK * 10**30
+    held = claim(cut=5, seq=9)
+    for _ in range(2):
+        log.append_claim(held)
+        log.append_top(held.block_hash)
+    parts = account.attribution(held)
     assert [(part.worker, part.shares, part.work) for part in parts] == [("a", 2, 2 * WORK), ("b", 3, 3 * WORK)]
-    assert log.account.unclaimed_represented == 4 * WORK * 10**30
-    assert log.account.apply_claim(claim(cut=5, seq=9)) == parts, "a block is claimed once"
-    assert log.account.blocks_found == 1
-    parts = log.account.apply_claim(claim(cut=2, seq=9, name=b"older"))
-    assert parts == (), "an older cut finds nothing left"
+    assert account.unclaimed_represented == 4 * WORK * 10**30
+    assert account.blocks_found == 1, "a block is found once"
+    # A rival on another branch pays the same work, up to its own cut; whichever is in the chain counts.
+    rival = claim(cut=2, seq=9, name=b"rival")
+    log.append_claim(rival)
+    log.append_top(rival.block_hash)
+    assert [(part.worker, part.shares) for part in account.attribution(rival)] == [("a", 2)]
+    assert account.unclaimed_represented == 7 * WORK * 10**30
     await log.close()
 
 
@@ -192,8 +200,9 @@ async def test_checkpoints_remove_old_segments_and_keep_the_totals(tmp_path: Pat
         assert work.entries[0].accepted == 5
         assert work.last_seq == 5 * (round_ + 1)
         writer.log.checkpoint(work.last_seq)
-        await writer.log.flush()
+        await writer.log.settle()
         assert len(list(tmp_path.glob("*.log"))) <= 2
+        assert len(list(tmp_path.glob("*.state"))) <= 2
     await writer.log.close()
     log = ShareLog(tmp_path)
     assert log.account.totals["a"].represented == 100 * WORK * 10**30
@@ -246,12 +255,12 @@ def _note(order: list[int], number: int, _: bool) -> None:
     order.append(number)
 
 
-async def test_a_head_that_is_not_whole_is_refused_with_advice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["00000001.log", "00000001.state"])
+async def test_a_head_that_is_not_whole_is_refused_with_advice(tmp_path: Path, name: str) -> None:
     log = ShareLog(tmp_path)
     await log.close()
-    (path,) = tmp_path.glob("*.log")
-    path.write_bytes(b"rubbish")
-    with pytest.raises(ShareLogError, match="Restore it from a backup, or move"):
+    (tmp_path / name).write_bytes(b"rubbish")
+    with pytest.raises(ShareLogError, match="Restore both from a backup, or move"):
         ShareLog(tmp_path)
 
 
@@ -295,8 +304,8 @@ async def test_any_history_replays_to_itself(tmp_path_factory: pytest.TempPathFa
             log.append_job(job(key, cuts[-1]))
         elif step == "claim":
             held = claim(cuts[number % len(cuts)], log.account.last_seq, str(number).encode())
-            log.account.apply_claim(held)
             log.append_claim(held)
+            log.append_top(held.block_hash)
         elif step == "reject":
             log.append_reject("b", "time", 20, site_ms)
         elif step == "checkpoint":
