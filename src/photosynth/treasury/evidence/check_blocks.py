@@ -31,7 +31,11 @@ class BlockState:
     links: int = 0
     anchored: int = -1
     foreign: set[bytes] = field(default_factory=set)
-    attributed_sat: int = 0
+
+    @property
+    def attributed_sat(self) -> int:
+        """Satoshis of the blocks that stand and whose work is known."""
+        return sum(self.blocks[name].value_sat for name in self.claims.standing & self.claims.rows.keys())
 
 
 def check_block(value: Any, site: SiteFacts, work: WorkState, state: BlockState) -> BlockLine:
@@ -122,7 +126,6 @@ def _check_attribution(  # noqa: PLR0917  what it holds against what
         if block.value_sat > most:
             raise EvidenceError(f"{name} claims {block.value_sat} sat; its work would have earned {most} sat")
     state.attributed.add(block.hash)
-    state.attributed_sat += block.value_sat
     # Also a block that does not stand claims nothing that was never accepted.
     check_claims(alone_starts, work, alone)
     return state.claims.attribute(block.hash, facts)
