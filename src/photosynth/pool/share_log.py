@@ -31,7 +31,7 @@ from photosynth.pool.records import (
     share_body,
 )
 from photosynth.pool.segments import Segment, create_segment, open_segments, snapshot_path
-from photosynth.pool.snapshots import Frozen, freeze, synchronise_folder, write_snapshot
+from photosynth.pool.snapshots import Frozen, Tidied, freeze, synchronise_folder, write_snapshot
 from photosynth.quantities.instants import interval_start_ms
 
 BATCH_S = 0.003
@@ -61,7 +61,8 @@ class _Batch:
 class ShareLog:
     """The log in one folder. Opening replays it: ``account`` is the state, ``repairs`` says what was cut off.
 
-    ``write`` and ``sync`` stand in for os.pwrite and os.fdatasync in tests. Raises ShareLogError and OSError.
+    ``write``, ``sync`` and ``save`` stand in for os.pwrite, os.fdatasync and write_snapshot in tests. Raises ShareLogError
+    and OSError.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class ShareLog:
         batch_s: float = BATCH_S,
         write: Callable[[int, bytes, int], int] = os.pwrite,
         sync: Callable[[int], None] = os.fdatasync,
+        save: Callable[[Path, Frozen], Tidied] = write_snapshot,
     ) -> None:
         replayed = open_segments(folder)
         self.folder = folder
@@ -86,6 +88,7 @@ class ShareLog:
         self._batch_s = batch_s
         self._pwrite = write
         self._sync = sync
+        self._save = save
         self._descriptor = os.open(self._segments[-1].path, os.O_WRONLY)
         self._untidy = False
         # A restart continues the segment and tells its groups anew; what is told last holds.
@@ -364,7 +367,7 @@ class ShareLog:
     async def _take_snapshot(self, loop: asyncio.AbstractEventLoop, segment: Segment, frozen: Frozen) -> None:
         """Have the state before a segment written, and remove the segments that the books have outgrown."""
         try:
-            tidied = await loop.run_in_executor(self._snapshot_thread, write_snapshot, snapshot_path(segment.path), frozen)
+            tidied = await loop.run_in_executor(self._snapshot_thread, self._save, snapshot_path(segment.path), frozen)
         except (OSError, RecordError) as error:
             reason = (error.strerror or error) if isinstance(error, OSError) else error
             self._unsaved = f"share log {self.folder}: no snapshot ({reason}); old segments stay until one can be written"

@@ -1,6 +1,7 @@
 """The share log: what was answered is on the disk, whatever byte the power fails at."""
 
 import asyncio
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from photosynth.pool.accounting import BEST_HEADERS, RunningRoot, WorkAccount
 from photosynth.pool.records import ClaimRecord, JobRecord, RecordError, ShareRecord, packed_body, unpack_body
 from photosynth.pool.segments import ShareLogError, open_segments
 from photosynth.pool.share_log import ShareLog
+from photosynth.pool.snapshots import Frozen, Tidied, write_snapshot
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.quantities.work import TWO_256, work_of_target
 from photosynth.stratum.work import double_sha256
@@ -55,7 +57,7 @@ class Writer:
         await self.log.flush()
 
 
-def state(account: WorkAccount) -> object:
+def state(account: WorkAccount) -> tuple[object, ...]:
     """All that must be the same after a replay."""
     return (
         account.last_seq,
@@ -210,6 +212,106 @@ async def test_checkpoints_remove_old_segments_and_keep_the_totals(tmp_path: Pat
     await log.close()
 
 
+async def test_refused_shares_of_two_quarter_hours_in_one_batch_stay_in_theirs(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    log, later_ms = writer.log, START_MS + INTERVAL_MS
+    for number, (site_ms, worker) in enumerate(
+        [(START_MS, "a"), (START_MS, "b"), (later_ms, "a"), (later_ms + INTERVAL_MS, "a")]
+    ):
+        record = share(number, worker, site_ms=site_ms)
+        log.append_share(record, double_sha256(record.header), writer.done)
+        log.append_reject(worker, "stale", 21, site_ms)
+    await log.flush()
+    for at, rejected in ((START_MS, {("a", 21): 1, ("b", 21): 1}), (later_ms, {("a", 21): 1})):
+        work = log.account.interval_work(at)
+        assert work.rejected == rejected
+        log.checkpoint(work.last_seq)
+        await log.settle()
+        await log.close()
+        log = ShareLog(tmp_path)
+    last = log.account.interval_work(later_ms + INTERVAL_MS)
+    assert (last.rejected, sum(entry.accepted for entry in last.entries)) == ({("a", 21): 1}, 1)
+    await log.close()
+
+
+@pytest.mark.parametrize("kept", [0, 3], ids=["moved away", "an older copy"])
+async def test_a_log_that_ends_before_the_books_goes_on_after_them(tmp_path: Path, kept: int) -> None:
+    writer = Writer(tmp_path / "old")
+    await writer.shares(kept)
+    await writer.log.close()
+    # The books have closed a quarter hour whose last entry was number 20; this log knows nothing of it.
+    for confirmed in (5, 10):
+        writer = Writer(tmp_path / "old")
+        writer.log.checkpoint(20)
+        writer._number = 100 * confirmed
+        await writer.shares(5, site_ms=START_MS + INTERVAL_MS)
+        work = writer.log.account.interval_work(START_MS + INTERVAL_MS)
+        assert sum(entry.accepted for entry in work.entries) == confirmed, "none of them counts as booked"
+        assert writer.log.account.last_seq == 20 + confirmed
+        await writer.log.settle()
+        await writer.log.close()
+
+
+async def test_shares_go_on_while_a_snapshot_is_written(tmp_path: Path) -> None:
+    go_on, begun = threading.Event(), threading.Event()
+
+    def save(path: Path, frozen: Frozen) -> Tidied:
+        begun.set()
+        go_on.wait(10)
+        return write_snapshot(path, frozen)
+
+    writer = Writer(tmp_path)
+    await writer.log.close()
+    writer.log = log = ShareLog(tmp_path, batch_s=0, save=save)
+    await writer.shares(3)
+    log.checkpoint(3)
+    await asyncio.to_thread(begun.wait, 10)
+    await writer.shares(4, "b")
+    log.append_job(job(1, log.account.mark_cut()))
+    assert writer.confirmed == 7, "no share waits for it"
+    assert len(list(tmp_path.glob("*.log"))) == 2
+    go_on.set()
+    await log.settle()
+    assert [path.name for path in sorted(tmp_path.glob("0*"))] == ["00000002.log", "00000002.state"]
+    assert log.account.unclaimed_represented == 7 * WORK * 10**30
+    before = state(log.account)
+    await log.close()
+    again = ShareLog(tmp_path)
+    assert state(again.account)[:6] == before[:6]
+    await again.close()
+
+
+async def test_without_a_snapshot_old_segments_stay_and_shares_go_on(tmp_path: Path) -> None:
+    full = True
+
+    def save(path: Path, frozen: Frozen) -> Tidied:
+        if full:
+            raise OSError(28, "No space left on device")
+        return write_snapshot(path, frozen)
+
+    writer = Writer(tmp_path)
+    await writer.log.close()
+    writer.log = log = ShareLog(tmp_path, batch_s=0, save=save)
+    await writer.shares(2)
+    for _ in range(2):
+        log.checkpoint(log.account.last_seq)
+        await log.settle()
+        await writer.shares(2)
+    assert writer.confirmed == 6
+    assert "No space left" in str(log.condition)
+    assert len(list(tmp_path.glob("*.log"))) == 3
+    before = state(log.account)
+    await log.close()
+    writer.log = log = ShareLog(tmp_path, batch_s=0, save=save)
+    assert state(log.account)[:6] == before[:6], "a replay begins with the snapshot that there is"
+    full = False
+    log.checkpoint(log.account.last_seq)
+    await log.settle()
+    assert log.condition is None
+    assert len(list(tmp_path.glob("*.log"))) == 1
+    await log.close()
+
+
 async def test_a_failing_sync_takes_the_batch_back(tmp_path: Path) -> None:
     broken = True
 
@@ -322,8 +424,6 @@ async def test_any_history_replays_to_itself(tmp_path_factory: pytest.TempPathFa
             await log.close()
             writer = Writer(folder)
             after = state(writer.log.account)
-            assert isinstance(before, tuple)
-            assert isinstance(after, tuple)
             assert after[:6] == before[:6]
             assert after[7] == before[7]
     await writer.log.close()
