@@ -100,7 +100,15 @@ def attribute_work(pieces: Iterable[Piece]) -> tuple[Attribution, ...]:
     return tuple(sorted(Attribution(*key, shares, work, work * key[3]) for key, (shares, work) in merged.items()))
 
 
-def tidy(pieces: Sequence[Piece], needed: set[int], floor: int, closed_before_ms: int) -> list[Piece]:
+def tidy(
+    pieces: Sequence[Piece],
+    needed: set[int],
+    floor: int,
+    closed_before_ms: int,
+    *,
+    fine_rows: int = FINE_ROWS,
+    day_rows: int = DAY_ROWS,
+) -> list[Piece]:
     """The same work in fewer rows: pieces of cuts that nobody needs are joined, old rows folded, paid ones left out.
 
     Rows of quarter hours from ``closed_before_ms`` on, which are not in the books yet, stay as they are. Pieces that do
@@ -123,12 +131,12 @@ def tidy(pieces: Sequence[Piece], needed: set[int], floor: int, closed_before_ms
     for piece in joined:
         for start_ms, round_, _, _ in piece.rows:
             (days if round_ == FOLDED else fine)[start_ms] += 1
-    fold_ms = min(_oldest_kept(fine, FINE_ROWS), closed_before_ms)
+    fold_ms = min(_oldest_kept(fine, fine_rows), closed_before_ms)
     if any(start_ms < fold_ms for start_ms in fine):
         joined = [_folded_to_days(piece, fold_ms) for piece in joined]
         days = Counter(key[0] for piece in joined for key in piece.rows if key[1] == FOLDED)
     del days[0]
-    before_ms = min(_oldest_kept(days, DAY_ROWS), _day(closed_before_ms))
+    before_ms = min(_oldest_kept(days, day_rows), _day(closed_before_ms))
     if any(start_ms < before_ms for start_ms in days):
         joined = [_folded_to_one(piece, before_ms) for piece in joined]
     return joined
