@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from photosynth.pool.records import ClaimRecord, JobRecord, RejectRecord, ShareRecord, WorkerTotals
 from photosynth.pool.results import Attribution, BestHeader, IntervalWork, JobParts, WorkEntry
-from photosynth.pool.unclaimed import FINAL, Piece, Unclaimed, attribute_work
+from photosynth.pool.unclaimed import FINAL, WORK_BITS, Piece, Unclaimed, attribute_work
 from photosynth.quantities.instants import interval_start_ms
 from photosynth.quantities.work import work_of_target
 from photosynth.stratum.work import double_sha256
@@ -121,9 +121,8 @@ class WorkAccount:
         totals.last_share_site_ms = share.site_ms
         totals.last_share_wall_ms = share.wall_ms
         start_ms = interval_start_ms(share.site_ms)
-        sums = self.unclaimed.rows.setdefault((start_ms, share.round, share.worker, share.scale), [0, 0])
-        sums[0] += 1
-        sums[1] += share_work
+        rows, row = self.unclaimed.rows, (start_ms, share.round, share.worker, share.scale)
+        rows[row] = rows.get(row, 0) + (share_work << WORK_BITS) + 1
         minute = share.site_ms // MINUTE_MS
         counts = self.minutes.get(minute)
         if counts is None:

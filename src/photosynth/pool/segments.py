@@ -86,7 +86,8 @@ def open_segments(folder: Path) -> Replayed:
     if not paths:
         if any(path.stem != "00000001" for path in folder.glob("*.state")):
             raise ShareLogError(
-                f"{folder} has snapshots without the entries after them. Restore it from a backup, or move it away to count from zero."
+                f"{folder} has snapshots without the entries after them. Restore it from a backup, or move it away to "
+                "count from zero."
             )
         account = WorkAccount()
         write_snapshot(folder / "00000001.state", freeze(account, 1))

@@ -8,6 +8,7 @@ shares go on into the log. A snapshot is whole or does not count.
 import os
 import struct
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ FORMAT = 2
 CHUNK = 2_000
 """Rows of one record: some 100 kB, so that no single call holds the interpreter for long."""
 _HEAD, _TOTALS, _NAMES, _SCALES, _PIECE, _ROWS, _CLAIM, _JOB, _END = range(32, 41)
-_ROW = struct.Struct("<qIIIQ24s")
-"""Start (ms), round, place of the worker and of the scale in their lists, shares, work."""
+_ROW = struct.Struct("<qIII32s")
+"""Start (ms), round, place of the worker and of the scale in their lists, shares and work in one integer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,9 @@ def freeze(account: WorkAccount, next_job: int) -> Frozen:
 
 
 def _copy(totals: WorkerTotals) -> WorkerTotals:
-    return msgspec.structs.replace(totals, rejected=dict(totals.rejected))
+    copied = copy(totals)
+    copied.rejected = totals.rejected.copy()
+    return copied
 
 
 def write_snapshot(path: Path, frozen: Frozen) -> Tidied:
@@ -143,8 +146,8 @@ def _bodies(frozen: Frozen, pieces: list[Piece], floor: int) -> Iterator[bytes]:
     for piece in pieces:
         yield packed_body(_PIECE, piece.start)
         packed = []
-        for (start_ms, round_, worker, scale), (shares, work) in piece.rows.items():
-            packed.append(_ROW.pack(start_ms, round_, workers[worker], scales[scale], shares, work.to_bytes(24, "little")))
+        for (start_ms, round_, worker, scale), value in piece.rows.items():
+            packed.append(_ROW.pack(start_ms, round_, workers[worker], scales[scale], value.to_bytes(32, "little")))
             if len(packed) == CHUNK:
                 yield bytes([_ROWS]) + b"".join(packed)
                 packed = []
@@ -241,5 +244,5 @@ def _take(snapshot: Snapshot, body: bytes) -> None:
 def _take_rows(snapshot: Snapshot, body: bytes) -> None:
     held, names, scales = snapshot.pieces[-1].rows, snapshot.names, snapshot.scales
     rows: Any = _ROW.iter_unpack(memoryview(body)[1:])
-    for start_ms, round_, worker, scale, shares, work in rows:
-        held[start_ms, round_, names[worker], scales[scale]] = [shares, int.from_bytes(work, "little")]
+    for start_ms, round_, worker, scale, value in rows:
+        held[start_ms, round_, names[worker], scales[scale]] = int.from_bytes(value, "little")

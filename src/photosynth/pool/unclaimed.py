@@ -29,8 +29,10 @@ FOLDED = 0
 
 Key = tuple[int, int, str, int]
 """Start in milliseconds, round, worker, scale. A folded row starts with its UTC day, or at zero for all days before."""
-Rows = dict[Key, list[int]]
-"""Shares and their work in hashes; represented hashes are work times scale."""
+WORK_BITS = 64
+Rows = dict[Key, int]
+"""Work in hashes, shifted left by 64 bits, plus the number of shares: one integer, so that sums need no object of their own
+(a hundred thousand lists would hold up the loop whenever Python looks for garbage). Represented hashes are work x scale."""
 
 
 @dataclass(slots=True)
@@ -44,7 +46,7 @@ class Piece:
     def represented(self) -> int:
         """Represented hashes of a piece that does not change any more."""
         if self._represented is None:
-            self._represented = sum(sums[1] * key[3] for key, sums in self.rows.items())
+            self._represented = _represented(self.rows)
         return self._represented
 
 
@@ -81,7 +83,7 @@ class Unclaimed:
     def represented_after(self, base: int) -> int:
         """Represented hashes past a cut."""
         settled = sum(piece.represented() for piece in self._pieces[:-1] if piece.start > base)
-        return settled + sum(sums[1] * key[3] for key, sums in self.rows.items())
+        return settled + _represented(self.rows)
 
     def sealed(self) -> tuple[Piece, ...]:
         """All pieces but the last: a frozen view that another thread may read. Call :meth:`cut` before."""
@@ -96,8 +98,12 @@ class Unclaimed:
 
 def attribute_work(pieces: Iterable[Piece]) -> tuple[Attribution, ...]:
     """Whose work pieces hold, in the order of quarter hour, round, worker, scale."""
-    merged = _merged(pieces)
-    return tuple(sorted(Attribution(*key, shares, work, work * key[3]) for key, (shares, work) in merged.items()))
+    return tuple(
+        sorted(
+            Attribution(*key, held & ((1 << WORK_BITS) - 1), held >> WORK_BITS, (held >> WORK_BITS) * key[3])
+            for key, held in _merged(pieces).items()
+        )
+    )
 
 
 def tidy(
@@ -162,9 +168,10 @@ def _folded_to_days(piece: Piece, before_ms: int) -> Piece:
     if not any(key[1] != FOLDED and key[0] < before_ms for key in piece.rows):
         return piece
     rows: Rows = {}
-    for key, sums in piece.rows.items():
+    for key, held in piece.rows.items():
         start_ms, round_, worker, scale = key
-        _add(rows, key if round_ == FOLDED or start_ms >= before_ms else (_day(start_ms), FOLDED, worker, scale), sums)
+        into = key if round_ == FOLDED or start_ms >= before_ms else (_day(start_ms), FOLDED, worker, scale)
+        rows[into] = rows.get(into, 0) + held
     return Piece(piece.start, rows)
 
 
@@ -172,27 +179,23 @@ def _folded_to_one(piece: Piece, before_ms: int) -> Piece:
     if not any(key[1] == FOLDED and 0 < key[0] < before_ms for key in piece.rows):
         return piece
     rows: Rows = {}
-    for key, sums in piece.rows.items():
+    for key, held in piece.rows.items():
         start_ms, round_, worker, scale = key
-        _add(rows, (0, FOLDED, worker, scale) if round_ == FOLDED and start_ms < before_ms else key, sums)
+        into = (0, FOLDED, worker, scale) if round_ == FOLDED and start_ms < before_ms else key
+        rows[into] = rows.get(into, 0) + held
     return Piece(piece.start, rows)
 
 
 def _merged(pieces: Iterable[Piece]) -> Rows:
     rows: Rows = {}
     for piece in pieces:
-        for key, sums in piece.rows.items():
-            _add(rows, key, sums)
+        for key, held in piece.rows.items():
+            rows[key] = rows.get(key, 0) + held
     return rows
 
 
-def _add(rows: Rows, key: Key, sums: list[int]) -> None:
-    held = rows.get(key)
-    if held is None:
-        rows[key] = list(sums)
-    else:
-        held[0] += sums[0]
-        held[1] += sums[1]
+def _represented(rows: Rows) -> int:
+    return sum((held >> WORK_BITS) * key[3] for key, held in rows.items())
 
 
 def _day(instant_ms: int) -> int:

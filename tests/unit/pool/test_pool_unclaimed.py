@@ -11,7 +11,7 @@ from photosynth.pool.accounting import WorkAccount
 from photosynth.pool.records import MAX_BODY, ClaimRecord, RecordError, ShareRecord, WorkerTotals, frame, read_records
 from photosynth.pool.segments import ShareLogError, open_segments
 from photosynth.pool.snapshots import freeze, read_snapshot, write_snapshot
-from photosynth.pool.unclaimed import DAY_MS, FINAL, Piece, Unclaimed, attribute_work, count_rows, tidy
+from photosynth.pool.unclaimed import DAY_MS, FINAL, WORK_BITS, Piece, Unclaimed, attribute_work, count_rows, tidy
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.quantities.work import TWO_256
 
@@ -19,13 +19,17 @@ FIRST_MS = 20_000 * DAY_MS
 TARGET = TWO_256 // 100
 
 
+def row(shares: int, work: int) -> int:
+    return (work << WORK_BITS) + shares
+
+
 def work_by(pieces: list[Piece], *, up_to: int = 1 << 62) -> Counter[tuple[str, int]]:
-    """Shares by worker and scale of the pieces up to a cut."""
+    """Shares and work by worker and scale of the pieces up to a cut."""
     found = Counter[tuple[str, int]]()
     for piece in pieces:
         if piece.start <= up_to:
-            for (_, _, worker, scale), (shares, _) in piece.rows.items():
-                found[worker, scale] += shares
+            for (_, _, worker, scale), held in piece.rows.items():
+                found[worker, scale] += held
     return found
 
 
@@ -33,7 +37,7 @@ rows = st.dictionaries(
     st.tuples(
         st.integers(0, 400).map(lambda n: FIRST_MS + n * INTERVAL_MS), st.integers(1, 3), st.sampled_from("abc"), st.just(5)
     ),
-    st.integers(1, 9).map(lambda n: [n, 100 * n]),
+    st.integers(1, 9).map(lambda n: row(n, 100 * n)),
     min_size=1,
     max_size=30,
 )
@@ -41,10 +45,10 @@ rows = st.dictionaries(
 
 @given(st.lists(rows, max_size=6), st.sets(st.integers(0, 60)), st.integers(0, 400), st.integers(0, 40), st.integers(0, 10))
 def test_folding_keeps_all_work_and_every_cut_that_is_needed(
-    contents: list[dict[tuple[int, int, str, int], list[int]]], needed: set[int], closed: int, fine: int, days: int
+    contents: list[dict[tuple[int, int, str, int], int]], needed: set[int], closed: int, fine: int, days: int
 ) -> None:
     pieces = [Piece(1 + 10 * at, held) for at, held in enumerate(contents)]
-    before = [Piece(piece.start, {key: list(sums) for key, sums in piece.rows.items()}) for piece in pieces]
+    before = [Piece(piece.start, dict(piece.rows)) for piece in pieces]
     closed_ms = FIRST_MS + closed * INTERVAL_MS
     tidied = tidy(pieces, needed, 0, closed_ms, fine_rows=fine, day_rows=days)
     assert pieces == before, "another thread may be reading them"
@@ -68,7 +72,7 @@ def test_rows_are_bounded_over_years_by_workers_and_classes() -> None:
         for quarter in range(0, 96, 8):
             for worker in ("a", "b", "c"):
                 seq += 1
-                unclaimed.rows[FIRST_MS + day * DAY_MS + quarter * INTERVAL_MS, day + 1, worker, 1] = [1, 100]
+                unclaimed.rows[FIRST_MS + day * DAY_MS + quarter * INTERVAL_MS, day + 1, worker, 1] = row(1, 100)
         unclaimed.cut(seq)
         sealed = unclaimed.sealed()
         tidied = tidy(sealed, set(), 0, FIRST_MS + (day + 1) * DAY_MS, fine_rows=100, day_rows=60)
@@ -85,7 +89,7 @@ def test_a_snapshot_of_as_many_workers_as_there_may_be_opens_again(tmp_path: Pat
     account = WorkAccount()
     for number in range(10_000):
         name = f"{number:05d}" + "w" * 251
-        account.unclaimed.rows[FIRST_MS, 7, name, 10**30] = [3, 1 << 150]
+        account.unclaimed.rows[FIRST_MS, 7, name, 10**30] = row(3, 1 << 150)
         account.totals[name] = WorkerTotals(10**30, 3, 1 << 150, 1 << 250, {"stale": number}, 5, 6, "agent" * 12)
     account.last_seq = 30_000
     path = tmp_path / "00000001.state"
