@@ -72,7 +72,8 @@ class IntervalWork:
 class Attribution:
     """Work of one interval, round and worker that a block's satoshis are split over.
 
-    Old work comes folded: with round 0, ``interval_start_ms`` is the start of a UTC day, or zero for all days before.
+    Old work comes folded: with round 0, ``interval_start_ms`` is the start of a UTC day, or zero for all days before; there
+    the worker ``(others)`` stands for many with little work each.
     """
 
     interval_start_ms: int

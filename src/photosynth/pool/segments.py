@@ -77,11 +77,15 @@ def snapshot_path(segment: Path) -> Path:
     return segment.with_suffix(".state")
 
 
-def open_segments(folder: Path) -> Replayed:
-    """Replay the log in a folder, which is created where it is missing. Raises ShareLogError and OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for unfinished in (*folder.glob("*.tmp"), *folder.glob("*.new")):
-        unfinished.unlink()
+def open_segments(folder: Path, *, read_only: bool = False) -> Replayed:
+    """Replay the log in a folder, which is created where it is missing. Raises ShareLogError and OSError.
+
+    ``read_only`` changes nothing: a torn tail is left where it is and not counted, and a folder without a log is empty.
+    """
+    if not read_only:
+        folder.mkdir(parents=True, exist_ok=True)
+        for unfinished in (*folder.glob("*.tmp"), *folder.glob("*.new")):
+            unfinished.unlink()
     paths = sorted(folder.glob("[0-9]*.log"))
     if not paths:
         if any(path.stem != "00000001" for path in folder.glob("*.state")):
@@ -90,6 +94,8 @@ def open_segments(folder: Path) -> Replayed:
                 "count from zero."
             )
         account = WorkAccount()
+        if read_only:
+            return Replayed(account, [], 1, ())
         write_snapshot(folder / "00000001.state", freeze(account, 1))
         segment = create_segment(folder, 1, 0)
         segment.has_snapshot = True
@@ -112,7 +118,7 @@ def open_segments(folder: Path) -> Replayed:
                 f"{path} or {snapshot_path(path).name} beside it is not whole, so the totals before it are not known here. "
                 f"Restore both from a backup, or move {folder} away to count from zero."
             )
-        if end < len(data):
+        if end < len(data) and not read_only:
             repairs.append(_cut_tail(path, data, end))
         contents.append(bodies)
         snapshots.append(snapshot)

@@ -3,7 +3,8 @@
 The payout scheme: a block of ours pays every share up to its job's cut that no block of ours below it on its own branch
 pays. So what a block pays depends on its ancestors alone, which its header names for ever: a reorganisation changes which
 blocks are in the chain, and nothing else. Nothing expires; what waits long is remembered by the day instead of by the
-quarter hour and height, and in the end in one row a worker, so that the number of rows has a bound.
+quarter hour and height, and in the end in one row a worker, and one for all whose work is least, so that the number of rows
+has a bound.
 """
 
 from bisect import bisect_right
@@ -19,6 +20,8 @@ FINE_ROWS = 25_000
 """Rows by quarter hour and height: a day of a hundred machines, with a block every ten minutes. Older ones become days."""
 DAY_ROWS = 25_000
 """Rows by day: eight months of a hundred machines. Older ones become one row a worker."""
+WORKER_ROWS = 25_000
+"""Rows of one worker for all days before. Beyond so many names, those with the least work in them become one row a scale."""
 MANY_ROWS = 200_000
 """Past so many rows, blocks of ours are taken as final as soon as :data:`SOON_FINAL` others stand on them."""
 FINAL = 100
@@ -26,6 +29,9 @@ FINAL = 100
 SOON_FINAL = 6
 FOLDED = 0
 """The round of a row that holds work of several. No block has this height but the genesis block, which nobody mines."""
+
+OTHERS = "(others)"
+"""Workers that are remembered together. No worker can have this name: none begins with a bracket."""
 
 Key = tuple[int, int, str, int]
 """Start in milliseconds, round, worker, scale. A folded row starts with its UTC day, or at zero for all days before."""
@@ -114,6 +120,7 @@ def tidy(
     *,
     fine_rows: int = FINE_ROWS,
     day_rows: int = DAY_ROWS,
+    worker_rows: int = WORKER_ROWS,
 ) -> list[Piece]:
     """The same work in fewer rows: pieces of cuts that nobody needs are joined, old rows folded, paid ones left out.
 
@@ -145,7 +152,7 @@ def tidy(
     before_ms = min(_oldest_kept(days, day_rows), _day(closed_before_ms))
     if any(start_ms < before_ms for start_ms in days):
         joined = [_folded_to_one(piece, before_ms) for piece in joined]
-    return joined
+    return _without_small(joined, worker_rows)
 
 
 def count_rows(pieces: Iterable[Piece]) -> int:
@@ -182,6 +189,28 @@ def _folded_to_one(piece: Piece, before_ms: int) -> Piece:
     for key, held in piece.rows.items():
         start_ms, round_, worker, scale = key
         into = (0, FOLDED, worker, scale) if round_ == FOLDED and start_ms < before_ms else key
+        rows[into] = rows.get(into, 0) + held
+    return Piece(piece.start, rows)
+
+
+def _without_small(pieces: list[Piece], most: int) -> list[Piece]:
+    """Workers beyond so many who have the least work in all days before, taken together there."""
+    work: Counter[tuple[str, int]] = Counter()
+    for piece in pieces:
+        for (start_ms, round_, worker, scale), held in piece.rows.items():
+            if start_ms == 0 and round_ == FOLDED and worker != OTHERS:
+                work[worker, scale] += (held >> WORK_BITS) * scale
+    if len(work) <= most:
+        return pieces
+    small = set(sorted(work, key=lambda who: (-work[who], who))[most:])
+    return [_folded_to_others(piece, small) for piece in pieces]
+
+
+def _folded_to_others(piece: Piece, small: set[tuple[str, int]]) -> Piece:
+    rows: Rows = {}
+    for key, held in piece.rows.items():
+        start_ms, round_, worker, scale = key
+        into = (0, FOLDED, OTHERS, scale) if start_ms == 0 and round_ == FOLDED and (worker, scale) in small else key
         rows[into] = rows.get(into, 0) + held
     return Piece(piece.start, rows)
 

@@ -18,12 +18,15 @@ from photosynth.energy.coin_market import DeclaredCoinMarket
 from photosynth.energy.meters import IntervalReading, Meters
 from photosynth.operations.bookkeeping import Bookkeeper, Ledgers
 from photosynth.operations.clock import RunningClock
+from photosynth.pool import unclaimed
 from photosynth.pool.results import FoundBlock, IntervalWork
 from photosynth.pool.server import Pool
 from photosynth.storage import DatabaseThread
 from photosynth.storage.observations import DayObservation, day_observations
-from photosynth.treasury import Books, ChainBooks, EvidenceRecord, Identity
+from photosynth.treasury import Books, ChainBooks, EvidenceRecord, Identity, attribution
 from photosynth.treasury.blocks import read_blocks
+from photosynth.treasury.chain import COINBASE_MATURITY
+from photosynth.treasury.evidence import check_claims
 from photosynth.treasury.evidence.lines import evidence_state
 from photosynth.treasury.facts import IntervalFacts
 from photosynth.treasury.journal import TreasuryError
@@ -185,3 +188,8 @@ async def test_what_cannot_be_split_is_the_books_word_for_it(desk: Desk) -> None
     assert await desk.keeper._record_found()
     assert desk.heights() == [2]
     assert "cannot be read" in str(desk.keeper.fault)
+
+
+def test_the_pool_and_the_books_mean_the_same_by_folded_rows() -> None:
+    assert (unclaimed.DAY_MS, unclaimed.OTHERS) == (attribution.DAY_MS, check_claims.OTHERS)
+    assert unclaimed.FINAL == COINBASE_MATURITY

@@ -11,7 +11,7 @@ from photosynth.pool.accounting import WorkAccount
 from photosynth.pool.records import MAX_BODY, ClaimRecord, RecordError, ShareRecord, WorkerTotals, frame, read_records
 from photosynth.pool.segments import ShareLogError, open_segments
 from photosynth.pool.snapshots import freeze, read_snapshot, write_snapshot
-from photosynth.pool.unclaimed import DAY_MS, FINAL, WORK_BITS, Piece, Unclaimed, attribute_work, count_rows, tidy
+from photosynth.pool.unclaimed import DAY_MS, FINAL, OTHERS, WORK_BITS, Piece, Unclaimed, attribute_work, count_rows, tidy
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.quantities.work import TWO_256
 
@@ -83,6 +83,24 @@ def test_rows_are_bounded_over_years_by_workers_and_classes() -> None:
     assert sum(part.shares for part in parts) == seq
     assert [part.interval_start_ms for part in parts[:4]] == [0, 0, 0, parts[3].interval_start_ms]
     assert sum(part.represented for part in parts) == unclaimed.represented_after(0) == 100 * seq
+
+
+def test_names_that_come_and_go_for_ever_are_bounded_too() -> None:
+    unclaimed = Unclaimed()
+    for day in range(60):
+        for number in range(10):
+            unclaimed.rows[FIRST_MS + day * DAY_MS, day + 1, f"guest-{day}-{number}", 1] = row(1, 100 + number)
+        unclaimed.rows[FIRST_MS + day * DAY_MS, day + 1, "machine", 10**9] = row(1, 100)
+        unclaimed.cut(11 * (day + 1))
+        sealed = unclaimed.sealed()
+        tidied = tidy(sealed, set(), 0, FIRST_MS + (day + 1) * DAY_MS, fine_rows=20, day_rows=20, worker_rows=15)
+        unclaimed.adopt(tidied, sealed, 0)
+        assert count_rows(unclaimed.sealed()) <= 20 + 20 + 11 + 15 + 1
+    parts = attribute_work(unclaimed.sealed())
+    assert sum(part.shares for part in parts) == 660
+    together = [part for part in parts if part.worker == OTHERS]
+    assert [(part.interval_start_ms, part.round, part.scale) for part in together] == [(0, 0, 1)]
+    assert ("machine", 0) in {(part.worker, part.interval_start_ms) for part in parts}, "who has most work keeps a name"
 
 
 def test_a_snapshot_of_as_many_workers_as_there_may_be_opens_again(tmp_path: Path) -> None:

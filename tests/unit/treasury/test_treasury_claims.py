@@ -126,6 +126,24 @@ async def test_folded_work_is_held_against_what_was_accepted_in_its_time(story: 
         assert reason is None
 
 
+@pytest.mark.parametrize("more", [0, 1], ids=["as accepted", "one share more"])
+async def test_several_workers_in_one_row_are_held_against_all_of_them(story: Story, more: int) -> None:
+    for _ in range(2):
+        story.close(hall_a_01=3, hall_b_02=2)
+    rows = story.site.claims
+    one = replace(folded(rows[1:], 0), worker="(others)")
+    each = one.work // one.shares
+    one = replace(one, shares=7 + more, work=one.work + more * each, represented=one.represented + more * each * one.scale)
+    story.find([one, rows[0]])
+    await story.follow()
+    story.close(guest=1)
+    reason = story.reason()
+    if more:
+        assert "claim 11 shares of all workers at scale 1000000000000000000, but 10 are on record" in str(reason)
+    else:
+        assert reason is None
+
+
 async def test_what_a_later_block_claims_again_of_a_folded_day_is_found_at_the_end(story: Story) -> None:
     for _ in range(2):
         story.close(hall_a_01=3)

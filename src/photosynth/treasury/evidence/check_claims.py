@@ -1,8 +1,9 @@
 """Is every share paid once: the blocks whose accrual stands, which are one chain, never claim more than was accepted.
 
 A block of another branch may claim the same shares, for only one of the two is ever paid. A row of old work is folded: it
-is of a whole UTC day, or of all days together. Spans of rows so lie inside each other or apart, so it is enough that no
-quarter hour, no day and not all of them together are claimed beyond what is on record there.
+is of a whole UTC day, or of all days together, there also of several workers. What rows are of so lies inside each other or
+apart, so it is enough that no quarter hour, no day and not all of them, of one worker and of all, are claimed beyond what is
+on record there.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +15,8 @@ from photosynth.treasury.evidence.check_work import WorkState
 from photosynth.treasury.evidence.reading import EvidenceError
 from photosynth.treasury.facts import AttributionFact
 
+OTHERS = "(others)"
+"""The worker of a row of all days that stands for several."""
 Sums = dict[tuple[str, int], list[int]]
 
 
@@ -99,11 +102,28 @@ def _check_folded(start_ms: int, work: WorkState, state: ClaimState) -> None:
     for at in work.accepted if start_ms == 0 else range(start_ms, start_ms + DAY_MS, INTERVAL_MS):
         _add_up(claimed, _by_worker(state.quarters.get(at, {})))
         _add_up(on_record, _by_worker(work.accepted.get(at, {})))
+    if start_ms == 0:
+        _check_others(claimed, on_record)
     for key, (shares, hashes) in claimed.items():
         known = on_record.get(key, [0, 0])
         if shares > known[0] or hashes > known[1]:
             when = "in all" if start_ms == 0 else "on one day"
             raise EvidenceError(f"blocks claim {shares} shares of worker {key[0]} {when}, but {known[0]} are on record there")
+
+
+def _check_others(claimed: Sums, on_record: Sums) -> None:
+    """Where rows are of several workers, all workers together are held against all that was accepted, scale by scale."""
+    for scale in [scale for worker, scale in claimed if worker == OTHERS]:
+        shares, hashes = _of_scale(claimed, scale)
+        known = _of_scale(on_record, scale)
+        if shares > known[0] or hashes > known[1]:
+            raise EvidenceError(f"blocks claim {shares} shares of all workers at scale {scale}, but {known[0]} are on record")
+        del claimed[OTHERS, scale]
+
+
+def _of_scale(sums: Sums, wanted: int) -> tuple[int, int]:
+    rows = [row for (_, scale), row in sums.items() if scale == wanted]
+    return sum(row[0] for row in rows), sum(row[1] for row in rows)
 
 
 def _by_worker(rows: Mapping[tuple[int, str, int], list[int]]) -> Iterator[tuple[tuple[str, int], list[int]]]:
