@@ -244,7 +244,7 @@ class ChainLink:
             if done:
                 afterwards(verdict is not None and verdict.accepted)
             if verdict is None:
-                self._own.without_verdict(claim)
+                await self._own.without_verdict(found_block(claim, raw, Verdict(None)), claim)
             else:
                 await self._own.decided(found_block(claim, raw, verdict), claim)
         finally:

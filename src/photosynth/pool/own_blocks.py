@@ -50,13 +50,15 @@ class OwnBlocks:
             return
         self._log.append_claim(msgspec.structs.replace(claim, accepted=found.verdict.accepted))
         self._undecided.pop(claim.block_hash, None)
-        await self._tell(found)
+        await self._tell(found, claim)
 
-    def without_verdict(self, claim: ClaimRecord) -> None:
-        """The node never said what became of a block; it is told of when it is seen in the chain."""
+    async def without_verdict(self, found: FoundBlock, claim: ClaimRecord) -> None:
+        """The node never said what became of a block; it is told of when it is seen in the chain, or was already."""
         self._undecided.pop(claim.block_hash, None)
         account = self._log.account
-        if sum(held.block_hash not in account.counted for held in account.claims.values()) < MAX_UNDECIDED:
+        if claim.block_hash in account.counted:
+            await self._tell(found, claim)
+        elif sum(held.block_hash not in account.counted for held in account.claims.values()) < MAX_UNDECIDED:
             self._log.append_claim(claim)
 
     async def is_active(self, block_hash: bytes) -> bool:
@@ -87,7 +89,7 @@ class OwnBlocks:
         self._tip = (height, tip_hash)
         for claim, raw in zip(new, raws, strict=True):
             if raw is not None:
-                await self._tell(_again(claim, raw, Verdict(None)))
+                await self._tell(_again(claim, raw, Verdict(None)), claim)
         return top
 
     async def recover(self) -> int:
@@ -100,7 +102,7 @@ class OwnBlocks:
             raw = await self._node.block(claim.block_hash)
             if raw is not None:
                 active = await self.is_active(claim.block_hash)
-                await self._tell(_again(claim, raw, Verdict(None) if active else SIDE_BRANCH))
+                await self._tell(_again(claim, raw, Verdict(None) if active else SIDE_BRANCH), claim)
         found = await self._search()
         tip = await self._node.tip()
         while await self.below(tip.hash, tip.height) is None:
@@ -124,13 +126,12 @@ class OwnBlocks:
             claim = claim_of(job_found, block_hash, account.last_seq)
             self._log.append_claim(msgspec.structs.replace(claim, accepted=True))
             found += 1
-            await self._tell(_again(claim, raw, Verdict(None)))
+            await self._tell(_again(claim, raw, Verdict(None)), claim)
         return found
 
-    async def _tell(self, found: FoundBlock) -> None:
+    async def _tell(self, found: FoundBlock, claim: ClaimRecord) -> None:
         """Tell of a block with the work that it pays, which may be long: it is summed up on another thread."""
-        account = self._log.account
-        work = account.work_of(account.claims[found.hash])
+        work = self._log.account.work_of(claim)
         attribution = await asyncio.get_running_loop().run_in_executor(None, attribute_work, work)
         self._events.block_found(replace(found, attribution=attribution))
 

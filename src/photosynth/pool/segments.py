@@ -154,7 +154,7 @@ def _replay(
         gap = at > 0 and int(path.stem) != before + 1
         before = int(path.stem)
         if snapshot is not None:
-            if gap:
+            if gap and snapshot.last_seq > account.checkpoint_seq:
                 repairs.append(f"{path}: entries before it are missing; totals are those of its snapshot")
             if at == 0 or gap or account.last_seq != snapshot.last_seq:
                 snapshot.restore(account)

@@ -395,7 +395,7 @@ class ShareLog:
 
 
 def _remove(folder: Path, paths: list[Path]) -> None:
-    for path in paths:
+    for path in reversed(paths):  # a stop in between leaves segments that begin with a snapshot
         path.unlink(missing_ok=True)
         path.with_suffix(".damaged").unlink(missing_ok=True)
         snapshot_path(path).unlink(missing_ok=True)

@@ -305,10 +305,18 @@ async def test_without_a_snapshot_old_segments_stay_and_shares_go_on(tmp_path: P
     writer.log = log = ShareLog(tmp_path, batch_s=0, save=save)
     assert state(log.account)[:6] == before[:6], "a replay begins with the snapshot that there is"
     full = False
+    first = {path: path.read_bytes() for path in tmp_path.glob("00000001.*")}
     log.checkpoint(log.account.last_seq)
     await log.settle()
     assert log.condition is None
     assert len(list(tmp_path.glob("*.log"))) == 1
+    before = state(log.account)
+    await log.close()
+    # A stop while the old ones were removed, which begins with the newest of them.
+    for path, data in first.items():
+        path.write_bytes(data)
+    log = ShareLog(tmp_path)
+    assert (log.repairs, state(log.account)[:6]) == ((), before[:6])
     await log.close()
 
 
