@@ -240,7 +240,7 @@ async def test_a_log_that_ends_before_the_books_goes_on_after_them(tmp_path: Pat
     await writer.shares(kept)
     await writer.log.close()
     # The books have closed a quarter hour whose last entry was number 20; this log knows nothing of it.
-    for confirmed in (5, 10):
+    for confirmed in (5, 10, 15):
         writer = Writer(tmp_path / "old")
         writer.log.checkpoint(20)
         writer._number = 100 * confirmed
