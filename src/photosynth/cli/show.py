@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from datetime import tzinfo
+from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from rich.console import Group, RenderableType
@@ -21,7 +21,7 @@ from photosynth.operations.documents import (
 )
 from photosynth.quantities import format as fmt
 from photosynth.quantities.format import Style
-from photosynth.quantities.instants import INTERVAL_MS, local_time
+from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S, local_time
 
 
 def _wall_age(instant_ms: int | None) -> str:
@@ -142,22 +142,34 @@ def trace(document: TraceDocument, where: str, style: Style, zone: tzinfo) -> Re
         hashed[share.interval_ms].append(share)
     parts: list[RenderableType] = [head]
     for interval in sorted(document.intervals, key=lambda i: i.interval_ms):
-        parts += _quarter_hour(interval, hashed[interval.interval_ms], style, zone)
+        parts += _of_interval(interval, hashed[interval.interval_ms], style, zone)
     return Group(*parts, *(Text(f"Note: {note}") for note in document.notes))
 
 
-def _quarter_hour(interval: TraceInterval, hashed: list[TraceShare], style: Style, zone: tzinfo) -> list[RenderableType]:
-    """What a block owes to one quarter hour. A worker's rounds in it are one row: they were paid alike."""
-    end = local_time(interval.interval_ms + INTERVAL_MS, zone).split()[1]
-    day, start, name = local_time(interval.interval_ms, zone).split()
-    record = "still open" if interval.record is None else f"record {interval.record}"
+def _span(interval: TraceInterval, zone: tzinfo) -> str:
+    """The quarter hour on the site's clock; the day (UTC) of older work, and the day before which the oldest was done."""
+    if interval.duration_s == INTERVAL_S:
+        day, start, name = local_time(interval.interval_ms, zone).split()
+        end = local_time(interval.interval_ms + INTERVAL_MS, zone).split()[1]
+        record = "still open" if interval.record is None else f"record {interval.record}"
+        return f"{day} {start} to {end} {name}, {record}"
+    day = datetime.fromtimestamp(interval.interval_ms // 1000 or interval.duration_s, UTC).strftime("%Y-%m-%d")
+    if interval.interval_ms:
+        return f"{day} (UTC), the whole day"
+    return f"Before {day} (UTC)" if interval.duration_s else "Earlier"
+
+
+def _of_interval(interval: TraceInterval, hashed: list[TraceShare], style: Style, zone: tzinfo) -> list[RenderableType]:
+    """What a block owes to one quarter hour or day. A worker's rounds in it are one row: they were paid alike."""
     energy = f"{fmt.sat(interval.value_sat, style)} earned; its meters and prices follow with its record"
-    if interval.record is not None:
+    if interval.record is not None or interval.duration_s != INTERVAL_S:
         energy = (
             f"{fmt.sat(interval.value_sat, style)} earned with {fmt.energy(interval.mining_j, style)}, of which "
             f"{fmt.energy(interval.own_mining_j, style)} own and {fmt.energy(interval.grid_mining_j, style)} bought; energy cost "
-            f"{fmt.eur(interval.energy_cost_ueur, style)}, spot price {fmt.energy_price(interval.spot_cent_per_mwh, style)}"
+            f"{fmt.eur(interval.energy_cost_ueur, style)}"
         )
+    if interval.record is not None:
+        energy += f", spot price {fmt.energy_price(interval.spot_cent_per_mwh, style)}"
     workers = FittingTable("", "who hashed", "shares", "hashed", "represents", "earned")
     for worker in sorted({share.worker for share in hashed}):
         rounds = [share for share in hashed if share.worker == worker]
@@ -172,8 +184,7 @@ def _quarter_hour(interval: TraceInterval, hashed: list[TraceShare], style: Styl
     for meter in interval.meters:
         registers = (fmt.energy(value, style) for value in (meter.register_start_j, meter.register_end_j))
         meters.add_row(meter.id, meter.role, *registers, meter.quality)
-    title = Text(f"{day} {start} to {end} {name}, {record}", style="bold")
-    return [title, Text(energy), workers, *([meters] if interval.meters else []), Text()]
+    return [Text(_span(interval, zone), style="bold"), Text(energy), workers, *([meters] if interval.meters else []), Text()]
 
 
 def action(document: ActionDocument) -> RenderableType:

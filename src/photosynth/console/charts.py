@@ -243,13 +243,14 @@ def trace_flow(trace: TraceDocument, numbers: Numbers, most: int = 10) -> Option
     block = trace.block
     options = sankey_base(label_room=150)
     by_worker: dict[str, int] = {}
-    pairs: dict[tuple[int, str], int] = {}
+    pairs: dict[tuple[tuple[int, int], str], int] = {}
     for share in trace.shares:
         by_worker[share.worker] = by_worker.get(share.worker, 0) + share.value_sat
     named = set(sorted(by_worker, key=lambda w: (-by_worker[w], w))[:most])
     for share in trace.shares:
         worker = share.worker if share.worker in named else f"{len(by_worker) - len(named)} others"
-        pairs[(share.interval_ms, worker)] = pairs.get((share.interval_ms, worker), 0) + share.value_sat
+        at = (share.interval_ms, share.duration_s)
+        pairs[at, worker] = pairs.get((at, worker), 0) + share.value_sat
     intervals = sorted({at for at, _ in pairs})
     totals = {at: sum(v for (a, _), v in pairs.items() if a == at) for at in intervals}
     data = [_node("block", SUN, f"Block {block.height}", f"{numbers.btc(block.value_sat)} BTC", 0)]
@@ -258,7 +259,7 @@ def trace_flow(trace: TraceDocument, numbers: Numbers, most: int = 10) -> Option
             "name": str(at),
             "depth": 1,
             "itemStyle": {"color": EXPORT},
-            "label": {"formatter": f"{numbers.clock(at)}\n{{m|{numbers.integer(totals[at])} sat}}"},
+            "label": {"formatter": f"{numbers.worked(*at)}\n{{m|{numbers.integer(totals[at])} sat}}"},
         }
         for at in intervals
     ]

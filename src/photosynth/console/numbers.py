@@ -4,11 +4,11 @@ Every method takes None for what is not known and answers ``unknown``: neither z
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from fractions import Fraction
 
 from photosynth.quantities import format as fmt
-from photosynth.quantities.instants import MARKET_ZONE
+from photosynth.quantities.instants import INTERVAL_S, MARKET_ZONE
 from photosynth.quantities.value import JOULES_PER_KWH, SAT_PER_BTC, UEUR_PER_EUR
 
 UNKNOWN = fmt.UNKNOWN
@@ -115,6 +115,15 @@ class Numbers:
         if at_ms is None:
             return UNKNOWN
         return datetime.fromtimestamp(at_ms / 1000, MARKET_ZONE).strftime("%d.%m.%Y" if self.locale == "de" else "%d %b %Y")
+
+    def worked(self, from_ms: int, duration_s: int) -> str:
+        """When work was done: the time of day of a quarter hour, the day (UTC) of older work, what lies before a day."""
+        if duration_s == INTERVAL_S:
+            return self.clock(from_ms)
+        day = datetime.fromtimestamp(from_ms // 1000 or duration_s, UTC).strftime(
+            "%d.%m.%Y" if self.locale == "de" else "%d %b %Y"
+        )
+        return day if from_ms else f"before {day}" if duration_s else "earlier"
 
     def instant(self, at_ms: int | None) -> str:
         """Day and time in Europe/Berlin."""

@@ -12,15 +12,18 @@ from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import box, html
 from photosynth.operations.documents import MeterInterval, TraceDocument, TraceInterval
 from photosynth.operations.view import NotKnownError
+from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
 
 _SHARE_ROWS = 400
 
 
 def interval_markup(interval: TraceInterval, numbers: Numbers) -> str:
     """One quarter hour: its share of the block, its meters' registers, its prices."""
-    end = numbers.clock(interval.interval_ms + 900_000)
-    head = f"<h3>{numbers.date(interval.interval_ms)} {numbers.clock(interval.interval_ms)} to {end}</h3>"
-    if interval.record is None:
+    whole = interval.duration_s == INTERVAL_S
+    end = numbers.clock(interval.interval_ms + INTERVAL_MS)
+    head = f"{numbers.date(interval.interval_ms)} {numbers.clock(interval.interval_ms)} to {end}"
+    head = f"<h3>{head if whole else numbers.worked(interval.interval_ms, interval.duration_s)}</h3>"
+    if interval.record is None and whole:
         return head + empty(
             "Not closed yet", "Meters and prices of this quarter hour follow when it ends and its evidence record is signed."
         )
@@ -36,7 +39,7 @@ def interval_markup(interval: TraceInterval, numbers: Numbers) -> str:
             "Energy's cost",
             UNKNOWN if interval.energy_cost_ueur is None else f"{numbers.eur(interval.energy_cost_ueur, 6)}{NBSP}EUR",
         ),
-        ("Evidence record", numbers.integer(interval.record)),
+        ("Evidence record", "several" if interval.record is None else numbers.integer(interval.record)),
     )
     meters = [
         (
@@ -55,6 +58,8 @@ def interval_markup(interval: TraceInterval, numbers: Numbers) -> str:
     ]
     source = f"<p class=age>Prices: {text(interval.price_source)}</p>" if interval.price_source else ""
     listed = "<dl>" + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in facts) + "</dl>"
+    if not whole:
+        return head + listed
     heads = ("Meter", "Role", "Start, kWh", "End, kWh", "Difference, kWh", "Quality")
     registers = table("Meters", heads, meters, numbers=frozenset({2, 3, 4}), css="dense")
     priced = table("Prices", ("Price", "EUR/MWh"), prices, numbers=frozenset({1}), css="dense")
@@ -119,8 +124,8 @@ async def show(request: Request, client: Client, feed: Feed, block: str) -> None
                     (
                         f'<a href="/miners/{text(s.worker)}">{text(s.worker)}</a>' if s.party else text(s.worker),
                         text(s.party or "guest"),
-                        numbers.clock(s.interval_ms),
-                        numbers.integer(s.round),
+                        numbers.worked(s.interval_ms, s.duration_s),
+                        numbers.integer(s.round) if s.round else "several",
                         numbers.integer(s.shares),
                         numbers.power_of_ten(s.work_hashes),
                         numbers.power_of_ten(s.represented_hashes),

@@ -32,7 +32,7 @@ from photosynth.treasury.chain import followed_top
 from photosynth.treasury.evidence.lines import evidence_state
 from photosynth.treasury.facts import MeterInfo
 from photosynth.treasury.journal import StoredPosting, count_postings_of, postings, trial_balance
-from photosynth.treasury.trace import TracedInterval, trace
+from photosynth.treasury.trace import TracedInterval, duration_s, trace
 
 D = TypeVar("D", bound=Document)
 
@@ -84,6 +84,7 @@ def trace_document(tx: Connection, block_or_txid: str, meters: tuple[MeterInfo, 
                 worker=share.work.worker,
                 party=share.work.party,
                 interval_ms=share.work.interval_start_ms,
+                duration_s=duration_s(share, found.shares),
                 round=share.work.round,
                 shares=share.work.shares,
                 work_hashes=str(share.work.work),

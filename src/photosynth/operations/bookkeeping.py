@@ -83,8 +83,9 @@ class Ledgers:
 class Bookkeeper:
     """Writes down what happened; nothing that it writes is ever taken back.
 
-    ``next_start_ms`` is the first quarter hour that is not closed yet. Faults of node, meters and disk are retried: what
-    cannot be written now is still in the chain, in the share log and in the meters' memory.
+    ``next_start_ms`` is the first quarter hour that is not closed yet. Faults of node, meters and disk, and what the books
+    refuse, are conditions that name it, and are retried: what cannot be written now is still in the chain, in the share log,
+    in the meters' memory or in a queue here. A block that the books refuse holds up neither other blocks nor quarter hours.
     """
 
     ledgers: Ledgers
@@ -102,6 +103,7 @@ class Bookkeeper:
     head: bytes
     reconciled: bool | None = None
     _found: deque[FoundBlock] = field(default_factory=deque)
+    _refused: deque[FoundBlock] = field(default_factory=deque)
     _found_something: asyncio.Event = field(default_factory=asyncio.Event)
     _recording: asyncio.Lock = field(default_factory=asyncio.Lock)
     _waiting_since_s: float | None = None
@@ -140,7 +142,7 @@ class Bookkeeper:
         while True:
             await self._found_something.wait()
             self._found_something.clear()
-            if not await self._record_found():
+            if not await self._record_found() or self._refused:
                 self._found_something.set()
                 await asyncio.sleep(RETRY_S)
 
@@ -171,8 +173,7 @@ class Bookkeeper:
         work = await self.pool.close_interval(start)
         wall_end_ms = self.clock.wall_ms()
         facts = self._facts(start, wall_end_ms, profile, work)
-        observations, self.controller.observations = self.controller.observations, []
-        memory = self.machine_memory()
+        observations, memory = self.controller.observations.copy(), self.machine_memory()
 
         def commit() -> EvidenceRecord:
             with self.ledgers.database.begin() as tx:
@@ -180,11 +181,8 @@ class Bookkeeper:
                 put_meta(tx, SHARE_SEQ, work.last_seq)
                 return self.ledgers.books.close_interval(tx, facts)
 
-        try:
-            record = await self.ledgers.run(commit)
-        except StorageError:
-            self.controller.observations[:0] = observations
-            raise
+        record = await self.ledgers.run(commit)
+        del self.controller.observations[: len(observations)]
         self.head = record.hash
         self.next_start_ms, self.wall_start_ms = start + INTERVAL_MS, wall_end_ms
         self.pool.log.checkpoint(work.last_seq)
@@ -198,10 +196,13 @@ class Bookkeeper:
     async def save(self) -> None:
         """Write down what waits: found blocks, the day's curve, what was learnt of machines; for the end."""
         await self._record_found()
-        observations, self.controller.observations = self.controller.observations, []
-        memory = self.machine_memory()
-
-        await self._write(lambda tx: _write_notes(tx, observations, memory))
+        observations, memory = self.controller.observations.copy(), self.machine_memory()
+        try:
+            await self._write(lambda tx: _write_notes(tx, observations, memory))
+        except (StorageError, TreasuryError) as error:
+            self._faulty("notes", error)
+        else:
+            del self.controller.observations[: len(observations)]
 
     async def _reconcile(self) -> None:
         result = await self.ledgers.chain.reconcile(self.node, self.ledgers.database, self.ledgers.run)
@@ -217,30 +218,40 @@ class Bookkeeper:
         self.reconciled = result.agrees
 
     async def _record_found(self) -> bool:
-        """Write down the found blocks that wait, in their order; False where the disk did not take them all."""
+        """Write down the found blocks that wait, in their order; False where the disk did not take them all.
+
+        Those that the books refuse are kept, and offered again with every call.
+        """
         async with self._recording:
+            self._found.extendleft(reversed(self._refused))
+            self._refused.clear()
+            fault: Exception | None = None
             while self._found:
-                fact = self._block_fact(self._found[0])
-                if not await self._write(partial(self._record, fact)):
+                try:
+                    await self._write(partial(self._record, self._found[0], self.coin_market.at(self._found[0].site_ms)))
+                except StorageError as error:
+                    self._faulty("blocks", error)
                     return False
+                except TreasuryError as error:
+                    fault = error
+                    self._refused.append(self._found[0])
                 self._found.popleft()
+            if fault is None:
+                self._well("blocks")
+            else:
+                self._faulty("blocks", fault)
         return True
 
-    def _record(self, fact: BlockFact, tx: Connection) -> None:
-        self.ledgers.books.record_found_block(tx, fact)
+    def _record(self, block: FoundBlock, quote: CoinQuote | None, tx: Connection) -> None:
+        """On the database's thread: a block that waited long claims much."""
+        self.ledgers.books.record_found_block(tx, self._block_fact(block, quote))
 
-    async def _write(self, call: Callable[[Connection], object]) -> bool:
+    async def _write(self, call: Callable[[Connection], object]) -> None:
         def commit() -> None:
             with self.ledgers.database.begin() as tx:
                 call(tx)
 
-        try:
-            await self.ledgers.run(commit)
-        except StorageError as error:
-            self._faulty("blocks", error)
-            return False
-        self._well("blocks")
-        return True
+        await self.ledgers.run(commit)
 
     async def _profile(self, start_ms: int) -> dict[str, IntervalReading] | None:
         try:
@@ -271,8 +282,7 @@ class Bookkeeper:
         if self._faults.pop(what, None) is not None:
             log.info("the books go on", what=what)
 
-    def _block_fact(self, block: FoundBlock) -> BlockFact:
-        quote = self.coin_market.at(block.site_ms)
+    def _block_fact(self, block: FoundBlock, quote: CoinQuote | None) -> BlockFact:
         return BlockFact(
             raw=block.raw,
             accepted=block.verdict.accepted,

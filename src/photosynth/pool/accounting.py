@@ -1,22 +1,21 @@
-"""Work, accounted exactly: totals per worker, open intervals, what no block has claimed yet, and the last hour's minutes.
+"""Work, accounted exactly: totals per worker, open intervals, our blocks and what they pay, and the last hour's minutes.
 
 A pure state machine over the share log's entries. The pool applies an entry once it is durable; a restart applies the
 same entries in the same order and gets the same state.
 """
 
 import heapq
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from photosynth.pool.records import ClaimRecord, JobRecord, RejectRecord, ShareRecord, WorkerTotals
 from photosynth.pool.results import Attribution, BestHeader, IntervalWork, JobParts, WorkEntry
+from photosynth.pool.unclaimed import FINAL, WORK_BITS, Piece, Unclaimed, attribute_work
 from photosynth.quantities.instants import interval_start_ms
 from photosynth.quantities.work import work_of_target
 from photosynth.stratum.work import double_sha256
 
 BEST_HEADERS = 32
 MINUTE_MS = 60_000
-MAX_BUCKETS = 600
 
 GroupKey = tuple[str, int, int, int]
 """Worker, round, target, scale."""
@@ -89,7 +88,8 @@ class WorkAccount:
     """Everything that follows from the entries of the share log, in their order.
 
     ``checkpoint_seq``: entries up to it belong to intervals that the books hold already; they count towards totals and
-    claims, and no longer towards intervals.
+    claims, and no longer towards intervals. ``claims`` are our blocks that are not final, of every branch; ``top`` is the
+    highest of them in the chain, as far as the pool knows it (empty: none), and ``tip_height`` that of the chain.
     """
 
     def __init__(self) -> None:
@@ -97,14 +97,14 @@ class WorkAccount:
         self.checkpoint_seq = 0
         self.totals: dict[str, WorkerTotals] = {}
         self.blocks_found = 0
-        self.claimed_cut = 0
-        self.unclaimed_represented = 0
-        self.claims: dict[bytes, tuple[ClaimRecord, tuple[Attribution, ...]]] = {}
+        self.unclaimed = Unclaimed()
+        self.claims: dict[bytes, ClaimRecord] = {}
+        self.counted: set[bytes] = set()
+        self.top = b""
+        self.tip_height = 0
         self.jobs: dict[int, JobRecord] = {}
         self.minutes: dict[int, dict[tuple[str, int, int], int]] = {}
         self._intervals: dict[int, _Interval] = {}
-        # Unclaimed work between one job's cut and the next: (first seq past the cut, sums).
-        self._buckets: list[tuple[int, dict[tuple[int, int, str, int], list[int]]]] = [(1, {})]
 
     # Entries, in the order of the log.
 
@@ -121,11 +121,8 @@ class WorkAccount:
         totals.last_share_site_ms = share.site_ms
         totals.last_share_wall_ms = share.wall_ms
         start_ms = interval_start_ms(share.site_ms)
-        sums = self._buckets[-1][1].setdefault((start_ms, share.round, share.worker, share.scale), [0, 0, 0])
-        sums[0] += 1
-        sums[1] += share_work
-        sums[2] += represented
-        self.unclaimed_represented += represented
+        rows, row = self.unclaimed.rows, (start_ms, share.round, share.worker, share.scale)
+        rows[row] = rows.get(row, 0) + (share_work << WORK_BITS) + 1
         minute = share.site_ms // MINUTE_MS
         counts = self.minutes.get(minute)
         if counts is None:
@@ -161,37 +158,32 @@ class WorkAccount:
     def apply_job(self, job: JobRecord) -> None:
         """Know a job, so that its shares and blocks can be traced to it."""
         self.jobs[job.key] = job
+        self.tip_height = job.height - 1
 
     def mark_cut(self, cut: int | None = None) -> int:
         """Work after the present (or given) sequence number is the next job's; returns the cut."""
         cut = self.last_seq if cut is None else cut
-        if self._buckets[-1][0] <= cut:
-            if self._buckets[-1][1]:
-                self._buckets.append((cut + 1, {}))
-            else:
-                self._buckets[-1] = (cut + 1, {})
-            if len(self._buckets) > MAX_BUCKETS:
-                self._merge(self._buckets[0], self._buckets.pop(1))
+        self.unclaimed.cut(cut)
         return cut
 
-    def apply_claim(self, claim: ClaimRecord) -> tuple[Attribution, ...]:
-        """A block was accepted: the work up to its cut is claimed. Returns whose work; the same again the second time."""
-        if claim.block_hash in self.claims:
-            return self.claims[claim.block_hash][1]
-        merged: dict[tuple[int, int, str, int], list[int]] = {}
-        kept = []
-        for start, sums in self._buckets:
-            if start <= claim.cut:
-                self._merge((0, merged), (0, sums))
-            else:
-                kept.append((start, sums))
-        self._buckets = kept or [(claim.cut + 1, {})]
-        attribution = tuple(sorted(Attribution(*key, *sums) for key, sums in merged.items()))
-        self.unclaimed_represented -= sum(part.represented for part in attribution)
-        self.claimed_cut = max(self.claimed_cut, claim.cut)
+    def apply_claim(self, claim: ClaimRecord) -> None:
+        """Know a block of ours that is in the chain or may enter it: while it is there, it pays the work up to its cut."""
+        self.claims.setdefault(claim.block_hash, claim)
+        if claim.accepted:
+            self._count(claim)
+
+    def apply_top(self, block_hash: bytes) -> list[ClaimRecord]:
+        """The chain's highest block of ours is this one (empty: none). Returns those that are in it for the first time."""
+        self.top = block_hash
+        return [claim for claim in self.branch(block_hash) if self._count(claim)]
+
+    def _count(self, claim: ClaimRecord) -> bool:
+        """Whether a block counts as found from now on, and did not before."""
+        if claim.block_hash in self.counted:
+            return False
+        self.counted.add(claim.block_hash)
         self.blocks_found += 1
-        self.claims[claim.block_hash] = (claim, attribution)
-        return attribution
+        return True
 
     def apply_checkpoint(self, seq: int) -> None:
         """The books hold everything up to here: forget the intervals that lie before."""
@@ -208,20 +200,37 @@ class WorkAccount:
             totals = self.totals[worker] = WorkerTotals()
         return totals
 
-    def unclaimed_after(self, cut: int) -> int:
-        """Represented hashes past a cut that no block has claimed; the cut of some job, or zero."""
-        if cut < self._buckets[0][0]:
-            return self.unclaimed_represented
-        return sum(sums[2] for start, bucket in self._buckets if start > cut for sums in bucket.values())
+    def branch(self, block_hash: bytes) -> list[ClaimRecord]:
+        """A block of ours and those below it on its branch, as far as they are not final, the highest first."""
+        found = []
+        while (claim := self.claims.get(block_hash)) is not None:
+            found.append(claim)
+            block_hash = claim.parent
+        return found
 
-    def pending(self) -> list[tuple[int, list[tuple[int, int, str, int, int, int, int]]]]:
-        """The unclaimed work by bucket, for a snapshot."""
-        return [(start, [(*key, sums[0], sums[1], sums[2]) for key, sums in bucket.items()]) for start, bucket in self._buckets]
+    def cut_of(self, block_hash: bytes) -> int:
+        """Up to where shares are paid on the branch that ends with a block of ours (empty: with none)."""
+        claim = self.claims.get(block_hash)
+        return self.unclaimed.floor if claim is None else max(claim.cut, self.unclaimed.floor)
 
-    def restore_pending(self, pending: Iterable[tuple[int, Iterable[tuple[int, int, str, int, int, int, int]]]]) -> None:
-        """The inverse of :meth:`pending`."""
-        self._buckets = [(start, {row[:4]: list(row[4:]) for row in rows}) for start, rows in pending] or [(1, {})]
-        self.unclaimed_represented = sum(sums[2] for _, bucket in self._buckets for sums in bucket.values())
+    def work_of(self, claim: ClaimRecord) -> list[Piece]:
+        """The work that a block pays; :func:`attribute_work` says whose it is, on any thread."""
+        return self.unclaimed.between(claim.base, claim.cut)
+
+    def attribution(self, claim: ClaimRecord) -> tuple[Attribution, ...]:
+        """Whose work a block pays."""
+        return attribute_work(self.work_of(claim))
+
+    @property
+    def unclaimed_represented(self) -> int:
+        """Represented hashes that no block of ours in the chain pays."""
+        return self.unclaimed.represented_after(self.cut_of(self.top))
+
+    def final(self, confirmations: int = FINAL) -> int:
+        """Up to where shares are paid for good: by blocks that lie so deep in the chain, and that the books hold."""
+        deep = self.tip_height - confirmations
+        booked = (c.cut for c in self.branch(self.top) if c.height <= deep and c.seq <= self.checkpoint_seq)
+        return max(booked, default=self.unclaimed.floor)
 
     def open_intervals(self) -> tuple[int, ...]:
         """Starts of the intervals that hold work and were not checkpointed, in order."""
@@ -266,14 +275,19 @@ class WorkAccount:
         return {row[3] for interval in self._intervals.values() for best in interval.best.values() for row in best.heap}
 
     def forget_jobs(self, keep: set[int]) -> None:
-        """Drop every job that is neither in use nor to be kept, and the claims on them that the books hold."""
+        """Drop every job that is neither in use nor to be kept."""
         needed = keep | self.jobs_in_use()
         self.jobs = {key: job for key, job in self.jobs.items() if key in needed}
-        self.claims = {
-            block_hash: held
-            for block_hash, held in self.claims.items()
-            if held[0].seq > self.checkpoint_seq or held[0].job in self.jobs
-        }
+
+    def forget_claims(self) -> None:
+        """Drop our blocks that are final, and those of other branches that lie or part from the chain as deep."""
+        deep, floor = self.tip_height - FINAL, self.unclaimed.floor
+        active = {claim.block_hash for claim in self.branch(self.top)}
+        for name, claim in list(self.claims.items()):
+            old = claim.height <= deep or claim.base < floor
+            if old and claim.seq <= self.checkpoint_seq and (claim.cut <= floor or name not in active):
+                del self.claims[name]
+                self.counted.discard(name)
 
     def _interval(self, start_ms: int, seq: int) -> _Interval:
         interval = self._intervals.get(start_ms)
@@ -281,13 +295,3 @@ class WorkAccount:
             interval = self._intervals[start_ms] = _Interval()
         interval.last_seq = seq
         return interval
-
-    @staticmethod
-    def _merge(
-        into: tuple[int, dict[tuple[int, int, str, int], list[int]]],
-        other: tuple[int, dict[tuple[int, int, str, int], list[int]]],
-    ) -> None:
-        for key, sums in other[1].items():
-            held = into[1].setdefault(key, [0, 0, 0])
-            for at in range(3):
-                held[at] += sums[at]

@@ -1,7 +1,8 @@
-"""The pool's link to its node: templates become jobs, solved blocks are submitted, accepted ones claim their work.
+"""The pool's link to its node: templates become jobs, solved blocks are submitted, and each pays the work of its job.
 
-Submitting comes before everything else. While a submission is under way, or its verdict never came, new jobs leave out the
-work that its block would claim, so no work is ever claimed by two blocks; such a block is then looked for in the chain.
+Submitting comes before everything else. A job claims the shares up to its cut that no block of ours below it pays, on the
+branch that it extends (:mod:`photosynth.pool.unclaimed` has the whole rule). So what a block pays is known when its job is
+made and never changes; which blocks are in the chain is looked up with every new tip.
 """
 
 import asyncio
@@ -9,13 +10,13 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
-from photosynth.bitcoin.block import Block
+import msgspec
+
 from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError, Template, Verdict
-from photosynth.bitcoin.wire import FormatError
 from photosynth.pool.config import CoinbasePolicy, PoolConfig, PoolEvents
 from photosynth.pool.jobs import JobBook, JobMaker, PoolJob
-from photosynth.pool.records import ClaimRecord, JobRecord
-from photosynth.pool.results import Attribution, FoundBlock
+from photosynth.pool.own_blocks import OwnBlocks, claim_of, found_block
+from photosynth.pool.records import JobRecord
 from photosynth.pool.share_log import ShareLog
 from photosynth.pool.shares import Candidate
 from photosynth.quantities.instants import Clock
@@ -23,6 +24,7 @@ from photosynth.quantities.instants import Clock
 FIRST_RETRY_S, LAST_RETRY_S = 0.25, 5.0
 VERDICT_PATIENCE_S = 1.0
 """How long a solving share's answer waits for the node's verdict."""
+NOTHING_NEW_S = 0.1
 EAGER_REFRESH_S = 0.25
 """How often a job that claims nothing is renewed, where there is work that it could claim by then."""
 QUIET_REFRESH_S = 30.0
@@ -66,10 +68,9 @@ class ChainLink:
         self._node_condition: str | None = None
         self._submit_condition: str | None = None
         self._template: Template | None = None
-        self._in_flight: dict[bytes, int] = {}
         self._solved: dict[bytes, None] = {}
-        # Cuts of blocks whose verdict never came, until the chain was searched for them.
-        self._unresolved: dict[bytes, int] = {}
+        self._own = OwnBlocks(node, log, events)
+        self._parent = b""
         self._quiet_since: tuple[int, float] = (-1, 0.0)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -100,29 +101,28 @@ class ChainLink:
             return
         loop = asyncio.get_running_loop()
         account, template = self._log.account, self._template
-        cut = account.mark_cut()
-        claimed = max([*self._in_flight.values(), *self._unresolved.values()], default=0)
-        unclaimed = account.unclaimed_after(claimed) if claimed else account.unclaimed_represented
-        plan = self._policy.plan(template, unclaimed)
+        cut, base = account.mark_cut(), account.cut_of(self._parent)
+        plan = self._policy.plan(template, account.unclaimed.represented_after(base))
         wall_ms = self._clock.wall_ms()
         job = self._maker.make(self._log.next_job, template, plan, cut=cut, wall_ms=wall_ms, now_s=loop.time())
-        clean = self.book.add(job)
-        self._log.append_job(
-            JobRecord(
-                job.key,
-                template.height,
-                template.previous_hash,
-                job.coinbase.prefix,
-                job.coinbase.suffix,
-                job.branch,
-                cut,
-                plan.value_sat,
-                self._config.extranonce1_size + self._config.extranonce2_size,
-                self._clock.site_ms(),
-                wall_ms,
-                template.target.to_bytes(32, "big"),
-            )
+        job.record = JobRecord(
+            job.key,
+            template.height,
+            template.previous_hash,
+            job.coinbase.prefix,
+            job.coinbase.suffix,
+            job.branch,
+            cut,
+            plan.value_sat,
+            self._config.extranonce1_size + self._config.extranonce2_size,
+            self._clock.site_ms(),
+            wall_ms,
+            template.target.to_bytes(32, "big"),
+            base,
+            self._parent,
         )
+        clean = self.book.add(job)
+        self._log.append_job(job.record)
         self._quiet_since = (account.last_seq, loop.time())
         self._on_job(job, clean)
 
@@ -132,8 +132,7 @@ class ChainLink:
         while True:
             try:
                 template = await self._node.template(long_poll_id)
-                if self._unresolved:
-                    await self.recover()
+                taken = template.long_poll_id != long_poll_id and await self.take(template)
             except NodeUnavailableError as error:
                 self._node_condition = f"no new jobs: {error}"
                 long_poll_id = None
@@ -141,14 +140,27 @@ class ChainLink:
                 retry_s = min(2 * retry_s, LAST_RETRY_S)
                 continue
             retry_s = FIRST_RETRY_S
-            if template.long_poll_id == long_poll_id and self._node_condition is None:
-                await asyncio.sleep(0.1)  # a node that does not wait is not asked in a circle
-                continue
-            long_poll_id = template.long_poll_id
-            self._node_condition = None
-            # Firmware tells rolled bits as set, added or changed ones; where the job has none of them, these are the same.
-            self._template = replace(template, version=template.version & ~self._config.version_mask)
-            self.refresh()
+            if taken:
+                long_poll_id = template.long_poll_id
+            else:  # the chain has another tip by now; and a node that does not wait is not asked in a circle
+                await asyncio.sleep(NOTHING_NEW_S)
+
+    async def take(self, template: Template) -> bool:
+        """Work on a template from now on, on top of the blocks of ours below it; False where the chain has another tip.
+
+        Raises NodeUnavailableError.
+        """
+        parent: bytes | None = self._parent
+        if self._template is None or template.previous_hash != self._template.previous_hash:
+            parent = await self._own.below(template.previous_hash, template.height - 1)
+        if parent is None:
+            return False
+        self._node_condition = None
+        # Firmware tells rolled bits as set, added or changed ones; where the job has none of them, these are the same.
+        self._template = replace(template, version=template.version & ~self._config.version_mask)
+        self._parent = parent
+        self.refresh()
+        return True
 
     async def _refresh_forever(self) -> None:
         while True:
@@ -166,8 +178,8 @@ class ChainLink:
         return job is not None and job.plan.value_sat == 0 and job.template.coinbase_value_sat > 0
 
     def live_jobs(self) -> set[int]:
-        """Keys of the jobs that shares or blocks may still refer to; all of them while a verdict is missing."""
-        return self.book.keys() | (set(self._log.account.jobs) if self._unresolved else set())
+        """Keys of the jobs that shares or blocks may still refer to."""
+        return self.book.keys() | self._own.jobs()
 
     # Blocks.
 
@@ -183,7 +195,6 @@ class ChainLink:
         self._solved[solution.candidate.hash] = None
         if len(self._solved) > 1024:
             del self._solved[next(iter(self._solved))]
-        self._in_flight[solution.candidate.hash] = solution.job.cut
         raw = solution.job.block(solution.candidate.header, solution.candidate.extranonce)
         submission = asyncio.get_running_loop().create_task(self._submit_until_answered(raw), name="pool-submit")
         self._spawn(self._after_submit(solution, raw, submission, afterwards), "pool-submit")
@@ -214,136 +225,44 @@ class ChainLink:
         submission: asyncio.Task[Verdict | None],
         afterwards: Callable[[bool], None],
     ) -> None:
-        block_hash = solution.candidate.hash
+        record = solution.job.record
+        assert record is not None, "a job that is sent to miners was logged"
+        claim = msgspec.structs.replace(
+            claim_of(record, solution.candidate.hash, self._log.account.last_seq),
+            worker=solution.worker,
+            site_ms=solution.site_ms,
+            wall_ms=solution.wall_ms,
+        )
+        self._own.submitted(claim)
         try:
             done, _ = await asyncio.wait({submission}, timeout=VERDICT_PATIENCE_S)
             if not done:
                 afterwards(False)
             verdict = await submission
-            accepted = verdict is not None and verdict.accepted
             if verdict is not None and verdict.reason == "duplicate":
-                accepted = await self._is_active(block_hash, solution.job.cut)
+                verdict = await self._resolved(claim.block_hash)
             if done:
-                afterwards(accepted)
+                afterwards(verdict is not None and verdict.accepted)
             if verdict is None:
-                self._unresolved[block_hash] = solution.job.cut
-                return
-            attribution: tuple[Attribution, ...] = ()
-            if accepted:
-                attribution = self._claim(block_hash, solution)
-            self._tell(solution, raw, verdict, attribution)
+                await self._own.without_verdict(found_block(claim, raw, Verdict(None)), claim)
+            else:
+                await self._own.decided(found_block(claim, raw, verdict), claim)
         finally:
             submission.cancel()
-            self._in_flight.pop(block_hash, None)
 
-    async def _is_active(self, block_hash: bytes, cut: int) -> bool:
+    async def _resolved(self, block_hash: bytes) -> Verdict | None:
+        """What a node means that knows a block already: in the chain, beside it, or not to be learnt now."""
         try:
-            return await self._node.height_of(block_hash) is not None
+            return Verdict(None) if await self._own.is_active(block_hash) else Verdict("duplicate")
         except NodeUnavailableError:
-            self._unresolved[block_hash] = cut
-            return False
-
-    def _claim(self, block_hash: bytes, solution: Solution) -> tuple[Attribution, ...]:
-        account, job = self._log.account, solution.job
-        if block_hash in account.claims:
-            return account.claims[block_hash][1]
-        claim = ClaimRecord(
-            block_hash,
-            job.key,
-            job.template.height,
-            job.cut,
-            job.plan.value_sat,
-            solution.worker,
-            solution.site_ms,
-            solution.wall_ms,
-            account.last_seq,
-            job.template.target.to_bytes(32, "big"),
-        )
-        attribution = account.apply_claim(claim)
-        self._log.append_claim(claim)
-        return attribution
-
-    def _tell(self, solution: Solution, raw: bytes, verdict: Verdict, attribution: tuple[Attribution, ...]) -> None:
-        job = solution.job
-        self._events.block_found(
-            FoundBlock(
-                height=job.template.height,
-                hash=solution.candidate.hash,
-                raw=raw,
-                verdict=verdict,
-                worker=solution.worker,
-                job_id=job.key,
-                target=job.template.target,
-                cut=job.cut,
-                value_sat=job.plan.value_sat,
-                site_ms=solution.site_ms,
-                wall_ms=solution.wall_ms,
-                attribution=attribution,
-            )
-        )
-
-    # After a restart, or where a verdict was lost.
+            return None
 
     async def recover(self) -> int:
-        """Tell again of every logged claim, and claim blocks of logged jobs that the chain holds unclaimed.
+        """Tell again of every block of ours that is not final, and find those that a crash left unlogged.
 
-        Returns how many were claimed now. Raises NodeUnavailableError.
+        Returns how many were found now. Raises NodeUnavailableError.
         """
-        account, searched = self._log.account, list(self._unresolved)
-        for claim, attribution in list(account.claims.values()):
-            raw = await self._node.block(claim.block_hash)
-            if raw is not None:
-                self._tell_recovered(claim, raw, attribution)
-        by_height: dict[int, list[JobRecord]] = {}
-        for job in account.jobs.values():
-            by_height.setdefault(job.height, []).append(job)
-        claimed = 0
-        for height in sorted(by_height):
-            block_hash = await self._node.block_hash(height)
-            if block_hash is None or block_hash in account.claims or block_hash in self._in_flight:
-                continue
-            raw = await self._node.block(block_hash)
-            job_found = None if raw is None else _our_job(raw, by_height[height])
-            if raw is None or job_found is None:
-                continue
-            claim = ClaimRecord(
-                block_hash,
-                job_found.key,
-                height,
-                job_found.cut,
-                job_found.value_sat,
-                "",
-                job_found.site_ms,
-                job_found.wall_ms,
-                account.last_seq,
-                job_found.target,
-            )
-            attribution = account.apply_claim(claim)
-            self._log.append_claim(claim)
-            claimed += 1
-            self._tell_recovered(claim, raw, attribution)
-        for block_hash in searched:
-            self._unresolved.pop(block_hash, None)
-        return claimed
-
-    def _tell_recovered(self, claim: ClaimRecord, raw: bytes, attribution: tuple[Attribution, ...]) -> None:
-        self._events.block_found(
-            FoundBlock(
-                height=claim.height,
-                hash=claim.block_hash,
-                raw=raw,
-                verdict=Verdict(None),
-                worker=claim.worker,
-                job_id=claim.job,
-                target=int.from_bytes(claim.target, "big"),
-                cut=claim.cut,
-                value_sat=claim.value_sat,
-                site_ms=claim.site_ms,
-                wall_ms=claim.wall_ms,
-                attribution=attribution,
-                recovered=True,
-            )
-        )
+        return await self._own.recover()
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)
@@ -355,16 +274,3 @@ class ChainLink:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._node_condition = f"a bug stopped {task.get_name()}: {error!r}"
             task.get_loop().call_exception_handler({"message": self._node_condition, "exception": error, "task": task})
-
-
-def _our_job(raw: bytes, jobs: list[JobRecord]) -> JobRecord | None:
-    """The job whose coinbase a block holds, None where it is somebody else's block."""
-    try:
-        coinbase = Block.parse(raw).transactions[0].serialise(witness=False)
-    except (FormatError, IndexError):
-        return None
-    for job in jobs:
-        size = len(job.prefix) + job.extranonce_size + len(job.suffix)
-        if len(coinbase) == size and coinbase.startswith(job.prefix) and coinbase.endswith(job.suffix):
-            return job
-    return None

@@ -11,6 +11,7 @@ from photosynth.bitcoin.block import assemble_block, merkle_branch
 from photosynth.bitcoin.coinbase import CoinbaseParts, build_coinbase, with_witness
 from photosynth.bitcoin.node import Template
 from photosynth.pool.config import CoinbasePlan, PoolConfig
+from photosynth.pool.records import JobRecord
 from photosynth.stratum.messages import encode_request
 from photosynth.stratum.work import Job, notify_params
 
@@ -23,7 +24,7 @@ MAX_SEEN = 2_000_000
 
 @dataclass(slots=True)
 class PoolJob:
-    """One job, its hashes seen so far, and the cut up to which its coinbase claims."""
+    """One job, its hashes seen so far, the cut up to which its coinbase claims, and what the log says of it."""
 
     key: int
     template: Template
@@ -34,6 +35,7 @@ class PoolJob:
     plan: CoinbasePlan
     created_s: float
     seen: set[bytes] = field(default_factory=set)
+    record: JobRecord | None = None
 
     def notify_line(self, *, clean: bool, alias: int = 0) -> bytes:
         """The line that tells miners of it."""

@@ -12,12 +12,13 @@ from typing import Any
 
 import msgspec
 
-MAX_BODY = 64 * 1024 * 1024
+MAX_BODY = 4 * 1024 * 1024
+"""Bytes of one record. What is longer is neither written nor read, so nothing is written that could not be opened."""
 FRAME = struct.Struct("<II")
 _SHARE = struct.Struct("<BQQQQIB80s")
 """Kind, seq, site_ms, wall_ms, job, group, extranonce length, header."""
 
-KIND_SNAPSHOT, KIND_JOB, KIND_GROUP, KIND_SHARE, KIND_REJECT, KIND_CLAIM = range(1, 7)
+KIND_SEGMENT, KIND_JOB, KIND_GROUP, KIND_SHARE, KIND_REJECT, KIND_CLAIM, KIND_TOP = range(1, 8)
 
 
 class RecordError(ValueError):
@@ -42,7 +43,8 @@ class ShareRecord:
 class JobRecord(msgspec.Struct, frozen=True, array_like=True):
     """A job as it was handed out: its coinbase around the extranonce, its branch, the cut up to which it claims.
 
-    ``target`` is what a block had to meet, 32 bytes, most significant first.
+    ``target`` is what a block had to meet, 32 bytes, most significant first. ``base`` is the cut past which it claims,
+    that of ``parent``: the highest block of ours on the branch that it extends (empty where there is none).
     """
 
     key: int
@@ -57,6 +59,8 @@ class JobRecord(msgspec.Struct, frozen=True, array_like=True):
     site_ms: int
     wall_ms: int
     target: bytes
+    base: int = 0
+    parent: bytes = b""
 
 
 class RejectRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -70,9 +74,10 @@ class RejectRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ClaimRecord(msgspec.Struct, frozen=True, array_like=True):
-    """A block of ours that the node accepted: it claims the work up to ``cut``. ``seq`` is the log's place then.
+    """A block of ours that the node has or may have: it pays the work past ``base`` up to ``cut`` while it is in the chain.
 
-    ``target`` is what it had to meet, as in :class:`JobRecord`.
+    ``seq`` is the log's place then; ``target``, ``base`` and ``parent`` are those of its :class:`JobRecord`. Where it was
+    not ``accepted``, it counts as found when it is first seen in the chain.
     """
 
     block_hash: bytes
@@ -85,6 +90,9 @@ class ClaimRecord(msgspec.Struct, frozen=True, array_like=True):
     wall_ms: int
     seq: int
     target: bytes
+    base: int = 0
+    parent: bytes = b""
+    accepted: bool = True
 
 
 class WorkerTotals(msgspec.Struct, array_like=True):
@@ -101,7 +109,9 @@ class WorkerTotals(msgspec.Struct, array_like=True):
 
 
 def frame(body: bytes) -> bytes:
-    """A record around its body."""
+    """A record around its body. Raises RecordError where it is longer than one may be."""
+    if len(body) > MAX_BODY:
+        raise RecordError(f"a record of {len(body)} bytes, where {MAX_BODY} can be read again")
     return FRAME.pack(len(body), zlib.crc32(body)) + body
 
 

@@ -70,7 +70,11 @@ class IntervalWork:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Attribution:
-    """Work of one interval, round and worker that a block's satoshis are split over."""
+    """Work of one interval, round and worker that a block's satoshis are split over.
+
+    Old work comes folded: with round 0, ``interval_start_ms`` is the start of a UTC day, or zero for all days before; there
+    the worker ``(others)`` stands for many with little work each.
+    """
 
     interval_start_ms: int
     round: int
@@ -85,9 +89,9 @@ class Attribution:
 class FoundBlock:
     """A block that a share of ours solved, with the node's verdict.
 
-    ``attribution`` names exactly the shares that it claims (up to ``cut``, since the claim before); empty where the
-    block was not accepted. ``target`` is what its job asked of a block. ``recovered`` says that it is told again, or
-    late, after a restart.
+    ``attribution`` names exactly the shares that it pays while it is in the chain: those up to ``cut`` that no block of
+    ours below it on its branch pays. It never changes, and is empty where the node refused the block. ``target`` is what
+    its job asked of a block. ``recovered`` says that it is told again, or late.
     """
 
     height: int

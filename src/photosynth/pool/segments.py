@@ -1,14 +1,13 @@
-"""The share log's files: numbered segments, each beginning with a snapshot of everything before it.
+"""The share log's files: numbered segments of entries, and beside each a snapshot of the state before it.
 
-A segment is written beside, synchronised, then renamed, so its head is always whole; only its tail can be torn. Opening
-replays the segments that are there, cuts a torn tail off at the first bad record (keeping the cut bytes in a
-``.damaged`` file) and says so.
+A segment is created with its first record by a rename, so only its tail can be torn; its snapshot follows a moment later.
+Opening begins with the oldest segment's snapshot and replays the segments that are there, cuts a torn tail off at the
+first bad record (keeping the cut bytes in a ``.damaged`` file) and says so.
 """
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -18,23 +17,21 @@ from photosynth.pool.records import (
     KIND_GROUP,
     KIND_JOB,
     KIND_REJECT,
+    KIND_SEGMENT,
     KIND_SHARE,
-    KIND_SNAPSHOT,
+    KIND_TOP,
     ClaimRecord,
     JobRecord,
     RecordError,
     RejectRecord,
-    WorkerTotals,
     frame,
     packed_body,
     parse_share,
     read_records,
     unpack_body,
 )
-from photosynth.pool.results import Attribution
+from photosynth.pool.snapshots import FORMAT, Snapshot, freeze, read_snapshot, synchronise_folder, write_snapshot
 from photosynth.stratum.work import double_sha256
-
-FORMAT = 1
 
 
 class ShareLogError(Exception):
@@ -43,11 +40,12 @@ class ShareLogError(Exception):
 
 @dataclass(slots=True)
 class Segment:
-    """One file of the log: where it is, its bytes that count, and the last sequence number in it."""
+    """One file of the log: where it is, its bytes that count, the last sequence number in it, and if it has a snapshot."""
 
     path: Path
     size: int
     last_seq: int
+    has_snapshot: bool = False
 
 
 @dataclass(slots=True)
@@ -60,79 +58,72 @@ class Replayed:
     repairs: tuple[str, ...]
 
 
-def snapshot(account: WorkAccount, next_job: int) -> bytes:
-    """The head of a new segment: the whole state but open intervals, whose entries stay in the segments before."""
-    claims = [(claim, [_row(part) for part in parts]) for claim, parts in account.claims.values()]
-    body = packed_body(
-        KIND_SNAPSHOT,
-        FORMAT,
-        account.checkpoint_seq,
-        account.last_seq,
-        next_job,
-        account.blocks_found,
-        account.claimed_cut,
-        account.totals,
-        account.pending(),
-        claims,
-    )
-    return frame(body) + b"".join(frame(packed_body(KIND_JOB, job)) for job in account.jobs.values())
-
-
-def _row(part: Attribution) -> tuple[Any, ...]:
-    return (part.interval_start_ms, part.round, part.worker, part.scale, part.shares, part.work, part.represented)
-
-
-def write_segment(folder: Path, number: int, data: bytes) -> Path:
-    """Create a segment that begins with these bytes, durable before it has its name. Raises OSError."""
+def create_segment(folder: Path, number: int, checkpoint_seq: int) -> Segment:
+    """A new segment with its first record, durable before it has its name. Raises OSError."""
     path = folder / f"{number:08d}.log"
-    temporary = path.with_suffix(".tmp")
+    head = frame(packed_body(KIND_SEGMENT, FORMAT, checkpoint_seq))
+    temporary = path.with_suffix(".new")
     with temporary.open("wb") as file:
-        file.write(data)
+        file.write(head)
         file.flush()
         os.fsync(file.fileno())
     temporary.rename(path)
     synchronise_folder(folder)
-    return path
+    return Segment(path, len(head), 0)
 
 
-def synchronise_folder(folder: Path) -> None:
-    """Make new and removed names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def snapshot_path(segment: Path) -> Path:
+    """Where the snapshot of the state before a segment is."""
+    return segment.with_suffix(".state")
 
 
-def open_segments(folder: Path) -> Replayed:
-    """Replay the log in a folder, which is created where it is missing. Raises ShareLogError and OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for unfinished in folder.glob("*.tmp"):
-        unfinished.unlink()
+def open_segments(folder: Path, *, read_only: bool = False) -> Replayed:
+    """Replay the log in a folder, which is created where it is missing. Raises ShareLogError and OSError.
+
+    ``read_only`` changes nothing: a torn tail is left where it is and not counted, and a folder without a log is empty.
+    """
+    if not read_only:
+        folder.mkdir(parents=True, exist_ok=True)
+        for unfinished in (*folder.glob("*.tmp"), *folder.glob("*.new")):
+            unfinished.unlink()
     paths = sorted(folder.glob("[0-9]*.log"))
     if not paths:
+        if any(path.stem != "00000001" for path in folder.glob("*.state")):
+            raise ShareLogError(
+                f"{folder} has snapshots without the entries after them. Restore it from a backup, or move it away to "
+                "count from zero."
+            )
         account = WorkAccount()
-        head = snapshot(account, 1)
-        path = write_segment(folder, 1, head)
-        return Replayed(account, [Segment(path, len(head), 0)], 1, ())
+        if read_only:
+            return Replayed(account, [], 1, ())
+        write_snapshot(folder / "00000001.state", freeze(account, 1))
+        segment = create_segment(folder, 1, 0)
+        segment.has_snapshot = True
+        return Replayed(account, [segment], 1, ())
     contents: list[list[bytes]] = []
     segments: list[Segment] = []
     repairs: list[str] = []
+    snapshots: list[Snapshot | None] = []
     for path in paths:
         data = path.read_bytes()
         bodies, end = [], 0
         for end, body in read_records(data):  # noqa: B007  the last end is where the good records stop
             bodies.append(body)
-        if not bodies or bodies[0][0] != KIND_SNAPSHOT:
+        try:
+            snapshot = read_snapshot(snapshot_path(path))
+        except RecordError as error:
+            raise ShareLogError(str(error)) from None
+        if not bodies or bodies[0][0] != KIND_SEGMENT or (path is paths[0] and snapshot is None):
             raise ShareLogError(
-                f"{path} does not begin with a whole snapshot, so the totals before it are not known here. "
-                f"Restore it from a backup, or move {folder} away to count from zero."
+                f"{path} or {snapshot_path(path).name} beside it is not whole, so the totals before it are not known here. "
+                f"Restore both from a backup, or move {folder} away to count from zero."
             )
-        if end < len(data):
+        if end < len(data) and not read_only:
             repairs.append(_cut_tail(path, data, end))
         contents.append(bodies)
-        segments.append(Segment(path, end, 0))
-    account, next_job = _replay(contents, segments, repairs)
+        snapshots.append(snapshot)
+        segments.append(Segment(path, end, 0, snapshot is not None))
+    account, next_job = _replay(contents, segments, snapshots, repairs)
     return Replayed(account, segments, next_job, tuple(repairs))
 
 
@@ -148,60 +139,67 @@ def _cut_tail(path: Path, data: bytes, end: int) -> str:
     )
 
 
-def _replay(contents: list[list[bytes]], segments: list[Segment], repairs: list[str]) -> tuple[WorkAccount, int]:
+def _replay(
+    contents: list[list[bytes]], segments: list[Segment], snapshots: list[Snapshot | None], repairs: list[str]
+) -> tuple[WorkAccount, int]:
     account = WorkAccount()
     account.checkpoint_seq = int(unpack_body(contents[-1][0])[1])
     cuts = sorted({int(unpack_body(body)[0][6]) for bodies in contents for body in bodies if body[0] == KIND_JOB}, reverse=True)
-    next_job = 1
+    next_job, before = 1, 0
     for at, bodies in enumerate(contents):
         values = unpack_body(bodies[0])
         if values[0] != FORMAT:
             raise ShareLogError(f"{segments[at].path} has format {values[0]}; this version reads {FORMAT}")
-        if at == 0 or account.last_seq != values[2]:
-            if at:
-                repairs.append(f"{segments[at].path}: entries before it are missing; totals are those of its snapshot")
-            _restore(account, values)
-        next_job = max(next_job, values[3])
-        groups: dict[int, tuple[str, int, int, int]] = {}
-        for body in bodies[1:]:
-            kind = body[0]
-            if kind == KIND_SHARE:
-                seq, share = parse_share(body, groups)
-                _mark_cuts(account, cuts, seq)
-                account.apply_share(seq, share, double_sha256(share.header))
-            elif kind == KIND_GROUP:
-                number, worker, round_, target, scale = unpack_body(body)
-                groups[number] = (worker, round_, target, scale)
-            elif kind == KIND_REJECT:
-                seq, reject = unpack_body(body)
-                _mark_cuts(account, cuts, seq)
-                account.apply_reject(seq, msgspec.convert(reject, RejectRecord))
-            elif kind == KIND_JOB:
-                job = msgspec.convert(unpack_body(body)[0], JobRecord)
-                account.apply_job(job)
-                next_job = max(next_job, job.key + 1)
-            elif kind == KIND_CLAIM:
-                claim = msgspec.convert(unpack_body(body)[0], ClaimRecord)
-                _mark_cuts(account, cuts, claim.cut + 1)
-                account.apply_claim(claim)
+        path, snapshot = segments[at].path, snapshots[at]
+        gap = at > 0 and int(path.stem) != before + 1
+        before = int(path.stem)
+        if snapshot is not None:
+            if gap and snapshot.last_seq > account.checkpoint_seq:
+                repairs.append(f"{path}: entries before it are missing; totals are those of its snapshot")
+            if at == 0 or gap or account.last_seq != snapshot.last_seq:
+                snapshot.restore(account)
             else:
-                raise RecordError(f"a record of a kind that is not known: {kind}")
+                snapshot.restore_unclaimed(account)
+            next_job = max(next_job, snapshot.next_job)
+        elif gap:
+            raise ShareLogError(f"the segment before {path} is missing, and so is its snapshot. Restore them from a backup.")
+        next_job = max(next_job, _apply_entries(account, bodies[1:], cuts))
         segments[at].last_seq = account.last_seq
     _mark_cuts(account, cuts, account.last_seq + 1)
     return account, next_job
+
+
+def _apply_entries(account: WorkAccount, bodies: list[bytes], cuts: list[int]) -> int:
+    """Apply a segment's entries in their order; returns the key after the last job's."""
+    next_job = 1
+    groups: dict[int, tuple[str, int, int, int]] = {}
+    for body in bodies:
+        kind = body[0]
+        if kind == KIND_SHARE:
+            seq, share = parse_share(body, groups)
+            _mark_cuts(account, cuts, seq)
+            account.apply_share(seq, share, double_sha256(share.header))
+        elif kind == KIND_GROUP:
+            number, worker, round_, target, scale = unpack_body(body)
+            groups[number] = (worker, round_, target, scale)
+        elif kind == KIND_REJECT:
+            seq, reject = unpack_body(body)
+            _mark_cuts(account, cuts, seq)
+            account.apply_reject(seq, msgspec.convert(reject, RejectRecord))
+        elif kind == KIND_JOB:
+            job = msgspec.convert(unpack_body(body)[0], JobRecord)
+            account.apply_job(job)
+            next_job = max(next_job, job.key + 1)
+        elif kind == KIND_CLAIM:
+            account.apply_claim(msgspec.convert(unpack_body(body)[0], ClaimRecord))
+        elif kind == KIND_TOP:
+            account.apply_top(unpack_body(body)[0])
+        else:
+            raise RecordError(f"a record of a kind that is not known: {kind}")
+    return next_job
 
 
 def _mark_cuts(account: WorkAccount, cuts: list[int], seq: int) -> None:
     """Part the unclaimed work where a job was cut, before the entry ``seq`` is applied; uses up ``cuts`` from the end."""
     while cuts and cuts[-1] < seq:
         account.mark_cut(cuts.pop())
-
-
-def _restore(account: WorkAccount, values: list[Any]) -> None:
-    account.last_seq, account.blocks_found, account.claimed_cut = values[2], values[4], values[5]
-    account.totals = {name: msgspec.convert(row, WorkerTotals) for name, row in values[6].items()}
-    account.restore_pending((start, [tuple(row) for row in rows]) for start, rows in values[7])
-    account.claims = {}
-    for claim_row, parts in values[8]:
-        claim = msgspec.convert(claim_row, ClaimRecord)
-        account.claims[claim.block_hash] = (claim, tuple(Attribution(*row) for row in parts))

@@ -3,7 +3,7 @@
 Entries are queued on the event loop; one thread writes them in batches and synchronises (fdatasync) them to disk. Only then is
 an entry applied to the :class:`~photosynth.pool.accounting.WorkAccount` and its sender told. Where the disk refuses, the
 batch is taken back, its shares are told False, and writing goes on as soon as there is room. Jobs, claims and counts of
-rejects are never dropped: they wait.
+rejects are never dropped: they wait. Snapshots are taken beside it, by a thread of their own.
 """
 
 import asyncio
@@ -20,28 +20,29 @@ from photosynth.pool.records import (
     KIND_GROUP,
     KIND_JOB,
     KIND_REJECT,
+    KIND_TOP,
     ClaimRecord,
     JobRecord,
+    RecordError,
     RejectRecord,
     ShareRecord,
     frame,
     packed_body,
     share_body,
 )
-from photosynth.pool.segments import (
-    Segment,
-    open_segments,
-    snapshot,
-    synchronise_folder,
-    write_segment,
-)
+from photosynth.pool.segments import Segment, create_segment, open_segments, snapshot_path
+from photosynth.pool.snapshots import Frozen, Tidied, freeze, synchronise_folder, write_snapshot
 from photosynth.quantities.instants import interval_start_ms
 
 BATCH_S = 0.003
 """Seconds that a batch gathers; with the disk's own time a share waits about 5 ms."""
 RETRY_S = 0.1
 MAX_SEGMENT_BYTES = 4 * 1024 * 1024
+MAX_PIECES = 1_024
+"""Pieces of unclaimed work, one for each job, after which a snapshot is taken that joins those of jobs that are gone."""
 MAX_REJECT_KEYS = 50_000
+
+_NEVER_MS = 1 << 63
 
 Done = Callable[[bool], None]
 
@@ -54,12 +55,14 @@ class _Batch:
     reject_keys: list[tuple[str, str, int, int]]
     waiting: int
     new_groups: list[tuple[str, int, int, int]]
+    last_seq: int
 
 
 class ShareLog:
     """The log in one folder. Opening replays it: ``account`` is the state, ``repairs`` says what was cut off.
 
-    ``write`` and ``sync`` stand in for os.pwrite and os.fdatasync in tests. Raises ShareLogError and OSError.
+    ``write``, ``sync`` and ``save`` stand in for os.pwrite, os.fdatasync and write_snapshot in tests. Raises ShareLogError
+    and OSError.
     """
 
     def __init__(
@@ -69,13 +72,15 @@ class ShareLog:
         batch_s: float = BATCH_S,
         write: Callable[[int, bytes, int], int] = os.pwrite,
         sync: Callable[[int], None] = os.fdatasync,
+        save: Callable[[Path, Frozen], Tidied] = write_snapshot,
     ) -> None:
         replayed = open_segments(folder)
         self.folder = folder
         self.account: WorkAccount = replayed.account
         self.repairs = replayed.repairs
         self.next_job = replayed.next_job
-        self.condition: str | None = None
+        self._refusing: str | None = None
+        self._unsaved: str | None = None
         self.after_batch: Callable[[], None] = _nothing
         # Until the pool has looked for blocks that a crash left unclaimed, every job may be one's that was solved.
         self.live_jobs: Callable[[], set[int]] = lambda: set(self.account.jobs)
@@ -83,6 +88,7 @@ class ShareLog:
         self._batch_s = batch_s
         self._pwrite = write
         self._sync = sync
+        self._save = save
         self._descriptor = os.open(self._segments[-1].path, os.O_WRONLY)
         self._untidy = False
         # A restart continues the segment and tells its groups anew; what is told last holds.
@@ -92,6 +98,8 @@ class ShareLog:
         self._rejects: dict[tuple[str, str, int, int], int] = {}
         self._wanted_checkpoint = self.account.checkpoint_seq
         self._rotate = False
+        self._pieces = 0
+        self._snapshot: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._round_over = asyncio.Event()
         self._asked = self._served = 0
@@ -100,6 +108,12 @@ class ShareLog:
         self._closing = False
         self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="share-log")
+        self._snapshot_thread = ThreadPoolExecutor(1, thread_name_prefix="share-log-snapshot")
+
+    @property
+    def condition(self) -> str | None:
+        """Why shares are refused, or why old segments stay; None where all is well."""
+        return self._refusing or self._unsaved
 
     # What the pool calls.
 
@@ -108,12 +122,23 @@ class ShareLog:
         self.account.apply_job(job)
         self.next_job = max(self.next_job, job.key + 1)
         self._waiting.append(frame(packed_body(KIND_JOB, job)))
+        if len(self.account.unclaimed) - self._pieces > MAX_PIECES:
+            self._rotate = True
         self._start()
 
     def append_claim(self, claim: ClaimRecord) -> None:
-        """Log that a block of ours was accepted; the account must have applied it already."""
+        """Log a block of ours that is in the chain or may enter it."""
+        self.account.apply_claim(claim)
         self._waiting.append(frame(packed_body(KIND_CLAIM, claim)))
         self._start()
+
+    def append_top(self, block_hash: bytes) -> list[ClaimRecord]:
+        """Log which block of ours is the chain's highest; returns those that are in the chain for the first time."""
+        if block_hash == self.account.top:
+            return []
+        self._waiting.append(frame(packed_body(KIND_TOP, block_hash)))
+        self._start()
+        return self.account.apply_top(block_hash)
 
     def append_share(self, share: ShareRecord, share_hash: bytes, done: Done) -> None:
         """Log an accepted share; ``done`` is called with True once it is durable and accounted, False where it is not."""
@@ -129,9 +154,11 @@ class ShareLog:
     def checkpoint(self, seq: int) -> None:
         """The books hold every interval and found block up to this sequence number: older segments may go.
 
-        After a crash before this took effect, intervals up to ``seq`` are offered again.
+        After a crash before this took effect, intervals up to ``seq`` are offered again. A log that ends before, because
+        it was moved away or is an older copy, goes on with the numbers after it: none is ever that of two entries.
         """
-        self._wanted_checkpoint = max(self._wanted_checkpoint, min(seq, self.account.last_seq))
+        self.account.last_seq = max(self.account.last_seq, seq)
+        self._wanted_checkpoint = max(self._wanted_checkpoint, seq)
         if self._wanted_checkpoint > self.account.checkpoint_seq or self._segments[-1].size > MAX_SEGMENT_BYTES:
             self._rotate = True
             self._start()
@@ -148,8 +175,16 @@ class ShareLog:
             if self._task is None or not self._task.done():
                 self._round_over.clear()
                 await self._round_over.wait()
-            if self.condition is not None:
-                raise OSError(self.condition)
+            if self._refusing is not None:
+                raise OSError(self._refusing)
+
+    async def settle(self) -> None:
+        """Return when everything appended before is durable and no snapshot is owed. Raises OSError as :meth:`flush`."""
+        await self.flush()
+        while self._rotate or self._snapshot is not None:
+            if self._snapshot is not None:
+                await asyncio.wait([self._snapshot])
+            await self.flush()
 
     async def close(self) -> None:
         """Write what is left and release the file; safe to call twice."""
@@ -161,13 +196,16 @@ class ShareLog:
         if self._task is not None:
             self._wake.set()
             await asyncio.wait([self._task])
+        if self._snapshot is not None:
+            await asyncio.wait([self._snapshot])
         self._thread.shutdown()
+        self._snapshot_thread.shutdown()
         os.close(self._descriptor)
 
     # The writer.
 
     def _has_work(self) -> bool:
-        return bool(self._shares or self._waiting or self._rejects or self._rotate or self._busy)
+        return bool(self._shares or self._waiting or self._rejects or self._busy)
 
     def _start(self) -> None:
         if self._task is None:
@@ -178,8 +216,8 @@ class ShareLog:
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Say so where a mistake of ours ended the writer: whoever waits for it must not wait for ever."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.condition = f"share log {self.folder}: a bug ended its writer ({error!r}); nothing counts until a restart"
-            task.get_loop().call_exception_handler({"message": self.condition, "exception": error, "task": task})
+            self._refusing = f"share log {self.folder}: a bug ended its writer ({error!r}); nothing counts until a restart"
+            task.get_loop().call_exception_handler({"message": self._refusing, "exception": error, "task": task})
             self._round_over.set()
 
     async def _run(self) -> None:
@@ -196,19 +234,19 @@ class ShareLog:
                     await loop.run_in_executor(self._thread, self._write, batch.data)
                     self._apply(batch)
                     batch = None  # whatever fails from here on, these are durable
-                if self._rotate:
+                if self._rotate and self._snapshot is None:
                     await self._rotate_segment(loop)
                 self._served = asked
-                self.condition = None
+                self._refusing = None
             except OSError as error:
                 self._take_back(batch)
-                self.condition = (
+                self._refusing = (
                     f"share log {self.folder}: {error.strerror or error}; shares are refused until it can be written: make room"
                 )
             self._busy = False
             self._round_over.set()
             self.after_batch()
-            if self.condition is not None:
+            if self._refusing is not None:
                 if self._closing:
                     return
                 with contextlib.suppress(TimeoutError):
@@ -227,16 +265,19 @@ class ShareLog:
             return None
         seq = self.account.last_seq
         parts = list(self._waiting)
-        batch = _Batch(b"", [], [], [], len(parts), [])
-        for key, count in self._rejects.items():
-            worker, cause, code, site_ms = key
-            seq += 1
-            reject = RejectRecord(worker, cause, code, count, site_ms)
-            parts.append(frame(packed_body(KIND_REJECT, seq, reject)))
-            batch.rejects.append((seq, reject))
-            batch.reject_keys.append(key)
+        batch = _Batch(b"", [], [], [], len(parts), [], seq)
+        # Numbers follow site time, so that no entry of a quarter hour lies behind one of the next: refused shares of one
+        # go before the accepted shares from its start on.
+        rejects = sorted(self._rejects, key=_interval_of_reject)
+        late = [key for key in rejects if self._shares and key[3] > interval_start_ms(self._shares[0][0].site_ms)]
+        for key in rejects[: len(rejects) - len(late)]:
+            seq = self._gather_reject(batch, parts, key, seq)
+        next_ms = late[0][3] if late else _NEVER_MS
         groups = self._groups
         for share, share_hash, done in self._shares:
+            while share.site_ms >= next_ms:
+                seq = self._gather_reject(batch, parts, late.pop(0), seq)
+                next_ms = late[0][3] if late else _NEVER_MS
             group_key = (share.worker, share.round, share.target, share.scale)
             group = groups.get(group_key)
             if group is None:
@@ -246,9 +287,20 @@ class ShareLog:
             seq += 1
             parts.append(frame(share_body(seq, share, group)))
             batch.shares.append((seq, share, share_hash, done))
+        for key in late:
+            seq = self._gather_reject(batch, parts, key, seq)
         self._shares = []
+        batch.last_seq = seq
         batch.data = b"".join(parts)
         return batch
+
+    def _gather_reject(self, batch: _Batch, parts: list[bytes], key: tuple[str, str, int, int], seq: int) -> int:
+        worker, cause, code, site_ms = key
+        reject = RejectRecord(worker, cause, code, self._rejects[key], site_ms)
+        parts.append(frame(packed_body(KIND_REJECT, seq + 1, reject)))
+        batch.rejects.append((seq + 1, reject))
+        batch.reject_keys.append(key)
+        return seq + 1
 
     def _apply(self, batch: _Batch) -> None:
         del self._waiting[: batch.waiting]
@@ -264,6 +316,7 @@ class ShareLog:
         for seq, share, share_hash, done in batch.shares:
             apply_share(seq, share, share_hash)
             done(True)
+        self.account.last_seq = batch.last_seq
         self._segments[-1].size += len(batch.data)
         self._segments[-1].last_seq = self.account.last_seq
 
@@ -294,33 +347,64 @@ class ShareLog:
             raise
 
     async def _rotate_segment(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin a new segment with a snapshot of the present state, and remove those that the books have outgrown."""
+        """Begin a new segment, and have the state before it written while shares go on into it."""
         account = self.account
         account.apply_checkpoint(self._wanted_checkpoint)
         account.forget_jobs(self.live_jobs())
-        # What still waits was applied to the account, so the snapshot holds jobs and claims among it already.
-        in_snapshot = len(self._waiting)
-        head = snapshot(account, self.next_job)
-        last_seq = account.last_seq
+        frozen = freeze(account, self.next_job)
         number = int(self._segments[-1].path.stem) + 1
-        path = await loop.run_in_executor(self._thread, write_segment, self.folder, number, head)
-        descriptor = os.open(path, os.O_WRONLY)
+        segment = await loop.run_in_executor(self._thread, create_segment, self.folder, number, frozen.checkpoint_seq)
+        descriptor = os.open(segment.path, os.O_WRONLY)
         os.close(self._descriptor)
         self._descriptor, self._untidy, self._rotate = descriptor, False, False
-        del self._waiting[:in_snapshot]
         self._groups.clear()
-        self._segments.append(Segment(path, len(head), last_seq))
-        outgrown = [s for s in self._segments[:-1] if s.last_seq <= account.checkpoint_seq]
-        self._segments = [s for s in self._segments if s not in outgrown]
-        await loop.run_in_executor(self._thread, _remove, self.folder, [s.path for s in outgrown])
+        segment.last_seq = frozen.last_seq
+        self._segments.append(segment)
+        self._pieces = len(account.unclaimed)
+        self._snapshot = loop.create_task(self._take_snapshot(loop, segment, frozen), name="share-log-snapshot")
+        self._snapshot.add_done_callback(self._snapshot_ended)
+
+    async def _take_snapshot(self, loop: asyncio.AbstractEventLoop, segment: Segment, frozen: Frozen) -> None:
+        """Have the state before a segment written, and remove the segments that the books have outgrown."""
+        try:
+            tidied = await loop.run_in_executor(self._snapshot_thread, self._save, snapshot_path(segment.path), frozen)
+        except (OSError, RecordError) as error:
+            reason = (error.strerror or error) if isinstance(error, OSError) else error
+            self._unsaved = f"share log {self.folder}: no snapshot ({reason}); old segments stay until one can be written"
+            return
+        self._unsaved = None
+        segment.has_snapshot = True
+        account = self.account
+        account.unclaimed.adopt(tidied.pieces, frozen.pieces, tidied.floor)
+        account.forget_claims()
+        self._pieces = len(account.unclaimed)
+        first = next(at for at, kept in enumerate(self._segments) if kept is segment or kept.last_seq > account.checkpoint_seq)
+        while not self._segments[first].has_snapshot and first:
+            first -= 1  # a replay begins with a snapshot
+        outgrown, self._segments = self._segments[:first], self._segments[first:]
+        await loop.run_in_executor(self._snapshot_thread, _remove, self.folder, [s.path for s in outgrown])
+
+    def _snapshot_ended(self, task: asyncio.Task[None]) -> None:
+        self._snapshot = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._unsaved = f"share log {self.folder}: no snapshot ({error!r}); old segments stay until one can be written"
+            if not isinstance(error, OSError):
+                task.get_loop().call_exception_handler({"message": self._unsaved, "exception": error, "task": task})
+        if self._rotate and not self._closing:
+            self._start()
 
 
 def _remove(folder: Path, paths: list[Path]) -> None:
-    for path in paths:
+    for path in reversed(paths):  # a stop in between leaves segments that begin with a snapshot
         path.unlink(missing_ok=True)
         path.with_suffix(".damaged").unlink(missing_ok=True)
+        snapshot_path(path).unlink(missing_ok=True)
     if paths:
         synchronise_folder(folder)
+
+
+def _interval_of_reject(key: tuple[str, str, int, int]) -> int:
+    return key[3]
 
 
 def _nothing() -> None:

@@ -1,8 +1,32 @@
 """Whose satoshis they are: an amount split by represented hashes, to the last satoshi."""
 
 from collections.abc import Sequence
+from enum import Enum
 
+from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.treasury.facts import AttributionFact
+
+DAY_MS = 96 * INTERVAL_MS
+
+
+class Span(Enum):
+    """What time a row of an attribution is of: the older work is when a block claims it, the coarser."""
+
+    QUARTER_HOUR = "quarter hour"
+    DAY = "day"
+    ALL_BEFORE = "all days before"
+
+
+def span_of(fact: AttributionFact) -> Span:
+    """A row of several rounds is folded: of the UTC day that it starts with, or of all days before where it starts at zero.
+
+    Raises ValueError where it starts with neither.
+    """
+    if fact.round:
+        return Span.QUARTER_HOUR
+    if fact.interval_start_ms % DAY_MS:
+        raise ValueError("a row of several rounds is of a whole day (UTC), or of all days before")
+    return Span.DAY if fact.interval_start_ms else Span.ALL_BEFORE
 
 
 def share_out(amount: int, weights: Sequence[int]) -> list[int]:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from photosynth.bitcoin.block import Block, merkle_branch
 from photosynth.bitcoin.coinbase import read_commitment, read_height
 from photosynth.bitcoin.node import hash_bytes
+from photosynth.bitcoin.wire import FormatError
 from photosynth.quantities.value import coins_value_ueur
 from photosynth.storage.tables import BLOCK_ATTRIBUTION, BLOCKS
 from photosynth.treasury.attribution import attribute
@@ -66,9 +67,12 @@ def record_found_block(tx: Connection, fact: BlockFact, payout_script: bytes) ->
     """Write down a block that the pool found, with the work that it claims, and return its hash.
 
     Safe to repeat: a block that is there is completed with what was unknown of it, so the pool's recovery may hand one
-    over again. Raises TreasuryError where its coinbase does not pay the script.
+    over again. Raises TreasuryError where it cannot be read, does not pay the script, or its attribution cannot be split.
     """
-    block = Block.parse(fact.raw)
+    try:
+        block = Block.parse(fact.raw)
+    except FormatError as error:
+        raise TreasuryError(f"a found block cannot be read: {error}") from error
     value_sat = paid_to(block, payout_script)
     if value_sat is None:
         raise TreasuryError(f"the found block {block.hash[::-1].hex()} does not pay the payout script")
@@ -128,6 +132,10 @@ def value_block(tx: Connection, block_hash: bytes, value_sat: int, coin: CoinFac
 
 
 def _insert_attribution(tx: Connection, block_hash: bytes, value_sat: int, facts: Sequence[AttributionFact]) -> None:
+    try:
+        split = attribute(value_sat, facts)
+    except ValueError as error:
+        raise TreasuryError(f"the satoshis of block {block_hash[::-1].hex()} cannot be split: {error}") from error
     rows = [
         {
             "block_hash": block_hash,
@@ -141,7 +149,7 @@ def _insert_attribution(tx: Connection, block_hash: bytes, value_sat: int, facts
             "represented": fact.represented,
             "value_sat": value,
         }
-        for fact, value in attribute(value_sat, facts)
+        for fact, value in split
     ]
     if rows:
         tx.execute(BLOCK_ATTRIBUTION.insert(), rows)

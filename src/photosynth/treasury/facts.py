@@ -140,7 +140,11 @@ class BestFact:
 
 @dataclass(frozen=True, slots=True)
 class AttributionFact:
-    """Work of one worker in one quarter hour and round that a block claims."""
+    """Work of one worker in one quarter hour and round that a block claims.
+
+    Old work comes folded: with round 0, ``interval_start_ms`` is the start of a UTC day, or zero for all days before; there
+    the worker ``(others)`` stands for many with little work each.
+    """
 
     interval_start_ms: int
     round: int

@@ -82,6 +82,11 @@ class FakeNode:
             self._version += 1
             self._changed.notify_all()
 
+    async def reorganise(self, chain: list[bytes]) -> None:
+        """Another branch has more work."""
+        self.chain = chain
+        await self.changed()
+
     async def extend(self) -> None:
         """Somebody else found a block."""
         self.chain.append(double_sha256(self.chain[-1] + b"other"))
@@ -121,6 +126,8 @@ class FakeNode:
             if isinstance(verdict, Exception):
                 raise verdict
             if not verdict.accepted:
+                if verdict.reason == "inconclusive":
+                    self.raw[Block.parse(raw).hash] = raw
                 return verdict
         block = Block.parse(raw)
         if block.hash in self.chain:
@@ -128,6 +135,7 @@ class FakeNode:
         if block.header.hash_number > max(self.target, 1 << 250):
             return Verdict("high-hash")
         if block.header.previous_hash != self.chain[-1]:
+            self.raw[block.hash] = raw
             return Verdict("inconclusive")
         self.chain.append(block.hash)
         self.raw[block.hash] = raw

@@ -186,7 +186,7 @@ async def test_a_stale_or_weak_share_is_still_tested_for_a_block(rig: Rig) -> No
         await asyncio.wait_for(_until(lambda: bool(rig.ear.blocks)), 5)
     (found,) = rig.ear.blocks
     assert found.verdict.reason == "inconclusive"
-    assert found.attribution == ()
+    assert found.attribution == (), "its job had no work to claim"
     assert rig.pool.snapshot().blocks_found == 0
 
 
@@ -202,7 +202,7 @@ async def test_a_block_on_a_job_that_its_finder_was_never_sent_is_handed_over_to
     assert rig.ear.blocks[0].verdict.accepted
 
 
-async def test_the_work_of_a_block_without_a_verdict_is_claimed_by_no_other(tmp_path: Path) -> None:
+async def test_the_work_of_a_block_without_a_verdict_is_paid_by_it_or_by_its_rival(tmp_path: Path) -> None:
     rig = Rig(tmp_path, submit_timeout_s=0.1)
     await rig.pool.start()
     async with await rig.miner() as miner:
@@ -211,19 +211,50 @@ async def test_the_work_of_a_block_without_a_verdict_is_claimed_by_no_other(tmp_
         job = await miner.job()
         rig.node.gate = asyncio.Event()
         assert (await miner.share(job, lambda number: number <= SOLVED)).accepted
-        await asyncio.wait_for(_until(lambda: bool(rig.pool._chain._unresolved)), 5)
+        await asyncio.wait_for(_until(lambda: bool(rig.pool.log.account.claims)), 5)
         rig.pool.refresh()
-        assert rig.policy.seen[-1] == 7 * work_of_target(job.target), "only the solving share itself"
-        # The node had taken it; the next template has the pool look for it.
+        one = 7 * work_of_target(job.target)
+        assert rig.policy.seen[-1] == 2 * one, "a job on the same tip makes a rival: only one of them is ever in the chain"
+        # The node had taken it; the next template stands on it.
         block = Block.parse(rig.node.submitted[0])
         rig.node.raw[block.hash] = rig.node.submitted[0]
-        rig.node.chain.append(block.hash)
-        await rig.node.changed()
-        await asyncio.wait_for(_until(lambda: bool(rig.ear.blocks)), 5)
-    assert rig.ear.blocks[0].recovered
-    assert [part.shares for part in rig.ear.blocks[0].attribution] == [1]
-    assert rig.pool._chain._unresolved == {}
+        await rig.node.reorganise([*rig.node.chain, block.hash])
+        await asyncio.wait_for(_until(lambda: rig.policy.seen[-1] == one), 5)
+    (found,) = rig.ear.blocks
+    assert found.recovered
+    assert found.verdict.accepted
+    assert [part.shares for part in found.attribution] == [1]
+    assert rig.pool.snapshot().blocks_found == 1
     await rig.pool.close()
+
+
+async def test_a_block_pays_its_work_while_it_is_in_the_chain_and_only_then(rig: Rig) -> None:
+    async with await rig.miner() as miner:
+        assert (await miner.share(await miner.job())).accepted
+        await rig.aim()
+        job = await miner.job()
+        rig.node.verdicts = [Verdict("inconclusive")]
+        assert (await miner.share(job, lambda number: number <= SOLVED)).accepted
+        await asyncio.wait_for(_until(lambda: bool(rig.ear.blocks)), 5)
+        (found,) = rig.ear.blocks
+        assert [part.shares for part in found.attribution] == [1], "what it would pay is known from its job"
+        assert rig.pool.snapshot().blocks_found == 0
+        one, beside = 7 * work_of_target(job.target), list(rig.node.chain)
+        assert rig.pool.snapshot().unclaimed_represented == 2 * one
+
+        # Its branch gets more work, with a block of somebody else on top: the next job leaves its work out.
+        await rig.node.reorganise([*beside, found.hash, double_sha256(b"theirs")])
+        await asyncio.wait_for(_until(lambda: rig.policy.seen[-1] == one), 5)
+        assert rig.pool.snapshot().blocks_found == 1
+        assert rig.pool.snapshot().unclaimed_represented == one
+
+        # It leaves the chain again, and the next job claims its work; also after a restart.
+        await rig.node.reorganise([*beside, *(double_sha256(bytes([n])) for n in range(3))])
+        await asyncio.wait_for(_until(lambda: rig.policy.seen[-1] == 2 * one), 5)
+    await rig.restart()
+    assert rig.pool.snapshot().unclaimed_represented == 2 * one
+    assert rig.ear.blocks[-1].attribution == found.attribution
+    assert rig.ear.blocks[-1].verdict.reason == "inconclusive"
 
 
 async def test_a_held_template_earns_shares_and_no_block(rig: Rig) -> None:
@@ -251,7 +282,7 @@ async def test_the_block_is_handed_over_before_the_share_is_logged_or_answered(r
     assert rig.pool.log.account.last_seq == 1
 
 
-@pytest.mark.parametrize("reason", ["high-hash", "bad-cb-amount", "inconclusive", "duplicate-invalid"])
+@pytest.mark.parametrize("reason", ["high-hash", "bad-cb-amount", "duplicate-invalid"])
 async def test_a_refused_block_claims_nothing(rig: Rig, reason: str) -> None:
     await rig.aim()
     rig.node.verdicts = [Verdict(reason)]

@@ -1,6 +1,7 @@
 """The share log: what was answered is on the disk, whatever byte the power fails at."""
 
 import asyncio
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from photosynth.pool.accounting import BEST_HEADERS, RunningRoot, WorkAccount
 from photosynth.pool.records import ClaimRecord, JobRecord, RecordError, ShareRecord, packed_body, unpack_body
 from photosynth.pool.segments import ShareLogError, open_segments
 from photosynth.pool.share_log import ShareLog
+from photosynth.pool.snapshots import Frozen, Tidied, write_snapshot
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.quantities.work import TWO_256, work_of_target
 from photosynth.stratum.work import double_sha256
@@ -55,16 +57,15 @@ class Writer:
         await self.log.flush()
 
 
-def state(account: WorkAccount) -> object:
+def state(account: WorkAccount) -> tuple[object, ...]:
     """All that must be the same after a replay."""
     return (
         account.last_seq,
         account.totals,
         account.unclaimed_represented,
         account.blocks_found,
-        account.claimed_cut,
-        # Older claims may be known a little longer than needed: telling of a block twice does no harm.
-        {name: held for name, held in account.claims.items() if held[0].seq > account.checkpoint_seq},
+        account.cut_of(account.top),
+        {name: (held, account.attribution(held)) for name, held in account.claims.items()},
         account.minutes,
         [account.interval_work(start) for start in account.open_intervals()],
     )
@@ -80,8 +81,8 @@ async def filled(folder: Path) -> ShareLog:
         log.append_reject("b", "stale", 21, START_MS)
     await log.flush()
     held = claim(cut=4, seq=log.account.last_seq)
-    log.account.apply_claim(held)
     log.append_claim(held)
+    log.append_top(held.block_hash)
     await writer.shares(3, "b")
     log.live_jobs = lambda: {3}
     log.checkpoint(log.account.last_seq)
@@ -89,6 +90,7 @@ async def filled(folder: Path) -> ShareLog:
     log.append_job(job(4, log.account.mark_cut()))
     await writer.shares(2, "c", START_MS + INTERVAL_MS)
     assert writer.confirmed == 13
+    await log.settle()
     return log
 
 
@@ -101,7 +103,7 @@ async def test_a_reopened_log_has_the_same_state(tmp_path: Path) -> None:
     assert again.next_job == 5
     assert state(again.account) == before
     assert set(again.account.jobs) >= {3, 4}
-    assert again.account.unclaimed_after(0) == again.account.unclaimed_represented
+    assert again.account.unclaimed_represented == 9 * WORK * 10**30, "all but the four that the block pays"
     await again.close()
 
 
@@ -115,14 +117,22 @@ async def test_a_claim_takes_exactly_the_shares_up_to_its_cut_also_after_a_repla
     await writer.shares(4, "a")
     await log.close()
     log = ShareLog(tmp_path)
-    assert log.account.unclaimed_after(2) == 7 * WORK * 10**30
-    parts = log.account.apply_claim(claim(cut=5, seq=9))
+    account = log.account
+    assert account.unclaimed.represented_after(2) == 7 * WORK * 10**30
+    held = claim(cut=5, seq=9)
+    for _ in range(2):
+        log.append_claim(held)
+        log.append_top(held.block_hash)
+    parts = account.attribution(held)
     assert [(part.worker, part.shares, part.work) for part in parts] == [("a", 2, 2 * WORK), ("b", 3, 3 * WORK)]
-    assert log.account.unclaimed_represented == 4 * WORK * 10**30
-    assert log.account.apply_claim(claim(cut=5, seq=9)) == parts, "a block is claimed once"
-    assert log.account.blocks_found == 1
-    parts = log.account.apply_claim(claim(cut=2, seq=9, name=b"older"))
-    assert parts == (), "an older cut finds nothing left"
+    assert account.unclaimed_represented == 4 * WORK * 10**30
+    assert account.blocks_found == 1, "a block is found once"
+    # A rival on another branch pays the same work, up to its own cut; whichever is in the chain counts.
+    rival = claim(cut=2, seq=9, name=b"rival")
+    log.append_claim(rival)
+    log.append_top(rival.block_hash)
+    assert [(part.worker, part.shares) for part in account.attribution(rival)] == [("a", 2)]
+    assert account.unclaimed_represented == 7 * WORK * 10**30
     await log.close()
 
 
@@ -192,12 +202,121 @@ async def test_checkpoints_remove_old_segments_and_keep_the_totals(tmp_path: Pat
         assert work.entries[0].accepted == 5
         assert work.last_seq == 5 * (round_ + 1)
         writer.log.checkpoint(work.last_seq)
-        await writer.log.flush()
+        await writer.log.settle()
         assert len(list(tmp_path.glob("*.log"))) <= 2
+        assert len(list(tmp_path.glob("*.state"))) <= 2
     await writer.log.close()
     log = ShareLog(tmp_path)
     assert log.account.totals["a"].represented == 100 * WORK * 10**30
     assert log.account.open_intervals() == ()
+    await log.close()
+
+
+async def test_refused_shares_of_two_quarter_hours_in_one_batch_stay_in_theirs(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    log, later_ms = writer.log, START_MS + INTERVAL_MS
+    for number, (site_ms, worker) in enumerate(
+        [(START_MS, "a"), (START_MS, "b"), (later_ms, "a"), (later_ms + INTERVAL_MS, "a")]
+    ):
+        record = share(number, worker, site_ms=site_ms)
+        log.append_share(record, double_sha256(record.header), writer.done)
+        log.append_reject(worker, "stale", 21, site_ms)
+    await log.flush()
+    for at, rejected in ((START_MS, {("a", 21): 1, ("b", 21): 1}), (later_ms, {("a", 21): 1})):
+        work = log.account.interval_work(at)
+        assert work.rejected == rejected
+        log.checkpoint(work.last_seq)
+        await log.settle()
+        await log.close()
+        log = ShareLog(tmp_path)
+    last = log.account.interval_work(later_ms + INTERVAL_MS)
+    assert (last.rejected, sum(entry.accepted for entry in last.entries)) == ({("a", 21): 1}, 1)
+    await log.close()
+
+
+@pytest.mark.parametrize("kept", [0, 3], ids=["moved away", "an older copy"])
+async def test_a_log_that_ends_before_the_books_goes_on_after_them(tmp_path: Path, kept: int) -> None:
+    writer = Writer(tmp_path / "old")
+    await writer.shares(kept)
+    await writer.log.close()
+    # The books have closed a quarter hour whose last entry was number 20; this log knows nothing of it.
+    for confirmed in (5, 10, 15):
+        writer = Writer(tmp_path / "old")
+        writer.log.checkpoint(20)
+        writer._number = 100 * confirmed
+        await writer.shares(5, site_ms=START_MS + INTERVAL_MS)
+        work = writer.log.account.interval_work(START_MS + INTERVAL_MS)
+        assert sum(entry.accepted for entry in work.entries) == confirmed, "none of them counts as booked"
+        assert writer.log.account.last_seq == 20 + confirmed
+        await writer.log.settle()
+        await writer.log.close()
+
+
+async def test_shares_go_on_while_a_snapshot_is_written(tmp_path: Path) -> None:
+    go_on, begun = threading.Event(), threading.Event()
+
+    def save(path: Path, frozen: Frozen) -> Tidied:
+        begun.set()
+        go_on.wait(10)
+        return write_snapshot(path, frozen)
+
+    writer = Writer(tmp_path)
+    await writer.log.close()
+    writer.log = log = ShareLog(tmp_path, batch_s=0, save=save)
+    await writer.shares(3)
+    log.checkpoint(3)
+    await asyncio.to_thread(begun.wait, 10)
+    await writer.shares(4, "b")
+    log.append_job(job(1, log.account.mark_cut()))
+    assert writer.confirmed == 7, "no share waits for it"
+    assert len(list(tmp_path.glob("*.log"))) == 2
+    go_on.set()
+    await log.settle()
+    assert [path.name for path in sorted(tmp_path.glob("0*"))] == ["00000002.log", "00000002.state"]
+    assert log.account.unclaimed_represented == 7 * WORK * 10**30
+    before = state(log.account)
+    await log.close()
+    again = ShareLog(tmp_path)
+    assert state(again.account)[:6] == before[:6]
+    await again.close()
+
+
+async def test_without_a_snapshot_old_segments_stay_and_shares_go_on(tmp_path: Path) -> None:
+    full = True
+
+    def save(path: Path, frozen: Frozen) -> Tidied:
+        if full:
+            raise OSError(28, "No space left on device")
+        return write_snapshot(path, frozen)
+
+    writer = Writer(tmp_path)
+    await writer.log.close()
+    writer.log = log = ShareLog(tmp_path, batch_s=0, save=save)
+    await writer.shares(2)
+    for _ in range(2):
+        log.checkpoint(log.account.last_seq)
+        await log.settle()
+        await writer.shares(2)
+    assert writer.confirmed == 6
+    assert "No space left" in str(log.condition)
+    assert len(list(tmp_path.glob("*.log"))) == 3
+    before = state(log.account)
+    await log.close()
+    writer.log = log = ShareLog(tmp_path, batch_s=0, save=save)
+    assert state(log.account)[:6] == before[:6], "a replay begins with the snapshot that there is"
+    full = False
+    first = {path: path.read_bytes() for path in tmp_path.glob("00000001.*")}
+    log.checkpoint(log.account.last_seq)
+    await log.settle()
+    assert log.condition is None
+    assert len(list(tmp_path.glob("*.log"))) == 1
+    before = state(log.account)
+    await log.close()
+    # A stop while the old ones were removed, which begins with the newest of them.
+    for path, data in first.items():
+        path.write_bytes(data)
+    log = ShareLog(tmp_path)
+    assert (log.repairs, state(log.account)[:6]) == ((), before[:6])
     await log.close()
 
 
@@ -246,12 +365,12 @@ def _note(order: list[int], number: int, _: bool) -> None:
     order.append(number)
 
 
-async def test_a_head_that_is_not_whole_is_refused_with_advice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["00000001.log", "00000001.state"])
+async def test_a_head_that_is_not_whole_is_refused_with_advice(tmp_path: Path, name: str) -> None:
     log = ShareLog(tmp_path)
     await log.close()
-    (path,) = tmp_path.glob("*.log")
-    path.write_bytes(b"rubbish")
-    with pytest.raises(ShareLogError, match="Restore it from a backup, or move"):
+    (tmp_path / name).write_bytes(b"rubbish")
+    with pytest.raises(ShareLogError, match="Restore both from a backup, or move"):
         ShareLog(tmp_path)
 
 
@@ -295,8 +414,8 @@ async def test_any_history_replays_to_itself(tmp_path_factory: pytest.TempPathFa
             log.append_job(job(key, cuts[-1]))
         elif step == "claim":
             held = claim(cuts[number % len(cuts)], log.account.last_seq, str(number).encode())
-            log.account.apply_claim(held)
             log.append_claim(held)
+            log.append_top(held.block_hash)
         elif step == "reject":
             log.append_reject("b", "time", 20, site_ms)
         elif step == "checkpoint":
@@ -313,8 +432,6 @@ async def test_any_history_replays_to_itself(tmp_path_factory: pytest.TempPathFa
             await log.close()
             writer = Writer(folder)
             after = state(writer.log.account)
-            assert isinstance(before, tuple)
-            assert isinstance(after, tuple)
             assert after[:6] == before[:6]
             assert after[7] == before[7]
     await writer.log.close()

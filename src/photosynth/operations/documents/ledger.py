@@ -104,16 +104,18 @@ class BlockDocument(Document):
 
 
 class TraceShare(Document):
-    """What one worker's work in one quarter hour and round earned of a block."""
+    """What one worker's work in one quarter hour and round earned of a block; old work comes by the day, then in one row."""
 
     worker: str
     """Who hashed."""
     party: str | None
     """Whose machine it is."""
     interval_ms: int
-    """Start of the quarter hour, site time."""
+    """Start of the quarter hour or UTC day, site time; 0 for all days before."""
+    duration_s: int = 900
+    """Length of that time."""
     round: int
-    """Height that was worked on."""
+    """Height that was worked on; 0 for several, in rows of more than a quarter hour."""
     shares: int
     """Accepted shares."""
     work_hashes: BigCount
@@ -138,10 +140,15 @@ class MeterInterval(Document):
 
 
 class TraceInterval(Document):
-    """One quarter hour behind a block: what its meters and prices say. None where the quarter hour is not closed yet."""
+    """One quarter hour behind a block: what its meters and prices say. None where the quarter hour is not closed yet.
+
+    Old work is known by the UTC day, and the oldest for all days before: then energies and cost are sums, and the rest is None.
+    """
 
     interval_ms: int
-    """Start of the quarter hour, site time."""
+    """Start of the quarter hour or day, site time; 0 for all days before."""
+    duration_s: int = 900
+    """Length of that time."""
     record: int | None
     """Number of its evidence record."""
     value_sat: int

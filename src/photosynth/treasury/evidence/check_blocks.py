@@ -11,6 +11,7 @@ from photosynth.bitcoin.transaction import Transaction
 from photosynth.bitcoin.wire import FormatError
 from photosynth.quantities.work import work_of_target
 from photosynth.treasury.attribution import attribute, claim_sat
+from photosynth.treasury.evidence.check_claims import ClaimState, check_claims
 from photosynth.treasury.evidence.check_work import WorkState
 from photosynth.treasury.evidence.parsing import BlockLine, parse_attribution, parse_block
 from photosynth.treasury.evidence.reading import EvidenceError, Members
@@ -21,16 +22,20 @@ Attribution = tuple[tuple[AttributionFact, int], ...]
 
 @dataclass(slots=True)
 class BlockState:
-    """What is carried over: the blocks seen, what they claimed of which quarter hour, and what anchors what."""
+    """What is carried over: the blocks seen, what they claim, and what anchors what."""
 
     blocks: dict[bytes, BlockLine] = field(default_factory=dict)
-    claimed: dict[int, dict[tuple[int, str, int], list[int]]] = field(default_factory=dict)
+    claims: ClaimState = field(default_factory=ClaimState)
     attributed: set[bytes] = field(default_factory=set)
     by_height: dict[int, set[bytes]] = field(default_factory=dict)
     links: int = 0
     anchored: int = -1
     foreign: set[bytes] = field(default_factory=set)
-    attributed_sat: int = 0
+
+    @property
+    def attributed_sat(self) -> int:
+        """Satoshis of the blocks that stand and whose work is known."""
+        return sum(self.blocks[name].value_sat for name in self.claims.standing & self.claims.rows.keys())
 
 
 def check_block(value: Any, site: SiteFacts, work: WorkState, state: BlockState) -> BlockLine:
@@ -61,35 +66,19 @@ def check_block(value: Any, site: SiteFacts, work: WorkState, state: BlockState)
     state.by_height.setdefault(block.height, set()).add(block.hash)
     state.blocks[block.hash] = block
     if block.attribution is not None:
-        _check_attribution(name, block, block.attribution, site, state)
+        _check_attribution(name, block, block.attribution, site, work, state)
     return block
 
 
-def check_late_attribution(value: Any, site: SiteFacts, state: BlockState) -> set[int]:
-    """Check an attribution that became known after its block's record; returns the quarter hours that it claims of."""
+def check_late_attribution(value: Any, site: SiteFacts, work: WorkState, state: BlockState) -> set[int]:
+    """Check an attribution that became known after its block's record; returns the starts whose claims it adds to."""
     m = Members(value, "a late attribution")
     block = state.blocks.get(m.octets("hash", 32)[::-1])
     rows = parse_attribution(m.take("attribution"))
     m.finish()
     if block is None or rows is None or block.hash in state.attributed | state.foreign:
         raise EvidenceError("a late attribution belongs to no block of this history that still lacks one")
-    _check_attribution(f"block {block.height}", block, rows, site, state)
-    return {fact.interval_start_ms for fact, _ in rows}
-
-
-def check_claims(intervals: set[int], work: WorkState, state: BlockState) -> None:
-    """No block may claim more of a quarter hour than was accepted in it, in shares or in work.
-
-    A quarter hour that has no record yet is looked at when it gets one; one that lies before the newest record must have one.
-    """
-    for start_ms in sorted(start_ms for start_ms in intervals if start_ms <= work.newest_ms):
-        accepted = work.accepted.get(start_ms, {})
-        for key, (shares, hashes) in state.claimed.get(start_ms, {}).items():
-            known = accepted.get(key, [0, 0])
-            if shares > known[0] or hashes > known[1]:
-                raise EvidenceError(
-                    f"blocks claim {shares} shares of worker {key[1]} in round {key[0]}, but {known[0]} are on record there"
-                )
+    return _check_attribution(f"block {block.height}", block, rows, site, work, state)
 
 
 def _check_target(name: str, header: Header, block: BlockLine) -> None:
@@ -116,9 +105,13 @@ def _check_anchor(name: str, block: BlockLine, commitment: bytes | None, work: W
         )
 
 
-def _check_attribution(name: str, block: BlockLine, rows: Attribution, site: SiteFacts, state: BlockState) -> None:
-    facts = [fact for fact, _ in rows]
+def _check_attribution(  # noqa: PLR0917  what it holds against what
+    name: str, block: BlockLine, rows: Attribution, site: SiteFacts, work: WorkState, state: BlockState
+) -> set[int]:
+    facts = tuple(fact for fact, _ in rows)
     try:
+        alone = ClaimState(standing={block.hash})
+        alone_starts = alone.attribute(block.hash, facts)
         expected = attribute(block.value_sat, facts)
     except ValueError as error:
         raise EvidenceError(f"the satoshis of {name}: {error}") from error
@@ -133,8 +126,6 @@ def _check_attribution(name: str, block: BlockLine, rows: Attribution, site: Sit
         if block.value_sat > most:
             raise EvidenceError(f"{name} claims {block.value_sat} sat; its work would have earned {most} sat")
     state.attributed.add(block.hash)
-    state.attributed_sat += block.value_sat
-    for fact in facts:
-        sums = state.claimed.setdefault(fact.interval_start_ms, {}).setdefault((fact.round, fact.worker, fact.scale), [0, 0])
-        sums[0] += fact.shares
-        sums[1] += fact.work
+    # Also a block that does not stand claims nothing that was never accepted.
+    check_claims(alone_starts, work, alone)
+    return state.claims.attribute(block.hash, facts)

@@ -19,7 +19,8 @@ SUSPENSE_EVENTS = ("coins_received", "coins_spent")
 class JournalState:
     """What is carried over: the last id, keys, postings that may be reversed, accruals by block, and balances.
 
-    ``chain`` holds the blocks whose accrual stands, the highest last.
+    ``chain`` holds the blocks whose accrual stands, the highest last; ``moves`` those that were accrued (True) or reversed
+    since somebody looked.
     """
 
     last_id: int = 0
@@ -27,6 +28,7 @@ class JournalState:
     reversible: dict[int, Posting] = field(default_factory=dict)
     accrued: dict[bytes, tuple[PostingLine, ...]] = field(default_factory=dict)
     chain: list[BlockLine] = field(default_factory=list)
+    moves: list[tuple[bytes, bool]] = field(default_factory=list)
     available: set[bytes] = field(default_factory=set)
     balances: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -113,6 +115,7 @@ def _check_accrual(stored: StoredPosting, block: BlockLine, state: JournalState)
         raise EvidenceError(f"posting {stored.id} does not accrue what block {block.height} pays at its price")
     _check_place(stored, block, state)
     state.accrued[block.hash] = posting.lines
+    state.moves.append((block.hash, True))
 
 
 def _check_place(stored: StoredPosting, block: BlockLine, state: JournalState) -> None:
@@ -133,6 +136,7 @@ def _forget(original: Posting, state: JournalState) -> None:
         if not state.chain or state.chain.pop().hash != block_hash:
             raise EvidenceError(f"{original.key} is reversed although a higher block's accrual stands")
         state.accrued.pop(block_hash, None)
+        state.moves.append((block_hash, False))
     elif original.event == "coinbase_available":
         state.available.discard(block_of_source(original))
 

@@ -7,7 +7,8 @@ from typing import Any
 from photosynth.quantities.instants import INTERVAL_S, iso_utc
 from photosynth.treasury import energy
 from photosynth.treasury.evidence.canonical import CanonicalError, parse_canonical
-from photosynth.treasury.evidence.check_blocks import BlockState, check_block, check_claims, check_late_attribution
+from photosynth.treasury.evidence.check_blocks import BlockState, check_block, check_late_attribution
+from photosynth.treasury.evidence.check_claims import check_claims, check_folded
 from photosynth.treasury.evidence.check_energy import EnergyState, check_energy, check_time
 from photosynth.treasury.evidence.check_postings import JournalState, check_postings
 from photosynth.treasury.evidence.check_work import WorkState, check_work
@@ -117,11 +118,9 @@ class Verifier:
             self.workless_j += energies.mining_j
         claimed = {time.start_ms}
         for entry in m.rows("blocks"):
-            block = check_block(entry, site, self.work, self.blocks)
-            claimed |= {fact.interval_start_ms for fact, _ in block.attribution or ()}
+            check_block(entry, site, self.work, self.blocks)
         for entry in m.rows("late_attributions"):
-            claimed |= check_late_attribution(entry, site, self.blocks)
-        check_claims(claimed, self.work, self.blocks)
+            claimed |= check_late_attribution(entry, site, self.work, self.blocks)
         expected = energy.interval_postings(
             time.start_ms,
             time.wall_end_ms,
@@ -132,6 +131,8 @@ class Verifier:
         )
         postings = [parse_posting(entry) for entry in m.rows("postings")]
         check_postings(postings, expected, self.blocks.blocks, self.journal)
+        claimed |= self.blocks.claims.follow(self.journal.moves)
+        check_claims(claimed, self.work, self.blocks.claims)
         m.finish()
         self.records += 1
         self.first_start_ms = time.start_ms if self.first_start_ms is None else self.first_start_ms
@@ -147,11 +148,9 @@ class Verifier:
         self.unbooked = sum(
             block.value_sat > 0 for block in self.blocks.blocks.values() if block.hash not in self.journal.accrued
         )
-        claimed: set[int] = set()
         for entry in m.rows("blocks"):
-            block = check_block(entry, self.header.site, self.work, self.blocks)
-            claimed |= {fact.interval_start_ms for fact, _ in block.attribution or ()}
-        check_claims(claimed, self.work, self.blocks)
+            check_block(entry, self.header.site, self.work, self.blocks)
+        check_folded(self.work, self.blocks.claims)
         m.finish()
         self.ended = True
 

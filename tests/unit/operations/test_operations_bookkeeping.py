@@ -1,0 +1,195 @@
+"""Bookkeeping in trouble: what cannot be written is a condition that names it, is kept, and is written as soon as it can be."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest_asyncio
+from sqlalchemy import Connection
+from tests.unit.operations.operations_fakes import QUARTER_MS, QUOTE, START_MS, FakeMarket, Surroundings
+from tests.unit.treasury.treasury_site import COIN, METERS, OTHER, SITE, FakeNode, as_node, make_block, open_database
+
+from photosynth.bitcoin.block import Block
+from photosynth.bitcoin.node import Verdict
+from photosynth.energy.coin_market import DeclaredCoinMarket
+from photosynth.energy.meters import IntervalReading, Meters
+from photosynth.operations.bookkeeping import Bookkeeper, Ledgers
+from photosynth.operations.clock import RunningClock
+from photosynth.pool import unclaimed
+from photosynth.pool.results import FoundBlock, IntervalWork
+from photosynth.pool.server import Pool
+from photosynth.storage import DatabaseThread
+from photosynth.storage.observations import DayObservation, day_observations
+from photosynth.treasury import Books, ChainBooks, EvidenceRecord, Identity, attribution
+from photosynth.treasury.blocks import read_blocks
+from photosynth.treasury.chain import COINBASE_MATURITY
+from photosynth.treasury.evidence import check_claims
+from photosynth.treasury.evidence.lines import evidence_state
+from photosynth.treasury.facts import IntervalFacts
+from photosynth.treasury.journal import TreasuryError
+
+
+class MovableClock:
+    """A site's clock that stands where it is put."""
+
+    time = SimpleNamespace(speed_milli=1000)
+
+    def __init__(self) -> None:
+        self.now_ms = START_MS + QUARTER_MS
+
+    def site_ms(self) -> int:
+        return self.now_ms
+
+    def wall_ms(self) -> int:
+        return self.now_ms
+
+    def wall_seconds_until(self, site_ms: int) -> float:
+        return max(0.0, (site_ms - self.now_ms) / 1000)
+
+
+@dataclass
+class LatchedMeters:
+    """Meters that have every quarter hour."""
+
+    async def profile(self, interval_start_ms: int) -> dict[str, IntervalReading]:
+        return {name: IntervalReading(10**7, 10**7, "good") for name in METERS}
+
+
+@dataclass
+class QuietPool:
+    """A pool in which nobody works."""
+
+    checkpoints: list[int] = field(default_factory=list)
+
+    async def close_interval(self, start_ms: int) -> IntervalWork:
+        return IntervalWork(start_ms, (), {}, {}, {}, 7)
+
+    def refresh(self) -> None:
+        return
+
+    @property
+    def log(self) -> SimpleNamespace:
+        return SimpleNamespace(checkpoint=self.checkpoints.append)
+
+
+class RefusingBooks(Books):
+    """Books that refuse a quarter hour, until they do not."""
+
+    refusing = False
+
+    def close_interval(self, tx: Connection, facts: IntervalFacts) -> EvidenceRecord:
+        if self.refusing:
+            raise TreasuryError("the quarter hour is refused by a test")
+        return super().close_interval(tx, facts)
+
+
+class Desk:
+    """A bookkeeper with everything around it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.database = open_database(folder)
+        self.run = DatabaseThread()
+        self.books = RefusingBooks(SITE, Identity.from_seed(b"\x01" * 32))
+        with self.database.begin() as tx:
+            head = self.books.open(tx)
+        self.clock, self.pool = MovableClock(), QuietPool()
+        self.controller = Surroundings().controller
+        chain = ChainBooks(SITE.payout_script, "at_maturity", lambda _: COIN, clock=self.clock)
+        self.keeper = Bookkeeper(
+            ledgers=Ledgers(self.database, self.run, self.books, chain),
+            node=as_node(FakeNode()),
+            pool=cast(Pool, self.pool),
+            meters=cast(Meters, LatchedMeters()),
+            controller=self.controller,
+            market=FakeMarket(),
+            coin_market=DeclaredCoinMarket(QUOTE),
+            clock=cast(RunningClock, self.clock),
+            parties={},
+            machine_memory=dict,
+            next_start_ms=START_MS,
+            wall_start_ms=START_MS,
+            head=head,
+        )
+
+    def found(self, height: int, script: bytes = SITE.payout_script) -> bytes:
+        """Offer a block that pays a script."""
+        raw = make_block(bytes(32), height, 5000, script=script)
+        block_hash = Block.parse(raw).hash
+        self.keeper.block_found(
+            FoundBlock(height, block_hash, raw, Verdict(None), "w", 1, 1 << 250, 0, 5000, self.clock.site_ms(), 0, ())
+        )
+        return block_hash
+
+    def heights(self) -> list[int]:
+        with self.database.read() as tx:
+            return sorted(block.height for block in read_blocks(tx))
+
+    def points(self) -> list[int]:
+        with self.database.read() as tx:
+            return [point.time_ms for point in day_observations(tx, 0, 1 << 62, 100)]
+
+    def records(self) -> int:
+        with self.database.read() as tx:
+            return evidence_state(tx).records
+
+
+@pytest_asyncio.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    desk = Desk(tmp_path)
+    yield desk
+    desk.run.close()
+    desk.database.close()
+
+
+async def test_a_quarter_hour_that_the_books_refuse_keeps_its_curve(desk: Desk) -> None:
+    desk.controller.observations += [DayObservation(START_MS + n) for n in range(3)]
+    desk.books.refusing = True
+    closing = asyncio.create_task(desk.keeper.close_intervals())
+    while desk.keeper.fault is None:
+        await asyncio.sleep(0.01)
+    closing.cancel()
+    assert "refused by a test" in desk.keeper.fault
+    assert [point.time_ms for point in desk.controller.observations] == [START_MS + n for n in range(3)]
+    assert desk.pool.checkpoints == []
+    desk.books.refusing = False
+    assert await desk.keeper.close_interval()
+    assert desk.points() == [START_MS + n for n in range(3)]
+    assert desk.controller.observations == []
+    assert desk.pool.checkpoints == [7]
+
+
+async def test_a_block_that_the_books_refuse_is_named_and_holds_up_nothing(desk: Desk) -> None:
+    desk.found(1)
+    desk.found(2, script=OTHER)
+    desk.found(3)
+    recording = asyncio.create_task(desk.keeper.record_blocks())
+    while desk.heights() != [1, 3]:
+        assert not recording.done(), "an error of the books ended their keeping"
+        await asyncio.sleep(0.01)
+    assert "does not pay the payout script" in str(desk.keeper.fault)
+    assert await desk.keeper.close_interval()
+    assert desk.records() == 1
+    assert "does not pay the payout script" in str(desk.keeper.fault), "it is offered again, and still refused"
+    await desk.keeper.save()
+    recording.cancel()
+    assert [block.height for block in desk.keeper._refused] == [2]
+
+
+async def test_what_cannot_be_split_is_the_books_word_for_it(desk: Desk) -> None:
+    desk.found(1)
+    block = desk.keeper._found[0]
+    desk.keeper._found[0] = FoundBlock(
+        block.height, block.hash, block.raw[:-1], block.verdict, "w", 1, 1 << 250, 0, 5000, START_MS, 0, ()
+    )
+    desk.found(2)
+    assert await desk.keeper._record_found()
+    assert desk.heights() == [2]
+    assert "cannot be read" in str(desk.keeper.fault)
+
+
+def test_the_pool_and_the_books_mean_the_same_by_folded_rows() -> None:
+    assert (unclaimed.DAY_MS, unclaimed.OTHERS) == (attribution.DAY_MS, check_claims.OTHERS)
+    assert unclaimed.FINAL == COINBASE_MATURITY

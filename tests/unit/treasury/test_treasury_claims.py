@@ -1,0 +1,184 @@
+"""Whose satoshis they are, over reorganisations and long waits: every share is paid once in the chain, and a file proves it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.unit.treasury.treasury_site import COIN, START_MS, DemoSite, as_node, open_database
+
+from photosynth.quantities.instants import INTERVAL_MS
+from photosynth.storage import Database, DatabaseThread
+from photosynth.treasury import ChainBooks, verify
+from photosynth.treasury.attribution import DAY_MS
+from photosynth.treasury.blocks import find_block
+from photosynth.treasury.evidence.export import export_evidence
+from photosynth.treasury.facts import AttributionFact
+from photosynth.treasury.trace import trace
+
+DAY = START_MS - START_MS % DAY_MS
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    with open_database(tmp_path) as database:
+        yield database
+
+
+class Story:
+    """A site, its chain and its books, one step after the other."""
+
+    def __init__(self, db: Database, folder: Path) -> None:
+        self.db = db
+        self.path = folder / "evidence.jsonl"
+        self.site = DemoSite(db)
+        self.chain = ChainBooks(self.site.site.payout_script, "at_maturity", lambda _: COIN, clock=self.site.clock)
+        self.run = DatabaseThread()
+
+    def close(self, **shares: int) -> None:
+        facts = self.site.facts({name.replace("_", "-"): count for name, count in shares.items()})
+        with self.db.begin() as tx:
+            self.site.close(tx, facts)
+
+    def find(self, claims: Sequence[AttributionFact] | None = None) -> bytes:
+        self.site.claims = list(self.site.claims if claims is None else claims)
+        with self.db.begin() as tx:
+            return self.site.find_block(tx)
+
+    async def follow(self) -> None:
+        await self.chain.follow(as_node(self.site.node), self.db, self.run)
+
+    def reason(self) -> str | None:
+        with self.db.read() as tx:
+            export_evidence(tx, self.site.identity, self.path)
+        report = verify(self.path)
+        self.totals = report.totals
+        return report.reason
+
+
+@pytest.fixture
+def story(db: Database, tmp_path: Path) -> Iterator[Story]:
+    story = Story(db, tmp_path)
+    yield story
+    story.run.close()
+
+
+async def test_rivals_claim_the_same_work_and_one_of_them_is_paid(story: Story) -> None:
+    story.close(hall_a_01=3)
+    work = list(story.site.claims)
+    first = story.find(work)
+    await story.follow()
+    story.close(hall_a_01=2)
+    # Its block leaves the chain; the next one of ours claims its work too, as its job did.
+    later = story.site.claims
+    story.site.node.rewind(0)
+    second = story.find([*work, *later])
+    await story.follow()
+    story.close(hall_a_01=1)
+    assert story.reason() is None
+    with story.db.read() as tx:
+        rivals = [find_block(tx, name[::-1].hex()) for name in (first, second)]
+    assert [block.state for block in rivals if block] == ["orphaned", "immature"]
+    assert story.totals["attributed_sat"] == story.totals["immature_sat"] > 0
+    # And back again.
+    story.site.node.restore(0, [first])
+    story.site.node.extend(value_sat=0, script=b"\x51")
+    await story.follow()
+    story.close(hall_a_01=1)
+    assert story.reason() is None
+
+
+async def test_two_blocks_of_one_chain_that_claim_the_same_work_are_refused(story: Story) -> None:
+    story.close(hall_a_01=3)
+    work = list(story.site.claims)
+    story.find(work)
+    story.find(work)
+    await story.follow()
+    story.close(hall_a_01=1)
+    assert "blocks claim 6 shares of worker hall-a-01" in str(story.reason())
+
+
+def folded(facts: Sequence[AttributionFact], start_ms: int) -> AttributionFact:
+    """Rows of one worker as one row of a day, or of all days before."""
+    sums = {name: sum(getattr(fact, name) for fact in facts) for name in ("shares", "work", "represented")}
+    return replace(facts[0], interval_start_ms=start_ms, round=0, **sums)
+
+
+@pytest.mark.parametrize("start_ms", [DAY, 0], ids=["day", "all before"])
+@pytest.mark.parametrize("more", [0, 1], ids=["as accepted", "one share more"])
+async def test_folded_work_is_held_against_what_was_accepted_in_its_time(story: Story, start_ms: int, more: int) -> None:
+    for _ in range(4):
+        story.close(hall_a_01=3)
+    rows = story.site.claims
+    one = folded(rows[:3], start_ms)
+    each = one.work // one.shares
+    one = replace(one, shares=9 + more, work=one.work + more * each, represented=one.represented + more * each * one.scale)
+    # The fourth quarter hour is claimed finely beside it: together they are everything that was accepted.
+    story.find([one, rows[3]])
+    await story.follow()
+    story.close(guest=1)
+    reason = story.reason()
+    if more:
+        assert f"claim 13 shares of worker hall-a-01 {'on one day' if start_ms else 'in all'}, but 12 are on record" in str(
+            reason
+        )
+    else:
+        assert reason is None
+
+
+@pytest.mark.parametrize("more", [0, 1], ids=["as accepted", "one share more"])
+async def test_several_workers_in_one_row_are_held_against_all_of_them(story: Story, more: int) -> None:
+    for _ in range(2):
+        story.close(hall_a_01=3, hall_b_02=2)
+    rows = story.site.claims
+    one = replace(folded(rows[1:], 0), worker="(others)")
+    each = one.work // one.shares
+    one = replace(one, shares=7 + more, work=one.work + more * each, represented=one.represented + more * each * one.scale)
+    story.find([one, rows[0]])
+    await story.follow()
+    story.close(guest=1)
+    reason = story.reason()
+    if more:
+        assert "claim 11 shares of all workers at scale 1000000000000000000, but 10 are on record" in str(reason)
+    else:
+        assert reason is None
+
+
+async def test_what_a_later_block_claims_again_of_a_folded_day_is_found_at_the_end(story: Story) -> None:
+    for _ in range(2):
+        story.close(hall_a_01=3)
+    rows = list(story.site.claims)
+    story.find([folded(rows, DAY)])
+    await story.follow()
+    story.close(guest=1)
+    story.find([rows[0]])
+    await story.follow()
+    story.close(guest=1)
+    assert "claim 9 shares of worker hall-a-01 on one day, but 6 are on record" in str(story.reason())
+
+
+async def test_a_folded_row_that_begins_in_the_middle_of_a_day_is_refused(story: Story) -> None:
+    story.close(hall_a_01=3)
+    story.find([folded(story.site.claims, START_MS + INTERVAL_MS - START_MS % INTERVAL_MS)])
+    await story.follow()
+    story.close(guest=1)
+    assert "whole day" in str(story.reason())
+
+
+async def test_a_trace_shows_the_days_of_old_work(story: Story) -> None:
+    for _ in range(4):
+        story.close(hall_a_01=3)
+    rows = story.site.claims
+    block = story.find([folded(rows[:1], 0), folded(rows[1:2], DAY), rows[2], rows[3]])
+    await story.follow()
+    story.close(guest=1)
+    with story.db.read() as tx:
+        found = trace(tx, block[::-1].hex(), story.site.site.meters)
+    assert found is not None
+    oldest, day, *fine = found.intervals
+    assert (oldest.interval_ms, oldest.duration_s * 1000, oldest.record, oldest.mining_j) == (0, DAY, None, None)
+    assert (day.interval_ms, day.duration_s, day.record) == (DAY, 86_400, None)
+    assert day.mining_j == 2 * (56_600_000 + 25_500_000) + 56_600_000, "all closed quarter hours of the day"
+    assert [(i.duration_s, i.record is None) for i in fine] == [(900, False)] * 2
+    assert sum(i.value_sat for i in found.intervals) == found.block.value_sat
+    assert any("by the day" in note for note in found.notes)
