@@ -13,9 +13,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 from photosynth.pool.accounting import WorkAccount
 from photosynth.pool.records import (
+    FRAME,
     KIND_CLAIM,
     KIND_GROUP,
     KIND_JOB,
@@ -42,6 +44,8 @@ BATCH_S = 0.003
 RETRY_S = 0.1
 MAX_SEGMENT_BYTES = 4 * 1024 * 1024
 MAX_REJECT_KEYS = 50_000
+REJECTS_S = 1.0
+"""Seconds between two writes of what was refused, so that refusals cost next to no room."""
 
 Done = Callable[[bool], None]
 
@@ -79,6 +83,8 @@ class ShareLog:
         self.after_batch: Callable[[], None] = _nothing
         # Until the pool has looked for blocks that a crash left unclaimed, every job may be one's that was solved.
         self.live_jobs: Callable[[], set[int]] = lambda: set(self.account.jobs)
+        self.forget_workers: Callable[[], None] = _nothing
+        """Called before a snapshot, so that it holds no more workers than it must."""
         self._segments: list[Segment] = replayed.segments
         self._batch_s = batch_s
         self._pwrite = write
@@ -90,6 +96,7 @@ class ShareLog:
         self._shares: list[tuple[ShareRecord, bytes, Done]] = []
         self._waiting: list[bytes] = []
         self._rejects: dict[tuple[str, str, int, int], int] = {}
+        self._rejects_due_s = 0.0
         self._wanted_checkpoint = self.account.checkpoint_seq
         self._rotate = False
         self._wake = asyncio.Event()
@@ -121,7 +128,7 @@ class ShareLog:
         self._start()
 
     def append_reject(self, worker: str, cause: str, code: int, site_ms: int) -> None:
-        """Count a refused share; it is written with the next batch, at the latest at :meth:`flush`."""
+        """Count a refused share; it is written with a batch of the next second or two, at the latest at :meth:`flush`."""
         key = (worker, cause, code, interval_start_ms(site_ms))
         if key in self._rejects or len(self._rejects) < MAX_REJECT_KEYS:
             self._rejects[key] = self._rejects.get(key, 0) + 1
@@ -189,11 +196,14 @@ class ShareLog:
             if self._shares and not self._waiting and not self._hurry:
                 await asyncio.sleep(self._batch_s)
             self._wake.clear()
+            with_rejects = self._hurry or loop.time() >= self._rejects_due_s
             self._busy, self._hurry = True, False
-            batch, asked = self._gather(), self._asked
+            batch, asked = self._gather(with_rejects), self._asked
             try:
                 if batch is not None:
                     await loop.run_in_executor(self._thread, self._write, batch.data)
+                    if with_rejects:
+                        self._rejects_due_s = loop.time() + REJECTS_S
                     self._apply(batch)
                     batch = None  # whatever fails from here on, these are durable
                 if self._rotate:
@@ -222,20 +232,20 @@ class ShareLog:
             self._wake.clear()
             await self._wake.wait()
 
-    def _gather(self) -> _Batch | None:
-        if not (self._shares or self._waiting or self._rejects):
+    def _gather(self, with_rejects: bool) -> _Batch | None:
+        if not (self._shares or self._waiting or (self._rejects and with_rejects)):
             return None
         seq = self.account.last_seq
         parts = list(self._waiting)
         batch = _Batch(b"", [], [], [], len(parts), [])
-        for key, count in self._rejects.items():
+        for key, count in self._rejects.items() if with_rejects else ():
             worker, cause, code, site_ms = key
             seq += 1
             reject = RejectRecord(worker, cause, code, count, site_ms)
             parts.append(frame(packed_body(KIND_REJECT, seq, reject)))
             batch.rejects.append((seq, reject))
             batch.reject_keys.append(key)
-        groups = self._groups
+        groups, shares = self._groups, batch.shares
         for share, share_hash, done in self._shares:
             group_key = (share.worker, share.round, share.target, share.scale)
             group = groups.get(group_key)
@@ -244,8 +254,9 @@ class ShareLog:
                 batch.new_groups.append(group_key)
                 parts.append(frame(packed_body(KIND_GROUP, group, *group_key)))
             seq += 1
-            parts.append(frame(share_body(seq, share, group)))
-            batch.shares.append((seq, share, share_hash, done))
+            body = share_body(seq, share, group)
+            parts += (FRAME.pack(len(body), crc32(body)), body)
+            shares.append((seq, share, share_hash, done))
         self._shares = []
         batch.data = b"".join(parts)
         return batch
@@ -298,6 +309,7 @@ class ShareLog:
         account = self.account
         account.apply_checkpoint(self._wanted_checkpoint)
         account.forget_jobs(self.live_jobs())
+        self.forget_workers()
         # What still waits was applied to the account, so the snapshot holds jobs and claims among it already.
         in_snapshot = len(self._waiting)
         head = snapshot(account, self.next_job)

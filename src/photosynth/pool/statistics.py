@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterable
 
 from photosynth.pool.accounting import MINUTE_MS, WorkAccount
 from photosynth.pool.connection import Connection
+from photosynth.pool.places import is_worker
 from photosynth.pool.results import HashRate, PoolSnapshot, WorkerStats
 from photosynth.quantities.work import difficulty_of_target, work_of_target
 
 WINDOW_MINUTES = 15
-NO_TOTALS = "("
-"""No worker's name begins like this; the log counts refused shares of nobody under such a name."""
 
 
 class _Sum:
@@ -78,7 +77,7 @@ def describe(
             represented += totals.represented
             for cause, refused in totals.rejected.items():
                 rejected[cause] = rejected.get(cause, 0) + refused
-        if name.startswith(NO_TOTALS):
+        if not is_worker(name):
             continue
         mine = connected.get(name, [])
         newest = mine[-1].target if mine else None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tests.unit.pool.pool_fakes import AllOfIt, Ear, FakeNode, ManualClock, Miner
+from tests.unit.pool.pool_fakes import EASY_SHARES, AllOfIt, Ear, FakeNode, ManualClock, Miner
 
 from photosynth.bitcoin.block import Block, Header, merkle_root, root_of_branch
 from photosynth.bitcoin.coinbase import read_commitment, read_height
@@ -36,7 +36,7 @@ class Rig:
         self.policy = AllOfIt()
         self.ear = Ear()
         self.folder = folder
-        self.config = PoolConfig(port=0, refresh_s=3600, **config)  # type: ignore[arg-type]
+        self.config = PoolConfig(port=0, refresh_s=3600, **{"min_difficulty": EASY_SHARES, **config})  # type: ignore[arg-type]
         self.pool = self._pool()
 
     def _pool(self) -> Pool:
