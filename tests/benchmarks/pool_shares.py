@@ -42,6 +42,8 @@ from photosynth.stratum.client import NewJob, StratumClient  # noqa: E402
 from photosynth.stratum.work import Job, double_sha256  # noqa: E402
 
 ANY_HASH = 2.0**-32
+SHARES_EACH_S = 15_000
+"""Shares that are measured for each of the --seconds, about what a CPU second takes."""
 ANSWER = b'{"id":1000,"result":true,"error":null}\n'
 REQUEST = b'{"id":1000,"method":"mining.submit","params":["m1","100","0000000000000000","6a1856c0","00000000"]}\n'
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -174,16 +176,16 @@ async def measure(
             await load.ready
     for load in loads:
         if kind == "pool":
-            load.prepare(load.ready.result(), int(20_000 * seconds / connections) + 2 + in_flight)
+            load.prepare(load.ready.result(), 2 * int(SHARES_EACH_S * seconds / connections) + 4 * in_flight)
         else:
-            load.lines = [REQUEST] * (int(20_000 * seconds / connections) + 2 + in_flight)
+            load.lines = [REQUEST] * (2 * int(SHARES_EACH_S * seconds / connections) + 4 * in_flight)
     for load in loads:
         load.started = load.working = True
         load.send(in_flight)
-    # Warm: everybody was answered once. Then a number of shares and not a time, so that a busy machine is no matter.
-    await answers(loads, connections)
+    # Warm: the first wave is answered. Then a number of shares and not a time, so that a busy machine is no matter.
+    await answers(loads, connections * in_flight)
     before, began, earlier = cpu_s(child.pid), time.monotonic(), sum(load.answered for load in loads)
-    await answers(loads, connections + int(10_000 * seconds))
+    await answers(loads, earlier + int(SHARES_EACH_S * seconds))
     answered, took = sum(load.answered for load in loads) - earlier, time.monotonic() - began
     used = cpu_s(child.pid) - before
     refused = sum(load.refused for load in loads)

@@ -136,6 +136,8 @@ class Connection(asyncio.Protocol):
         self._reading_paused = False
         self._rejects_in_a_row = 0
         self._refused_in_turn = 0
+        self.refusals: dict[str, int] = {}
+        """What was refused on this connection, by cause: all that is told of a guest who brought no share yet."""
 
     # The socket.
 
@@ -206,7 +208,7 @@ class Connection(asyncio.Protocol):
             elif isinstance(event, SubmitRefused):
                 cause = next(name for name, code in CAUSES.items() if code == event.code)
                 self._host.rejected(event.worker, cause)
-                self._count_reject()
+                self._count_reject(cause)
             elif isinstance(event, Suggested):
                 self._suggest(event.difficulty, now_s)
             elif isinstance(event, HangUp):
@@ -369,7 +371,7 @@ class Connection(asyncio.Protocol):
         self._refused_in_turn += 1
         self._host.rejected(worker, cause)
         self.session.refuse(message_id, CAUSES[cause], TEXTS[cause])
-        self._count_reject()
+        self._count_reject(cause)
         if not self._in_turn:
             self._write_answers()
 
@@ -381,7 +383,8 @@ class Connection(asyncio.Protocol):
         if self._reading_paused and self._open_shares <= self._config.max_open_shares // 2:
             self._pace(self._loop.time())
 
-    def _count_reject(self) -> None:
+    def _count_reject(self, cause: str) -> None:
+        self.refusals[cause] = self.refusals.get(cause, 0) + 1
         self._rejects_in_a_row += 1
         if self._rejects_in_a_row > self._config.max_rejects_in_a_row:
             self._host.misbehaved(self)

@@ -33,6 +33,15 @@ class _Sum:
         return HashRate(self.represented // window_s, error, self.shares, window_s)
 
 
+def _refused(connections: list[Connection]) -> dict[str, int]:
+    """What was refused on connections that are open, by cause."""
+    refused: dict[str, int] = {}
+    for connection in connections:
+        for cause, count in connection.refusals.items():
+            refused[cause] = refused.get(cause, 0) + count
+    return refused
+
+
 def describe(
     account: WorkAccount,
     connections: Iterable[Connection],
@@ -92,7 +101,7 @@ def describe(
                 target=newest,
                 difficulty=None if newest is None else difficulty_of_target(newest),
                 accepted=totals.accepted if totals else 0,
-                rejected=dict(totals.rejected) if totals else {},
+                rejected=dict(totals.rejected) if totals else _refused(mine),
                 work=totals.work if totals else 0,
                 represented=totals.represented if totals else 0,
                 last_share_wall_ms=totals.last_share_wall_ms if totals else None,

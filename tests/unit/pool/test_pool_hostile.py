@@ -177,6 +177,7 @@ async def test_names_with_a_stale_share_each_lock_nobody_out(tmp_path: Path) -> 
         async with await Miner(f"name-{number}").connect(pool.address) as guest:
             await guest.job()
             assert (await guest.repeat(encode_request(9, "mining.submit", [f"name-{number}", *STALE]))).code == 21
+            assert pool.snapshot().workers[0].rejected == {"stale": 1}, "told while it is there"
     await pool.log.flush()
     async with await Miner("fresh").connect(pool.address) as miner:
         assert (await miner.share(await miner.job())).accepted

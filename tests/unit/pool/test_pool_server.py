@@ -431,3 +431,15 @@ async def test_a_block_is_submitted_claimed_and_told(rig: Rig) -> None:
     assert rig.pool.snapshot().unclaimed_represented == 7 * work_of_target(job.target)
     assert rig.policy.seen[-1] in (0, 7 * work_of_target(job.target))
     assert rig.pool.snapshot().blocks_found == 1
+
+
+async def test_what_was_seen_on_stale_jobs_is_forgotten(rig: Rig) -> None:
+    async with await rig.miner() as miner:
+        job = await miner.job()
+        assert (await miner.share(job)).accepted
+        held = rig.pool._chain.book.current
+        assert held is not None
+        assert len(held.seen) == 1
+        await rig.node.extend()
+        assert (await miner.job()).clean
+    assert held.seen == set()
