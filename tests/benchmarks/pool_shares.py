@@ -4,13 +4,20 @@ The pool runs in a child process on a node that is written out, with 3,000 trans
 valid, checked whole, and durable before it is answered. The floor is an asyncio echo of as many bytes in the same run.
 
     python tests/benchmarks/pool_shares.py [--connections 1000] [--seconds 4] [--profile]
+    python tests/benchmarks/pool_shares.py --connections 10000 --against OTHER_CHECKOUT [--rounds 3]
+
+With ``--against`` the pool of another checkout takes the same load in turn with this one's, and the ratio of both is told.
+Only the server's CPU seconds count: the load is made by another process. Each connection is an open file on both sides.
 """
 
 import argparse
 import asyncio
 import cProfile
+import dataclasses
 import os
 import pstats
+import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,7 +28,9 @@ from typing import cast
 import uvloop
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "src")]
+TREE = "PHOTOSYNTH_BENCHMARK_TREE"
+"""Environment variable: the checkout whose pool the child serves."""
+sys.path[:0] = [str(ROOT), str(Path(os.environ.get(TREE, ROOT)) / "src")]
 
 from tests.unit.pool.pool_fakes import AllOfIt, Ear, FakeNode  # noqa: E402
 
@@ -33,6 +42,8 @@ from photosynth.stratum.client import NewJob, StratumClient  # noqa: E402
 from photosynth.stratum.work import Job, double_sha256  # noqa: E402
 
 ANY_HASH = 2.0**-32
+SHARES_EACH_S = 15_000
+"""Shares that are measured for each of the --seconds, about what a CPU second takes."""
 ANSWER = b'{"id":1000,"result":true,"error":null}\n'
 REQUEST = b'{"id":1000,"method":"mining.submit","params":["m1","100","0000000000000000","6a1856c0","00000000"]}\n'
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -69,9 +80,18 @@ async def serve(kind: str) -> None:
         transactions = tuple(TemplateTransaction(b"", txid, txid, 0, 400) for txid in ids)
         clock = WallClock()
         node = FakeNode(clock, 0, transactions)  # type: ignore[arg-type]
-        config = PoolConfig(
-            port=0, start_difficulty=ANY_HASH, min_difficulty=ANY_HASH, max_difficulty=ANY_HASH, max_open_shares=100_000
-        )
+        settings = {
+            "start_difficulty": ANY_HASH,
+            "min_difficulty": ANY_HASH,
+            "max_difficulty": ANY_HASH,
+            "max_open_shares": 100_000,
+            "max_connections": 20_000,
+            "max_connections_per_address": 20_000,
+            "max_workers": 20_000,
+            "max_workers_per_address": 20_000,
+        }
+        known = {field.name for field in dataclasses.fields(PoolConfig)}
+        config = PoolConfig(port=0, **{name: value for name, value in settings.items() if name in known})  # type: ignore[arg-type]
         pool = Pool(config, node, clock, AllOfIt(), lambda _: 1, ShareLog(Path(tempfile.mkdtemp())), Ear())
         await pool.start()
         port = pool.address[1]
@@ -125,14 +145,25 @@ class Load(asyncio.Protocol):
                         self.ready.set_result(event.job)
 
 
+async def answers(loads: list[Load], count: int) -> None:
+    """Wait until so many shares are answered."""
+    while sum(load.answered for load in loads) < count:
+        await asyncio.sleep(0.05)
+
+
 def cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-async def measure(kind: str, connections: int, in_flight: int, seconds: float, profile: bool) -> float:
+async def measure(
+    kind: str, connections: int, in_flight: int, seconds: float, *, profile: bool = False, tree: Path = ROOT, quiet: bool = False
+) -> float:
     command = [sys.executable, __file__, "--serve", kind] + (["--profile"] if profile else [])
-    child = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stdin=subprocess.PIPE)
+    environment = {**os.environ, TREE: str(tree)}
+    child = await asyncio.create_subprocess_exec(
+        *command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, limit=1 << 24, env=environment
+    )
     assert child.stdout is not None
     assert child.stdin is not None
     port = int(await child.stdout.readline())
@@ -140,26 +171,32 @@ async def measure(kind: str, connections: int, in_flight: int, seconds: float, p
     loads = [Load(number) for number in range(connections)]
     for load in loads:
         await loop.create_connection(lambda load=load: load, "127.0.0.1", port)  # type: ignore[misc]
-    for load in loads:
         if kind == "pool":
             load.begin()
-            load.prepare(await load.ready, int(60_000 * seconds / connections) + in_flight)
+            await load.ready
+    for load in loads:
+        if kind == "pool":
+            load.prepare(load.ready.result(), 2 * int(SHARES_EACH_S * seconds / connections) + 4 * in_flight)
         else:
-            load.lines = [REQUEST] * (int(200_000 * seconds / connections) + in_flight)
-    before, began = cpu_s(child.pid), time.monotonic()
+            load.lines = [REQUEST] * (2 * int(SHARES_EACH_S * seconds / connections) + 4 * in_flight)
     for load in loads:
         load.started = load.working = True
         load.send(in_flight)
-    await asyncio.sleep(seconds)
-    answered, took = sum(load.answered for load in loads), time.monotonic() - began
+    # Warm: the first wave is answered. Then a number of shares and not a time, so that a busy machine is no matter.
+    await answers(loads, connections * in_flight)
+    before, began, earlier = cpu_s(child.pid), time.monotonic(), sum(load.answered for load in loads)
+    await answers(loads, earlier + int(SHARES_EACH_S * seconds))
+    answered, took = sum(load.answered for load in loads) - earlier, time.monotonic() - began
     used = cpu_s(child.pid) - before
     refused = sum(load.refused for load in loads)
     for load in loads:
         load.working = False
     rate = answered / used
+    lost = sum(load.transport.is_closing() for load in loads)
+    assert not lost, f"{lost} of {connections} connections were dropped"
     print(f"{kind:5} {connections:6} connections, {in_flight} in flight: {rate:9,.0f} a CPU second "
           f"({answered / took:,.0f}/s wall, {used / took:.0%} of a core, {refused} refused)")  # fmt: skip
-    if kind == "pool" and in_flight == 1 and not profile:
+    if kind == "pool" and in_flight == 1 and not profile and not quiet:
         await asyncio.sleep(0.5)
         await notify(child, loads)
     for load in loads:
@@ -194,10 +231,22 @@ async def notify(child: asyncio.subprocess.Process, loads: list[Load]) -> None:
 
 async def compare(connections: int, seconds: float, profile: bool) -> None:
     for in_flight in (1, 8):
-        pool = await measure("pool", connections, in_flight, seconds, profile)
+        pool = await measure("pool", connections, in_flight, seconds, profile=profile)
         if not profile:
-            floor = await measure("echo", connections, in_flight, seconds, False)
+            floor = await measure("echo", connections, in_flight, seconds)
             print(f"      of the echo's floor: {pool / floor:.2f}")
+
+
+async def against(other: Path, connections: int, seconds: float, rounds: int) -> None:
+    """Both checkouts in turn, so that what else the machine does meets both."""
+    for in_flight in (1, 8):
+        ratios, ours, theirs = [], [], []
+        for _ in range(rounds):
+            theirs.append(await measure("pool", connections, in_flight, seconds, tree=other, quiet=True))
+            ours.append(await measure("pool", connections, in_flight, seconds, quiet=True))
+            ratios.append(ours[-1] / theirs[-1])
+        print(f"{connections} connections, {in_flight} in flight: {max(ours):,.0f} against {max(theirs):,.0f} a CPU second; "
+              f"ratio in a round: median {statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}")  # fmt: skip
 
 
 def main() -> None:
@@ -206,9 +255,17 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--against", type=Path, help="another checkout, whose pool takes the same load in turn")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--serve", choices=("pool", "echo"))
     arguments = parser.parse_args()
-    if arguments.serve is None:
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
+    if allowed != resource.RLIM_INFINITY and allowed < arguments.connections + 64:
+        parser.error(f"{arguments.connections} connections need as many open files; the system allows {allowed} (ulimit -Hn)")
+    if arguments.against is not None:
+        uvloop.run(against(arguments.against.resolve(), arguments.connections, arguments.seconds, arguments.rounds))
+    elif arguments.serve is None:
         uvloop.run(compare(arguments.connections, arguments.seconds, arguments.profile))
     elif arguments.profile:
         with cProfile.Profile() as profile:

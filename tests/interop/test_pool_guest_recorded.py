@@ -29,7 +29,7 @@ SUBMIT = b'{"method": "mining.submit", "params": ["guest.1", "100", "00000000000
 
 def test_its_conversation_is_understood_and_its_share_meets_the_target() -> None:
     pool = ServerSession(b"\x00\x00\x00\x01", 8, 0x1FFFE000)
-    assert pool.receive(SUBSCRIBE) == []
+    assert list(pool.receive(SUBSCRIBE)) == []
     assert pool.user_agent == "cpuminer/2.5.1"
     assert json.loads(pool.outgoing())["result"][1:] == ["00000001", 8]
     (asked,) = pool.receive(AUTHORIZE)

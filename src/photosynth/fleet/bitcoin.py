@@ -147,6 +147,21 @@ class Bitcoin(Part):
             ) from None
 
 
+class PoolLimits(Part):
+    """What guests may take of the pool; the fleet's own machines always have their places beside these."""
+
+    connections: int = Field(default=20_000, ge=1, le=60_000)
+    """Connections of guests in all. Each is an open file: where the system allows fewer (`ulimit -Hn`), it is fewer."""
+    connections_per_address: int = Field(default=10_000, ge=1, le=60_000)
+    """Connections of guests from one address; of IPv6, from one /64."""
+    workers: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Guests that are counted by name. When all are taken, the one that has not mined for longest gives way to a new one."""
+    workers_per_address: int = Field(default=1_000, ge=1, le=1_000_000)
+    """Names of guests that one address may bring."""
+    share_hashes: int = Field(default=128, ge=1, le=2**53)
+    """Hashes that the cheapest share costs, whatever a miner suggests, so that nobody fills the disk for nothing."""
+
+
 class Pool(Part):
     """The Stratum server that machines mine at, a guest's among them."""
 
@@ -158,6 +173,8 @@ class Pool(Part):
     """Time between a connection's shares that the variable difficulty aims at, on the real clock."""
     version_mask: VersionMask
     """Version bits that machines may roll (BIP310, BIP320)."""
+    limits: PoolLimits = PoolLimits()
+    """What guests may take."""
 
     @model_validator(mode="after")
     def _listens_safely(self) -> "Pool":

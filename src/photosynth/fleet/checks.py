@@ -13,6 +13,7 @@ from photosynth.fleet.machines import machine_ids
 from photosynth.fleet.model import METER_ROLES
 from photosynth.fleet.problems import Finding, Path, path_text
 from photosynth.fleet.yaml_source import Value
+from photosynth.stratum.names import MAX_WORKER_NAME
 
 _LISTS_WITH_IDS: tuple[tuple[Path, str], ...] = (
     (("parties",), "party"),
@@ -142,9 +143,13 @@ def _workers(where: Path, worker: str, group: dict[str, Value], names: list[str]
         return
     fixed = {key: str(group.get(key))[:40] for key in ("model", "party")} | {"group": str(group.get("id"))[:40]}
     for machine in names:
-        name = worker[:100]
+        name = worker[:1000]
         for key, value in {**fixed, "machine": machine}.items():
             name = name.replace("{" + key + "}", value)
+        if len(name) > MAX_WORKER_NAME:
+            what = f"{machine} would mine under a name of {len(name)} characters, and a pool takes {MAX_WORKER_NAME}"
+            yield Finding((*where, "worker"), what, "Shorten the worker's name")
+            return
         if name in seen:
             at = "worker" if "worker" in group else "id"
             yield Finding(

@@ -13,6 +13,7 @@ from photosynth.fleet import Demonstration, Fleet, Model
 from photosynth.miners.model import MachineModel
 from photosynth.operations.limits import room_for_miners
 from photosynth.pool.config import PoolConfig
+from photosynth.pool.places import login_room
 from photosynth.treasury.facts import MeterInfo, SiteFacts
 
 SHORTEST_BLOCK_INTERVAL_S = 0.6
@@ -121,10 +122,13 @@ def demonstration_target(fleet: Fleet, pace: Pace) -> DemonstrationTarget | None
 
 def pool_config(fleet: Fleet, pace: Pace) -> PoolConfig:
     """The pool's settings."""
-    pool = fleet.pool
-    machines = max(1, len(fleet.machine_specs()))
-    per_machine_hs = max(1, fleet.simulation.hash_rate_hs // machines)
-    room = room_for_miners()
+    pool, limits = fleet.pool, fleet.pool.limits
+    specs = fleet.machine_specs()
+    per_machine_hs = max(1, fleet.simulation.hash_rate_hs // max(1, len(specs)))
+    # Beside the guests' places there are those of our machines, each twice as it may dial again, and the room for logins.
+    beside = 2 * len(specs) + login_room(limits.connections)
+    room = room_for_miners(limits.connections + beside)
+    connections = max(room // 4, room - beside)
     return PoolConfig(
         host=pool.listen.host,
         port=pool.listen.port,
@@ -132,9 +136,13 @@ def pool_config(fleet: Fleet, pace: Pace) -> PoolConfig:
         share_interval_s=float(pool.share_interval_s),
         version_mask=pool.version_mask,
         start_difficulty=per_machine_hs * pool.share_interval_s / 2**32,
+        min_difficulty=limits.share_hashes / 2**32,
         refresh_s=pace.refresh_s(fleet.bitcoin.demonstration),
-        max_connections=room,
-        max_connections_per_address=room // 2,  # one address shall not shut the others out
+        declared=frozenset(spec.worker for spec in specs),
+        max_connections=connections,
+        max_connections_per_address=min(connections, limits.connections_per_address),
+        max_workers=limits.workers,
+        max_workers_per_address=limits.workers_per_address,
     )
 
 

@@ -6,11 +6,10 @@ import resource
 MOST_FILES = 65_536
 FILES_OF_OUR_OWN = 512
 """Databases, logs, machines that are asked, and what web browsers hold open (at most 256, ``api.server``)."""
-MOST_MINERS = 20_000
 
 
-def room_for_miners() -> int:
-    """How many connections the pool may hold; the process's limit of open files is raised as far as the system allows it.
+def room_for_miners(wanted_connections: int) -> int:
+    """How many of the wanted connections the pool may hold; the limit of open files is raised as far as the system allows.
 
     Many systems give a process 1,024 at first and allow far more (``setrlimit(2)``).
     """
@@ -21,5 +20,5 @@ def room_for_miners() -> int:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
-        return MOST_MINERS
-    return max(soft // 4, min(MOST_MINERS, soft - FILES_OF_OUR_OWN))
+        return wanted_connections
+    return min(wanted_connections, max(soft // 4, soft - FILES_OF_OUR_OWN))

@@ -243,6 +243,12 @@ class Site:
         demonstration = fleet.bitcoin.demonstration is not None
         policy = Reward(fleet.bitcoin.script(), self.quote if demonstration else None, self._head)
         config = pool_config(fleet, pace)
+        if "connections" in fleet.pool.limits.model_fields_set and config.max_connections < fleet.pool.limits.connections:
+            log.warning(
+                "the system allows too few open files for the pool's connections; raise `ulimit -Hn`",
+                wanted=fleet.pool.limits.connections,
+                possible=config.max_connections,
+            )
         self._early: list[FoundBlock] = []
         self.pool = Pool(config, self.node, self.clock, policy, lambda worker: scales.get(worker, 1), share_log, self)
 

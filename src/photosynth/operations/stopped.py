@@ -26,6 +26,7 @@ from photosynth.operations.documents import (
 )
 from photosynth.operations.evidence_door import evidence_lines
 from photosynth.operations.state import StateError, StateFolder
+from photosynth.pool.places import is_worker
 from photosynth.pool.records import WorkerTotals
 from photosynth.pool.segments import open_segments
 from photosynth.quantities.instants import iso_utc
@@ -122,7 +123,8 @@ class StoppedSite:
     async def workers(self) -> WorkersDocument:
         """The pool's workers over the life of the state."""
         return WorkersDocument(
-            running=False, workers=[_worker(name, item) for name, item in sorted(self._account.totals.items())]
+            running=False,
+            workers=[_worker(name, item) for name, item in sorted(self._account.totals.items()) if is_worker(name)],
         )
 
     async def machines(self) -> list[MachineDocument]:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 
 from photosynth.pool.records import ClaimRecord, JobRecord, RejectRecord, ShareRecord, WorkerTotals
 from photosynth.pool.results import Attribution, BestHeader, IntervalWork, JobParts, WorkEntry
-from photosynth.pool.unclaimed import FINAL, WORK_BITS, Piece, Unclaimed, attribute_work
+from photosynth.pool.unclaimed import FINAL, WORK_BITS, Key, Piece, Rows, Unclaimed, attribute_work
 from photosynth.quantities.instants import interval_start_ms
 from photosynth.quantities.work import work_of_target
 from photosynth.stratum.work import double_sha256
 
 BEST_HEADERS = 32
 MINUTE_MS = 60_000
+MAX_TALLIES = 50_000
 
 GroupKey = tuple[str, int, int, int]
 """Worker, round, target, scale."""
@@ -84,6 +85,38 @@ class _Interval:
     last_seq: int = 0
 
 
+class _Tally:
+    """Where the next share of one worker, round, target and scale is counted: found once a minute, not for every share."""
+
+    __slots__ = (
+        "best",
+        "counts",
+        "group",
+        "held",
+        "interval",
+        "minute",
+        "minute_of_interval",
+        "represented",
+        "row",
+        "rows",
+        "totals",
+        "work",
+    )
+
+    def __init__(self, work: int, scale: int, totals: WorkerTotals) -> None:
+        self.work = work
+        self.represented = work * scale
+        self.held = (work << WORK_BITS) + 1
+        self.totals = totals
+        self.minute = self.minute_of_interval = -1
+        self.rows: Rows = {}
+        self.row: Key = (0, 0, "", 0)
+        self.counts: dict[tuple[str, int, int], int] = {}
+        self.interval: _Interval | None = None
+        self.group = _Group()
+        self.best = _Best()
+
+
 class WorkAccount:
     """Everything that follows from the entries of the share log, in their order.
 
@@ -105,45 +138,74 @@ class WorkAccount:
         self.jobs: dict[int, JobRecord] = {}
         self.minutes: dict[int, dict[tuple[str, int, int], int]] = {}
         self._intervals: dict[int, _Interval] = {}
+        self._tallies: dict[GroupKey, _Tally] = {}
 
     # Entries, in the order of the log.
 
     def apply_share(self, seq: int, share: ShareRecord, share_hash: bytes) -> None:
         """Account one durable share."""
         self.last_seq = seq
-        share_work = work_of_target(share.target)
-        represented = share_work * share.scale
-        totals = self.totals_of(share.worker)
-        totals.scale = share.scale
+        worker, target, scale, site_ms = share.worker, share.target, share.scale, share.site_ms
+        key = (worker, share.round, target, scale)
+        tally = self._tallies.get(key)
+        if tally is None:
+            if len(self._tallies) >= MAX_TALLIES:
+                self._tallies.clear()
+            tally = self._tallies[key] = _Tally(work_of_target(target), scale, self.totals_of(worker))
+        minute = site_ms // MINUTE_MS
+        if tally.minute != minute or tally.rows is not self.unclaimed.rows:
+            self._aim(tally, key, minute)
+        share_work, represented = tally.work, tally.represented
+        totals = tally.totals
+        totals.scale = scale
         totals.accepted += 1
         totals.work += share_work
         totals.represented += represented
-        totals.last_share_site_ms = share.site_ms
+        totals.last_share_site_ms = site_ms
         totals.last_share_wall_ms = share.wall_ms
-        start_ms = interval_start_ms(share.site_ms)
-        rows, row = self.unclaimed.rows, (start_ms, share.round, share.worker, share.scale)
-        rows[row] = rows.get(row, 0) + (share_work << WORK_BITS) + 1
-        minute = share.site_ms // MINUTE_MS
+        tally.rows[tally.row] = tally.rows.get(tally.row, 0) + tally.held
+        tally.counts[worker, target, scale] += 1
+        if seq <= self.checkpoint_seq:
+            return
+        interval = tally.interval
+        if interval is None:
+            interval = self._enter_interval(tally, key, minute)
+        interval.last_seq = seq
+        group = tally.group
+        group.accepted += 1
+        group.minutes[tally.minute_of_interval] += 1
+        group.root.add(share_hash)
+        heap = tally.best.heap
+        number = int.from_bytes(share_hash, "little")
+        if len(heap) < BEST_HEADERS or number < -heap[0][0]:
+            tally.best.offer(number, seq, share)
+
+    def _aim(self, tally: _Tally, key: GroupKey, minute: int) -> None:
+        """Find where a tally's shares of this minute and this job's cut belong."""
+        worker, round_, target, scale = key
+        tally.minute, tally.rows, tally.interval = minute, self.unclaimed.rows, None
+        tally.row = (interval_start_ms(minute * MINUTE_MS), round_, worker, scale)
         counts = self.minutes.get(minute)
         if counts is None:
             counts = self.minutes[minute] = {}
             for old in [m for m in self.minutes if m < minute - 60]:
                 del self.minutes[old]
-        key = (share.worker, share.target, share.scale)
-        counts[key] = counts.get(key, 0) + 1
-        if seq <= self.checkpoint_seq:
-            return
-        interval = self._interval(start_ms, seq)
-        group = interval.groups.get((share.worker, share.round, share.target, share.scale))
+        counts.setdefault((worker, target, scale), 0)
+        tally.counts = counts
+
+    def _enter_interval(self, tally: _Tally, key: GroupKey, minute: int) -> _Interval:
+        start_ms = interval_start_ms(minute * MINUTE_MS)
+        interval = tally.interval = self._interval(start_ms)
+        tally.minute_of_interval = minute - start_ms // MINUTE_MS
+        group = interval.groups.get(key)
         if group is None:
-            group = interval.groups[(share.worker, share.round, share.target, share.scale)] = _Group()
-        group.accepted += 1
-        group.minutes[(share.site_ms - start_ms) // MINUTE_MS] += 1
-        group.root.add(share_hash)
-        best = interval.best.get(share.scale)
+            group = interval.groups[key] = _Group()
+        tally.group = group
+        best = interval.best.get(key[3])
         if best is None:
-            best = interval.best[share.scale] = _Best()
-        best.offer(int.from_bytes(share_hash, "little"), seq, share)
+            best = interval.best[key[3]] = _Best()
+        tally.best = best
+        return interval
 
     def apply_reject(self, seq: int, reject: RejectRecord) -> None:
         """Account refused shares."""
@@ -151,7 +213,8 @@ class WorkAccount:
         rejected = self.totals_of(reject.worker).rejected
         rejected[reject.cause] = rejected.get(reject.cause, 0) + reject.count
         if seq > self.checkpoint_seq:
-            interval = self._interval(interval_start_ms(reject.site_ms), seq)
+            interval = self._interval(interval_start_ms(reject.site_ms))
+            interval.last_seq = seq
             key = (reject.worker, reject.code)
             interval.rejected[key] = interval.rejected.get(key, 0) + reject.count
 
@@ -190,6 +253,25 @@ class WorkAccount:
         self.checkpoint_seq = max(self.checkpoint_seq, seq)
         for start_ms in [s for s, interval in self._intervals.items() if interval.last_seq <= seq]:
             del self._intervals[start_ms]
+        self._tallies.clear()
+
+    def fold(self, worker: str, into: str) -> None:
+        """Count a worker's totals under another name from now on; its unclaimed work keeps its own.
+
+        Not an entry of the log: after a restart the totals have both names again until they are folded once more.
+        """
+        totals = self.totals.pop(worker, None)
+        if totals is None:
+            return
+        held = self.totals_of(into)
+        held.accepted += totals.accepted
+        held.work += totals.work
+        held.represented += totals.represented
+        held.last_share_site_ms = max(held.last_share_site_ms or 0, totals.last_share_site_ms or 0)
+        held.last_share_wall_ms = max(held.last_share_wall_ms or 0, totals.last_share_wall_ms or 0)
+        for cause, refused in totals.rejected.items():
+            held.rejected[cause] = held.rejected.get(cause, 0) + refused
+        self._tallies.clear()
 
     # Questions.
 
@@ -289,9 +371,8 @@ class WorkAccount:
                 del self.claims[name]
                 self.counted.discard(name)
 
-    def _interval(self, start_ms: int, seq: int) -> _Interval:
+    def _interval(self, start_ms: int) -> _Interval:
         interval = self._intervals.get(start_ms)
         if interval is None:
             interval = self._intervals[start_ms] = _Interval()
-        interval.last_seq = seq
         return interval

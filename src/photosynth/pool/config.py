@@ -23,21 +23,29 @@ class PoolConfig:
     share_interval_s: float = 10.0
     version_mask: int = 0x1FFFE000
     start_difficulty: float = 1.0
-    min_difficulty: float = 2.0**-28
+    min_difficulty: float = 2.0**-25
+    """No share is cheaper: 128 hashes, so that nobody fills the disk without hashing for it."""
     max_difficulty: float = 2.0**60
     refresh_s: float = 30.0
     extranonce1_size: int = 4
     extranonce2_size: int = 8
     tag: bytes = b"/photosynth/"
 
+    declared: frozenset[str] = frozenset()
+    """Workers of the fleet's own machines, who always have a place; everybody else is a guest."""
     max_connections: int = 20_000
-    max_connections_per_address: int = 5_000
+    max_connections_per_address: int = 10_000
+    """Connections of guests in all, and from one address (of IPv6: one /64)."""
     max_workers: int = 10_000
+    max_workers_per_address: int = 1_000
+    """Names of guests that are counted one by one, in all, and that one address may bring."""
     max_write_buffer: int = 512 * 1024
     """Bytes that may wait for a slow client; past them it is dropped."""
     max_open_shares: int = 2_000
     """Shares of one connection that may wait for the disk before its reading pauses."""
     max_rejects_in_a_row: int = 2_000
+    idle_requests_per_s: float = 50.0
+    """Lines of a connection that bring no share, in the long run: past a burst of 20 s of them its reading waits."""
     login_timeout_s: float = 30.0
     """A connection that is not subscribed and authorized by then is dropped."""
     idle_timeout_s: float = 3_600.0

@@ -1,17 +1,21 @@
 """One miner's connection: its socket, its conversation, its difficulty, and its limits.
 
 A client that is slow, half-open, silent or talks nonsense costs a bounded amount and is dropped; the others do not notice.
+Of what it sends, some lines are looked at in its turn, then it is the others' turn. Lines that bring no share have an
+allowance; past it the connection is not read for a while, so that the flood stays where it comes from.
 """
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
-from functools import partial
 from typing import Protocol, cast
 
+import msgspec
+
+from photosynth.pool.allowance import Allowance
 from photosynth.pool.config import PoolConfig
 from photosynth.pool.jobs import ALIASES, PoolJob
+from photosynth.pool.places import source_of
 from photosynth.pool.results import CAUSES
 from photosynth.pool.vardiff import Vardiff
 from photosynth.quantities.work import target_of_difficulty
@@ -27,6 +31,14 @@ from photosynth.stratum.server import (
 )
 
 MAX_STEPS = 64
+MAX_LINES = 32
+"""Lines of one connection that are looked at in its turn: about a millisecond."""
+IDLE_BURST_S = 20.0
+"""Seconds of the allowance for lines without a share that may be used at once."""
+SUGGESTION_S = 60.0
+"""Once it mines, a miner's suggestion is taken so often at most; in between the difficulty follows its shares."""
+EASY_SHARES = 128
+"""Shares at once that a connection may hand in at an easier difficulty than its present one, on jobs from before."""
 TEXTS = {
     "storage": "storage: the share could not be saved, hand it in again",
     "time": "ntime out of range",
@@ -41,8 +53,8 @@ class Host(Protocol):
 
     config: PoolConfig
 
-    def connected(self, connection: "Connection") -> str | None:
-        """Admit a connection, or say why not."""
+    def connected(self, connection: "Connection", address: str) -> bool:
+        """Whether it may stay until it logs in."""
         ...
 
     def disconnected(self, connection: "Connection") -> None:
@@ -65,6 +77,10 @@ class Host(Protocol):
         """Count a refused share."""
         ...
 
+    def misbehaved(self, connection: "Connection") -> None:
+        """It is dropped for what it sent; who comes from there next has no allowance for a while."""
+        ...
+
     def has_answers(self, connection: "Connection") -> None:
         """Have :meth:`Connection.flush` called when the present batch is through."""
         ...
@@ -74,29 +90,54 @@ class Host(Protocol):
         ...
 
 
+class _Unanswered(msgspec.Struct, gc=False):
+    """A share that waits for the disk; called with whether it is durable."""
+
+    connection: "Connection"
+    message_id: MessageId
+    worker: str
+    job: PoolJob
+    hash: bytes
+
+    def __call__(self, durable: bool) -> None:
+        if durable:
+            self.connection.answer(encode_true(self.message_id))
+        else:
+            self.job.seen.discard(self.hash)  # it may be handed in again
+            self.connection.not_stored(self.message_id, self.worker)
+
+
 class Connection(asyncio.Protocol):
     """A miner's connection. ``number`` is unique in the pool's life, ``extranonce1`` among present connections."""
 
     def __init__(self, host: Host, number: int, extranonce1: bytes) -> None:
         config = host.config
         self.number = number
-        self.address = ""
+        self.source = ""
         self.session = ServerSession(extranonce1, config.extranonce2_size, config.version_mask)
         self.vardiff: Vardiff | None = None
         self.since_s = self.last_line_s = 0.0
         self.ready = False
+        self.idle_allowance = Allowance(config.idle_requests_per_s, config.idle_requests_per_s * IDLE_BURST_S)
         self._host = host
         self._config = config
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._suggested: float | None = None
-        # The targets in force, as (first job id on the wire, difficulty, target), oldest first.
-        self._steps: list[tuple[int, float, int]] = []
+        self._suggested_s = -SUGGESTION_S
+        # The targets in force, as (first job id on the wire, (difficulty, target)), oldest first.
+        self._steps: list[tuple[int, tuple[float, int]]] = []
         self._wire = -1
+        self._easy_allowance: Allowance | None = None
         self._answers: list[bytes] = []
         self._open_shares = 0
+        self._in_turn = False
+        self._next_turn: asyncio.Handle | None = None
         self._reading_paused = False
         self._rejects_in_a_row = 0
+        self._refused_in_turn = 0
+        self.refusals: dict[str, int] = {}
+        """What was refused on this connection, by cause: all that is told of a guest who brought no share yet."""
 
     # The socket.
 
@@ -105,9 +146,10 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self.since_s = self.last_line_s = self._loop.time()
         peer = transport.get_extra_info("peername")
-        self.address = str(peer[0]) if isinstance(peer, tuple) else ""
+        address = str(peer[0]) if isinstance(peer, tuple) else ""
+        self.source = source_of(address)
         self._transport.set_write_buffer_limits(high=self._config.max_write_buffer)
-        if self._host.connected(self) is not None:
+        if not self._host.connected(self, address):
             self._transport.abort()
             return
         prepare_socket(transport.get_extra_info("socket"))
@@ -115,6 +157,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
         self._transport = None
+        if self._next_turn is not None:
+            self._next_turn.cancel()
         self._host.disconnected(self)
 
     def pause_writing(self) -> None:
@@ -141,43 +185,93 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read lines, answer, and pass shares on."""
+        self._turn(data, self._loop.time())
+
+    def _turn(self, data: bytes, now_s: float) -> None:
+        """Look at some of the lines that are there; the rest waits until others had their turn."""
+        self.last_line_s = now_s
         session = self.session
-        for event in session.receive(data):
+        self._in_turn = True
+        self._refused_in_turn = 0
+        idle = -session.lines_read
+        for event in session.receive(data, MAX_LINES):
             if isinstance(event, Submit):
+                idle -= 1
                 self._open_shares += 1
+                if not self.ready:
+                    self._begin_if_ready()
                 self._host.share(self, event)
             elif isinstance(event, AuthorizeRequested):
-                reason = self._host.admit_worker(self, event.worker)
+                known = event.worker in session.workers
+                reason = None if known else self._host.admit_worker(self, event.worker)
                 session.authorize(event, reason is None, reason or "")
             elif isinstance(event, SubmitRefused):
                 cause = next(name for name, code in CAUSES.items() if code == event.code)
                 self._host.rejected(event.worker, cause)
-                self._count_reject()
+                self._count_reject(cause)
             elif isinstance(event, Suggested):
-                self._suggest(event.difficulty)
+                self._suggest(event.difficulty, now_s)
             elif isinstance(event, HangUp):
                 self._write_answers()
                 self.hang_up()
                 return
-        self.last_line_s = self._loop.time()
+        self._in_turn = False
+        idle += session.lines_read + self._refused_in_turn
         self._write_answers()
-        if not self.ready and session.ready:
+        if not self.ready:
+            self._begin_if_ready()
+        if idle:
+            self.idle_allowance.spend(idle, now_s)
+        if idle or session.waiting or self._open_shares > self._config.max_open_shares:
+            self._pace(now_s)
+
+    def _begin_if_ready(self) -> None:
+        if self.session.ready:
             self.ready = True
+            self._write_answers()
             self._host.became_ready(self)
-        if self._open_shares > self._config.max_open_shares and self._transport is not None:
-            self._reading_paused = True
-            self._transport.pause_reading()
+
+    def _pace(self, now_s: float) -> None:
+        """Decide whether to read on now, after the others' turn, or when the allowance or the open shares permit it."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        crowded = self._open_shares > self._config.max_open_shares
+        if self._next_turn is None and not crowded:
+            wait_s = self.idle_allowance.wait_s(now_s)
+            if wait_s > 0:
+                self._next_turn = self._loop.call_later(wait_s, self._go_on)
+            elif self.session.waiting:
+                self._next_turn = self._loop.call_soon(self._go_on)
+        pause = crowded or self._next_turn is not None
+        if pause and not self._reading_paused:
+            transport.pause_reading()
+        elif self._reading_paused and not pause:
+            transport.resume_reading()
+        self._reading_paused = pause
+
+    def _go_on(self) -> None:
+        self._next_turn = None
+        if self._transport is None or self._transport.is_closing():
+            return
+        now_s = self._loop.time()
+        if self.session.waiting and self._open_shares <= self._config.max_open_shares:
+            self._turn(b"", now_s)
+        self._pace(now_s)
 
     def _write_answers(self) -> None:
         data = self.session.outgoing()
         if data:
             self.write(data)
 
-    def _suggest(self, difficulty: float) -> None:
-        self._suggested = difficulty
-        if self.vardiff is not None:
-            self.vardiff.suggest(difficulty, self._loop.time())
-            self._host.renew(self)
+    def _suggest(self, difficulty: float, now_s: float) -> None:
+        if self.vardiff is None:
+            self._suggested = difficulty
+        elif now_s - self._suggested_s >= SUGGESTION_S:
+            self._suggested_s = now_s
+            before = self.vardiff.difficulty
+            if self.vardiff.suggest(difficulty, now_s) != before:
+                self._host.renew(self)
 
     # Difficulty and jobs.
 
@@ -197,8 +291,8 @@ class Connection(asyncio.Protocol):
             return
         self._wire = job.key * ALIASES + alias
         difficulty = self.vardiff.difficulty
-        if not self._steps or self._steps[-1][1] != difficulty:
-            self._steps.append((self._wire, difficulty, target_of_difficulty(difficulty)))
+        if not self._steps or self._steps[-1][1][0] != difficulty:
+            self._steps.append((self._wire, (difficulty, target_of_difficulty(difficulty))))
             if len(self._steps) > MAX_STEPS:
                 del self._steps[0]
             line = encode_request(None, "mining.set_difficulty", [difficulty]) + line
@@ -211,18 +305,26 @@ class Connection(asyncio.Protocol):
             self.send_job(job, job.notify_line(clean=False, alias=alias), alias)
 
     def in_force(self, wire: int) -> tuple[float, int] | None:
-        """The difficulty and target that a job id was sent with, None where it never was."""
+        """The difficulty and target that a job id is judged by, None where it was never sent.
+
+        A job keeps those that it was sent with; where they are easier than the present ones, only for some shares, for a
+        miner that stays with an old job would else hand in as many as it likes.
+        """
         if wire > self._wire:
             return None
-        for first, difficulty, target in reversed(self._steps):
+        newest = self._steps[-1]
+        if newest[0] <= wire:
+            return newest[1]
+        for first, step in reversed(self._steps):
             if first <= wire:
-                return difficulty, target
+                used_up = self._easy_allowance is not None and self._easy_allowance.wait_s(self._loop.time()) > 0
+                return newest[1] if used_up and step[1] > newest[1][1] else step
         return None
 
     @property
     def target(self) -> int | None:
         """The target of the newest job."""
-        return self._steps[-1][2] if self._steps else None
+        return self._steps[-1][1][1] if self._steps else None
 
     def tick(self, now_s: float) -> None:
         """Look at the clock: time-outs, and the difficulty."""
@@ -240,44 +342,52 @@ class Connection(asyncio.Protocol):
         """Count an accepted share towards the difficulty; a burst renews it at once."""
         self._rejects_in_a_row = 0
         now_s = self._loop.time()
+        if difficulty < self._steps[-1][1][0]:
+            if self._easy_allowance is None:
+                self._easy_allowance = Allowance(1 / self._config.share_interval_s, EASY_SHARES)
+            self._easy_allowance.spend(1, now_s)
         if self.vardiff is not None and self.vardiff.share(difficulty, now_s) and self.vardiff.check(now_s) is not None:
             self._host.renew(self)
 
-    def answer_later(self, message_id: MessageId, worker: str, undo: Callable[[], None]) -> Callable[[bool], None]:
-        """What the share log calls with whether the share is durable; ``undo`` where it is not."""
-        return partial(self._durable, message_id, worker, undo)
+    def answer_later(self, message_id: MessageId, worker: str, job: PoolJob, share_hash: bytes) -> _Unanswered:
+        """What the share log calls with whether the share is durable."""
+        return _Unanswered(self, message_id, worker, job, share_hash)
 
-    def _durable(self, message_id: MessageId, worker: str, undo: Callable[[], None], durable: bool) -> None:
+    def answer(self, line: bytes) -> None:
+        """Have an answer to a share sent with the others of its batch."""
         self._open_shares -= 1
-        if durable:
-            self._answers.append(encode_true(message_id))
-        else:
-            undo()
-            self._host.rejected(worker, "storage")
-            self._answers.append(encode_error(message_id, CAUSES["storage"], TEXTS["storage"]))
-        self._host.has_answers(self)
+        if not self._answers:
+            self._host.has_answers(self)
+        self._answers.append(line)
+
+    def not_stored(self, message_id: MessageId, worker: str) -> None:
+        """The disk did not take a share."""
+        self._host.rejected(worker, "storage")
+        self.answer(encode_error(message_id, CAUSES["storage"], TEXTS["storage"]))
 
     def refused(self, message_id: MessageId, worker: str, cause: str) -> None:
         """Refuse a share now."""
         self._open_shares -= 1
+        self._refused_in_turn += 1
         self._host.rejected(worker, cause)
-        self._answers.append(encode_error(message_id, CAUSES[cause], TEXTS[cause]))
-        self._count_reject()
-        self.flush()
+        self.session.refuse(message_id, CAUSES[cause], TEXTS[cause])
+        self._count_reject(cause)
+        if not self._in_turn:
+            self._write_answers()
 
     def flush(self) -> None:
         """Send the answers that have gathered, and read on where enough shares are through."""
         if self._answers:
-            self.write(b"".join(self._answers))
+            self.write(self._answers[0] if len(self._answers) == 1 else b"".join(self._answers))
             self._answers.clear()
         if self._reading_paused and self._open_shares <= self._config.max_open_shares // 2:
-            self._reading_paused = False
-            if self._transport is not None:
-                self._transport.resume_reading()
+            self._pace(self._loop.time())
 
-    def _count_reject(self) -> None:
+    def _count_reject(self, cause: str) -> None:
+        self.refusals[cause] = self.refusals.get(cause, 0) + 1
         self._rejects_in_a_row += 1
         if self._rejects_in_a_row > self._config.max_rejects_in_a_row:
+            self._host.misbehaved(self)
             self.drop()
 
 

@@ -18,8 +18,8 @@ from photosynth.stratum.work import Job, notify_params
 ALIASES = 256
 KEY_BYTES = 4
 MAX_STALE_JOBS = 64
-MAX_SEEN = 2_000_000
-"""Hashes of accepted shares that are kept to find duplicates, over all jobs; past them the oldest job goes."""
+MAX_SEEN = 1_000_000
+"""Hashes of accepted shares that are kept to find duplicates, over all jobs (0.1 kB each); past them the oldest job goes."""
 
 
 @dataclass(slots=True)
@@ -102,6 +102,8 @@ class JobBook:
         """Make a job the current one; True where it stands on another tip, so that all before it are stale."""
         clean = self.current is None or self.current.template.previous_hash != job.template.previous_hash
         if clean:
+            for held in self._jobs.values():
+                held.seen.clear()  # no share of theirs counts any more
             self._stale.update(self._jobs)
             self._jobs = {}
             for key in list(self._stale)[:-MAX_STALE_JOBS]:

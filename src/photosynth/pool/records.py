@@ -7,7 +7,6 @@ are little-endian. Shares are packed by hand, for they are many; the rest is Mes
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -25,8 +24,7 @@ class RecordError(ValueError):
     """Bytes that are not a record of the share log."""
 
 
-@dataclass(slots=True)
-class ShareRecord:
+class ShareRecord(msgspec.Struct, gc=False):
     """One accepted share: who, when (site and wall), at which target and scale, on which job, and the header itself."""
 
     worker: str

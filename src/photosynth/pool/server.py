@@ -15,6 +15,7 @@ from photosynth.pool.chain import ChainLink, Solution
 from photosynth.pool.config import CoinbasePolicy, PoolConfig, PoolEvents
 from photosynth.pool.connection import Connection
 from photosynth.pool.jobs import ALIASES, PoolJob
+from photosynth.pool.places import Places
 from photosynth.pool.records import ShareRecord
 from photosynth.pool.results import CAUSES, IntervalWork, PoolSnapshot
 from photosynth.pool.share_log import ShareLog
@@ -26,8 +27,6 @@ from photosynth.stratum.server import Submit
 TICK_S = 1.0
 TICK_PARTS = 4
 """Every tick looks at a quarter of the connections."""
-NOBODY = "(unauthorized)"
-"""Whom refused shares are counted for that name no authorized worker; no worker can have this name."""
 
 
 class Pool:
@@ -51,13 +50,11 @@ class Pool:
         self._clock = clock
         self._scale_of = scale_of
         self._chain = ChainLink(config, node, clock, policy=policy, log=log, events=events, on_job=self._on_job)
+        self._places = Places(config, log.account)
         self._connections: dict[int, Connection] = {}
-        self._not_ready: dict[int, Connection] = {}
-        self._per_address: dict[str, int] = {}
         self._extranonces: dict[bytes, int] = {}
         self._next_number = 0
         self._answering: set[Connection] = set()
-        self._remembered: dict[str, float] = {}
         self._server: asyncio.Server | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._closed = False
@@ -65,6 +62,7 @@ class Pool:
         self._site_ms = max(last, default=0)
         self._started_site_ms = clock.site_ms()
         log.after_batch = self._after_batch
+        log.forget_workers = lambda: self._places.trim(clock.wall_ms())
 
     # Life.
 
@@ -172,56 +170,45 @@ class Pool:
         self._extranonces[extranonce1] = self._next_number
         return Connection(self, self._next_number, extranonce1)
 
-    def connected(self, connection: Connection) -> str | None:
-        """Admit a connection, or say why not: its network, the number of connections in all and from its address."""
-        address, config = connection.address, self.config
+    def connected(self, connection: Connection, address: str) -> bool:
+        """Let a connection from an allowed network wait for its login."""
         self._connections[connection.number] = connection
-        self._not_ready[connection.number] = connection
-        self._per_address[address] = self._per_address.get(address, 0) + 1
         try:
             peer = ip_address(address)
-            peer = (peer.ipv4_mapped or peer) if isinstance(peer, IPv6Address) else peer
-            known = any(peer in network for network in config.allow)
         except ValueError:
-            known = False
-        if not known:
-            return "this network is not allowed"
-        if len(self._connections) > config.max_connections:
-            return "too many connections"
-        if self._per_address[address] > config.max_connections_per_address:
-            return "too many connections from one address"
-        if len(self._not_ready) > max(1, config.max_connections // 2):
-            next(iter(self._not_ready.values())).drop()
-        return None
+            return False
+        peer = (peer.ipv4_mapped or peer) if isinstance(peer, IPv6Address) else peer
+        if not any(peer in network for network in self.config.allow):
+            return False
+        now_s = asyncio.get_running_loop().time()
+        if self._places.punished(connection.source, now_s):
+            connection.idle_allowance.use_up(now_s)
+        self._places.enter(connection)
+        return True
 
     def disconnected(self, connection: Connection) -> None:
         """Forget a connection, and remember the difficulty that suited its worker."""
         if self._connections.pop(connection.number, None) is None:
             return
-        self._not_ready.pop(connection.number, None)
         self._extranonces.pop(connection.session.extranonce1, None)
         self._answering.discard(connection)
-        left = self._per_address[connection.address] - 1
-        if left:
-            self._per_address[connection.address] = left
-        else:
-            del self._per_address[connection.address]
         workers = connection.session.workers
         if workers and connection.vardiff is not None and workers[0] in self.log.account.totals:
-            self._remembered[workers[0]] = connection.vardiff.difficulty
+            self._places.difficulty[workers[0]] = connection.vardiff.difficulty
+        self._places.leave(connection, workers)
+
+    def misbehaved(self, connection: Connection) -> None:
+        """Remember where a connection came from that is dropped for what it sent."""
+        self._places.punish(connection.source, asyncio.get_running_loop().time())
 
     def admit_worker(self, connection: Connection, worker: str) -> str | None:
-        """Any name may mine, as long as there are not too many of them."""
-        totals = self.log.account.totals
-        if worker not in totals and len(totals) >= self.config.max_workers:
-            return "this pool has as many workers as it keeps books for"
-        return None
+        """Any name may mine, as long as there is a place for it."""
+        return self._places.admit(connection, worker)
 
     def became_ready(self, connection: Connection) -> None:
         """Give a miner its first difficulty and job."""
-        self._not_ready.pop(connection.number, None)
         worker = connection.session.workers[0]
-        connection.begin(self._remembered.get(worker, self.config.start_difficulty))
+        connection.begin(self._places.difficulty.get(worker, self.config.start_difficulty))
         if (job := self._chain.book.current) is not None:
             connection.send_job(job, job.notify_line(clean=True))
 
@@ -278,6 +265,8 @@ class Pool:
             connection.refused(submit.id, worker, "stale")
             return
         difficulty, target = in_force
+        if block_accepted:  # a block is worth its own target, even where no share may be as easy
+            target = max(target, job.template.target)
         cause = "stale" if stale and not block_accepted else None
         cause = cause or objection(candidate, job, submit, target, self.config.max_time_ahead_s)
         if cause is not None:
@@ -294,15 +283,14 @@ class Pool:
             candidate.header,
             candidate.extranonce,
         )
-        undo = partial(job.seen.discard, candidate.hash)
-        self.log.append_share(share, candidate.hash, connection.answer_later(submit.id, worker, undo))
+        self.log.append_share(share, candidate.hash, connection.answer_later(submit.id, worker, job, candidate.hash))
         connection.good(difficulty)
         if self._chain.book.crowded:
             self._chain.refresh()
 
     def rejected(self, worker: str | None, cause: str) -> None:
-        """Count a refused share, for its worker where it has one."""
-        self.log.append_reject(worker or NOBODY, cause, CAUSES[cause], self.site_ms())
+        """Count a refused share, for its worker where it has one that is kept."""
+        self.log.append_reject(self._places.counted_as(worker), cause, CAUSES[cause], self.site_ms())
 
     def has_answers(self, connection: Connection) -> None:
         """Its answers go out together when the batch is through."""

@@ -13,9 +13,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 from photosynth.pool.accounting import WorkAccount
 from photosynth.pool.records import (
+    FRAME,
     KIND_CLAIM,
     KIND_GROUP,
     KIND_JOB,
@@ -41,6 +43,8 @@ MAX_SEGMENT_BYTES = 4 * 1024 * 1024
 MAX_PIECES = 1_024
 """Pieces of unclaimed work, one for each job, after which a snapshot is taken that joins those of jobs that are gone."""
 MAX_REJECT_KEYS = 50_000
+REJECTS_S = 1.0
+"""Seconds between two writes of what was refused, so that refusals cost next to no room."""
 
 _NEVER_MS = 1 << 63
 
@@ -84,6 +88,8 @@ class ShareLog:
         self.after_batch: Callable[[], None] = _nothing
         # Until the pool has looked for blocks that a crash left unclaimed, every job may be one's that was solved.
         self.live_jobs: Callable[[], set[int]] = lambda: set(self.account.jobs)
+        self.forget_workers: Callable[[], None] = _nothing
+        """Called before a snapshot, so that it holds no more workers than it must."""
         self._segments: list[Segment] = replayed.segments
         self._batch_s = batch_s
         self._pwrite = write
@@ -96,6 +102,7 @@ class ShareLog:
         self._shares: list[tuple[ShareRecord, bytes, Done]] = []
         self._waiting: list[bytes] = []
         self._rejects: dict[tuple[str, str, int, int], int] = {}
+        self._rejects_due_s = 0.0
         self._wanted_checkpoint = self.account.checkpoint_seq
         self._rotate = False
         self._pieces = 0
@@ -146,7 +153,7 @@ class ShareLog:
         self._start()
 
     def append_reject(self, worker: str, cause: str, code: int, site_ms: int) -> None:
-        """Count a refused share; it is written with the next batch, at the latest at :meth:`flush`."""
+        """Count a refused share; it is written with a batch of the next second or two, at the latest at :meth:`flush`."""
         key = (worker, cause, code, interval_start_ms(site_ms))
         if key in self._rejects or len(self._rejects) < MAX_REJECT_KEYS:
             self._rejects[key] = self._rejects.get(key, 0) + 1
@@ -227,11 +234,14 @@ class ShareLog:
             if self._shares and not self._waiting and not self._hurry:
                 await asyncio.sleep(self._batch_s)
             self._wake.clear()
+            with_rejects = self._hurry or loop.time() >= self._rejects_due_s or self._rejects_are_older()
             self._busy, self._hurry = True, False
-            batch, asked = self._gather(), self._asked
+            batch, asked = self._gather(with_rejects), self._asked
             try:
                 if batch is not None:
                     await loop.run_in_executor(self._thread, self._write, batch.data)
+                    if with_rejects:
+                        self._rejects_due_s = loop.time() + REJECTS_S
                     self._apply(batch)
                     batch = None  # whatever fails from here on, these are durable
                 if self._rotate and self._snapshot is None:
@@ -255,25 +265,30 @@ class ShareLog:
             elif self._closing and not self._has_work():
                 return
 
+    def _rejects_are_older(self) -> bool:
+        """Whether something was refused in a quarter hour before the one that the waiting shares reach into."""
+        oldest = next(iter(self._rejects), None)  # they stand in the order of their quarter hours
+        return oldest is not None and bool(self._shares) and oldest[3] < interval_start_ms(self._shares[-1][0].site_ms)
+
     async def _stopped(self) -> None:
         while not self._closing:
             self._wake.clear()
             await self._wake.wait()
 
-    def _gather(self) -> _Batch | None:
-        if not (self._shares or self._waiting or self._rejects):
+    def _gather(self, with_rejects: bool) -> _Batch | None:
+        if not (self._shares or self._waiting or (self._rejects and with_rejects)):
             return None
         seq = self.account.last_seq
         parts = list(self._waiting)
         batch = _Batch(b"", [], [], [], len(parts), [], seq)
         # Numbers follow site time, so that no entry of a quarter hour lies behind one of the next: refused shares of one
         # go before the accepted shares from its start on.
-        rejects = sorted(self._rejects, key=_interval_of_reject)
+        rejects = sorted(self._rejects, key=_interval_of_reject) if with_rejects else []
         late = [key for key in rejects if self._shares and key[3] > interval_start_ms(self._shares[0][0].site_ms)]
         for key in rejects[: len(rejects) - len(late)]:
             seq = self._gather_reject(batch, parts, key, seq)
         next_ms = late[0][3] if late else _NEVER_MS
-        groups = self._groups
+        groups, shares = self._groups, batch.shares
         for share, share_hash, done in self._shares:
             while share.site_ms >= next_ms:
                 seq = self._gather_reject(batch, parts, late.pop(0), seq)
@@ -285,8 +300,9 @@ class ShareLog:
                 batch.new_groups.append(group_key)
                 parts.append(frame(packed_body(KIND_GROUP, group, *group_key)))
             seq += 1
-            parts.append(frame(share_body(seq, share, group)))
-            batch.shares.append((seq, share, share_hash, done))
+            body = share_body(seq, share, group)
+            parts += (FRAME.pack(len(body), crc32(body)), body)
+            shares.append((seq, share, share_hash, done))
         for key in late:
             seq = self._gather_reject(batch, parts, key, seq)
         self._shares = []
@@ -351,6 +367,7 @@ class ShareLog:
         account = self.account
         account.apply_checkpoint(self._wanted_checkpoint)
         account.forget_jobs(self.live_jobs())
+        self.forget_workers()
         frozen = freeze(account, self.next_job)
         number = int(self._segments[-1].path.stem) + 1
         segment = await loop.run_in_executor(self._thread, create_segment, self.folder, number, frozen.checkpoint_seq)

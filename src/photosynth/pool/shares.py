@@ -3,16 +3,19 @@
 The order matters: whether it solves a block is known before anything can refuse it.
 """
 
-from dataclasses import dataclass
+import struct
 from hashlib import sha256
+
+import msgspec
 
 from photosynth.pool.jobs import PoolJob
 from photosynth.stratum.server import Submit
-from photosynth.stratum.work import header_head
+
+_HEADER = struct.Struct("<I32s32sIII")
+"""A whole block header: version, previous hash, Merkle root, time, bits, nonce."""
 
 
-@dataclass(slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, gc=False):
     """A share's header (80 bytes), its hash as bytes and as the number that targets are compared with."""
 
     header: bytes
@@ -29,8 +32,7 @@ def rebuild(job: PoolJob, submit: Submit, extranonce1: bytes, version_mask: int)
         root = sha256(sha256(root + sibling).digest()).digest()
     template = job.template
     version = (template.version & ~version_mask) | (submit.version_bits & version_mask)
-    header = header_head(version, template.previous_hash, root, submit.time_s, template.bits)
-    header += submit.nonce.to_bytes(4, "little")
+    header = _HEADER.pack(version & 0xFFFFFFFF, template.previous_hash, root, submit.time_s, template.bits, submit.nonce)
     share_hash = sha256(sha256(header).digest()).digest()
     return Candidate(header, share_hash, int.from_bytes(share_hash, "little"), extranonce)
 

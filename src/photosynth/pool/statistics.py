@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterable
 
 from photosynth.pool.accounting import MINUTE_MS, WorkAccount
 from photosynth.pool.connection import Connection
+from photosynth.pool.places import is_worker
 from photosynth.pool.results import HashRate, PoolSnapshot, WorkerStats
 from photosynth.quantities.work import difficulty_of_target, work_of_target
 
 WINDOW_MINUTES = 15
-NO_TOTALS = "("
-"""No worker's name begins like this; the log counts refused shares of nobody under such a name."""
 
 
 class _Sum:
@@ -32,6 +31,15 @@ class _Sum:
         # The variance of a sum of Poisson counts is the sum of the squared weights; equal weights give 1/sqrt(shares).
         error = math.sqrt(self.squares / (self.represented * self.represented))
         return HashRate(self.represented // window_s, error, self.shares, window_s)
+
+
+def _refused(connections: list[Connection]) -> dict[str, int]:
+    """What was refused on connections that are open, by cause."""
+    refused: dict[str, int] = {}
+    for connection in connections:
+        for cause, count in connection.refusals.items():
+            refused[cause] = refused.get(cause, 0) + count
+    return refused
 
 
 def describe(
@@ -78,7 +86,7 @@ def describe(
             represented += totals.represented
             for cause, refused in totals.rejected.items():
                 rejected[cause] = rejected.get(cause, 0) + refused
-        if name.startswith(NO_TOTALS):
+        if not is_worker(name):
             continue
         mine = connected.get(name, [])
         newest = mine[-1].target if mine else None
@@ -93,7 +101,7 @@ def describe(
                 target=newest,
                 difficulty=None if newest is None else difficulty_of_target(newest),
                 accepted=totals.accepted if totals else 0,
-                rejected=dict(totals.rejected) if totals else {},
+                rejected=dict(totals.rejected) if totals else _refused(mine),
                 work=totals.work if totals else 0,
                 represented=totals.represented if totals else 0,
                 last_share_wall_ms=totals.last_share_wall_ms if totals else None,

@@ -26,6 +26,12 @@ def dyadic(difficulty: float) -> float:
     return math.ldexp(math.floor(mantissa * 16) / 16, exponent)
 
 
+def dyadic_above(difficulty: float) -> float:
+    """The nearest difficulty of that form that is not below."""
+    below = dyadic(difficulty)
+    return below if below == difficulty else dyadic(below * 1.13)  # a step is 1/8 at most
+
+
 class Vardiff:
     """One connection's difficulty. Times are seconds of any steady clock; ``share_interval_s`` is what is aimed at."""
 
@@ -35,7 +41,7 @@ class Vardiff:
         self, difficulty: float, now_s: float, *, share_interval_s: float, min_difficulty: float, max_difficulty: float
     ) -> None:
         self._interval_s = share_interval_s
-        self._min = min_difficulty
+        self._min = dyadic_above(min_difficulty)
         self._max = max_difficulty
         self._best_known: float | None = None
         self._quiet_steps = 0

@@ -29,6 +29,8 @@ class LineBuffer:
             data = self._rest + data
         lines = data.split(b"\n")
         self._rest = lines.pop()
+        if len(lines) == 1 and 1 < len(data) <= self._limit and not data[0] <= 0x20:
+            return lines  # nearly always: one whole line came
         if len(self._rest) > self._limit or any(len(line) > self._limit for line in lines):
             self._rest = b""
             raise LineTooLongError(f"a line has at most {self._limit} bytes")

@@ -4,9 +4,11 @@ The session knows the conversation (who is subscribed, authorized, what was nego
 Whether a share is worth anything is not for it to say: it hands the pool a :class:`Submit` in numbers and bytes.
 """
 
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from photosynth.quantities.work import DIFFICULTY_1_TARGET, TWO_256
 from photosynth.stratum.framing import MAX_LINE, LineBuffer
@@ -19,21 +21,20 @@ from photosynth.stratum.messages import (
     encode_request,
     encode_result,
 )
+from photosynth.stratum.names import objection_to_name, shown_text
 from photosynth.stratum.work import parse_word
 
 MAX_NAMES = 16
 """Worker names that one connection may authorize."""
-MAX_NAME = 64
 MAX_MALFORMED = 5
 """Lines that are not Stratum until the session asks to hang up."""
 MAX_EXTENSIONS = 16
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._@:+=/#~ -]")
+MAX_EXTENSION = 64
 
 MessageId = int | str | float | None
 
 
-@dataclass(slots=True)
-class Submit:
+class Submit(msgspec.Struct, gc=False):
     """A share as handed in. ``job`` is the number that the job's id spells, -1 where it spells none."""
 
     id: MessageId
@@ -58,7 +59,6 @@ class AuthorizeRequested:
     """Somebody wants to mine as ``worker``; answer with :meth:`ServerSession.authorize`."""
 
     id: MessageId
-    name: str
     worker: str
 
 
@@ -79,11 +79,6 @@ class HangUp:
 SessionEvent = Submit | SubmitRefused | AuthorizeRequested | Suggested | HangUp
 
 
-def clean_name(name: str, limit: int = MAX_NAME) -> str:
-    """A peer's name for something, as it may be stored and shown: bounded, printable ASCII, never empty."""
-    return _NOT_IN_NAMES.sub("_", name.strip()[:limit]) or "anonymous"
-
-
 class ServerSession:
     """One connection's conversation.
 
@@ -95,10 +90,12 @@ class ServerSession:
         "_allowed_mask",
         "_lines",
         "_malformed",
-        "_names",
         "_out",
+        "_waiting",
+        "_workers",
         "extranonce1",
         "extranonce2_size",
+        "lines_read",
         "subscribed",
         "user_agent",
         "version_mask",
@@ -111,42 +108,55 @@ class ServerSession:
         self.user_agent: str | None = None
         self.version_mask = 0
         self._allowed_mask = version_mask
-        self._names: dict[str, str] = {}
+        self.lines_read = 0
+        self._workers: dict[str, None] = {}
         self._lines = LineBuffer(max_line)
+        self._waiting: list[bytes] = []
         self._malformed = 0
         self._out: list[bytes] = []
 
     @property
     def ready(self) -> bool:
         """Whether the miner is subscribed and authorized, so may have jobs."""
-        return self.subscribed and bool(self._names)
+        return self.subscribed and bool(self._workers)
 
     @property
     def workers(self) -> tuple[str, ...]:
         """The workers that this connection is authorized for, in order."""
-        return tuple(self._names.values())
+        return tuple(self._workers)
 
-    def receive(self, data: bytes) -> list[SessionEvent]:
-        """The events in these bytes; answers that need no decision are in :meth:`outgoing`."""
-        events: list[SessionEvent] = []
+    @property
+    def waiting(self) -> int:
+        """Whole lines that :meth:`receive` took and has not looked at."""
+        return len(self._waiting)
+
+    def receive(self, data: bytes = b"", most: int = 1 << 30) -> Iterator[SessionEvent]:
+        """The events in these bytes and in what waits, line by line as they are asked for, from at most so many lines.
+
+        So what is decided about one event holds for the next line: a share behind the request to authorize its worker, in
+        the same packet, is the worker's. Answers that need no decision are in :meth:`outgoing`, in the lines' order.
+        """
         try:
-            lines = self._lines.feed(data)
+            lines = self._waiting + self._lines.feed(data) if self._waiting else self._lines.feed(data)
         except ValueError as error:
-            return [HangUp(str(error))]
-        for line in lines:
+            yield self._hang_up(str(error))
+            return
+        self._waiting = lines[most:]
+        for line in lines[:most]:
+            self.lines_read += 1
             try:
                 message = decode(line)
-                if message.method == "mining.submit":
-                    self._on_submit(message, events)
-                else:
-                    self._on_message(message, events)
+                event = self._on_submit(message) if message.method == "mining.submit" else self._on_message(message)
             except MalformedError as error:
                 self._malformed += 1
                 self._refuse(None, ErrorCode.OTHER, f"not a Stratum message: {error}")
-                if self._malformed >= MAX_MALFORMED:
-                    events.append(HangUp("does not speak Stratum"))
-                    break
-        return events
+                event = self._hang_up("does not speak Stratum") if self._malformed >= MAX_MALFORMED else None
+            if event is not None:
+                yield event
+
+    def _hang_up(self, reason: str) -> HangUp:
+        self._waiting.clear()
+        return HangUp(reason)
 
     def outgoing(self) -> bytes:
         """The answers owed to the miner; empties the buffer."""
@@ -156,49 +166,48 @@ class ServerSession:
 
     def authorize(self, request: AuthorizeRequested, accepted: bool, text: str = "") -> None:
         """Answer a request to authorize."""
-        if accepted and len(self._names) >= MAX_NAMES and request.name not in self._names:
-            accepted, text = False, f"a connection mines for at most {MAX_NAMES} workers"
         if accepted:
-            self._names[request.name] = request.worker
+            self._workers[request.worker] = None
             self._out.append(encode_result(request.id, True))
         else:
             self._refuse(request.id, ErrorCode.UNAUTHORIZED, text or "unauthorized worker")
 
+    def refuse(self, message_id: MessageId, code: ErrorCode, text: str) -> None:
+        """Answer a share that is worth nothing, in its turn."""
+        self._refuse(message_id, code, text)
+
     def _refuse(self, message_id: MessageId, code: ErrorCode, text: str) -> None:
         self._out.append(encode_error(message_id, code, text))
 
-    def _on_submit(self, message: Message, events: list[SessionEvent]) -> None:
+    def _on_submit(self, message: Message) -> Submit | SubmitRefused:
         params = message.params
-        if not isinstance(params, list) or not 5 <= len(params) <= 6 or not all(isinstance(p, str) for p in params):
-            self._refuse_share(message, None, ErrorCode.OTHER, "mining.submit has five or six texts", events)
-            return
-        worker = self._names.get(params[0])
+        if not isinstance(params, list) or not 5 <= len(params) <= 6 or not isinstance(params[0], str):
+            return self._refuse_share(message, None, ErrorCode.OTHER, "mining.submit has five or six texts")
+        worker = params[0] if params[0] in self._workers else None
         if not self.subscribed:
-            self._refuse_share(message, worker, ErrorCode.NOT_SUBSCRIBED, "not subscribed", events)
-        elif worker is None:
-            self._refuse_share(message, None, ErrorCode.UNAUTHORIZED, "unauthorized worker", events)
-        else:
-            try:
-                extranonce2 = bytes.fromhex(params[2])
-                time_s, nonce = parse_word(params[3]), parse_word(params[4])
-                version_bits = parse_word(params[5]) if len(params) == 6 else 0
-            except ValueError as error:
-                self._refuse_share(message, worker, ErrorCode.OTHER, str(error), events)
-                return
-            if len(extranonce2) != self.extranonce2_size:
-                text = f"extranonce2 has {self.extranonce2_size} bytes"
-                self._refuse_share(message, worker, ErrorCode.OTHER, text, events)
-            elif version_bits & ~self.version_mask:
-                self._refuse_share(message, worker, ErrorCode.OTHER, "version bits outside the mask", events)
-            else:
-                job = _job_number(params[1])
-                events.append(Submit(message.id, worker, job, extranonce2, time_s, nonce, version_bits))
+            return self._refuse_share(message, worker, ErrorCode.NOT_SUBSCRIBED, "not subscribed")
+        if worker is None:
+            return self._refuse_share(message, None, ErrorCode.UNAUTHORIZED, "unauthorized worker")
+        try:
+            extranonce2 = bytes.fromhex(params[2])
+            time_s, nonce = parse_word(params[3]), parse_word(params[4])
+            version_bits = parse_word(params[5]) if len(params) == 6 else 0
+            job = _job_number(params[1])
+        except ValueError as error:
+            return self._refuse_share(message, worker, ErrorCode.OTHER, str(error))
+        except (TypeError, AttributeError):  # one of them is no text
+            return self._refuse_share(message, worker, ErrorCode.OTHER, "mining.submit has five or six texts")
+        if len(extranonce2) != self.extranonce2_size:
+            return self._refuse_share(message, worker, ErrorCode.OTHER, f"extranonce2 has {self.extranonce2_size} bytes")
+        if version_bits & ~self.version_mask:
+            return self._refuse_share(message, worker, ErrorCode.OTHER, "version bits outside the mask")
+        return Submit(message.id, worker, job, extranonce2, time_s, nonce, version_bits)
 
-    def _refuse_share(self, message: Message, worker: str | None, code: ErrorCode, text: str, events: list[SessionEvent]) -> None:
+    def _refuse_share(self, message: Message, worker: str | None, code: ErrorCode, text: str) -> SubmitRefused:
         self._refuse(message.id, code, text)
-        events.append(SubmitRefused(worker, code))
+        return SubmitRefused(worker, code)
 
-    def _on_message(self, message: Message, events: list[SessionEvent]) -> None:  # noqa: PLR0912  one case a method
+    def _on_message(self, message: Message) -> SessionEvent | None:  # noqa: PLR0912  one case a method
         params = message.params if isinstance(message.params, list) else []
         first = params[0] if params else None
         match message.method:
@@ -206,7 +215,7 @@ class ServerSession:
                 self._answer(message, self._configure(params))
             case "mining.subscribe":
                 if isinstance(first, str):
-                    self.user_agent = clean_name(first)
+                    self.user_agent = shown_text(first)
                 self.subscribed = True
                 name = self.extranonce1.hex()
                 subscriptions = [["mining.set_difficulty", name], ["mining.notify", name]]
@@ -214,35 +223,45 @@ class ServerSession:
                 if self.user_agent is None:
                     self._out.append(encode_request(1, "client.get_version", []))
             case "mining.authorize":
-                if isinstance(first, str):
-                    events.append(AuthorizeRequested(message.id, first[: 4 * MAX_NAME], clean_name(first)))
-                else:
-                    self._refuse(message.id, ErrorCode.UNAUTHORIZED, "mining.authorize wants a worker's name")
+                return self._authorize(message, first)
             case "mining.suggest_difficulty":
-                self._suggest(message, _difficulty(first), events)
+                return self._suggest(message, _difficulty(first))
             case "mining.suggest_target":
-                self._suggest(message, _difficulty_of_text(first), events)
+                return self._suggest(message, _difficulty_of_text(first))
             case "mining.extranonce.subscribe":
                 self._answer(message, True)
             case "mining.ping":
                 self._answer(message, "pong")
             case None:
                 if message.id == 1 and self.user_agent is None and isinstance(message.result, str):
-                    self.user_agent = clean_name(message.result)
+                    self.user_agent = shown_text(message.result)
             case _:
                 if message.id is not None:
                     self._refuse(message.id, ErrorCode.OTHER, "this pool does not know that method")
+        return None
+
+    def _authorize(self, message: Message, name: object) -> AuthorizeRequested | None:
+        if not isinstance(name, str):
+            text: str | None = "mining.authorize wants a worker's name"
+        elif name not in self._workers and len(self._workers) >= MAX_NAMES:
+            text = f"a connection mines for at most {MAX_NAMES} workers"
+        else:
+            text = objection_to_name(name)
+            if text is None:
+                return AuthorizeRequested(message.id, name)
+        self._refuse(message.id, ErrorCode.UNAUTHORIZED, text or "")
+        return None
 
     def _answer(self, message: Message, result: Any) -> None:
         if message.id is not None:
             self._out.append(encode_result(message.id, result))
 
-    def _suggest(self, message: Message, difficulty: float | None, events: list[SessionEvent]) -> None:
+    def _suggest(self, message: Message, difficulty: float | None) -> Suggested | None:
         if difficulty is None:
             self._refuse(message.id, ErrorCode.OTHER, "not a difficulty")
-            return
-        events.append(Suggested(difficulty))
+            return None
         self._answer(message, True)
+        return Suggested(difficulty)
 
     def _configure(self, params: list[Any]) -> dict[str, Any]:
         """Extensions answered one by one (BIP310): version rolling, and a polite no to the others."""
@@ -250,9 +269,9 @@ class ServerSession:
         options = params[1] if len(params) > 1 and isinstance(params[1], dict) else {}
         result: dict[str, Any] = {}
         for extension in extensions:
-            if not isinstance(extension, str):
+            if not isinstance(extension, str) or len(extension) > MAX_EXTENSION:
                 continue
-            result[extension[:MAX_NAME]] = False
+            result[extension] = False
             if extension == "version-rolling" and self._allowed_mask:
                 wanted = options.get("version-rolling.mask", "ffffffff")
                 try:

@@ -53,6 +53,7 @@ CASES = {
     "two habits": ("machine: hall-c-23", "machine: ^hall-c-11", "habit of machine hall-c-11 is there already", "another"),
     "one worker for all": ('driver: luxos, worker: "{machine}"}\n    - {id: hall-b', 'driver: luxos, worker: ^all}\n    - {id: hall-b', "would all mine as all", "{machine}"),
     "format tricks": ('driver: luxos, worker: "{machine}"}\n    - {id: hall-b', 'driver: luxos, worker: ^"{machine:999999999}"}\n    - {id: hall-b', "not a usable worker's name", "placeholders"),
+    "name beyond a pool's": ('driver: luxos, worker: "{machine}"}\n    - {id: hall-b', f'driver: luxos, worker: ^"{15 * "{machine}"}"}}\n    - {{id: hall-b', "under a name of 135 characters, and a pool takes 128", "Shorten"),
     # choices, dates, places
     "unknown choice": ("kind: photovoltaic", "kind: ^photovoltaik", "is not known here", "`photovoltaic` is meant"),
     "class as a number": ('role: own_generation, class: "0.5"', "role: own_generation, class: ^0.5", "a number where a text", '"0.5"'),

@@ -6,6 +6,7 @@ import pytest
 
 from photosynth.energy.coin_market import outlook
 from photosynth.fleet import Fleet, load_fleet
+from photosynth.fleet.bitcoin import PoolLimits
 from photosynth.operations.configuration import (
     LONGEST_REFRESH_S,
     Pace,
@@ -81,6 +82,19 @@ def test_the_pool_starts_where_machines_need_no_long_search_for_their_difficulty
     config = pool_config(fleet, Pace(60_000))
     assert (config.host, config.port, config.version_mask) == ("127.0.0.1", 3333, 0x1FFFE000)
     assert config.start_difficulty == (50_000 // 102) * 10 / 2**32
+
+
+def test_the_pools_limits_come_from_the_fleet_file(fleet: Fleet) -> None:
+    config = pool_config(fleet, Pace(60_000))
+    assert config.min_difficulty * 2**32 == 128
+    assert (config.max_workers, config.max_workers_per_address) == (10_000, 1_000)
+    assert config.declared == {spec.worker for spec in fleet.machine_specs()}
+    limits = PoolLimits(connections=100, connections_per_address=700, workers=5, workers_per_address=2, share_hashes=4096)
+    own = fleet.model_copy(update={"pool": fleet.pool.model_copy(update={"limits": limits})})
+    config = pool_config(own, Pace(60_000))
+    assert (config.max_connections, config.max_connections_per_address) == (100, 100)
+    assert (config.max_workers, config.max_workers_per_address) == (5, 2)
+    assert config.min_difficulty * 2**32 == 4096
 
 
 def test_the_evidence_names_the_site_and_its_meters(fleet: Fleet) -> None:

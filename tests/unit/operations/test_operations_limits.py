@@ -22,7 +22,7 @@ def test_room_for_miners(monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, 
     now = [soft, hard]
     monkeypatch.setattr(resource, "getrlimit", lambda _: (now[0], now[1]))
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: now.__setitem__(slice(None), limits))
-    assert room_for_miners() == room
+    assert room_for_miners(20_000) == room
     assert now == [raised, hard]
 
 
@@ -32,4 +32,4 @@ def test_a_system_that_refuses_leaves_less_room(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(resource, "getrlimit", lambda _: (2048, resource.RLIM_INFINITY))
     monkeypatch.setattr(resource, "setrlimit", refuse)
-    assert room_for_miners() == 2048 - FILES_OF_OUR_OWN
+    assert room_for_miners(20_000) == 2048 - FILES_OF_OUR_OWN

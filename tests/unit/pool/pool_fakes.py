@@ -17,13 +17,13 @@ from photosynth.bitcoin.node import (
 )
 from photosynth.pool.config import CoinbasePlan
 from photosynth.pool.results import FoundBlock
-from photosynth.quantities.work import TWO_256
 from photosynth.stratum.client import Event, NewJob, StratumClient, SubmitResult
 from photosynth.stratum.messages import decode
 from photosynth.stratum.work import Job, double_sha256
 
 REGTEST_TARGET = 0x7FFFFF << 232
-EASY = TWO_256 - 1
+EASY_SHARES = 2.0**-28
+"""A difficulty of 16 hashes, so that tests mine little; the pool's own minimum is higher."""
 SCRIPT = bytes.fromhex("0014751e76e8199196d454941c45d1b3a323f1433bd6")
 
 
@@ -238,12 +238,17 @@ class Miner:
         """The next job."""
         return (await self.wait(NewJob)).job
 
-    def send_share(self, job: Job, wanted: Callable[[int], bool] | None = None, version_bits: int = 0) -> int:
-        """Mine and hand in one share, by default one that meets the job's target; returns its number."""
+    def prepare_share(self, job: Job, wanted: Callable[[int], bool] | None = None, version_bits: int = 0) -> bytes:
+        """Mine one share, by default one that meets the job's target; returns its line."""
         self._extranonce2 += 1
         extranonce2 = self._extranonce2.to_bytes(job.extranonce2_size, "big")
         nonce = mine(job, extranonce2, wanted or (lambda number: number <= job.target), version_bits)
         self.last_line = self.client.submit(job, extranonce2, job.time_s, nonce, version_bits)
+        return self.last_line
+
+    def send_share(self, job: Job, wanted: Callable[[int], bool] | None = None, version_bits: int = 0) -> int:
+        """Mine and hand in one share; returns its number."""
+        self.prepare_share(job, wanted, version_bits)
         self._writer.write(self.last_line)
         return self.client.last_id
 

@@ -2,23 +2,28 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tests.unit.pool.pool_fakes import AllOfIt, Ear, FakeNode, ManualClock, Miner
+from tests.unit.pool.pool_fakes import EASY_SHARES, AllOfIt, Ear, FakeNode, ManualClock, Miner
 
 from photosynth.pool.config import PoolConfig
+from photosynth.pool.connection import EASY_SHARES as EASY_SHARES_AT_ONCE
+from photosynth.pool.connection import MAX_LINES, Connection
+from photosynth.pool.places import GUESTS
 from photosynth.pool.server import Pool
 from photosynth.pool.share_log import ShareLog
+from photosynth.quantities.work import work_of_target
+from photosynth.stratum.client import Authorized, NewJob, SubmitResult
 from photosynth.stratum.messages import encode_request
 
 
 def build(folder: Path, **settings: object) -> Pool:
     clock = ManualClock()
-    config = PoolConfig(port=0, refresh_s=3600, **settings)  # type: ignore[arg-type]
+    config = PoolConfig(port=0, refresh_s=3600, **{"min_difficulty": EASY_SHARES, **settings})  # type: ignore[arg-type]
     return Pool(config, FakeNode(clock), clock, AllOfIt(), lambda _: 1, ShareLog(folder), Ear())
 
 
@@ -78,7 +83,9 @@ async def honest(miner: Miner, job: object) -> bool:
     return all([(await miner.share(job)).accepted for _ in range(5)])  # type: ignore[arg-type]
 
 
-async def test_a_client_that_never_reads_is_dropped_when_its_buffer_is_full(pool: Pool) -> None:
+async def test_a_client_that_never_reads_is_dropped_when_its_buffer_is_full(tmp_path: Path) -> None:
+    pool = build(tmp_path, max_write_buffer=64 * 1024, idle_requests_per_s=1e9)
+    await pool.start()
     reader, writer = await asyncio.open_connection(*pool.address, limit=1024)
     writer.write(encode_request(1, "mining.subscribe", ["x"]) + encode_request(2, "mining.authorize", ["slow", ""]))
     async with await Miner("honest").connect(pool.address) as miner:
@@ -95,6 +102,7 @@ async def test_a_client_that_never_reads_is_dropped_when_its_buffer_is_full(pool
         assert (await miner.share(job)).accepted
     writer.close()
     del reader
+    await pool.close()
 
 
 async def test_endless_wrong_shares_end_the_connection(pool: Pool) -> None:
@@ -110,13 +118,17 @@ async def test_networks_that_are_not_allowed_and_too_many_connections_are_turned
     await pool.start()
     assert await abuse(pool.address, b"")
     await pool.close()
-    pool = build(tmp_path / "b", max_connections=3)
+    pool = build(tmp_path / "b", max_connections=3, declared=frozenset({"asic"}))
     await pool.start()
     miners = [await Miner(f"m{number}").connect(pool.address) for number in range(3)]
     for miner in miners:
         await miner.job()
-    assert await abuse(pool.address, b"")
-    assert pool.snapshot().connections == 3
+    async with await Miner("m4").connect(pool.address) as late:
+        refused = await late.wait(Authorized)
+        assert not refused.accepted
+        assert "3 is the limit" in refused.message
+    async with await Miner("asic").connect(pool.address) as machine:
+        assert (await machine.share(await machine.job())).accepted
     for miner in miners:
         await miner.close()
     await pool.close()
@@ -153,3 +165,187 @@ async def test_a_reconnecting_worker_gets_the_difficulty_that_suited_it(pool: Po
         assert (await miner.share(job)).accepted
     async with await Miner("asic", suggested=None).connect(pool.address) as miner:
         assert (await miner.job()).target == job.target
+
+
+STALE = ["ff00", "00" * 8, "6a1856c0", "00000000"]
+
+
+async def test_names_with_a_stale_share_each_lock_nobody_out(tmp_path: Path) -> None:
+    pool = build(tmp_path, max_workers=5)
+    await pool.start()
+    for number in range(20):
+        async with await Miner(f"name-{number}").connect(pool.address) as guest:
+            await guest.job()
+            assert (await guest.repeat(encode_request(9, "mining.submit", [f"name-{number}", *STALE]))).code == 21
+            assert pool.snapshot().workers[0].rejected == {"stale": 1}, "told while it is there"
+    await pool.log.flush()
+    async with await Miner("fresh").connect(pool.address) as miner:
+        assert (await miner.share(await miner.job())).accepted
+    await pool.log.flush()
+    assert set(pool.log.account.totals) == {"fresh", GUESTS}
+    assert pool.snapshot().rejected == {"stale": 20}
+    assert [worker.name for worker in pool.snapshot().workers] == ["fresh"]
+    await pool.close()
+    again = build(tmp_path, max_workers=5)
+    assert set(again.log.account.totals) == {"fresh", GUESTS}
+    await again.log.close()
+
+
+async def test_what_the_log_remembers_of_forgotten_guests_shrinks_at_its_next_segment(tmp_path: Path) -> None:
+    pool = build(tmp_path, max_workers=3)
+    await pool.start()
+    for number in range(6):
+        async with await Miner(f"name-{number}").connect(pool.address) as guest:
+            assert (await guest.share(await guest.job())).accepted
+    assert len(pool.log.account.totals) == 4
+    pool.log.checkpoint(pool.log.account.last_seq)
+    await pool.log.flush()
+    await pool.close()
+    again = build(tmp_path)
+    assert set(again.log.account.totals) == {"name-3", "name-4", "name-5", GUESTS}
+    assert sum(totals.accepted for totals in again.log.account.totals.values()) == 6
+    await again.log.close()
+
+
+async def test_no_suggestion_makes_a_share_cheaper_than_the_minimum(tmp_path: Path) -> None:
+    pool = Pool(PoolConfig(port=0), FakeNode(clock := ManualClock()), clock, AllOfIt(), lambda _: 1, ShareLog(tmp_path), Ear())
+    await pool.start()
+    async with await Miner("cheap", suggested=2.0**-60).connect(pool.address) as miner:
+        job = await miner.job()
+        assert work_of_target(job.target) == 128
+        assert (await miner.share(job)).accepted
+        assert (await miner.share(job, lambda number: job.target < number <= 16 * job.target)).code == 23
+    await pool.close()
+
+
+async def test_a_flood_of_suggestions_brings_one_job_and_not_one_each(pool: Pool) -> None:
+    async with await Miner("asic", suggested=None).connect(pool.address) as miner:
+        first = await miner.job()
+        flood = b"".join(encode_request(99, "mining.suggest_difficulty", [2.0 ** -(20 + n % 2)]) for n in range(400))
+        miner.send(flood)
+        assert (await miner.repeat(encode_request(9, "mining.submit", ["asic", *STALE]))).code == 21
+        jobs = [event.job for event in miner._events if isinstance(event, NewJob)]
+        assert [job.target < first.target for job in jobs] == [True] or [job.target > first.target for job in jobs] == [True]
+
+
+async def test_an_easier_target_of_an_older_job_holds_for_some_shares_and_not_for_ever(pool: Pool) -> None:
+    async with await Miner("asic").connect(pool.address) as miner:
+        first = await miner.job()
+        miner.send(encode_request(99, "mining.suggest_difficulty", [2.0**-18]))
+        second = await miner.job()
+        assert second.target < first.target
+        results = [await miner.share(first, lambda number: second.target < number <= first.target) for _ in range(150)]
+    accepted = sum(result.accepted for result in results)
+    assert EASY_SHARES_AT_ONCE <= accepted < 150
+    assert results[-1].code == 23
+
+
+async def test_a_block_is_taken_where_the_network_asks_less_than_the_cheapest_share(tmp_path: Path) -> None:
+    node = FakeNode(clock := ManualClock(), target=1 << 252)
+    ear = Ear()
+    pool = Pool(PoolConfig(port=0, min_difficulty=2.0**-25), node, clock, AllOfIt(), lambda _: 1, ShareLog(tmp_path), ear)
+    await pool.start()
+    async with await Miner("asic").connect(pool.address) as miner:
+        job = await miner.job()
+        assert job.target < node.target
+        assert (await miner.share(job, lambda number: job.target < number <= node.target)).accepted
+        assert (await miner.job()).clean
+    assert [block.verdict.accepted for block in ear.blocks] == [True]
+    assert pool.snapshot().work == work_of_target(node.target), "what it was worth, and not the shares' own target"
+    await pool.close()
+
+
+async def test_a_worker_is_judged_after_its_login_in_the_same_packet(pool: Pool) -> None:
+    async with await Miner("first").connect(pool.address) as miner:
+        job = await miner.job()
+        share = miner.prepare_share(job).replace(b'"first"', b'"second"')
+        miner.send(encode_request(99, "mining.authorize", ["second", "x"]) + share)
+        assert (await miner.wait(SubmitResult)).accepted
+    assert pool.log.account.totals["second"].accepted == 1
+
+
+async def test_names_that_differ_at_their_end_only_are_two_workers(pool: Pool) -> None:
+    address = "bc1p" + "q" * 58
+    for rig in ("rig1", "rig2"):
+        async with await Miner(f"{address}.{rig}").connect(pool.address) as miner:
+            assert (await miner.share(await miner.job())).accepted
+    assert [worker.name for worker in pool.snapshot().workers] == [f"{address}.rig1", f"{address}.rig2"]
+
+
+class Wire(asyncio.Transport):
+    """A transport that only keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1)})
+        self.written: list[bytes] = []
+        self.reading = True
+        self.closing = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += bytes(data).splitlines()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        return
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def is_read(self) -> bool:
+        return self.reading
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def abort(self) -> None:
+        self.closing = True
+
+    close = abort
+
+
+async def connection_of(pool: Pool, worker: str) -> tuple[Connection, Wire]:
+    wire = Wire()
+    connection = pool._new_connection()
+    connection.connection_made(wire)
+    lines = encode_request(1, "mining.subscribe", ["x"]) + encode_request(2, "mining.authorize", [worker, ""])
+    connection.data_received(lines)
+    wire.written.clear()
+    return connection, wire
+
+
+async def test_a_flood_has_its_turn_then_the_others_have_theirs(tmp_path: Path) -> None:
+    pool = build(tmp_path)
+    await pool.start()
+    connection, wire = await connection_of(pool, "flood")
+    connection.data_received(encode_request(9, "mining.ping", []) * 500)
+    assert len(wire.written) == MAX_LINES
+    assert not wire.is_read()
+    other, quiet = await connection_of(pool, "quiet")
+    other.data_received(encode_request(9, "mining.ping", []))
+    assert len(quiet.written) == 1
+    await asyncio.wait_for(_until(lambda: len(wire.written) >= 500), 20)
+    assert wire.is_read()
+    await pool.close()
+
+
+async def test_past_its_allowance_a_flood_is_left_unread_and_a_miner_of_shares_never(tmp_path: Path) -> None:
+    pool = build(tmp_path, idle_requests_per_s=0.5)  # ten at once, then one in two seconds
+    await pool.start()
+    connection, wire = await connection_of(pool, "flood")
+    connection.data_received(encode_request(9, "mining.submit", ["flood", *STALE]) * 20)
+    assert len(wire.written) == 20
+    assert not wire.is_read()
+    async with await Miner("asic").connect(pool.address) as miner:
+        job = await miner.job()
+        for _ in range(30):
+            miner.send_share(job)
+        assert all([(await miner.wait(SubmitResult)).accepted for _ in range(30)])
+    assert not wire.is_read()
+    await pool.close()
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.005)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tests.unit.pool.pool_fakes import AllOfIt, Ear, FakeNode, ManualClock, Miner
+from tests.unit.pool.pool_fakes import EASY_SHARES, AllOfIt, Ear, FakeNode, ManualClock, Miner
 
 from photosynth.bitcoin.block import Block, Header, merkle_root, root_of_branch
 from photosynth.bitcoin.coinbase import read_commitment, read_height
@@ -36,7 +36,7 @@ class Rig:
         self.policy = AllOfIt()
         self.ear = Ear()
         self.folder = folder
-        self.config = PoolConfig(port=0, refresh_s=3600, **config)  # type: ignore[arg-type]
+        self.config = PoolConfig(port=0, refresh_s=3600, **{"min_difficulty": EASY_SHARES, **config})  # type: ignore[arg-type]
         self.pool = self._pool()
 
     def _pool(self) -> Pool:
@@ -462,3 +462,15 @@ async def test_a_block_is_submitted_claimed_and_told(rig: Rig) -> None:
     assert rig.pool.snapshot().unclaimed_represented == 7 * work_of_target(job.target)
     assert rig.policy.seen[-1] in (0, 7 * work_of_target(job.target))
     assert rig.pool.snapshot().blocks_found == 1
+
+
+async def test_what_was_seen_on_stale_jobs_is_forgotten(rig: Rig) -> None:
+    async with await rig.miner() as miner:
+        job = await miner.job()
+        assert (await miner.share(job)).accepted
+        held = rig.pool._chain.book.current
+        assert held is not None
+        assert len(held.seen) == 1
+        await rig.node.extend()
+        assert (await miner.job()).clean
+    assert held.seen == set()

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from photosynth.pool.vardiff import MAX_UNSEEN_FALL, Vardiff, dyadic
+from photosynth.quantities.work import target_of_difficulty, work_of_target
 
 LOWEST = 2.0**-28
 
@@ -87,3 +88,9 @@ def test_difficulties_are_dyadic_and_never_above(difficulty: float) -> None:
     rounded = dyadic(difficulty)
     assert difficulty / 1.125 <= rounded <= difficulty
     assert dyadic(rounded) == rounded
+
+
+def test_a_minimum_between_two_steps_is_the_step_above() -> None:
+    for hashes in range(100, 300):
+        lowest = Vardiff(1e-30, 0, share_interval_s=10, min_difficulty=hashes / 2**32, max_difficulty=1).difficulty
+        assert hashes <= work_of_target(target_of_difficulty(lowest)) <= 1.13 * hashes

@@ -18,6 +18,7 @@ from photosynth.stratum.client import (
 )
 from photosynth.stratum.framing import LineBuffer, LineTooLongError
 from photosynth.stratum.messages import MalformedError, encode_error, encode_request, encode_true
+from photosynth.stratum.names import shown_text
 from photosynth.stratum.server import (
     MAX_MALFORMED,
     AuthorizeRequested,
@@ -26,7 +27,6 @@ from photosynth.stratum.server import (
     Submit,
     SubmitRefused,
     Suggested,
-    clean_name,
 )
 from photosynth.stratum.work import Job, notify_params
 
@@ -40,8 +40,9 @@ def session() -> ServerSession:
 
 def ask(pool: ServerSession, method: str, params: list[Any], message_id: Any = 1) -> tuple[list[Any], list[Any]]:
     """The events of one request and the answers to it."""
-    events = pool.receive(encode_request(message_id, method, params))
-    for event in events:
+    events = []
+    for event in pool.receive(encode_request(message_id, method, params)):
+        events.append(event)
         if isinstance(event, AuthorizeRequested):
             pool.authorize(event, True)
     return events, [json.loads(line) for line in pool.outgoing().splitlines()]
@@ -58,7 +59,7 @@ def open_session() -> ServerSession:
 def test_client_and_server_understand_each_other() -> None:
     client = StratumClient("w.1", user_agent="tester/1", suggested_difficulty=0.001)
     pool = session()
-    events = pool.receive(client.start())
+    events = list(pool.receive(client.start()))
     asked = next(event for event in events if isinstance(event, AuthorizeRequested))
     assert asked.worker == "w.1"
     assert Suggested(0.001) in events
@@ -173,15 +174,72 @@ def test_ten_thousand_names_are_not_kept() -> None:
     assert len(pool.workers) == 16
 
 
-def test_names_are_cleaned() -> None:
-    assert clean_name("  miner<script>\n") == "miner_script_"
-    assert clean_name("x" * 1000) == "x" * 64
-    assert clean_name("") == "anonymous"
+def test_what_a_peer_says_of_itself_is_cleaned() -> None:
+    assert shown_text("  miner<script>\n") == "miner_script_"
+    assert shown_text("x" * 1000) == "x" * 64
+    assert shown_text("") == "anonymous"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("w" * 129, "1 to 128 characters, not 129"),
+        ("w" * 300, "1 to 128 characters, not 300"),
+        ("", "1 to 128 characters, not 0"),
+        ("rig<1>", "has letters, digits"),
+        ("rig 1 ", "blanks inside"),
+        ("(guests)", "has letters, digits"),
+        ("m\u00fcller", "has letters, digits"),
+    ],
+)
+def test_a_name_that_cannot_be_kept_as_it_is_is_refused_with_the_limit(name: str, why: str) -> None:
+    pool = session()
+    ask(pool, "mining.subscribe", ["tester/1"])
+    events, (answer,) = ask(pool, "mining.authorize", [name, "x"], 3)
+    assert events == []
+    assert (answer["id"], answer["error"][0]) == (3, 24)
+    assert why in answer["error"][1]
+    assert not pool.ready
+
+
+def test_long_names_that_differ_at_their_end_are_two_workers() -> None:
+    pool = session()
+    address = "bc1p" + "q" * 58
+    for rig in ("rig1", "rig2"):
+        _, (answer,) = ask(pool, "mining.authorize", [f"{address}.{rig}", "x"])
+        assert answer["result"] is True
+    assert pool.workers == (f"{address}.rig1", f"{address}.rig2")
+    assert len(pool.workers[0]) == 67
+
+
+def test_a_share_behind_its_workers_login_in_one_packet_is_judged_after_it() -> None:
+    pool = session()
+    lines = encode_request(1, "mining.subscribe", ["t"]) + encode_request(2, "mining.authorize", ["w.1", "x"])
+    lines += encode_request(3, "mining.submit", ["w.1", "2a00", "00" * 8, "6a1856c0", "0000abcd"])
+    lines += encode_request(4, "mining.submit", ["w.2", "2a00", "00" * 8, "6a1856c0", "0000abcd"])
+    lines += encode_request(5, "mining.ping", [])
+    events: list[Any] = []
+    for event in pool.receive(lines):
+        events.append(event)
+        if isinstance(event, AuthorizeRequested):
+            pool.authorize(event, True)
+    assert [type(event) for event in events] == [AuthorizeRequested, Submit, SubmitRefused]
+    assert [json.loads(line)["id"] for line in pool.outgoing().splitlines()] == [1, 2, 4, 5], "in the order of the requests"
+
+
+def test_lines_beyond_a_turn_wait_for_the_next() -> None:
+    pool = open_session()
+    lines = b"".join(encode_request(number, "mining.suggest_difficulty", [number]) for number in range(1, 11))
+    assert list(pool.receive(lines, 4)) == [Suggested(1.0), Suggested(2.0), Suggested(3.0), Suggested(4.0)]
+    assert pool.waiting == 6
+    assert list(pool.receive(encode_request(11, "mining.suggest_difficulty", [11]), 6))[-1] == Suggested(10.0)
+    assert list(pool.receive()) == [Suggested(11.0)]
+    assert pool.waiting == 0
 
 
 def test_an_endless_line_is_the_end() -> None:
     pool = session()
-    assert pool.receive(b"x" * 16384) == []
+    assert list(pool.receive(b"x" * 16384)) == []
     (event,) = pool.receive(b"x")
     assert isinstance(event, HangUp)
     lines = LineBuffer(10)
@@ -193,7 +251,7 @@ def test_an_endless_line_is_the_end() -> None:
 def test_a_web_browser_is_sent_away() -> None:
     request = b"GET / HTTP/1.1\r\nHost: localhost:3333\r\nUser-Agent: Mozilla\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     pool = session()
-    assert isinstance(pool.receive(request)[-1], HangUp)
+    assert isinstance(list(pool.receive(request))[-1], HangUp)
     assert len(pool.outgoing().splitlines()) == MAX_MALFORMED
 
 
