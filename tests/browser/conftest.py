@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 STATUS = re.compile(r"status of (404|500) ")
@@ -36,6 +36,10 @@ class Site:
     def toggle_failure(self) -> None:
         """Let the site stop answering, or answer again."""
         self.process.send_signal(signal.SIGUSR1)
+
+    def toggle_freeze(self) -> None:
+        """Let the site answer with what it saw then for ever, or look again."""
+        self.process.send_signal(signal.SIGUSR2)
 
 
 @contextmanager
@@ -80,6 +84,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+expect.set_options(timeout=20_000)  # a page grows old within six seconds, and computers that test are busy
 Open = Callable[..., Page]
 
 

@@ -53,6 +53,7 @@ STATUS = Status(
         title="Factory roof, Backnang",
         simulated=True,
         time_ms=NOON_MS,
+        zone="Europe/Berlin",
         speed=60.0,
         replay=None,
         generation_w=412_345,

@@ -37,9 +37,12 @@ class ChainStatus(Document):
     """Of the best block."""
     tip: str
     """Hash of the best block."""
-    target: BigCount = Field(description="what the next block's hash must not exceed")
-    difficulty: float
-    """Of that target."""
+    target: BigCount | None = Field(
+        description="what the next block's hash must not exceed; 0, which no hash meets, for half a second after each block "
+        "of a demonstration"
+    )
+    difficulty: float | None
+    """Of that target; null where it is 0 or unknown."""
     synchronised: bool
     """Whether the node may be trusted now."""
     peers: int
@@ -61,6 +64,8 @@ class SiteStatus(Document):
     """Whether the physical site is simulated."""
     time_ms: int
     """Site time now."""
+    zone: str
+    """Time zone of the site's clock, by its IANA name."""
     speed: float
     """Site seconds per second."""
     replay: str | None = Field(description="the recorded day that drives the site")
