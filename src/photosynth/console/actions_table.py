@@ -71,16 +71,19 @@ def summary(decision: Decision) -> str:
 
 
 def reason(decision: Decision) -> str:
-    """Why: the reason that most of them share, and how many others there are."""
+    """Why: the reason that most of them share, and how many others there are; of the site's own actions what was read back."""
     ranked = Counter(a.reason for a in decision).most_common()
     others = len(ranked) - 1
-    return text(ranked[0][0]) + (f" <span class=sub>and {others} other reasons</span>" if others else "")
+    found = text(ranked[0][0]) + (f" <span class=sub>and {others} other reasons</span>" if others else "")
+    if len(decision) == 1 and decision[0].kind not in MACHINE_KINDS and decision[0].read_back is not None:
+        found += f" · {text(decision[0].read_back)}"
+    return found
 
 
 def decision_item(decision: Decision, numbers: Numbers, *, opened: bool) -> str:
     """One line that opens; its inside is sent when somebody opens it."""
     key, first = key_of(decision), decision[-1]
-    inside = actions_table(decision, numbers, caption=f"Decision {key}") if opened else "<p class=sub>Fetching…</p>"
+    inside = inside_of(decision, numbers) if opened else "<p class=sub>Fetching…</p>"
     return (
         f'<details class="decision" data-decision="{key}"{" open" if opened else ""}><summary id="decision-{key}">'
         f'<span class="when">{text(numbers.moment(first.time_ms))}</span><span class="what">{summary(decision)}</span>'
@@ -89,10 +92,20 @@ def decision_item(decision: Decision, numbers: Numbers, *, opened: bool) -> str:
     )
 
 
+def inside_of(decision: Decision, numbers: Numbers) -> str:
+    """What a decision opens to: every request, answer and read-back in full. Who decided stands above it."""
+    return actions_table(decision, numbers, caption=f"Decision {key_of(decision)}", actors=False)
+
+
 def actions_table(
-    actions: Iterable[ActionDocument], numbers: Numbers, *, caption: str = "Actions, newest first", subjects: bool = True
+    actions: Iterable[ActionDocument],
+    numbers: Numbers,
+    *,
+    caption: str = "Actions, newest first",
+    subjects: bool = True,
+    actors: bool = True,
 ) -> str:
-    """Actions in full, newest first; without ``subjects`` where all are of one."""
+    """Actions in full, newest first; without ``subjects`` or ``actors`` where all are of one."""
 
     def subject(action: ActionDocument) -> str:
         if action.kind in MACHINE_KINDS:
@@ -109,11 +122,11 @@ def actions_table(
             f"<div class=wrapped>{text(a.answer if a.answer is not None else 'none')}</div>",
             f"<div class=wrapped>{text(a.read_back if a.read_back is not None else 'not read yet')}</div>",
             f"<div class=wrapped>{text(a.reason)}</div>",
-            f"<div class=wrapped>{text(a.actor)}</div>",
+            *((f"<div class=wrapped>{text(a.actor)}</div>",) if actors else ()),
         )
         for a in actions
     ]
-    heads = ("Action", "Verified", "Asked", "Answered", "Read back", "Why", "Who")
+    heads = ("Action", "Verified", "Asked", "Answered", "Read back", "Why", *(("Who",) if actors else ()))
     first = (f"Time, {numbers.zone.key}", *(("Subject",) if subjects else ()))
     return table(caption, (*first, *heads), rows, css="dense")
 

@@ -6,7 +6,7 @@ from fastapi import Request
 from nicegui import Client, ui
 from nicegui.events import GenericEventArguments
 
-from photosynth.console.actions_table import Decision, actions_table, decision_item, decisions, key_of
+from photosynth.console.actions_table import Decision, decision_item, decisions, inside_of, key_of
 from photosynth.console.feed import ACTIONS, Feed, Snapshot
 from photosynth.console.frame import open_page
 from photosynth.console.markup import Values, empty, no_match, text
@@ -97,8 +97,7 @@ class _Audit:
             return
         (self.opened.add if opened else self.opened.discard)(key_of(found))
         if opened:
-            inside = actions_table(found, self.page.numbers, caption=f"Decision {key}")
-            self.page.run("patch", {f"inside-{key}!": inside})
+            self.page.run("patch", {f"inside-{key}!": inside_of(found, self.page.numbers)})
 
     async def more(self) -> None:
         """Show more decisions, and fetch older actions where those that are here do not suffice."""

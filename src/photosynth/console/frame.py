@@ -69,9 +69,10 @@ async def open_page(
     assert client.content.parent_slot is not None
     client.content.parent_slot.parent.tag = "div"  # NiceGUI's page is a <main> of everything; ours is without the navigation
     html('<a class="skip" href="#main">Skip to content</a>')
-    age_ms, as_of = page.beat()
+    age_ms, as_of, clock = page.beat()
     html(
-        f'<i id="beat" hidden data-age="{"" if age_ms is None else age_ms}" data-as-of="{text(as_of)}"></i>'
+        f'<i id="beat" hidden data-age="{"" if age_ms is None else age_ms}" data-as-of="{text(as_of)}" '
+        f'data-clock="{text(clock)}"></i>'
         '<div id="lost" class="trouble" role="alert"></div><div id="toasts" aria-live="polite"></div>'
     )
     site = request.query_params.get("site", "")

@@ -239,7 +239,7 @@ async def show(request: Request, client: Client, feed: Feed) -> None:
         with box("grid"):
             with box("card flow", "section", 'aria-label="Energy flow now"'):
                 page.section(
-                    "<h2>Energy now</h2><p class=sub data-live=flow {{flow@data-quality}}>{{flow.note}}</p>",
+                    "<h2>Energy now</h2><p class='sub dated' data-live=flow {{flow@data-quality}}>{{flow.note}}</p>",
                     flow_values,
                     css="head",
                 )

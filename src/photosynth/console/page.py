@@ -70,11 +70,13 @@ class Page:
         encoded = ",".join(msgspec.json.encode(argument).decode() for argument in arguments)
         self.client.run_javascript(f"photosynth.{function}({encoded})")
 
-    def beat(self) -> list[object]:
-        """How old what the page shows is, in milliseconds (None: it shows nothing), and the site's time then, in words."""
-        status = self.snapshot.status
-        age_ms = self.snapshot.age_ms(time.monotonic(), time.time())
-        return [age_ms, UNKNOWN if status is None else self.numbers.instant(status.site.time_ms)]
+    def beat(self) -> tuple[int | None, str, str]:
+        """How old what the page shows is, in milliseconds (None: it shows nothing), and the site's time then, long and short."""
+        if (status := self.snapshot.status) is None:
+            return None, UNKNOWN, UNKNOWN
+        at_ms = status.site.time_ms
+        clock = f"{self.numbers.clock(at_ms, seconds=True)} {self.numbers.zone_name(at_ms)}"
+        return self.snapshot.age_ms(time.monotonic(), time.time()), self.numbers.instant(at_ms), clock
 
     def _tell(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot

@@ -2,7 +2,7 @@
 (() => {
   const LIMIT_MS = 5000; // a look at the site comes every second, and says so within 2.5 more where the site does not answer
   const root = document.documentElement;
-  let wall = Date.now(), steady = performance.now(), age = null, asOf = "", told = false;
+  let wall = Date.now(), steady = performance.now(), age = null, asOf = "", clock = "", told = false;
 
   const since = () => Math.max(Date.now() - wall, performance.now() - steady); // the one stops in a sleeping computer, the other jumps
 
@@ -10,7 +10,7 @@
     const beat = document.getElementById("beat");
     if (told || !beat) return;
     age = beat.dataset.age === "" ? null : Number(beat.dataset.age);
-    asOf = beat.dataset.asOf;
+    [asOf, clock] = [beat.dataset.asOf, beat.dataset.clock];
   }
 
   function span(ms) {
@@ -33,7 +33,7 @@
     const state = lost ? "lost" : old ? "old" : "fresh";
     root.dataset.age = state;
     say("as-of", old ? `as of ${asOf}, ${age === null ? "never seen" : `${span(age + quiet)} ago`}` : "");
-    root.style.setProperty("--as-of", JSON.stringify(` · as of ${asOf}`));
+    root.style.setProperty("--as-of", JSON.stringify(` · as of ${clock}`));
     say("lost", lost ? `No connection to Photosynth. Everything here is as of ${asOf}, and buttons that need it are off until it answers; on the site's own computer, photosynth status and photosynth stop-mining may still reach it.` : "");
     for (const button of document.querySelectorAll("[data-server]")) {
       if (button.disabled === lost) continue;
@@ -48,9 +48,9 @@
     }
   }
 
-  function tell(values, [ageMs, words]) {
+  function tell(values, [ageMs, instant, time]) {
     window.photosynth.patch(values);
-    [wall, steady, age, asOf, told] = [Date.now(), performance.now(), ageMs, words, true];
+    [wall, steady, age, asOf, clock, told] = [Date.now(), performance.now(), ageMs, instant, time, true];
     look();
   }
 
