@@ -116,17 +116,16 @@ def actions_table(
         (
             numbers.moment(a.time_ms),
             *((subject(a),) if subjects else ()),
-            f"<b>{text(a.kind)}</b>",
+            f"<b>{text(a.kind)}</b>" + (f"<p class=sub>{text(a.actor)}</p>" if actors else ""),
             verified(a),
             f"<div class=wrapped>{text(a.request)}</div>",
             f"<div class=wrapped>{text(a.answer if a.answer is not None else 'none')}</div>",
             f"<div class=wrapped>{text(a.read_back if a.read_back is not None else 'not read yet')}</div>",
             f"<div class=wrapped>{text(a.reason)}</div>",
-            *((f"<div class=wrapped>{text(a.actor)}</div>",) if actors else ()),
         )
         for a in actions
     ]
-    heads = ("Action", "Verified", "Asked", "Answered", "Read back", "Why", *(("Who",) if actors else ()))
+    heads = ("Action", "Verified", "Asked", "Answered", "Read back", "Why")
     first = (f"Time, {numbers.zone.key}", *(("Subject",) if subjects else ()))
     return table(caption, (*first, *heads), rows, css="dense")
 

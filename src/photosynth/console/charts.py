@@ -258,7 +258,8 @@ def trace_flow(trace: TraceDocument, numbers: Numbers, most: int = 10) -> Option
         pairs[(share.interval_ms, worker)] = pairs.get((share.interval_ms, worker), 0) + share.value_sat
     intervals = sorted({at for at, _ in pairs})
     totals = {at: sum(v for (a, _), v in pairs.items() if a == at) for at in intervals}
-    data = [_node("block", SUN, f"Block {block.height}", f"{numbers.btc(block.value_sat)} BTC", 0)]
+    said = f"Block {block.height}\n{{m|{numbers.integer(block.value_sat)} sat}}"  # short: a telephone has no room for more
+    data: list[Options] = [{"name": "block", "depth": 0, "itemStyle": {"color": SUN}, "label": {"formatter": said}}]
     data += [
         {
             "name": str(at),
