@@ -113,9 +113,10 @@ def test_what_one_decision_told_is_one_line_that_opens_and_stays_open(site: Site
     rows = line.locator("tbody tr")
     expect(rows).to_have_count(9)
     expect(rows.first).to_contain_text("2,391 W after 44 s")
-    newest = page.locator(".decision").first.get_attribute("data-decision")
+    told = page.locator(".decision", has=page.locator(".who", has_text="dispatch"))
+    newest = told.first.get_attribute("data-decision")
     assert newest is not None
-    expect(page.locator(".decision").first).not_to_have_attribute("data-decision", newest)  # drawn anew
+    expect(told.first).not_to_have_attribute("data-decision", newest)  # drawn anew
     expect(rows).to_have_count(9)
 
 

@@ -6,8 +6,8 @@ import socket
 from contextlib import ExitStack
 
 import pytest
-from playwright.sync_api import Page, expect
-from tests.browser.conftest import Open, Site
+from playwright.sync_api import Browser, Page, expect
+from tests.browser.conftest import Open, Site, serve
 from tests.browser.test_browser_accessibility import violations
 from tests.browser.test_browser_console import connected
 
@@ -66,6 +66,17 @@ def test_a_page_whose_server_is_suspended_grows_old_and_young_again(site: Site, 
     finally:
         site.process.send_signal(signal.SIGCONT)
     fresh(page)
+
+
+def test_a_page_comes_back_with_a_server_that_was_started_again(chromium: Browser, open_page: Open) -> None:
+    with serve() as first:
+        page = open_page(first.url + "/miners", unreachable=True)
+        connected(page)
+        fresh(page)
+    old(page, "lost")
+    with serve(port=int(first.url.rsplit(":", 1)[1])):
+        fresh(page)
+        connected(page)
 
 
 def test_a_page_grows_old_where_the_server_lives_and_the_site_does_not_look(site: Site, open_page: Open) -> None:

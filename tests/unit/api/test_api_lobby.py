@@ -246,6 +246,49 @@ async def test_a_head_without_end_is_cut(files: None) -> None:
     await server.stop()
 
 
+def later(server: WebServer, seconds: float) -> None:
+    """Let so many seconds pass for a server's lobby, and let it look."""
+    now = server.lobby.clock
+    server.lobby.clock = lambda: now() + seconds
+    server.lobby.sweep()
+
+
+async def test_half_a_request_is_dropped_in_time() -> None:
+    server = WebServer(APP)
+    reader, writer = await asyncio.open_connection("127.0.0.1", await server.start("127.0.0.1", 0))
+    writer.write(GET[:-2])
+    while not server.lobby.visitors:
+        await asyncio.sleep(0)
+    later(server, PATIENCE_S + 1)
+    async with asyncio.timeout(20):
+        with contextlib.suppress(ConnectionResetError):  # where the half came after the last look
+            assert await reader.read() == b""
+        while server.lobby.visitors:
+            await asyncio.sleep(0)
+    writer.close()
+    await server.stop()
+
+
+async def test_a_stream_that_nobody_reads_is_cut() -> None:
+    server = WebServer(APP)
+    reader, writer = await asyncio.open_connection("127.0.0.1", await server.start("127.0.0.1", 0), limit=1024)
+    writer.write(b"GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    async with asyncio.timeout(20):
+        while not any(visitor.unread for visitor in server.lobby.visitors.values()):
+            await asyncio.sleep(0.01)
+    later(server, PATIENCE_S + 1)
+    assert server.lobby.visitors  # it is being answered, so it has time
+    later(server, STALL_S + 1)
+    async with asyncio.timeout(20):
+        while server.lobby.visitors:
+            await asyncio.sleep(0)
+    with contextlib.suppress(ConnectionError):
+        while await reader.read(65_536):
+            pass
+    writer.close()
+    await server.stop()
+
+
 async def test_bodies_are_not_cut_as_heads() -> None:
     server = WebServer(APP)
     port = await server.start("127.0.0.1", 0)
