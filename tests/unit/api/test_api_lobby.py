@@ -170,6 +170,7 @@ async def _echo(socket: WebSocket) -> None:
 async def _endless() -> AsyncIterator[bytes]:
     while True:
         yield b"tick\n" * 10_000
+        await asyncio.sleep(0)  # whoever is gone is noticed in between
 
 
 async def _last_words(request: Request) -> PlainTextResponse:
