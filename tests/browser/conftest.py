@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 STATUS = re.compile(r"status of (404|500) ")
+REFUSED = re.compile("ERR_CONNECTION_(REFUSED|RESET|CLOSED)|ERR_EMPTY_RESPONSE")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = (
     "--no-sandbox",
@@ -37,10 +38,15 @@ class Site:
         """Let the site stop answering, or answer again."""
         self.process.send_signal(signal.SIGUSR1)
 
+    def toggle_freeze(self) -> None:
+        """Let the site answer with what it saw then for ever, or look again."""
+        self.process.send_signal(signal.SIGUSR2)
+
 
 @contextmanager
-def _serve(*arguments: str) -> Iterator[Site]:
-    command = [sys.executable, "-m", "tests.browser.fake_site", "0", *arguments]
+def serve(*arguments: str, port: int = 0) -> Iterator[Site]:
+    """A console over a fake site, until the block ends."""
+    command = [sys.executable, "-m", "tests.browser.fake_site", str(port), *arguments]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -54,14 +60,14 @@ def _serve(*arguments: str) -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def site(chromium: Browser) -> Iterator[Site]:
     """A site with a day behind it."""
-    with _serve() as found:
+    with serve() as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def empty_site(chromium: Browser) -> Iterator[Site]:
     """A site that has seen nothing yet."""
-    with _serve("empty") as found:
+    with serve("empty") as found:
         yield found
 
 
@@ -80,6 +86,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+expect.set_options(timeout=20_000)  # a page grows old within six seconds, and computers that test are busy
 Open = Callable[..., Page]
 
 
@@ -89,7 +96,9 @@ def open_page(chromium: Browser) -> Iterator[Open]:
     contexts: list[BrowserContext] = []
     faults: list[str] = []
 
-    def opened(url: str, *, width: int = 1440, height: int = 900, dark: bool = False, locale: str = "en-GB") -> Page:
+    def opened(
+        url: str, *, width: int = 1440, height: int = 900, dark: bool = False, locale: str = "en-GB", unreachable: bool = False
+    ) -> Page:
         context = chromium.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", locale=locale
         )
@@ -98,7 +107,7 @@ def open_page(chromium: Browser) -> Iterator[Open]:
         page.set_default_timeout(20_000)
 
         def logged(message: ConsoleMessage) -> None:
-            if message.type == "error" and not STATUS.search(message.text):
+            if message.type == "error" and not (STATUS.search(message.text) or (unreachable and REFUSED.search(message.text))):
                 faults.append(f"{url}: {message.text}")
 
         def asked(request: Request) -> None:

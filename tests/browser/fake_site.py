@@ -22,9 +22,11 @@ from photosynth.quantities.instants import iso_utc
 
 @dataclass
 class FakeSite(FakeBooks):
-    """Implements SiteView. ``failing`` makes it stop answering; ``log`` is what was written to it."""
+    """Implements SiteView. ``failing`` makes it stop answering, ``frozen`` answer from a wall time on with what it saw then;
+    ``log`` is what was written to it."""
 
     failing: bool = False
+    frozen: float | None = None
     polls: int = 0
     log: list[doc.ActionDocument] = field(default_factory=list)
 
@@ -45,7 +47,7 @@ class FakeSite(FakeBooks):
         known = not self.empty
         return doc.Status(
             time=iso_utc(now),
-            wall_time=iso_utc(int(time.time() * 1000)),
+            wall_time=iso_utc(int((self.frozen or time.time()) * 1000)),
             running=True,
             version="0.1.0",
             speed=self.speed,
@@ -180,34 +182,49 @@ class FakeSite(FakeBooks):
     async def actions(
         self, limit: int = 200, before_id: int | None = None, subject: str | None = None
     ) -> list[doc.ActionDocument]:
-        now = self.now_ms()
-        count = 0 if self.empty else 120 + (now - START_MS) // 120_000
+        count = 0 if self.empty else 120 + (self.now_ms() - START_MS) // 120_000
         found = list(reversed(self.log))
         for n in range(count, 0, -1):
-            at = START_MS - 14_400_000 + n * 120_000
-            name = f"hall-{'abc'[n % 3]}-{n * 7 % 32 + 1:02d}" if n % 11 else "hall-c-11"
-            sleep, bad = n % 2 == 0, n % 11 == 0
-            found.append(
-                doc.ActionDocument(
-                    id=n,
-                    time_ms=at,
-                    wall_ms=int(time.time() * 1000),
-                    actor="dispatch",
-                    kind="sleep" if sleep else "set_power",
-                    subject=name,
-                    reason="the set-point fell to 212 kW" if sleep else "the set-point rose to 271 kW",
-                    request="curtail|sleep" if sleep else "profileset|2400 W",
-                    result="unverified" if bad else "done",
-                    answer="S: OK",
-                    verified=not bad,
-                    read_back="3,068 W and shares after 60 s" if bad else "25 W after 11 s" if sleep else "2,391 W after 44 s",
-                    finished_ms=at + 60_000,
-                )
-            )
+            found += reversed(self._decision(n))
         chosen = [a for a in found if (subject is None or a.subject == subject) and (before_id is None or a.id < before_id)]
         return chosen[:limit]
 
-    def _write(self, kind: str, actor: str, reason: str) -> doc.ActionDocument:
+    def _decision(self, n: int) -> list[doc.ActionDocument]:
+        """What the dispatch told up to nine machines in one moment; hall-c-11 never does as it is told."""
+        at, sleep = START_MS - 14_400_000 + n * 120_000, n % 2 == 0
+        names = [f"hall-{'abc'[n % 3]}-{(n * 7 + i) % 32 + 1:02d}" for i in range(1 + n * 5 % 9)]
+        if n % 11 == 0:
+            names = sorted({*names, "hall-c-11"})
+        return [
+            doc.ActionDocument(
+                id=n * 20 + i,
+                time_ms=at + i,
+                wall_ms=START_MS + n * 2000 + i,
+                actor="dispatch",
+                kind="sleep" if sleep else "set_power",
+                subject=name,
+                reason=(
+                    "Sleeps: a megawatt-hour earns 30.61 EUR in it and 15.62 EUR at the grid; the surplus is used by others."
+                    if sleep
+                    else "Runs at 2400 W: a megawatt-hour earns 51.60 EUR in it; feeding in would fetch 15.62 EUR/MWh."
+                ),
+                request="sleep" if sleep else "set_power at 2400 W",
+                result="unverified" if name == "hall-c-11" else "done",
+                answer="STATUS=S,When=1781427600,Code=327,Msg=Curtail mode set to sleep,Description=LUXminer 2026.1.14"
+                if sleep
+                else "Profile Set",
+                verified=name != "hall-c-11",
+                read_back="reads 3,068 W and shares go on, wanted: 25 W, after 60 s"
+                if name == "hall-c-11"
+                else "25 W after 11 s"
+                if sleep
+                else "2,391 W after 44 s",
+                finished_ms=at + 60_000,
+            )
+            for i, name in enumerate(names)
+        ]
+
+    def _write(self, kind: str, actor: str, reason: str, seen: str, verified: bool) -> doc.ActionDocument:
         now = self.now_ms()
         action = doc.ActionDocument(
             id=100_000 + len(self.log),
@@ -217,11 +234,11 @@ class FakeSite(FakeBooks):
             kind=kind,
             subject="site",
             reason=reason,
-            request="102 machines",
-            result="done",
-            answer="101 of 102 asleep",
-            read_back="2.6 kW",
-            verified=True,
+            request="every machine sleeps" if kind == "stop_mining" else "the dispatch decides again",
+            result="done" if verified else "unverified",
+            answer=None,
+            read_back=seen,
+            verified=verified,
             finished_ms=now,
         )
         self.log.append(action)
@@ -229,15 +246,17 @@ class FakeSite(FakeBooks):
 
     async def stop_mining(self, actor: str, reason: str) -> doc.ActionDocument:
         self.stopped = True
-        return self._write("stop_mining", actor, reason)
+        seen = "100 of 102 machines are asleep; awake: hall-c-11 (it says OK and still runs), hall-c-23 (it does not answer)"
+        return self._write("stop_mining", actor, reason, seen, verified=False)
 
     async def resume_mining(self, actor: str, reason: str) -> doc.ActionDocument:
         self.stopped = False
-        return self._write("resume_mining", actor, reason)
+        return self._write("resume_mining", actor, reason, "the dispatch decides", verified=True)
 
 
 async def serve(port: int, site: FakeSite) -> None:
-    """Serve the console over a fake site until SIGTERM; SIGUSR1 makes the site stop answering, and answer again."""
+    """Serve the console over a fake site until SIGTERM; SIGUSR1 makes the site stop answering, and answer again;
+    SIGUSR2 makes it answer with what it saw then, and look again."""
     from photosynth.api import WebServer, create_app, listen
     from photosynth.console import mount
 
@@ -247,6 +266,7 @@ async def serve(port: int, site: FakeSite) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGUSR1, lambda: setattr(site, "failing", not site.failing))
+    loop.add_signal_handler(signal.SIGUSR2, lambda: setattr(site, "frozen", None if site.frozen else time.time()))
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     listener = listen("127.0.0.1", port)
     await server.start(listener)

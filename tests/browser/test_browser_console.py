@@ -65,8 +65,10 @@ def test_mining_is_stopped_with_a_reason_and_resumed(site: Site, open_page: Open
     page.get_by_role("dialog").get_by_role("button", name="Resume mining").click()
     expect(page.get_by_text("Mining is stopped by an operator")).to_be_hidden()
     page.goto(site.url + "/activity")
-    expect(page.get_by_role("cell", name="storm warning")).to_be_visible()
-    expect(page.get_by_role("cell", name=re.compile("console")).first).to_be_visible()
+    line = page.locator(".decision", has_text="storm warning")
+    expect(line.locator("summary")).to_contain_text("console")
+    line.locator("summary").click()
+    expect(line.get_by_role("cell", name=re.compile("awake: hall-c-11"))).to_be_visible()
 
 
 def test_the_table_of_machines_is_filtered_and_leads_to_a_machine(site: Site, open_page: Open) -> None:
@@ -76,8 +78,12 @@ def test_the_table_of_machines_is_filtered_and_leads_to_a_machine(site: Site, op
     page.get_by_label("Filter by any column").fill("hall-c-11")
     expect(page.locator(".ag-center-cols-container .ag-row")).to_have_count(1)
     page.get_by_label("Filter by any column").fill("nothing like this")
-    expect(page.get_by_text("No machine matches.")).to_be_visible()
+    expect(page.get_by_text("No machine matches")).to_be_visible()
+    page.get_by_role("button", name="Clear the filter").click()
+    expect(page.get_by_text("No machine matches")).to_be_hidden()
+    expect(page.get_by_label("Filter by any column")).to_have_value("")
     page.get_by_label("Filter by any column").fill("hall-c-11")
+    expect(page.locator(".ag-center-cols-container .ag-row")).to_have_count(1)
     page.locator(".ag-pinned-left-cols-container a").click()
     expect(page.get_by_role("heading", name="hall-c-11")).to_be_visible()
 
@@ -87,8 +93,51 @@ def test_actions_are_filtered(site: Site, open_page: Open) -> None:
     connected(page)
     page.get_by_label("Filter: machine, actor, reason").fill("hall-c-11")
     page.get_by_label("Result").select_option("open")
-    expect(page.locator("tbody tr", has_text="verified").filter(has_not_text="unverified")).to_have_count(0)
-    expect(page.locator("tbody tr", has_text="not as told").first).to_be_visible()
+    lines = page.locator(".decision > summary")
+    expect(lines.filter(has_not_text="hall-c-11")).to_have_count(0)
+    expect(lines.filter(has_text="not as told").first).to_be_visible()
+    page.get_by_label("Filter: machine, actor, reason").fill("nothing like this")
+    expect(page.get_by_text("No action matches")).to_be_visible()
+    page.get_by_role("button", name="Clear the filter").click()
+    expect(page.get_by_label("Result")).to_have_value("all")
+    expect(lines.filter(has_not_text="hall-c-11").first).to_be_visible()
+
+
+def test_what_one_decision_told_is_one_line_that_opens_and_stays_open(site: Site, open_page: Open) -> None:
+    page = open_page(site.url + "/activity")
+    connected(page)
+    line = page.locator(".decision", has_text="set_power 9 machines").first
+    expect(line).to_contain_text("all 9 verified")
+    expect(line).to_contain_text(re.compile(r"14 Jun 2026 \d\d:\d\d:00"))
+    line.locator("summary").click()
+    rows = line.locator("tbody tr")
+    expect(rows).to_have_count(9)
+    expect(rows.first).to_contain_text("2,391 W after 44 s")
+    told = page.locator(".decision", has=page.locator(".who", has_text="dispatch"))
+    newest = told.first.get_attribute("data-decision")
+    assert newest is not None
+    expect(told.first).not_to_have_attribute("data-decision", newest)  # drawn anew
+    expect(rows).to_have_count(9)
+
+
+def test_the_whole_answer_of_a_machine_is_there(site: Site, open_page: Open) -> None:
+    page = open_page(site.url + "/activity", **PHONE)
+    connected(page)
+    line = page.locator(".decision", has_text=re.compile(r"sleep \d machines")).first
+    line.locator("summary").click()
+    answer = line.get_by_text("Description=LUXminer 2026.1.14").first
+    expect(answer).to_contain_text("STATUS=S")
+    assert answer.evaluate("e => e.scrollWidth <= e.clientWidth && getComputedStyle(e).textOverflow !== 'ellipsis'")
+
+
+def test_workers_are_filtered_and_an_empty_filter_leads_back(site: Site, open_page: Open) -> None:
+    page = open_page(site.url + "/nodes")
+    connected(page)
+    page.get_by_label("Filter: name, party, software").fill("cpuminer")
+    expect(page.locator('[data-live="workers"] tbody tr')).to_have_count(1)
+    page.get_by_label("Filter: name, party, software").fill("nobody")
+    page.get_by_role("button", name="Clear the filter").click()
+    expect(page.locator('[data-live="workers.count"]')).to_have_text("103")
 
 
 def test_postings_open_to_their_lines_and_older_ones_follow(site: Site, open_page: Open) -> None:

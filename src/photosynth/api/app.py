@@ -92,7 +92,7 @@ def create_app(
         redoc_url=None,
     )
     problems.install(app)
-    app.add_middleware(Guard, allowed_hosts=allowed_hosts)
+    app.add_middleware(Guard, allowed_hosts=allowed_hosts, token=token)
 
     bearer = HTTPBearer(auto_error=False, description="the token in api.json of the state folder, new at each start")
 

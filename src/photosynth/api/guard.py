@@ -1,11 +1,13 @@
-"""What stands before every request and websocket: host, origin, size, and the headers that every answer carries.
+"""What stands before every request and websocket: host, origin, size, number, and the headers that every answer carries.
 
 The API listens on loopback, where a browser's pages of other sites are the danger: a name that they make resolve to
 127.0.0.1 (DNS rebinding) is refused by its ``Host``, and a request or websocket that they send (CSRF) by its
-``Origin``, which a browser always tells. Writes need the token besides.
+``Origin``, which a browser always tells. Writes need the token besides; whoever shows it is never one too many.
 """
 
 import asyncio
+import hmac
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +18,10 @@ BODY_LIMIT_BYTES = 64 * 1024
 """Most bytes of a request's body, but for a stream that bounds its own lines."""
 SOCKET_BODY_LIMIT_BYTES = 1024 * 1024
 BODY_TIMEOUT_S = 10
+ANSWERED_AT_A_TIME = 192
+"""Most requests and websockets that are being answered together, but for those that show the token."""
+ANSWERED_OF_ADDRESS = 128
+"""Most of them from one address; an open page is one."""
 STREAMED_PATHS = frozenset({"/api/v1/chain/import"})
 CONTENT_SECURITY_POLICY = (
     # NiceGUI compiles templates in the browser and writes its import map inline: hence unsafe-inline and unsafe-eval.
@@ -50,18 +56,30 @@ def _headers(scope: Scope, name: bytes) -> list[str]:
 class Guard:
     """ASGI middleware that refuses what is not for us and adds the security headers to what we answer."""
 
-    def __init__(self, app: ASGIApp, allowed_hosts: Iterable[str]) -> None:
+    def __init__(self, app: ASGIApp, allowed_hosts: Iterable[str], token: str) -> None:
         """Guard an application; ``allowed_hosts`` are names or addresses without port, ``*`` allows every one."""
         self._app = app
         self._hosts = frozenset(host.lower().strip("[]") for host in allowed_hosts)
+        self._bearer = f"Bearer {token}".encode()
+        self._answering: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one connection on, or refuse it."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        address = scope["client"][0] if scope.get("client") else ""
+        refusal = self._refusal(scope) or self._one_too_many(scope, address)
+        self._answering[address] += 1
+        try:
+            await self._answer(scope, receive, send, refusal)
+        finally:
+            self._answering[address] -= 1
+            if not self._answering[address]:
+                del self._answering[address]
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, refusal: tuple[int, str] | None) -> None:
         scope = {**scope, "headers": [h for h in scope["headers"] if h[0] not in DROPPED_REQUEST_HEADERS]}
-        refusal = self._refusal(scope)
         if scope["type"] == "websocket":
             if refusal is None:
                 await self._app(scope, receive, send)
@@ -76,7 +94,8 @@ class Guard:
             await send(message)
 
         if refusal is not None:
-            await problem(*refusal)(scope, receive, send_guarded)
+            headers = {"Connection": "close", "Retry-After": "1"} if refusal[0] == 503 else None
+            await problem(*refusal, headers=headers)(scope, receive, send_guarded)
             return
         path = scope["path"]
         if path in STREAMED_PATHS or scope["method"] in ("GET", "HEAD", "OPTIONS"):
@@ -99,6 +118,15 @@ class Guard:
             if not separator or netloc.lower() != hosts[0].strip().lower():
                 return 403, "The request comes from a page of another origin."
         return None
+
+    def _one_too_many(self, scope: Scope, address: str) -> tuple[int, str] | None:
+        crowded = self._answering.total() >= ANSWERED_AT_A_TIME or self._answering[address] >= ANSWERED_OF_ADDRESS
+        if not crowded or any(hmac.compare_digest(v.encode("latin-1"), self._bearer) for v in _headers(scope, b"authorization")):
+            return None
+        return (
+            503,
+            f"{ANSWERED_OF_ADDRESS} requests of one address, or {ANSWERED_AT_A_TIME} in all, are being answered: try again.",
+        )
 
 
 async def _bounded_body(scope: Scope, receive: Receive, limit: int) -> Sequence[bytes] | int:

@@ -4,16 +4,17 @@ import asyncio
 import contextlib
 import errno
 import socket
+import time
 from collections.abc import Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from photosynth.api.lobby import BACKLOG, PATIENCE_S, SWEEP_S, Lobby, protocols
+
 GRACE_S = 1
 """Seconds that open answers get at the end; without a limit an event stream holds the process while its client stays."""
 STOP_LIMIT_S = 1.4
-BACKLOG = 4096
-"""Connections that may wait to be served; the system's own limit (net.core.somaxconn) may be lower."""
 WEBSOCKET_MESSAGE_LIMIT_BYTES = 1024 * 1024
 
 
@@ -44,22 +45,27 @@ class WebServer:
 
     def __init__(self, app: ASGIApp) -> None:
         """Prepare; nothing listens before :meth:`start`."""
+        self.lobby = Lobby(time.monotonic)
+        http, websocket = protocols(self.lobby)
         config = uvicorn.Config(
             app,
+            http=http,
+            ws=websocket,
+            backlog=BACKLOG,
             lifespan="on",
             log_config=None,
             log_level="error",
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
-            timeout_keep_alive=15,
-            limit_concurrency=256,
+            timeout_keep_alive=int(PATIENCE_S),
             ws_max_size=WEBSOCKET_MESSAGE_LIMIT_BYTES,
             ws_per_message_deflate=False,
             proxy_headers=False,
         )
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
+        self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self, listener: socket.socket) -> None:
         """Serve whoever connects to a socket that :func:`listen` opened, and those who wait there already."""
@@ -70,11 +76,14 @@ class WebServer:
                 self._task.result()
                 raise RuntimeError("the web server ended before it began")
             await asyncio.sleep(0.005)
+        self._sweeper = asyncio.create_task(self._sweep(), name="web server's lobby")
 
     async def stop(self) -> None:
         """Stop within 1.5 s even where websockets and streams are open; safe to call twice and before a start."""
         if self._task is None:
             return
+        if self._sweeper is not None:
+            self._sweeper.cancel()
         self._server.should_exit = True
         _, pending = await asyncio.wait({self._task}, timeout=STOP_LIMIT_S)
         if pending:
@@ -84,6 +93,11 @@ class WebServer:
         elif not self._task.cancelled():
             self._task.result()
         self._task = None
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            self.lobby.sweep()
 
 
 def listen(host: str, port: int, another: str = "--port N or console.listen") -> socket.socket:

@@ -1,21 +1,28 @@
 """The Activity page: every change to the world, with what reading back said."""
 
-from fastapi import Request
-from nicegui import Client
+from collections.abc import Sequence
 
-from photosynth.console.actions_table import actions_table
-from photosynth.console.feed import Feed, Snapshot
+from fastapi import Request
+from nicegui import Client, ui
+from nicegui.events import GenericEventArguments
+
+from photosynth.console.actions_table import Decision, decision_item, decisions, inside_of, key_of
+from photosynth.console.feed import ACTIONS, Feed, Snapshot
 from photosynth.console.frame import open_page
-from photosynth.console.markup import Values, empty
+from photosynth.console.markup import Values, empty, no_match, text
 from photosynth.console.numbers import Numbers
 from photosynth.console.page import Page, box, choice, html, search_box
 from photosynth.operations.documents import ActionDocument
 
 PAGE_ROWS = 50
+KEPT = 5000
+"""Most actions that one open page holds; a page may stay open for months."""
+FETCHED = ACTIONS
+"""Actions that the feed keeps, and that are fetched at a time."""
 RESULTS = {"all": "All results", "verified": "Verified", "open": "Not verified", "refused": "Refused or failed"}
 
 
-def matching(actions: tuple[ActionDocument, ...], words: str, result: str) -> tuple[ActionDocument, ...]:
+def matching(actions: Sequence[ActionDocument], words: str, result: str) -> tuple[ActionDocument, ...]:
     """The actions that contain every word somewhere and have the wanted result."""
     wanted = words.lower().split()
 
@@ -41,23 +48,32 @@ class _Audit:
         self.words = ""
         self.result = "all"
         self.rows = PAGE_ROWS
-        self.older: list[ActionDocument] = []
+        self.known: dict[int, ActionDocument] = {}
+        self.opened: set[int] = set()
+        self.exhausted = len(page.snapshot.actions) < FETCHED
 
-    def matches(self, snapshot: Snapshot) -> tuple[ActionDocument, ...]:
-        """What the filter leaves, newest first."""
-        recent = snapshot.actions
-        last = recent[-1].id if recent else 0
-        return matching((*recent, *(a for a in self.older if a.id < last)), self.words, self.result)
+    def matches(self, snapshot: Snapshot) -> list[Decision]:
+        """What the filter leaves, newest first; the oldest in hand is held back while more of it may be fetched."""
+        self.known.update((a.id, a) for a in snapshot.actions)
+        if len(self.known) > KEPT:
+            self.known = dict(sorted(self.known.items())[-KEPT:])
+            self.exhausted = False
+        known = [self.known[key] for key in sorted(self.known, reverse=True)]
+        whole = decisions(known)
+        if len(whole) > 1 and not self.exhausted:
+            known = known[: -len(whole[-1])]
+        return decisions(matching(known, self.words, self.result))
 
     def values(self, snapshot: Snapshot, numbers: Numbers) -> Values:
-        """The table, or what to do where it is empty."""
+        """The list, or what to do where it is empty."""
         if not snapshot.actions:
             advice = "Every command to a machine, every stop and resume appears here, with who, why, and what reading back said."
             return {"actions!": empty("Nothing was changed yet", advice), "matches": "0"}
         found = self.matches(snapshot)
-        nothing = empty("Nothing matches", "Take a word out of the filter.")
-        listed = actions_table(found[: self.rows], numbers) if found else nothing
-        return {"actions!": listed, "matches": numbers.integer(len(found))}
+        items = "".join(decision_item(d, numbers, opened=key_of(d) in self.opened) for d in found[: self.rows])
+        more = "" if self.exhausted else " and older ones"
+        count = f"{numbers.integer(sum(map(len, found)))} in {numbers.integer(len(found))} decisions{more}"
+        return {"actions!": items or no_match("No action matches"), "matches": count}
 
     def redraw(self) -> None:
         """Show the filter's outcome now, not with the next snapshot."""
@@ -73,12 +89,23 @@ class _Audit:
         self.result, self.rows = result, PAGE_ROWS
         self.redraw()
 
+    def toggled(self, event: GenericEventArguments) -> None:
+        """Send the inside of a decision that somebody opened, and keep it current; forget one that was closed."""
+        key, opened = event.args.get("key"), event.args.get("open") is True
+        found = next((d for d in self.matches(self.page.snapshot)[: self.rows] if str(key_of(d)) == key), None)
+        if found is None:
+            return
+        (self.opened.add if opened else self.opened.discard)(key_of(found))
+        if opened:
+            self.page.run("patch", {f"inside-{key}!": inside_of(found, self.page.numbers)})
+
     async def more(self) -> None:
-        """Show more rows, and fetch older ones where those that are here do not suffice."""
+        """Show more decisions, and fetch older actions where those that are here do not suffice."""
         self.rows += PAGE_ROWS
-        known = (*self.page.snapshot.actions, *self.older)
-        if known and len(self.matches(self.page.snapshot)) < self.rows:
-            self.older.extend(await self.page.feed.view.actions(200, min(a.id for a in known)))
+        if len(self.matches(self.page.snapshot)) < self.rows and not self.exhausted:
+            fetched = await self.page.feed.view.actions(FETCHED, min(self.known))
+            self.exhausted = len(fetched) < FETCHED
+            self.known.update((a.id, a) for a in fetched)
         self.redraw()
 
 
@@ -86,14 +113,16 @@ async def show(request: Request, client: Client, feed: Feed) -> None:
     """Build the page."""
     page = await open_page(request, client, feed, here="/activity", title="Activity", needs=frozenset({"actions"}))
     audit = _Audit(page)
+    ui.on("decision", audit.toggled)
     with page.main, box("card", "section", 'aria-label="Every action"'):
         with box("gridhead"):
             page.section(
-                "<h2>Every action <span class=count>{{matches}}</span></h2>",
+                f"<h2>Every action <span class=count>{{{{matches}}}}</span></h2><p class=sub>Times of "
+                f"{text(page.numbers.zone.key)}. A line is what one decision told; it opens to each machine's answer.</p>",
                 lambda s, n: {"matches": audit.values(s, n)["matches"]},
             )
             search_box("Filter: machine, actor, reason", audit.search)
             choice(RESULTS, "all", "Result", audit.pick)
         page.section("{{actions!}}", lambda s, n: {"actions!": audit.values(s, n)["actions!"]})
-        with box("more"), box("quiet", "button", "type=button").on("click", audit.more):
+        with box("more"), box("quiet", "button", "type=button data-server").on("click", audit.more):
             html("Show older", tag="span")

@@ -4,6 +4,7 @@ Drawn as SVG, so colours are the style sheet's variables and follow dark and lig
 those of Okabe and Ito (jfly.uni-koeln.de/color), which people with colour-blindness tell apart.
 """
 
+import json
 from typing import Any
 
 from photosynth.console.feed import Snapshot
@@ -113,8 +114,9 @@ _SERIES = (
 
 
 def day_base(numbers: Numbers) -> Options:
-    """The day's curve without its data: power above, price below, one time axis of Europe/Berlin."""
+    """The day's curve without its data: power above, price below, one time axis in the site's zone."""
     comma = "true" if numbers.locale == "de" else "false"
+    zone = json.dumps(numbers.zone.key)
     time_axis = {
         "type": "time",
         "axisLine": {"lineStyle": {"color": "var(--line)"}},
@@ -179,7 +181,7 @@ def day_base(numbers: Numbers) -> Options:
             "backgroundColor": "var(--panel)",
             "borderColor": "var(--line)",
             "textStyle": _FONT,
-            ":formatter": f"points => photosynth.dayTip(points, {comma})",
+            ":formatter": f"points => photosynth.dayTip(points, {comma}, {zone})",
         },
         "grid": [
             {"left": 44, "right": 10, "top": 52, "height": "52%"},
@@ -187,7 +189,11 @@ def day_base(numbers: Numbers) -> Options:
         ],
         "xAxis": [
             {**time_axis, "gridIndex": 0, "axisLabel": {"show": False}},
-            {**time_axis, "gridIndex": 1, "axisLabel": {**_MUTED, "hideOverlap": True, ":formatter": "v => photosynth.clock(v)"}},
+            {
+                **time_axis,
+                "gridIndex": 1,
+                "axisLabel": {**_MUTED, "hideOverlap": True, ":formatter": f"v => photosynth.clock(v, {zone})"},
+            },
         ],
         "yAxis": [
             {**value_axis, "gridIndex": 0, "name": "kW", "min": 0},
@@ -253,7 +259,8 @@ def trace_flow(trace: TraceDocument, numbers: Numbers, most: int = 10) -> Option
         pairs[at, worker] = pairs.get((at, worker), 0) + share.value_sat
     intervals = sorted({at for at, _ in pairs})
     totals = {at: sum(v for (a, _), v in pairs.items() if a == at) for at in intervals}
-    data = [_node("block", SUN, f"Block {block.height}", f"{numbers.btc(block.value_sat)} BTC", 0)]
+    said = f"Block {block.height}\n{{m|{numbers.integer(block.value_sat)} sat}}"  # short: a telephone has no room for more
+    data: list[Options] = [{"name": "block", "depth": 0, "itemStyle": {"color": SUN}, "label": {"formatter": said}}]
     data += [
         {
             "name": str(at),

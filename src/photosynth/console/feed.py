@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from photosynth.operations.documents import (
     ActionDocument,
@@ -19,6 +20,7 @@ from photosynth.operations.view import SiteView
 PERIOD_S = 1.0
 PATIENCE_S = 2.5
 """How long one look may take before the page says that the site does not answer."""
+ACTIONS = 200
 _CADENCE_S = {"machines": 1.0, "day": 5.0, "workers": 3.0, "actions": 2.0, "blocks": 10.0}
 _log = logging.getLogger(__name__)
 
@@ -35,6 +37,16 @@ class Snapshot:
     actions: tuple[ActionDocument, ...] = ()
     seen_s: float = 0.0
     error: str | None = None
+
+    def age_ms(self, now_s: float, wall_s: float) -> int | None:
+        """How old it is: since the look, or since the time that the site told then, whichever is longer; None for nothing.
+
+        ``now_s`` is of the monotonic clock, ``wall_s`` of the machine's.
+        """
+        if self.status is None:
+            return None
+        told_s = datetime.fromisoformat(self.status.wall_time).timestamp()
+        return max(0, int(max(now_s - self.seen_s, wall_s - told_s - 1) * 1000))  # it tells whole seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +121,7 @@ class Feed:
                     day=tuple(await view.day()) if "day" in due else last.day,
                     blocks=tuple(await view.blocks(200)) if "blocks" in due else last.blocks,
                     workers=await view.workers() if "workers" in due else last.workers,
-                    actions=tuple(await view.actions(200)) if "actions" in due else last.actions,
+                    actions=tuple(await view.actions(ACTIONS)) if "actions" in due else last.actions,
                     seen_s=time.monotonic(),
                     error=None,
                 )

@@ -38,7 +38,7 @@ def _header(snapshot: Snapshot, numbers: Numbers) -> Values:
     old = snapshot.error is not None
     speed = f"×{numbers.decimal(status.speed, 0)}" if status.speed != 1 else ""
     return {
-        "clock": f"{numbers.date(status.site.time_ms)} {numbers.clock(status.site.time_ms, seconds=True)}",
+        "clock": numbers.instant(status.site.time_ms),
         "speed": speed,
         "live@data-state": "stale" if old else status.site.quality,
         "livetext": "not answering"
@@ -66,7 +66,15 @@ async def open_page(
     snapshot = await feed.look(needs)
     page = Page(client, feed, numbers, needs, snapshot)
     client.title = f"{title} · Photosynth"
+    assert client.content.parent_slot is not None
+    client.content.parent_slot.parent.tag = "div"  # NiceGUI's page is a <main> of everything; ours is without the navigation
     html('<a class="skip" href="#main">Skip to content</a>')
+    age_ms, as_of, clock = page.beat()
+    html(
+        f'<i id="beat" hidden data-age="{"" if age_ms is None else age_ms}" data-as-of="{text(as_of)}" '
+        f'data-clock="{text(clock)}"></i>'
+        '<div id="lost" class="trouble" role="alert"></div><div id="toasts" aria-live="polite"></div>'
+    )
     site = request.query_params.get("site", "")
     kept = f"?site={quote(site[:60])}" if site else ""
     links = "".join(
@@ -80,10 +88,10 @@ async def open_page(
             f'<nav aria-label="Pages">{links}</nav><div class="foot"><a href="/api/v1/openapi.json">HTTP API '
             "(OpenAPI)</a></div>",
             css="side",
-            tag="aside",
+            tag="header",
         )
-        with box("page"):
-            with box("top", "header"):
+        with box("page", "main"):
+            with box("top"):
                 _top(page, snapshot, title, site)
             page.section(
                 '<div class="trouble" role="alert" data-live="trouble" {{trouble@data-on}}>{{trouble-text}}</div>', _trouble
@@ -103,14 +111,16 @@ def _top(page: Page, snapshot: Snapshot, title: str, site: str) -> None:
     chosen = " selected" if site == name and name else ""
     html(f"<h1>{text(title)}</h1>", css="title")
     html(
-        '<label class="hidden" for="site">Site</label><select id="site" onchange="photosynth.site(this.value)">'
+        '<label class="unseen" for="site">Site</label><select id="site" onchange="photosynth.site(this.value)">'
         f'<option value="">All sites (1)</option><option value="{text(name)}"{chosen}>{text(label)}</option></select>',
         css="sitebox",
     )
     page.section(
-        '<span class="dot" data-live="live" {{live@data-state}}></span>{{livetext}}'
-        '<time aria-label="site time">{{clock}}</time><span class="speed" title="site time runs faster than '
-        'the wall clock">{{speed}}</span>',
+        '<span class="dot" data-live="live" {{live@data-state}}></span><span class="while-fresh">{{livetext}}</span>'
+        '<span class="while-old">old</span>'
+        '<span class="while-fresh"><span class="unseen">site time</span> <time>{{clock}}</time></span>'
+        '<time class="while-old" id="as-of"></time><span class="speed" title="site time runs faster than the wall clock">'
+        "{{speed}}</span>",
         lambda s, n: {k: v for k, v in _header(s, n).items() if k != "stopped@data-stopped"},
         css="clock",
     )
@@ -148,10 +158,16 @@ def _stop_control(page: Page) -> None:
         lambda s, n: {"stopped@data-stopped": _header(s, n)["stopped@data-stopped"]},
         css="stopflag",
     )
-    with box("danger only-running", "button", "type=button aria-haspopup=dialog").on("click", stop):
+    with box("danger only-running", "button", "type=button aria-haspopup=dialog data-server").on("click", stop):
         html(f"{icon('stop')}<span>Stop mining</span>", tag="span")
-    with box("primary only-stopped", "button", "type=button aria-haspopup=dialog").on("click", resume):
+    with box("primary only-stopped", "button", "type=button aria-haspopup=dialog data-server").on("click", resume):
         html(f"{icon('play')}<span>Resume mining</span>", tag="span")
+
+
+def told(what: str, action: ActionDocument) -> tuple[str, str]:
+    """What a person is told of their own action: its outcome, and what reading back found, which names who did not follow."""
+    outcomes = {"done": "done", "unverified": "not everything followed", "refused": "refused", "failed": "failed"}
+    return f"{what}: {outcomes.get(action.result, action.result)}", action.read_back or action.answer or "Nothing was read back."
 
 
 def _dialog(
@@ -176,10 +192,9 @@ def _dialog(
             action = await write(f"console ({host})", reason)
         except Exception as error:  # noqa: BLE001 - whatever failed, the person who pressed the button is told
             _log.exception("%s failed", confirm)
-            ui.notify(f"{confirm} failed: {error}", classes="toast bad", timeout=0, close_button="Close")
+            page.run("toast", f"{confirm} failed", str(error), True)
             return
-        message = f"{confirm}: {action.result}. {action.answer or ''}"
-        ui.notify(message, classes="toast" if action.result == "done" else "toast bad", timeout=8000, close_button="Close")
+        page.run("toast", *told(confirm, action), action.result != "done")
 
     with ui.dialog().props(f'aria-label="{title}"') as dialog, box("dialog"):
         html(f'<h2>{text(title)}</h2><p>{text(message)}</p><label for="{name}">Reason</label>')
@@ -189,7 +204,7 @@ def _dialog(
         with box("buttons"):
             with box("quiet", "button", "type=button").on("click", dialog.close):
                 html("Cancel", tag="span")
-            with box(css, "button", "type=button").on("click", act):
+            with box(css, "button", "type=button data-server").on("click", act):
                 html(text(confirm), tag="span")
 
     def ask() -> None:

@@ -5,7 +5,7 @@ from nicegui import Client
 
 from photosynth.console.feed import Feed, Snapshot
 from photosynth.console.frame import open_page
-from photosynth.console.markup import Values, chip, empty, short, table, text
+from photosynth.console.markup import Values, chip, empty, no_match, short, table, text
 from photosynth.console.numbers import Numbers
 from photosynth.console.page import Page, box, choice, html
 from photosynth.operations.documents import BalanceRow, BlockDocument, LedgerDocument, PostingDocument
@@ -98,13 +98,16 @@ def blocks_table(snapshot: Snapshot, numbers: Numbers) -> Values:
         }
     rows = [
         (
-            f'<a href="/ledger/trace/{b.height if b.state != "orphaned" else text(b.hash)}">{numbers.integer(b.height)}</a>',
-            block_state(b),
+            (
+                f'<a href="/ledger/trace/{b.height if b.state != "orphaned" else text(b.hash)}">{numbers.integer(b.height)}</a>',
+                b.height,
+            ),
+            (block_state(b), b.state),
             short(b.hash, 12),
-            f"{numbers.date(b.site_ms)} {numbers.clock(b.site_ms)}" if b.site_ms is not None else "unknown",
-            numbers.integer(b.value_sat),
-            numbers.eur(b.value_ueur),
-            text(b.worker or "unknown"),
+            (numbers.moment(b.site_ms), b.site_ms or 0),
+            (numbers.integer(b.value_sat), b.value_sat),
+            (numbers.eur(b.value_ueur), b.value_ueur or 0),
+            (text(b.worker or "unknown"), b.worker or ""),
             (
                 f'<a href="/ledger/trace/{b.height if b.state != "orphaned" else text(b.hash)}" aria-label="Trace '
                 f'block {b.height}">Trace</a>'
@@ -112,7 +115,7 @@ def blocks_table(snapshot: Snapshot, numbers: Numbers) -> Values:
         )
         for b in snapshot.blocks[:_BLOCK_ROWS]
     ]
-    heads = ("Height", "State", "Hash", "Site time", "Satoshi", "EUR", "Found by", "")
+    heads = ("Height", "State", "Hash", f"Found, {numbers.zone.key}", "Satoshi", "EUR", "Found by", "Trace")
     return {"blocks!": table("Blocks that this site found", heads, rows, numbers=frozenset({0, 4, 5}), css="dense")}
 
 
@@ -146,13 +149,13 @@ class _Books:
         """What the page shows of it."""
         found = self.document
         if found is None:
-            return {"balance!": "", "postings!": "", "total": "", "where": "", "new": ""}
+            return {"balance!": "", "postings!": "", "total": "", "where": ""}
         chosen = [p for p in found.postings if self.event in ("all", p.event)][:PAGE_ROWS]
         items = "".join(posting_item(p, numbers) for p in chosen)
         where = f"postings {chosen[-1].id} to {chosen[0].id}" if chosen else ""
         return {
             "balance!": balance_table(found.trial_balance, numbers),
-            "postings!": items or empty("No posting here", "Choose another period or event."),
+            "postings!": items or no_match("No posting of this event in this period"),
             "total": numbers.integer(found.total_postings),
             "where": where,
         }
@@ -209,14 +212,16 @@ async def show(request: Request, client: Client, feed: Feed) -> None:
             page.section("{{balance!}}", lambda s, n: {"balance!": fixed["balance!"]})
         with box("card full", "section", 'aria-label="Postings"'):
             with box("gridhead"):
-                page.section(('<h2>Postings <span class="count">{{total}}</span></h2><span class="fresh" '
-                             'data-live="fresh" {{fresh@data-on}}>{{fresh-count}}</span>'),
-                             lambda s, n: {"total": fixed["total"], **fresh(s, n)})  # fmt: skip
+                page.section(
+                    '<h2>Postings <span class="count">{{total}}</span></h2><span class="sub">times of {{zone}}</span>'
+                    '<span class="fresh" data-live="fresh" {{fresh@data-on}}>{{fresh-count}}</span>',
+                    lambda s, n: {"total": fixed["total"], "zone": n.zone.key, **fresh(s, n)},
+                )
                 choice({"all": "All events", **{e: e for e in events}}, "all", "Event", lambda value: choose("event", value))
             page.section("{{postings!}}", lambda s, n: {"postings!": fixed["postings!"]})
             with box("more"):
-                with box("quiet", "button", "type=button").on("click", newer):
+                with box("quiet", "button", "type=button data-server").on("click", newer):
                     html("Newer", tag="span")
                 page.section("<span class=age>{{where}}</span>", lambda s, n: {"where": fixed["where"]})
-                with box("quiet", "button", "type=button").on("click", older):
+                with box("quiet", "button", "type=button data-server").on("click", older):
                     html("Older", tag="span")

@@ -92,7 +92,7 @@ def values_of(machine_id: str, snapshot: Snapshot, numbers: Numbers) -> Values:
     seen = numbers.age(now_ms, machine.observed_ms)
     conditions = "".join(
         f'<li class="cond {text(c.severity)}"><span class="mark" aria-hidden="true"></span><div><p><b>'
-        f"{text(c.summary)}</b></p><p>{text(c.evidence)}</p>"
+        f"{text(c.summary)}</b> <span class=unseen>{text(c.severity)}</span></p><p>{text(c.evidence)}</p>"
         f"<p class=advice>{text(c.advice)}</p></div></li>"
         for c in machine.conditions
     )
@@ -137,7 +137,11 @@ async def show(request: Request, client: Client, feed: Feed, machine_id: str) ->
         merged: dict[int, ActionDocument] = {a.id: a for a in older}
         merged |= {a.id: a for a in snapshot.actions if a.subject == machine_id}
         rows = sorted(merged.values(), key=lambda a: -a.id)[:50]
-        return {"actions!": actions_table(rows, n) if rows else empty("No action yet", "Commands to this machine appear here.")}
+        return {
+            "actions!": actions_table(rows, n, subjects=False)
+            if rows
+            else empty("No action yet", "Commands to this machine appear here.")
+        }
 
     with page.main:
         html('<a class="back" href="/miners">All machines</a>')

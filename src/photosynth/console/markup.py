@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 
 Values = dict[str, str]
+Cell = str | tuple[str, int | str]
 _SLOT = re.compile(r"\{\{([\w.-]+)(!|@[\w-]+)?\}\}")
 
 
@@ -33,27 +34,49 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 
 
 def table(
-    caption: str, heads: Iterable[str], rows: Iterable[Iterable[str]], *, numbers: frozenset[int] = frozenset(), css: str = ""
+    caption: str, heads: Iterable[str], rows: Iterable[Iterable[Cell]], *, numbers: frozenset[int] = frozenset(), css: str = ""
 ) -> str:
-    """A table in a box that scrolls sideways by itself; cells are markup, ``numbers`` are the columns set to the right."""
+    """A table in a box that scrolls sideways by itself; ``numbers`` are the columns set to the right.
 
-    def cells(tag: str, row: Iterable[str], more: str = "") -> str:
-        return "".join(
-            f"<{tag}{more}{' class=num' if column in numbers else ''}>{cell}</{tag}>" for column, cell in enumerate(row)
-        )
+    A cell is markup, or markup with what it is sorted by. Columns of the second kind get a head to press on.
+    """
+    body = [list(row) for row in rows]
+    sortable = {column for row in body for column, cell in enumerate(row) if not isinstance(cell, str)}
 
-    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    def css_of(column: int) -> str:
+        return " class=num" if column in numbers else ""
+
+    def head(column: int, words: str) -> str:
+        if column not in sortable:
+            return f"<th scope=col{css_of(column)}>{text(words)}</th>"
+        press = f'<button type="button" class="sort" onclick="photosynth.sort(this)">{text(words)}</button>'
+        return f"<th scope=col{css_of(column)} aria-sort=none>{press}</th>"
+
+    def cell(column: int, content: Cell) -> str:
+        if isinstance(content, str):
+            return f"<td{css_of(column)}>{content}</td>"
+        return f'<td{css_of(column)} data-sort="{text(content[1])}">{content[0]}</td>'
+
+    lines = "".join(f"<tr>{''.join(cell(c, content) for c, content in enumerate(row))}</tr>" for row in body)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{text(caption)}"><table class="{css}">'
-        f'<caption class="hidden">{text(caption)}</caption><thead><tr>'
-        f"{cells('th', map(text, heads), ' scope=col')}</tr></thead>"
-        f"<tbody>{body}</tbody></table></div>"
+        f'<caption class="unseen">{text(caption)}</caption><thead><tr>'
+        f"{''.join(head(column, words) for column, words in enumerate(heads))}</tr></thead>"
+        f"<tbody>{lines}</tbody></table></div>"
     )
 
 
 def empty(title: str, advice: str) -> str:
     """What stands where nothing is yet: what that means and what to do next."""
     return f'<div class="empty"><strong>{text(title)}</strong><p>{text(advice)}</p></div>'
+
+
+def no_match(title: str) -> str:
+    """What stands where a filter leaves nothing, with the way back: it empties every filter of the same card."""
+    return (
+        f'<div class="empty" role="status"><strong>{text(title)}</strong><p><button class="quiet" type="button" '
+        'onclick="photosynth.clearFilters(this)">Clear the filter</button></p></div>'
+    )
 
 
 def chip(kind: str, label: str) -> str:

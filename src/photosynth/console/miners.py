@@ -8,9 +8,9 @@ from nicegui import Client, ui
 
 from photosynth.console.feed import Feed, Snapshot
 from photosynth.console.frame import open_page
-from photosynth.console.markup import Values, empty, text
+from photosynth.console.markup import Values, empty, no_match, text
 from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
-from photosynth.console.page import Page, box, search_box
+from photosynth.console.page import Page, box, html, search_box
 from photosynth.operations.documents import MachineDocument
 
 STATES = ("running", "starting", "stopping", "sleeping", "faulty", "unreachable", "unknown")
@@ -80,6 +80,7 @@ def tiles_markup(machines: tuple[MachineDocument, ...], numbers: Numbers) -> str
     for machine in machines:
         groups.setdefault(machine.group, []).append(machine)
     out = []
+    first = 0  # the one that the Tab key stops at
     for group, members in groups.items():
         cells = []
         for machine in members:
@@ -87,8 +88,9 @@ def tiles_markup(machines: tuple[MachineDocument, ...], numbers: Numbers) -> str
             cells.append(
                 f'<a class="tile s-{state}" style="--fill:{percent}%" id="tile-{text(machine.id)}" '
                 f'href="/miners/{text(machine.id)}"'
-                f' aria-label="{text(label)}" title="{text(label)}"><i aria-hidden="true"></i></a>'
+                f' tabindex="{first}" aria-label="{text(label)}" title="{text(label)}"><i aria-hidden="true"></i></a>'
             )
+            first = -1
         out.append(
             f'<div class="tilegroup"><h3>{text(group)} <span>{text(members[0].model)}</span></h3><div '
             f'class="tiles">{"".join(cells)}</div></div>'
@@ -114,16 +116,16 @@ def grid_options(rows: list[Row]) -> dict[str, Any]:
 
     return {
         "columnDefs": [
-            column("id", "Machine", 124, pinned="left", **{":cellRenderer": "p => photosynth.machineLink(p.value)"}),
+            column("id", "Machine", 132, pinned="left", **{":cellRenderer": "p => photosynth.machineLink(p.value)"}),
             column("state", "State", 132, **{":cellRenderer": "p => photosynth.chip(p.value)"}),
             column("model", "Model", 150),
             number("power", "Power", 104, "power_text"),
             number("commanded", "Told", 104, "commanded_text"),
             number("rate", "Hash rate", 116, "rate_text"),
-            number("accepted", "Accepted / rejected", 188, "shares_text"),
-            number("age", "Last share", 110, "age_text"),
-            column("conditions", "Conditions", 190),
-            column("reason", "Why", 620, tooltipField="reason"),
+            number("accepted", "Shares: good / bad", 176, "shares_text"),
+            number("age", "Last share", 124, "age_text"),
+            column("conditions", "Conditions", 260, tooltipField="conditions"),
+            column("reason", "Why", 420, flex=1, minWidth=420, tooltipField="reason"),
         ],
         "defaultColDef": {"sortable": True, "filter": "agTextColumnFilter", "resizable": True, "suppressHeaderMenuButton": False},
         "rowData": rows,
@@ -136,8 +138,9 @@ def grid_options(rows: list[Row]) -> dict[str, Any]:
         "enableCellTextSelection": True,
         "tooltipShowDelay": 300,
         "rowBuffer": 5,
-        "overlayNoRowsTemplate": "No machine matches.",
-        ":onFilterChanged": "e => e.api.getDisplayedRowCount() ? e.api.hideOverlay() : e.api.showNoRowsOverlay()",
+        "suppressNoRowsOverlay": True,
+        ":onCellKeyDown": "e => e.event.key === 'Enter' && e.data && photosynth.machineLink(e.data.id).click()",
+        ":onModelUpdated": "e => document.getElementById('no-machine').hidden = e.api.getDisplayedRowCount() > 0",
     }
 
 
@@ -151,13 +154,18 @@ async def show(request: Request, client: Client, feed: Feed) -> None:
                 f'<span class="chip s-{state}"><i aria-hidden="true"></i>{state} <b>{{{{count.{state}}}}}</b></span>'
                 for state in STATES
             )
-            page.section(f'<div class="legend">{legend}</div>', counts)
-            page.section(f'<div class="tilegroups">{tiles_markup(page.snapshot.machines, numbers)}</div>')
+            page.section(f'<h2>All by state</h2><div class="legend">{legend}</div>', counts)
+            page.section(
+                '<p class="unseen" id="tiles-how">Arrow keys move from machine to machine, Enter opens one.</p>'
+                '<div class="tilegroups" data-roving role="group" aria-label="Machines" aria-describedby="tiles-how">'
+                f"{tiles_markup(page.snapshot.machines, numbers)}</div>"
+            )
         with box("card gridcard", "section", 'aria-label="Table of machines"'):
             _table(page)
 
 
 def _table(page: Page) -> None:
+    grid: ui.aggrid
     numbers = page.numbers
     now_ms = wall_ms_of(page.snapshot)
     rows = {m.id: row(m, now_ms, numbers) for m in page.snapshot.machines}
@@ -165,7 +173,9 @@ def _table(page: Page) -> None:
     tiles = {m.id: tile(m, largest, numbers) for m in page.snapshot.machines}
     with box("gridhead"):
         page.section("<h2>Machines</h2>")
+        ui.on("columns-cleared", lambda: grid.run_grid_method("setFilterModel", None))
         search_box("Filter by any column", lambda words: grid.run_grid_method("setGridOption", "quickFilterText", words))
+    html(f'<div id="no-machine" hidden>{no_match("No machine matches")}</div>')
     grid = ui.aggrid(grid_options(list(rows.values())), theme="quartz", auto_size_columns=False).classes("machines")
 
     def refresh(snapshot: Snapshot) -> None:

@@ -34,8 +34,8 @@ def mount(app: FastAPI, view: SiteView, *, period_s: float = PERIOD_S) -> Feed:
     _pages(feed)
     version = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(_STATIC.iterdir()))).hexdigest()[:12]
     ui.add_head_html(
-        f'<script src="/_console/console.js?{version}"></script><link rel="stylesheet" '
-        f'href="/_console/console.css?{version}">'
+        "".join(f'<script src="/_console/{path.name}?{version}"></script>' for path in sorted(_STATIC.glob("*.js")))
+        + f'<link rel="stylesheet" href="/_console/console.css?{version}">'
         '<meta name="theme-color" content="#f5f6f2" media="(prefers-color-scheme: light)">'
         '<meta name="theme-color" content="#0d1311" media="(prefers-color-scheme: dark)">',
         shared=True,

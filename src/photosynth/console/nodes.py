@@ -6,11 +6,21 @@ from nicegui import Client
 from photosynth.console.feed import Feed, Snapshot
 from photosynth.console.frame import open_page
 from photosynth.console.icons import icon
-from photosynth.console.markup import Values, chip, empty, short, table, text
+from photosynth.console.markup import Values, chip, empty, no_match, short, table, text
 from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
-from photosynth.console.page import box
+from photosynth.console.page import Page, box, search_box
+from photosynth.operations.documents import ChainStatus
 
 _WORKER_ROWS = 150
+
+
+def difficulty(chain: ChainStatus, numbers: Numbers) -> str:
+    """The difficulty of the next block, or why there is none now."""
+    if chain.target is not None and int(chain.target) == 0:
+        return "none now: no hash counts for half a second after each block of a demonstration"
+    if chain.difficulty is None:
+        return UNKNOWN
+    return f"{chain.difficulty:.6g}".replace(".", "," if numbers.locale == "de" else ".")
 
 
 def node_values(snapshot: Snapshot, numbers: Numbers) -> Values:
@@ -48,8 +58,8 @@ def node_values(snapshot: Snapshot, numbers: Numbers) -> Values:
             numbers.integer(chain.peers)
             + ((" (none needed: the chain is this site's own)") if chain.network == "regtest" and not chain.peers else ""),
         ),
-        ("Difficulty", f"{chain.difficulty:.6g}".replace(".", "," if numbers.locale == "de" else ".")),
-        ("Target", f'<code class="wrap">{int(chain.target):064x}</code>'),
+        ("Difficulty", difficulty(chain, numbers)),
+        ("Target", UNKNOWN if chain.target is None else f'<code class="wrap">{int(chain.target):064x}</code>'),
         (
             "Books agree up to",
             UNKNOWN if status.ledger.reconciled_height is None else f"block {numbers.integer(status.ledger.reconciled_height)}",
@@ -100,7 +110,8 @@ def commands(listen: str) -> str:
         ("bfgminer, cgminer", f"bfgminer -o {url} -u guest.2 -p x", "for USB and network machines"),
     )
     items = "".join(
-        f'<li><div><b>{text(name)}</b><span>{text(note)}</span></div><div class="command"><code>{text(command)}</code>'
+        f'<li><div><b>{text(name)}</b><span>{text(note)}</span></div><div class="command">'
+        f'<code tabindex="0" role="region" aria-label="Command for {text(name)}">{text(command)}</code>'
         f'<button class="quiet" type="button" data-copy="{text(command)}" onclick="photosynth.copy(this)" '
         f'aria-label="Copy the command for {text(name)}">{icon("copy")}<span>Copy</span></button></div></li>'
         for name, command, note in rows
@@ -114,33 +125,33 @@ def commands(listen: str) -> str:
     return f"<ul class=commands>{items}</ul><p class=age>{hint}</p>"
 
 
-def worker_values(snapshot: Snapshot, numbers: Numbers) -> Values:
-    """The pool's workers, guests first."""
-    found = None if snapshot.workers is None else snapshot.workers.workers
-    if not found:
-        return {
-            "workers!": empty(
-                "No worker yet", "Point a miner here with one of the commands above; it appears with its first share."
-            )
-        }
+def worker_values(snapshot: Snapshot, numbers: Numbers, words: str = "") -> Values:
+    """The pool's workers, guests first; those in whose name, party or software every word stands."""
+    every = () if snapshot.workers is None else snapshot.workers.workers
+    if not every:
+        advice = "Point a miner here with one of the commands above; it appears with its first share."
+        return {"workers!": empty("No worker yet", advice), "workers.count": ""}
+    wanted = words.lower().split()
+    found = [w for w in every if all(x in f"{w.name} {w.party or 'guest'} {w.user_agent or ''}".lower() for x in wanted)]
     ordered = sorted(found, key=lambda w: (w.party is not None, w.name))[:_WORKER_ROWS]
     rows = [
         (
-            f"<b>{text(w.name)}</b>",
-            text(w.party or "guest"),
-            chip("running", "connected") if w.connected else chip("sleeping", "away"),
-            numbers.integer(w.shares_accepted),
-            numbers.integer(sum(w.rejected_by_cause.values())),
-            numbers.power_of_ten(w.work_hashes),
-            f"×{NBSP}{numbers.power_of_ten(w.scale)}",
-            numbers.power_of_ten(w.represented_hashes),
-            text(w.user_agent or "unknown"),
+            (f"<b>{text(w.name)}</b>", w.name),
+            (text(w.party or "guest"), w.party or ""),
+            (chip("running", "connected") if w.connected else chip("sleeping", "away"), str(w.connected)),
+            (numbers.integer(w.shares_accepted), w.shares_accepted),
+            (numbers.integer(rejected := sum(w.rejected_by_cause.values())), rejected),
+            (numbers.power_of_ten(w.work_hashes), w.work_hashes),
+            (f"×{NBSP}{numbers.power_of_ten(w.scale)}", w.scale),
+            (numbers.power_of_ten(w.represented_hashes), w.represented_hashes),
+            (f"<div class=wrapped>{text(w.user_agent or 'unknown')}</div>", w.user_agent or ""),
         )
         for w in ordered
     ]
     heads = ("Worker", "Party", "Connection", "Accepted", "Rejected", "Hashed", "Scale", "Stands for", "Software")
     more = (f"<p class=age>{len(found) - len(ordered)} more in GET /api/v1/workers.</p>") if len(found) > len(ordered) else ""
-    return {"workers!": table("Workers of the pool", heads, rows, numbers=frozenset({3, 4, 5, 6, 7}), css="dense") + more}
+    listed = table("Workers of the pool", heads, rows, numbers=frozenset({3, 4, 5, 6, 7}), css="dense") + more
+    return {"workers!": listed if rows else no_match("No worker matches"), "workers.count": numbers.integer(len(found))}
 
 
 async def show(request: Request, client: Client, feed: Feed) -> None:
@@ -158,4 +169,24 @@ async def show(request: Request, client: Client, feed: Feed) -> None:
                 + (commands(listen) if listen else empty("The pool is not up", "Its address is shown here when it listens."))
             )
         with box("card full", "section", 'aria-label="Workers"'):
-            page.section("<h2>Workers</h2><div class=short>{{workers!}}</div>", worker_values)
+            _workers(page)
+
+
+def _workers(page: Page) -> None:
+    words = ""
+
+    def values(snapshot: Snapshot, numbers: Numbers) -> Values:
+        return worker_values(snapshot, numbers, words)
+
+    def search(wanted: str) -> None:
+        nonlocal words
+        words = wanted
+        page.run("patch", values(page.snapshot, page.numbers))
+
+    with box("gridhead"):
+        page.section(
+            "<h2>Workers <span class=count>{{workers.count}}</span></h2>",
+            lambda s, n: {k: v for k, v in values(s, n).items() if k == "workers.count"},
+        )
+        search_box("Filter: name, party, software", search)
+    page.section("<div class=short>{{workers!}}</div>", lambda s, n: {k: v for k, v in values(s, n).items() if k == "workers!"})

@@ -6,6 +6,7 @@ Every method takes None for what is not known and answers ``unknown``: neither z
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 from photosynth.quantities import format as fmt
 from photosynth.quantities.instants import INTERVAL_S, MARKET_ZONE
@@ -39,6 +40,8 @@ class Numbers:
     """The habit of one reader."""
 
     locale: str = "en"
+    zone: ZoneInfo = MARKET_ZONE
+    """Where the clocks hang: the site's zone, whatever the reader's is."""
 
     @property
     def _style(self) -> fmt.Style:
@@ -105,16 +108,20 @@ class Numbers:
         return "never observed" if at_ms is None else f"{self.span((now_ms - at_ms) / 1000)} ago"
 
     def clock(self, at_ms: int | None, *, seconds: bool = False) -> str:
-        """The time of day in Europe/Berlin."""
+        """The time of day at the site, for where its zone is named beside it."""
         if at_ms is None:
             return UNKNOWN
-        return datetime.fromtimestamp(at_ms / 1000, MARKET_ZONE).strftime("%H:%M:%S" if seconds else "%H:%M")
+        return datetime.fromtimestamp(at_ms / 1000, self.zone).strftime("%H:%M:%S" if seconds else "%H:%M")
 
     def date(self, at_ms: int | None) -> str:
-        """The day in Europe/Berlin: 14 Jun 2026, or 14.06.2026."""
+        """The day at the site: 14 Jun 2026, or 14.06.2026."""
         if at_ms is None:
             return UNKNOWN
-        return datetime.fromtimestamp(at_ms / 1000, MARKET_ZONE).strftime("%d.%m.%Y" if self.locale == "de" else "%d %b %Y")
+        return datetime.fromtimestamp(at_ms / 1000, self.zone).strftime("%d.%m.%Y" if self.locale == "de" else "%d %b %Y")
+
+    def moment(self, at_ms: int | None) -> str:
+        """Day and time at the site, for where its zone is named beside it."""
+        return UNKNOWN if at_ms is None else f"{self.date(at_ms)} {self.clock(at_ms, seconds=True)}"
 
     def worked(self, from_ms: int, duration_s: int) -> str:
         """When work was done: the time of day of a quarter hour, the day (UTC) of older work, what lies before a day."""
@@ -126,5 +133,9 @@ class Numbers:
         return day if from_ms else f"before {day}" if duration_s else "earlier"
 
     def instant(self, at_ms: int | None) -> str:
-        """Day and time in Europe/Berlin."""
-        return UNKNOWN if at_ms is None else f"{self.date(at_ms)} {self.clock(at_ms, seconds=True)}"
+        """Day, time and zone: 14 Jun 2026 11:00:00 CEST."""
+        return UNKNOWN if at_ms is None else f"{self.moment(at_ms)} {self.zone_name(at_ms)}"
+
+    def zone_name(self, at_ms: int) -> str:
+        """What the site's zone is called then: CEST."""
+        return datetime.fromtimestamp(at_ms / 1000, self.zone).tzname() or self.zone.key

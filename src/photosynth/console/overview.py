@@ -10,7 +10,6 @@ from photosynth.console.markup import Values, empty, text
 from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import box
 from photosynth.operations.documents import Condition, Status
-from photosynth.quantities.instants import MARKET_ZONE
 
 _FIGURE = (
     '<div class="figure {css}" data-live="{key}" {{{{{key}@data-quality}}}}><h3>{label}</h3>'
@@ -185,8 +184,8 @@ def condition_items(status: Status | None, numbers: Numbers) -> str:
     ranked = sorted(status.conditions, key=lambda c: (order[c.severity], c.since_ms))[:20]
     items = "".join(
         f'<li class="cond {text(c.severity)}"><span class="mark" aria-hidden="true"></span><div>'
-        f'<p><b>{named(c)}</b> <span class="hidden">{text(c.severity)}</span></p><p>{text(c.evidence)}</p>'
-        f"<p class=advice>{text(c.advice)}</p><p class=age>since {numbers.clock(c.since_ms)}</p></div></li>"
+        f'<p><b>{named(c)}</b> <span class="unseen">{text(c.severity)}</span></p><p>{text(c.evidence)}</p>'
+        f"<p class=advice>{text(c.advice)}</p><p class=age>since {numbers.instant(c.since_ms)}</p></div></li>"
         for c in ranked
     )
     return f"<ul class=conds>{items}</ul>"
@@ -240,7 +239,7 @@ async def show(request: Request, client: Client, feed: Feed) -> None:
         with box("grid"):
             with box("card flow", "section", 'aria-label="Energy flow now"'):
                 page.section(
-                    "<h2>Energy now</h2><p class=sub data-live=flow {{flow@data-quality}}>{{flow.note}}</p>",
+                    "<h2>Energy now</h2><p class='sub dated' data-live=flow {{flow@data-quality}}>{{flow.note}}</p>",
                     flow_values,
                     css="head",
                 )
@@ -270,7 +269,9 @@ async def show(request: Request, client: Client, feed: Feed) -> None:
                     css="four",
                 )
             with box("card curve", "section", 'aria-label="The day"'):
-                page.section(f"<h2>The day</h2><p class=sub>Time of {MARKET_ZONE.key}. Shaded: negative price.</p>", css="head")
+                page.section(
+                    f"<h2>The day</h2><p class=sub>Time of {text(page.numbers.zone.key)}. Shaded: negative price.</p>", css="head"
+                )
                 page.chart(
                     charts.day_base(page.numbers),
                     charts.day_curve,

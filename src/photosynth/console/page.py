@@ -1,9 +1,12 @@
 """One open page: its live parts, and the patches that keep them current. Only what changed travels."""
 
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from html import escape
 from inspect import isawaitable
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from nicegui import Client, ui
@@ -12,7 +15,7 @@ from nicegui.events import GenericEventArguments
 
 from photosynth.console.feed import Feed, Follower, Snapshot
 from photosynth.console.markup import Values, fill
-from photosynth.console.numbers import Numbers
+from photosynth.console.numbers import UNKNOWN, Numbers
 
 Render = Callable[[Snapshot, Numbers], Values]
 Options = dict[str, Any]
@@ -67,15 +70,24 @@ class Page:
         encoded = ",".join(msgspec.json.encode(argument).decode() for argument in arguments)
         self.client.run_javascript(f"photosynth.{function}({encoded})")
 
+    def beat(self) -> tuple[int | None, str, str]:
+        """How old what the page shows is, in milliseconds (None: it shows nothing), and the site's time then, long and short."""
+        if (status := self.snapshot.status) is None:
+            return None, UNKNOWN, UNKNOWN
+        at_ms = status.site.time_ms
+        clock = f"{self.numbers.clock(at_ms, seconds=True)} {self.numbers.zone_name(at_ms)}"
+        return self.snapshot.age_ms(time.monotonic(), time.time()), self.numbers.instant(at_ms), clock
+
     def _tell(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        if snapshot.status is not None:
+            self.numbers = replace(self.numbers, zone=ZoneInfo(snapshot.status.site.zone))
         values: Values = {}
         for render in self._renders:
             values |= render(snapshot, self.numbers)
         changed = {key: value for key, value in values.items() if self._sent.get(key) != value}
-        if changed:
-            self._sent |= changed
-            self.run("patch", changed)
+        self._sent |= changed
+        self.run("tell", changed, self.beat())  # also where nothing changed: the page grows old without it
         for callback in self._callbacks:
             callback(snapshot)
 

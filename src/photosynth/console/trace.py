@@ -21,8 +21,10 @@ def interval_markup(interval: TraceInterval, numbers: Numbers) -> str:
     """One quarter hour: its share of the block, its meters' registers, its prices."""
     whole = interval.duration_s == INTERVAL_S
     end = numbers.clock(interval.interval_ms + INTERVAL_MS)
-    head = f"{numbers.date(interval.interval_ms)} {numbers.clock(interval.interval_ms)} to {end}"
-    head = f"<h3>{head if whole else numbers.worked(interval.interval_ms, interval.duration_s)}</h3>"
+    began = numbers.worked(interval.interval_ms, interval.duration_s)
+    if whole:
+        began = f"{numbers.date(interval.interval_ms)} {began}"
+    head = f"<h3>{began} to {end} {numbers.zone_name(interval.interval_ms)}</h3>" if whole else f"<h3>{began}</h3>"
     if interval.record is None and whole:
         return head + empty(
             "Not closed yet", "Meters and prices of this quarter hour follow when it ends and its evidence record is signed."
@@ -61,8 +63,8 @@ def interval_markup(interval: TraceInterval, numbers: Numbers) -> str:
     if not whole:
         return head + listed
     heads = ("Meter", "Role", "Start, kWh", "End, kWh", "Difference, kWh", "Quality")
-    registers = table("Meters", heads, meters, numbers=frozenset({2, 3, 4}), css="dense")
-    priced = table("Prices", ("Price", "EUR/MWh"), prices, numbers=frozenset({1}), css="dense")
+    registers = table(f"Meters from {began}", heads, meters, numbers=frozenset({2, 3, 4}), css="dense")
+    priced = table(f"Prices from {began}", ("Price", "EUR/MWh"), prices, numbers=frozenset({1}), css="dense")
     return f"{head}<div class=split><div>{listed}</div><div>{registers}</div><div>{priced}{source}</div></div>"
 
 
@@ -122,18 +124,29 @@ async def show(request: Request, client: Client, feed: Feed, block: str) -> None
             with box("card full", "section", 'aria-label="Workers"'):
                 rows = [
                     (
-                        f'<a href="/miners/{text(s.worker)}">{text(s.worker)}</a>' if s.party else text(s.worker),
+                        (f'<a href="/miners/{text(s.worker)}">{text(s.worker)}</a>' if s.party else text(s.worker), s.worker),
                         text(s.party or "guest"),
-                        numbers.worked(s.interval_ms, s.duration_s),
+                        (f"{numbers.date(s.interval_ms)} {numbers.clock(s.interval_ms)}", s.interval_ms)
+                        if s.duration_s == INTERVAL_S
+                        else (numbers.worked(s.interval_ms, s.duration_s), s.interval_ms),
                         numbers.integer(s.round) if s.round else "several",
-                        numbers.integer(s.shares),
-                        numbers.power_of_ten(s.work_hashes),
-                        numbers.power_of_ten(s.represented_hashes),
-                        numbers.integer(s.value_sat),
+                        (numbers.integer(s.shares), s.shares),
+                        (numbers.power_of_ten(s.work_hashes), s.work_hashes),
+                        (numbers.power_of_ten(s.represented_hashes), s.represented_hashes),
+                        (numbers.integer(s.value_sat), s.value_sat),
                     )
                     for s in sorted(trace.shares, key=lambda s: (-s.value_sat, s.worker))[:_SHARE_ROWS]
                 ]
-                heads = ("Worker", "Party", "Quarter hour", "Round", "Shares", "Hashed", "Stands for", "Satoshi")
+                heads = (
+                    "Worker",
+                    "Party",
+                    f"Quarter hour, {numbers.zone.key}",
+                    "Round",
+                    "Shares",
+                    "Hashed",
+                    "Stands for",
+                    "Satoshi",
+                )
                 html(
                     "<h2>Workers</h2><div class=short>"
                     + table("Work behind the block", heads, rows, numbers=frozenset({3, 4, 5, 6, 7}), css="dense")

@@ -4,8 +4,8 @@ import contextlib
 import resource
 
 MOST_FILES = 65_536
-FILES_OF_OUR_OWN = 512
-"""Databases, logs, machines that are asked, and what web browsers hold open (at most 256, ``api.server``)."""
+FILES_OF_OUR_OWN = 768
+"""Databases, logs, machines that are asked, and what web browsers hold open (at most 512: ``api.lobby``, ``api.guard``)."""
 
 
 def room_for_miners(wanted_connections: int) -> int:

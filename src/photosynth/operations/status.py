@@ -24,7 +24,7 @@ from photosynth.quantities.work import difficulty_of_target
 
 def chain_status(fleet: Fleet, health: NodeHealth | None, template: Template | None, tip_age_s: int | None) -> ChainStatus:
     """The chain, as the node says it; without an answer nothing is claimed to be synchronised."""
-    target = 0 if template is None else template.target or template.network_target
+    target = None if template is None else template.target
     demonstration = fleet.bitcoin.demonstration is not None
     if health is None:
         return ChainStatus(
@@ -32,8 +32,8 @@ def chain_status(fleet: Fleet, health: NodeHealth | None, template: Template | N
             software="unknown",
             height=0,
             tip="",
-            target=str(target),
-            difficulty=0.0,
+            target=None,
+            difficulty=None,
             synchronised=False,
             peers=0,
             warnings=["the Bitcoin node does not answer"],
@@ -45,8 +45,8 @@ def chain_status(fleet: Fleet, health: NodeHealth | None, template: Template | N
         software=health.software,
         height=health.tip.height,
         tip=hash_text(health.tip.hash),
-        target=str(target),
-        difficulty=difficulty_of_target(target) if target else 0.0,
+        target=None if target is None else str(target),
+        difficulty=difficulty_of_target(target) if target else None,
         synchronised=health.synchronised,
         peers=health.peers,
         warnings=list(health.warnings),

@@ -11,6 +11,8 @@ from starlette.types import Receive, Scope, Send
 
 from photosynth.api.guard import BODY_LIMIT_BYTES, Guard, host_name
 
+TOKEN = "a-token"
+
 
 async def inner(scope: Scope, receive: Receive, send: Send) -> None:
     """Accepts every websocket, and answers every request with the length of its body."""
@@ -25,7 +27,7 @@ async def inner(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse(str(size))(scope, receive, send)
 
 
-GUARD = Guard(inner, ["127.0.0.1", "localhost", "::1"])
+GUARD = Guard(inner, ["127.0.0.1", "localhost", "::1"], TOKEN)
 
 
 async def request(method: str, headers: dict[str, str], body: bytes = b"", path: str = "/x") -> httpx2.Response:

@@ -1,6 +1,7 @@
 """The feed: one look per period for all pages, none without a page, and a failure is kept beside what was seen last."""
 
 import asyncio
+from datetime import datetime
 
 from tests.browser.fake_site import FakeSite
 
@@ -83,3 +84,14 @@ async def test_a_look_that_is_fresh_is_not_repeated() -> None:
     await feed.look(frozenset({"blocks"}))
     assert site.polls == 2
     assert feed.latest.blocks
+
+
+async def test_a_look_ages_from_when_it_was_taken_and_from_what_the_site_says_it_saw() -> None:
+    site = FakeSite()
+    snapshot = await Feed(site).look(frozenset())
+    assert snapshot.status is not None
+    told_s = datetime.fromisoformat(snapshot.status.wall_time).timestamp()
+    assert Snapshot().age_ms(0, 0) is None
+    assert snapshot.age_ms(snapshot.seen_s + 3, told_s) == 3000
+    assert snapshot.age_ms(snapshot.seen_s, told_s + 61) == 60_000
+    assert snapshot.age_ms(snapshot.seen_s, told_s - 500) == 0

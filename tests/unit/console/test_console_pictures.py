@@ -1,15 +1,16 @@
 """What the pages say and draw, without a browser: flows that balance, gaps, escaping, and unknown that stays unknown."""
 
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import pytest
 from tests.browser.fake_site import FakeSite
 
-from photosynth.console import actions_table, activity, charts, ledger, machine, miners, nodes, overview
+from photosynth.console import actions_table, activity, charts, frame, ledger, machine, miners, nodes, overview
 from photosynth.console.feed import Feed, Snapshot
 from photosynth.console.markup import fill, table, text
 from photosynth.console.numbers import Numbers
-from photosynth.operations.documents import SiteStatus
+from photosynth.operations.documents import ActionDocument, SiteStatus
 
 EN = Numbers("en")
 ALL = frozenset({"machines", "day", "blocks", "workers", "actions"})
@@ -133,9 +134,74 @@ async def test_rows_change_only_when_their_news_does() -> None:
     assert (miners.row(unknown, 0, EN)["power_text"], miners.row(unknown, 0, EN)["age_text"]) == ("unknown", "none yet")
 
 
+async def test_the_difficulty_of_the_half_second_after_a_block_is_not_the_networks() -> None:
+    snapshot = await seen()
+    assert snapshot.status is not None
+
+    def facts(**changes: object) -> str:
+        assert snapshot.status is not None
+        chain = snapshot.status.chain.model_copy(update=changes)
+        return nodes.node_values(replace(snapshot, status=snapshot.status.model_copy(update={"chain": chain})), EN)["facts!"]
+
+    assert "<dd>0.00675</dd>" in facts()
+    assert "none now" in facts(target="0", difficulty=None)
+    assert "<dd>unknown</dd>" in facts(target=None, difficulty=None)
+
+
+async def test_every_time_is_the_sites_and_names_its_zone() -> None:
+    snapshot = await seen()
+    tokyo = Numbers("en", ZoneInfo("Asia/Tokyo"))
+    assert "since 14 Jun 2026 17:50:00 JST" in overview.condition_items(snapshot.status, tokyo)
+    assert "Asia/Tokyo" in actions_table.actions_table(snapshot.actions[:1], tokyo)
+    assert 'photosynth.clock(v, "Asia/Tokyo")' in str(charts.day_base(tokyo))
+
+
+def told(number: int, wall_ms: int, **changes: object) -> ActionDocument:
+    values = {
+        "id": number, "time_ms": 1_781_427_600_000 + number, "wall_ms": wall_ms, "actor": "dispatch", "kind": "sleep",
+        "subject": f"m-{number}", "reason": "no surplus", "request": "sleep", "result": "done", "answer": "OK",
+        "read_back": "25 W", "verified": True, "finished_ms": None,
+    }  # fmt: skip
+    return ActionDocument.model_validate({**values, **changes})
+
+
+def test_what_one_decision_told_belongs_together() -> None:
+    first = [told(n, 1000 + n, kind="sleep" if n % 2 else "set_power") for n in range(5)]
+    stop = told(5, 1010, kind="stop_mining", subject="site", actor="console")
+    mine = [told(n, 1010 + n, actor="console") for n in (6, 7)]
+    later = [told(8, 1400)]
+    found = actions_table.decisions(reversed([*first, stop, *mine, *later]))
+    assert [[a.id for a in decision] for decision in found] == [[8], [7, 6], [5], [4, 3, 2, 1, 0]]
+    assert actions_table.key_of(found[-1]) == 0
+    assert "<b>set_power</b> 3, <b>sleep</b> 2 machines: m-0, m-1, m-2 and 2 more" in actions_table.summary(found[-1])
+
+
+def test_a_decision_says_who_did_not_follow_before_who_is_not_read_yet() -> None:
+    good, waiting, bad = told(1, 1), told(2, 1, verified=None, read_back=None), told(3, 1, verified=False)
+    assert "all 2 verified" in actions_table.outcome((good, good))
+    assert "1 of 2 not read yet" in actions_table.outcome((waiting, good))
+    assert "1 of 3 not as told: m-3" in actions_table.outcome((bad, waiting, good))
+    assert "failed" in actions_table.outcome((told(4, 1, verified=None, result="failed"),))
+
+
+def test_a_decision_that_is_closed_carries_no_rows_and_one_that_is_open_every_answer() -> None:
+    decision = tuple(told(n, 1, answer=f"answer {n} " + "x" * 400) for n in range(3))
+    assert "answer 1" not in actions_table.decision_item(decision, EN, opened=False)
+    opened = actions_table.decision_item(decision, EN, opened=True)
+    assert all(f"answer {n} {'x' * 400}" in opened for n in range(3))
+
+
+def test_a_person_who_stops_is_told_who_did_not_follow() -> None:
+    action = told(1, 1, result="unverified", verified=False, answer=None, read_back="1 of 2 asleep; awake: m-2 (no answer)")
+    assert frame.told("Stop mining", action) == (
+        "Stop mining: not everything followed",
+        "1 of 2 asleep; awake: m-2 (no answer)",
+    )
+
+
 async def test_actions_are_found_by_words_and_result() -> None:
     actions = (await seen()).actions
-    assert {a.subject for a in activity.matching(actions, "HALL-C-11 power", "all")} == {"hall-c-11"}
+    assert {a.subject for a in activity.matching(actions, "HALL-C-11 reads", "all")} == {"hall-c-11"}
     assert all(a.verified is not True for a in activity.matching(actions, "", "open"))
     assert activity.matching(actions, "no such words", "all") == ()
 

@@ -10,11 +10,14 @@
   function setMarkup(element, markup) {
     const old = element.querySelector(".scroll");
     const place = old ? [old.scrollLeft, old.scrollTop] : null;
-    const focused = element.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    const active = element.contains(document.activeElement) ? document.activeElement : null;
+    const again = active && (active.id ? `#${CSS.escape(active.id)}` : active.hasAttribute("href") ? `[href="${CSS.escape(active.getAttribute("href"))}"]` : active.classList.contains("sort") ? `th:nth-child(${active.closest("th").cellIndex + 1}) .sort` : active === old ? ".scroll" : null);
     element.innerHTML = markup;
+    element.querySelectorAll("table").forEach(window.photosynth.arrange);
+    for (const line of element.querySelectorAll("details[data-decision][open]")) line.toggleAttribute("data-told", true);
     const box = element.querySelector(".scroll");
     if (box && place) [box.scrollLeft, box.scrollTop] = place;
-    if (focused) element.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    if (again) element.querySelector(again)?.focus({ preventScroll: true });
   }
 
   function patch(values) {
@@ -41,17 +44,20 @@
     return new Intl.NumberFormat(comma ? "de-DE" : "en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
   }
 
-  const time = new Intl.DateTimeFormat("en-GB", { timeZone: "Europe/Berlin", hour: "2-digit", minute: "2-digit" });
-  const clock = (ms) => time.format(new Date(ms));
+  const clocks = new Map();
+  function clock(ms, zone) {
+    if (!clocks.has(zone)) clocks.set(zone, new Intl.DateTimeFormat("en-GB", { timeZone: zone, hour: "2-digit", minute: "2-digit" }));
+    return clocks.get(zone).format(new Date(ms));
+  }
 
-  function dayTip(points, comma) {
+  function dayTip(points, comma, zone) {
     if (!points.length) return "";
     const lines = points.map((p) => {
       const price = p.seriesName === "Spot price";
       const value = p.value[1] === null || p.value[1] === undefined ? "unknown" : `${number(p.value[1], price ? 2 : 1, comma)} ${price ? "EUR/MWh" : "kW"}`;
       return `<div class="tip"><i style="background:${p.color}"></i>${p.seriesName}<b>${value}</b></div>`;
     });
-    return `<b>${clock(points[0].value[0])}</b>${lines.join("")}`;
+    return `<b>${clock(points[0].value[0], zone)}</b>${lines.join("")}`;
   }
 
   function element(tag, css, text) {
@@ -64,6 +70,7 @@
   function machineLink(id) {
     const link = element("a", "", id);
     link.href = `/miners/${encodeURIComponent(id)}`;
+    link.tabIndex = -1; // the cell has the focus, and Enter on it leads there
     return link;
   }
 
@@ -93,6 +100,17 @@
     setTimeout(() => { label.textContent = "Copy"; }, 1600);
   }
 
+  function toast(title, words, bad) {
+    const card = element("div", bad ? "toast bad" : "toast");
+    card.setAttribute("role", bad ? "alert" : "status");
+    const close = element("button", "quiet", "Close");
+    close.type = "button";
+    close.addEventListener("click", () => card.remove());
+    card.append(element("strong", "", title), element("p", "", words), close);
+    document.getElementById("toasts").append(card);
+    if (!bad) setTimeout(() => card.remove(), 8000); // bad news stay until somebody has read them
+  }
+
   const focus = (id) => document.getElementById(id)?.focus();
 
   function theme() {
@@ -114,5 +132,5 @@
     location.href = url;
   }
 
-  window.photosynth = { patch, tiles, number, clock, dayTip, machineLink, chip, copy, focus, theme, locale, site };
+  Object.assign((window.photosynth ??= {}), { patch, tiles, number, clock, dayTip, machineLink, chip, copy, toast, focus, theme, locale, site });
 })();

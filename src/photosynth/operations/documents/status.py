@@ -37,9 +37,12 @@ class ChainStatus(Document):
     """Of the best block."""
     tip: str
     """Hash of the best block."""
-    target: BigCount = Field(description="what the next block's hash must not exceed")
-    difficulty: float
-    """Of that target."""
+    target: BigCount | None = Field(
+        description="what the next block's hash must not exceed; 0, which no hash meets, for half a second after each block "
+        "of a demonstration"
+    )
+    difficulty: float | None
+    """Of that target; null where it is 0 or unknown."""
     synchronised: bool
     """Whether the node may be trusted now."""
     peers: int
