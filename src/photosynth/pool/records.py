@@ -93,7 +93,7 @@ class ClaimRecord(msgspec.Struct, frozen=True, array_like=True):
     accepted: bool = True
 
 
-class WorkerTotals(msgspec.Struct, array_like=True):
+class WorkerTotals(msgspec.Struct, array_like=True, gc=False):
     """One worker over the life of the log. Hashes are counted in integers of any size."""
 
     scale: int = 1

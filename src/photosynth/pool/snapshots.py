@@ -46,7 +46,7 @@ class Frozen:
     blocks_found: int
     tip_height: int
     top: bytes
-    totals: list[tuple[str, WorkerTotals]]
+    totals: dict[str, WorkerTotals]
     pieces: tuple[Piece, ...]
     claims: tuple[ClaimRecord, ...]
     counted: tuple[bytes, ...]
@@ -68,8 +68,8 @@ class Tidied:
 def freeze(account: WorkAccount, next_job: int) -> Frozen:
     """A view of the account as it is now; the time that this takes grows with the workers and not with their work."""
     account.mark_cut()
-    totals = [(name, _copy(totals)) for name, totals in account.totals.items()]
-    last_ms = max((t.last_share_site_ms or 0 for _, t in totals), default=0)
+    totals = {name: _copy(totals) for name, totals in account.totals.items()}
+    last_ms = max((t.last_share_site_ms or 0 for t in totals.values()), default=0)
     final = account.final(FINAL)
     return Frozen(
         account.checkpoint_seq,
@@ -132,8 +132,9 @@ def _bodies(frozen: Frozen, pieces: list[Piece], floor: int) -> Iterator[bytes]:
     yield packed_body(
         _HEAD, FORMAT, f.checkpoint_seq, f.last_seq, f.next_job, f.blocks_found, f.tip_height, f.top, floor, list(f.counted)
     )
-    for at in range(0, len(f.totals), CHUNK):
-        yield packed_body(_TOTALS, f.totals[at : at + CHUNK])
+    names = list(f.totals)
+    for at in range(0, len(names), CHUNK):
+        yield packed_body(_TOTALS, [(name, f.totals[name]) for name in names[at : at + CHUNK]])
     workers: dict[str, int] = {}
     scales: dict[int, int] = {}
     for piece in pieces:
