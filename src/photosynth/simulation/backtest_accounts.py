@@ -55,9 +55,9 @@ class Account:
         self.grid_mining += shares.grid_mining_j
         self.standby_import += min(shares.grid_mining_j, standby_w * INTERVAL_S)
         for name, cent in prices.import_components.items():
-            cost = energy_value_ueur(energy.import_j, cent)
+            cost = energy_value_ueur(energy.import_j, cent) if energy.import_j else 0
             self.components[name] = self.components.get(name, 0) + cost
-            if energy.import_j:
+            if cost:
                 part = abs(cost) * min(shares.grid_mining_j, energy.import_j) // energy.import_j
                 self.import_for_mining += part if cost >= 0 else -part
         self.export_spot += energy_value_ueur(energy.export_j, prices.spot_cent_per_mwh)
