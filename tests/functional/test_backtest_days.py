@@ -81,7 +81,7 @@ def check_rules(intervals: list[BacktestInterval], *, importing: bool = False) -
     was_dear = True
     for item in intervals:
         energy, shares = item.energy, item.allocation
-        assert shares.residual_j == 0
+        assert energy.residual_j == 0
         assert energy.own_j + energy.import_j == energy.factory_j + energy.mining_j + energy.export_j
         assert energy.import_j <= CONNECTION_W * INTERVAL_S
         assert energy.export_j <= CONNECTION_W * INTERVAL_S
@@ -91,7 +91,7 @@ def check_rules(intervals: list[BacktestInterval], *, importing: bool = False) -
             assert shares.grid_mining_j <= standby_j + SETTLED_J, "nothing is bought for mining but standby"
         best = max(best_value(model, item) for _, model in MODELS)
         dearer = item.prices.export_cent_per_mwh
-        dear = best < dearer and shares.curtailed_estimate_j == 0 and energy.export_j < CONNECTION_W * INTERVAL_S * 99 // 100
+        dear = best < dearer and item.curtailed_estimate_j == 0 and energy.export_j < CONNECTION_W * INTERVAL_S * 99 // 100
         if dear and was_dear and (not importing or best < item.prices.import_cent_per_mwh):
             assert energy.mining_j <= standby_j * 1001 // 1000, "nothing is mined with energy that is worth more elsewhere"
         was_dear = dear
@@ -146,7 +146,7 @@ def test_at_deeply_negative_prices_all_that_runs_is_mined_before_anything_is_cur
     intervals: list[BacktestInterval] = []
     run_backtest(config(DATA, "2024-05-12", "2024-05-12"), intervals.append)
     nameplate_j = sum(count * model.power_w for count, model in MODELS) * INTERVAL_S
-    curtailing = [item for item in intervals if (item.allocation.curtailed_estimate_j or 0) > 30_000 * INTERVAL_S]
+    curtailing = [item for item in intervals if item.curtailed_estimate_j > 30_000 * INTERVAL_S]
     assert curtailing
     for item in curtailing:
         assert item.energy.mining_j > nameplate_j * 98 // 100

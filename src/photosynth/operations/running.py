@@ -27,8 +27,10 @@ from photosynth.operations.site import Site
 from photosynth.pool.results import PoolSnapshot, WorkerStats
 from photosynth.quantities.instants import iso_utc
 from photosynth.storage.actions import read_action
+from photosynth.treasury.books import unknown_intervals
 
 VERSION = version("photosynth")
+DAY_MS = 86_400_000
 HEALTH_AGE_S = 1.0
 """A node's answer about itself serves every question within so many seconds."""
 
@@ -50,7 +52,9 @@ class RunningSite:
         snapshot, views, quote = site.pool.snapshot(), site.control.machines(), site.quote()
         health = await self._node_health()
         asset = DEMONSTRATION_ASSET if site.fleet.bitcoin.demonstration else "BTC"
-        ledger, evidence = await site.read(lambda tx: (books.ledger_status(tx, asset), books.evidence_status(tx)))
+        ledger, evidence, unknown = await site.read(
+            lambda tx: (books.ledger_status(tx, asset), books.evidence_status(tx), unknown_intervals(tx, now_ms - DAY_MS))
+        )
         tip_age_s = None if health is None or health.tip.height == 0 else max(0, wall_ms // 1000 - health.tip.time_s)
         return Status(
             time=iso_utc(now_ms),
@@ -74,7 +78,7 @@ class RunningSite:
             mainnet=parts.mainnet_outlook(quote, snapshot.hash_rate.hash_rate_hs),
             ledger=ledger,
             evidence=evidence,
-            conditions=self._conditions(views, snapshot, health),
+            conditions=self._conditions(views, snapshot, health) + parts.unknown_conditions(unknown),
         )
 
     async def workers(self) -> WorkersDocument:
@@ -195,6 +199,7 @@ class RunningSite:
             health=health,
             pool_fault=snapshot.condition,
             books_fault=site.keeper.fault,
+            waiting=site.keeper.meter_wait.waiting,
             reconciled=site.keeper.reconciled,
             now_ms=site.clock.site_ms(),
         )

@@ -17,9 +17,12 @@ from photosynth.operations.documents import (
     PoolStatus,
     SiteStatus,
 )
+from photosynth.operations.meter_wait import Waiting
 from photosynth.pool.results import PoolSnapshot
+from photosynth.quantities.format import duration
 from photosynth.quantities.instants import iso_utc
 from photosynth.quantities.work import difficulty_of_target
+from photosynth.treasury.books import UnknownIntervals
 
 
 def chain_status(fleet: Fleet, health: NodeHealth | None, template: Template | None, tip_age_s: int | None) -> ChainStatus:
@@ -171,6 +174,7 @@ def system_conditions(
     health: NodeHealth | None,
     pool_fault: str | None,
     books_fault: str | None,
+    waiting: Waiting | None,
     reconciled: bool | None,
     now_ms: int,
 ) -> list[Condition]:
@@ -194,11 +198,52 @@ def system_conditions(
     if books_fault is not None:
         advice = "It is tried again and again; nothing is lost meanwhile. Mend what it names."
         found.append(_critical("books_wait", "books", "the books have to wait", books_fault, advice))
+    if waiting is not None:
+        found.append(_waiting(waiting))
     if reconciled is False:
         summary = "journal and chain do not agree to the satoshi"
         advice = "Pay nothing out; find the transaction that touched the payout script. The log names the coins."
         found.append(_critical("books_disagree", "books", summary, "see the log", advice))
     return [item.model_copy(update={"since_ms": now_ms}) for item in found]
+
+
+def _waiting(waiting: Waiting) -> Condition:
+    """A quarter hour that stays open for a meter."""
+    names = ", ".join(waiting.meters)
+    more = "" if waiting.open_intervals == 1 else f" and {waiting.open_intervals - 1} later ones"
+    return Condition(
+        id="quarter_hours_wait",
+        severity="warning",
+        subject="books",
+        summary=f"the quarter hour from {iso_utc(waiting.start_ms)}{more} cannot be closed: waiting for {meters_named(names)}",
+        evidence=f"{waiting.why}; waited {duration(round(waiting.waited_s))}",
+        advice=f"Check their power, cable and address. What they latched is read as soon as they answer, and is exact; in "
+        f"{duration(round(waiting.left_s))} the quarter hour is closed with what is missing unknown (ledger.meter_grace).",
+        since_ms=0,
+    )
+
+
+def unknown_conditions(unknown: UnknownIntervals | None) -> list[Condition]:
+    """Quarter hours of the last day that were closed although a meter's registers never came."""
+    if unknown is None:
+        return []
+    number = "a quarter hour was" if unknown.count == 1 else f"{unknown.count} quarter hours were"
+    return [
+        Condition(
+            id="quarter_hours_unknown",
+            severity="warning",
+            subject="books",
+            summary=f"{number} closed without {meters_named(', '.join(unknown.meters))}; their energy is unknown, not zero",
+            evidence=f"of the last day, the first from {iso_utc(unknown.first_ms)}, the last from {iso_utc(unknown.last_ms)}",
+            advice="Their energy and its cost are missing from the books. Keep the meters' own load profile for the correction.",
+            since_ms=unknown.last_ms,
+        )
+    ]
+
+
+def meters_named(names: str) -> str:
+    """One meter or several, by name."""
+    return f"the meter{'s' if ', ' in names else ''} {names}"
 
 
 def money_conditions(template: Template, usual_sat: int, now_ms: int) -> list[Condition]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from photosynth.energy.allocation import IntervalEnergy, allocate
 from photosynth.energy.coin_market import CoinQuote
 from photosynth.energy.dispatch import Decision, SiteState, decide
 from photosynth.energy.import_peak import ImportPeak
@@ -21,6 +20,7 @@ from photosynth.energy.prices import Prices
 from photosynth.energy.recorded_files import RecordedDataError
 from photosynth.energy.recorded_market import RecordedMarket
 from photosynth.fleet import Fleet
+from photosynth.quantities.balance import Energies, allocate
 from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S, market_day_bounds_ms
 from photosynth.simulation.backtest_accounts import Account
 from photosynth.simulation.backtest_facts import BacktestConfig, BacktestInterval
@@ -179,22 +179,27 @@ class _Run:
         starts, start_cost = self.fleet.starts, self.fleet.start_cost_ueur
         for index, prices in enumerate(day.prices):
             flows, hashes = self._quarter_hour(day, index, prices)
-            energy = IntervalEnergy(
+            energy = Energies(
                 own_j=flows.generated_mj // 1000,
                 import_j=flows.import_mj // 1000,
                 export_j=flows.export_mj // 1000,
                 factory_j=flows.factory_mj // 1000,
                 mining_j=flows.mining_mj // 1000,
             )
-            allocation = allocate(energy, flows.lost_mj // 1000)
-            if allocation.residual_j:
-                raise AssertionError(f"the balance of {prices.interval_start_ms} is off by {allocation.residual_j} J")
+            allocation, curtailed_j = allocate(energy), flows.lost_mj // 1000
+            if energy.residual_j:
+                raise AssertionError(f"the balance of {prices.interval_start_ms} is off by {energy.residual_j} J")
             self.import_peak.count(prices.interval_start_ms, energy.import_j // INTERVAL_S)
-            account.interval(energy, allocation, prices, self.config.policy.connection_w, self.standby_w)
+            connection_w = self.config.policy.connection_w
+            account.interval(energy, allocation, curtailed_j, prices, connection_w=connection_w, standby_w=self.standby_w)
             account.work_hashes += hashes
             registers = self._count(energy)
             if sink is not None:
-                sink(BacktestInterval(prices.interval_start_ms, energy, allocation, prices, day.quote, hashes, registers))
+                sink(
+                    BacktestInterval(
+                        prices.interval_start_ms, energy, allocation, curtailed_j, prices, day.quote, hashes, registers
+                    )
+                )
         account.close(day.quote, self.fleet.starts - starts, self.fleet.start_cost_ueur - start_cost)
         return account
 
@@ -242,7 +247,7 @@ class _Run:
         else:
             self.fleet.apply(climb.ladder.targets(climb.taken))
 
-    def _count(self, energy: IntervalEnergy) -> dict[str, tuple[int, int]]:
+    def _count(self, energy: Energies) -> dict[str, tuple[int, int]]:
         counted = {
             "own_generation": energy.own_j,
             "import": energy.import_j,

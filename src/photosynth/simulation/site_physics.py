@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from photosynth.energy.meters import MeterSpec, Quality, Role
+from photosynth.energy.meters import MeterSpec, Quality
+from photosynth.quantities.balance import MeterRole
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.simulation.registers import SimulatedMeter
 
@@ -45,7 +46,7 @@ def balance(
     return Flows(span_ms, generated_mj, factory_mj, mining_mj, import_mj, export_mj, available_mj - generated_mj)
 
 
-def _counted(flows: Flows, role: Role) -> int:
+def _counted(flows: Flows, role: MeterRole) -> int:
     return {
         "own_generation": flows.generated_mj,
         "import": flows.import_mj,

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from photosynth.bitcoin.node import hash_text
+from photosynth.quantities.balance import Energies, MeterRole, allocate
 from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
 from photosynth.storage.meta import get_meta, put_meta
 from photosynth.storage.tables import BLOCK_ATTRIBUTION, BLOCKS, INTERVALS, REJECTED, WORK
@@ -31,6 +32,15 @@ _FOR_GOOD = (
     ("public_key", "signing key", "Restore identity.key from a backup"),
 )
 """What the books of one state never change, with what the operator can do."""
+
+
+_ENERGY_COLUMNS: dict[MeterRole, str] = {
+    "own_generation": "own_j",
+    "import": "import_j",
+    "export": "export_j",
+    "factory": "factory_j",
+    "mining": "mining_j",
+}
 
 
 class OtherBooksError(TreasuryError):
@@ -99,7 +109,8 @@ class Books:
         self.open(tx)
         if not self._continues(tx, facts):
             self._header(tx, "gap")
-        energies = energy.energies(self.site.meters, facts.meters)
+        by_role = energy.role_energies(self.site.meters, facts.meters)
+        energies = Energies.of(by_role)
         facts = self._judged(facts, energies)
         seq = self._next_seq(tx)
         postings = energy.interval_postings(
@@ -110,13 +121,13 @@ class Books:
             export_limit_w=self.site.export_limit_w,
             duration_s=INTERVAL_S,
         )
-        _store(tx, facts, seq, energies, energy.mining_cost_ueur(postings) if facts.prices and energies else None)
+        _store(tx, facts, seq, by_role, energy.mining_cost_ueur(postings) if facts.prices and energies else None)
         for posting in postings:
             if post(tx, posting) is None:
                 raise TreasuryError(f"{posting.key} is posted, but its quarter hour is not closed")
         return self._record(tx, seq, facts, energies)
 
-    def _record(self, tx: Connection, seq: int, facts: IntervalFacts, energies: energy.Energies | None) -> EvidenceRecord:
+    def _record(self, tx: Connection, seq: int, facts: IntervalFacts, energies: Energies | None) -> EvidenceRecord:
         waiting = blocks_where(tx, BLOCKS.c.evidence_seq.is_(None))
         attributed = sa.exists().where(BLOCK_ATTRIBUTION.c.block_hash == BLOCKS.c.hash)
         late = blocks_where(tx, BLOCKS.c.evidence_seq.is_not(None), BLOCKS.c.attribution_seq.is_(None), attributed)
@@ -158,7 +169,7 @@ class Books:
                 return False
         return True
 
-    def _judged(self, facts: IntervalFacts, energies: energy.Energies | None) -> IntervalFacts:
+    def _judged(self, facts: IntervalFacts, energies: Energies | None) -> IntervalFacts:
         """Readings that contradict each other beyond their classes are not good, whatever their meters say."""
         bound = energy.residual_bound_j(self.site.meters, facts.meters)
         if energies is None or bound is None or abs(energies.residual_j) <= bound:
@@ -192,8 +203,8 @@ def _suspect(meter: MeterFact) -> MeterFact:
     return replace(meter, quality="suspect") if meter.quality == "good" else meter
 
 
-def _store(tx: Connection, facts: IntervalFacts, seq: int, energies: energy.Energies | None, cost: int | None) -> None:
-    allocation = None if energies is None else energy.allocate(energies)
+def _store(tx: Connection, facts: IntervalFacts, seq: int, by_role: dict[MeterRole, int | None], cost: int | None) -> None:
+    energies = Energies.of(by_role)
     row: dict[str, Any] = {
         "start_ms": facts.start_ms,
         "seq": seq,
@@ -205,10 +216,10 @@ def _store(tx: Connection, facts: IntervalFacts, seq: int, energies: energy.Ener
         "coin": bodies.coin_member(facts.coin),
         "curtailed_estimate_j": facts.curtailed_estimate_j,
         "mining_cost_ueur": cost,
+        **{_ENERGY_COLUMNS[role]: joules for role, joules in by_role.items()},
     }
-    if energies is not None and allocation is not None:
-        for name in ("own_j", "import_j", "export_j", "factory_j", "mining_j", "residual_j"):
-            row[name] = getattr(energies, name)
+    if energies is not None:
+        allocation, row["residual_j"] = allocate(energies), energies.residual_j
         for name in ("own_factory_j", "own_mining_j", "grid_mining_j", "grid_factory_j"):
             row[name] = getattr(allocation, name)
     tx.execute(INTERVALS.insert().values(**row))
@@ -220,6 +231,26 @@ def _store(tx: Connection, facts: IntervalFacts, seq: int, energies: energy.Ener
     rejected = [{**key, "worker": fact.worker, "code": fact.code, "shares": fact.shares} for fact in facts.rejected]
     if rejected:
         tx.execute(REJECTED.insert(), rejected)
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownIntervals:
+    """Closed quarter hours whose energy is unknown: how many, the first and the last, and the meters without registers."""
+
+    count: int
+    first_ms: int
+    last_ms: int
+    meters: tuple[str, ...]
+
+
+def unknown_intervals(tx: Connection, since_ms: int) -> UnknownIntervals | None:
+    """The quarter hours from a site time on that were closed without a meter; None where there are none."""
+    found = INTERVALS.c.start_ms >= since_ms, INTERVALS.c.residual_j.is_(None)
+    rows = tx.execute(sa.select(INTERVALS.c.start_ms, INTERVALS.c.meters).where(*found).order_by(INTERVALS.c.start_ms)).all()
+    if not rows:
+        return None
+    missing = {meter["id"] for row in rows for meter in row.meters if meter["register_end_j"] is None}
+    return UnknownIntervals(len(rows), rows[0].start_ms, rows[-1].start_ms, tuple(sorted(missing)))
 
 
 def ledger_totals(tx: Connection) -> LedgerTotals:
