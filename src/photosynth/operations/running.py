@@ -27,7 +27,7 @@ from photosynth.operations.site import Site
 from photosynth.pool.results import PoolSnapshot, WorkerStats
 from photosynth.quantities.instants import iso_utc
 from photosynth.storage.actions import read_action
-from photosynth.treasury.books import unknown_intervals
+from photosynth.treasury.unknown_intervals import unknown_intervals
 
 VERSION = version("photosynth")
 DAY_MS = 86_400_000
@@ -66,6 +66,7 @@ class RunningSite:
             site=parts.site_status(
                 site.fleet,
                 site.controller,
+                views,
                 now_ms=now_ms,
                 wall_ms=wall_ms,
                 speed=site.clock.speed,

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 
 from photosynth.bitcoin.node import NodeHealth, Template, hash_text
 from photosynth.energy.coin_market import CoinQuote, outlook
+from photosynth.energy.prices import Prices
+from photosynth.energy.reasons import import_reason
 from photosynth.fleet import Fleet
 from photosynth.miners.control import MachineView
+from photosynth.miners.verification import is_on
 from photosynth.operations.controller import Controller
 from photosynth.operations.documents import (
     ChainStatus,
@@ -18,11 +21,13 @@ from photosynth.operations.documents import (
     SiteStatus,
 )
 from photosynth.operations.meter_wait import Waiting
+from photosynth.operations.mining_loads import mining_loads
+from photosynth.operations.power_picture import PowerPicture
 from photosynth.pool.results import PoolSnapshot
 from photosynth.quantities.format import duration
 from photosynth.quantities.instants import iso_utc
 from photosynth.quantities.work import difficulty_of_target
-from photosynth.treasury.books import UnknownIntervals
+from photosynth.treasury.unknown_intervals import UnknownIntervals
 
 
 def chain_status(fleet: Fleet, health: NodeHealth | None, template: Template | None, tip_age_s: int | None) -> ChainStatus:
@@ -59,7 +64,15 @@ def chain_status(fleet: Fleet, health: NodeHealth | None, template: Template | N
 
 
 def site_status(
-    fleet: Fleet, controller: Controller, *, now_ms: int, wall_ms: int, speed: float, replay: str | None, stopped: bool
+    fleet: Fleet,
+    controller: Controller,
+    views: Sequence[MachineView],
+    *,
+    now_ms: int,
+    wall_ms: int,
+    speed: float,
+    replay: str | None,
+    stopped: bool,
 ) -> SiteStatus:
     """The site's power now; what is not fresh is None."""
     picture, plan, prices = controller.picture, controller.plan, controller.prices
@@ -78,6 +91,7 @@ def site_status(
         set_point_w=None if plan is None else plan.set_point_w,
         mining_power_w=None if seen is None else seen.mining_w,
         grid_w=None if seen is None else seen.grid_w,
+        import_reason=None if seen is None else _import_reason(fleet, seen, views, prices, now_ms),
         curtailed_w=None if seen is None else seen.curtailed_w,
         connection_w=fleet.grid.connection_w,
         observed_ms=None if picture is None else picture.at_ms,
@@ -88,6 +102,16 @@ def site_status(
         import_peak_w=controller.import_peak.watts_at(now_ms),
         stopped=stopped,
     )
+
+
+def _import_reason(
+    fleet: Fleet, seen: PowerPicture, views: Sequence[MachineView], prices: Prices | None, now_ms: int
+) -> str | None:
+    """Why energy is bought now; None where it is not, or where a meter or the price is not known."""
+    if seen.grid_w is None or seen.surplus_w is None or prices is None:
+        return None
+    loads = mining_loads(views, seen.mining_w, now_ms, buying_allowed=fleet.grid.import_for_mining)
+    return import_reason(seen.grid_w, prices.import_cent_per_mwh, -seen.surplus_w, loads)
 
 
 def pool_status(snapshot: PoolSnapshot) -> PoolStatus:
@@ -109,11 +133,11 @@ def pool_status(snapshot: PoolSnapshot) -> PoolStatus:
 
 
 def machines_status(views: Sequence[MachineView]) -> MachinesStatus:
-    """How many machines are in which state; those that stop still run."""
-    count = Counter("running" if view.state == "stopping" else view.state for view in views)
+    """How many machines run, by their readings, and in which state control holds them to be."""
+    count = Counter(view.state for view in views)
     return MachinesStatus(
         total=len(views),
-        running=count["running"],
+        running=sum(is_on(view.model, view) for view in views),
         sleeping=count["sleeping"],
         starting=count["starting"],
         unreachable=count["unreachable"],
@@ -129,7 +153,7 @@ def model_statuses(fleet: Fleet, views: Sequence[MachineView], quote: CoinQuote)
             id=model.id,
             name=model.name,
             total=sum(view.model.id == model.id for view in views),
-            running=sum(view.model.id == model.id and view.state == "running" for view in views),
+            running=sum(view.model.id == model.id and is_on(view.model, view) for view in views),
             strike_cent_per_mwh=quote.strike_cent_per_mwh(model.hash_rate_hs, model.power_w),
         )
         for model in fleet.machines.models

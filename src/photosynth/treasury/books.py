@@ -56,8 +56,10 @@ class LedgerTotals:
     carrying_ueur: int
     mining_revenue_ueur: int
     deferred_reward_ueur: int
-    energy_cost_ueur: int
-    own_energy_charged_ueur: int
+    mining_energy_j: int
+    mining_energy_cost_ueur: int
+    mining_energy_bought_ueur: int
+    factory_energy_bought_ueur: int
     export_revenue_ueur: int
     suspense_sat: int
     postings: int
@@ -233,26 +235,6 @@ def _store(tx: Connection, facts: IntervalFacts, seq: int, by_role: dict[MeterRo
         tx.execute(REJECTED.insert(), rejected)
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownIntervals:
-    """Closed quarter hours whose energy is unknown: how many, the first and the last, and the meters without registers."""
-
-    count: int
-    first_ms: int
-    last_ms: int
-    meters: tuple[str, ...]
-
-
-def unknown_intervals(tx: Connection, since_ms: int) -> UnknownIntervals | None:
-    """The quarter hours from a site time on that were closed without a meter; None where there are none."""
-    found = INTERVALS.c.start_ms >= since_ms, INTERVALS.c.residual_j.is_(None)
-    rows = tx.execute(sa.select(INTERVALS.c.start_ms, INTERVALS.c.meters).where(*found).order_by(INTERVALS.c.start_ms)).all()
-    if not rows:
-        return None
-    missing = {meter["id"] for row in rows for meter in row.meters if meter["register_end_j"] is None}
-    return UnknownIntervals(len(rows), rows[0].start_ms, rows[-1].start_ms, tuple(sorted(missing)))
-
-
 def ledger_totals(tx: Connection) -> LedgerTotals:
     """The books in one glance."""
     return LedgerTotals(
@@ -261,8 +243,10 @@ def ledger_totals(tx: Connection) -> LedgerTotals:
         carrying_ueur=balance(tx, a.COINS_IMMATURE, "UEUR") + balance(tx, a.COINS_AVAILABLE, "UEUR"),
         mining_revenue_ueur=-balance(tx, a.MINING_REVENUE, "UEUR"),
         deferred_reward_ueur=-balance(tx, a.DEFERRED_REWARD, "UEUR"),
-        energy_cost_ueur=balance(tx, a.GRID_ENERGY_MINING, "UEUR") + balance(tx, a.GRID_ENERGY_FACTORY, "UEUR"),
-        own_energy_charged_ueur=balance(tx, a.OWN_ENERGY_CHARGED, "UEUR"),
+        mining_energy_j=balance(tx, a.E_MINING, "J"),
+        mining_energy_cost_ueur=balance(tx, a.GRID_ENERGY_MINING, "UEUR") + balance(tx, a.OWN_ENERGY_CHARGED, "UEUR"),
+        mining_energy_bought_ueur=balance(tx, a.GRID_ENERGY_MINING, "UEUR"),
+        factory_energy_bought_ueur=balance(tx, a.GRID_ENERGY_FACTORY, "UEUR"),
         export_revenue_ueur=-balance(tx, a.EXPORT_REVENUE, "UEUR") - balance(tx, a.PREMIUM_REVENUE, "UEUR"),
         suspense_sat=-balance(tx, a.SUSPENSE, "SAT"),
         postings=count_postings(tx),

@@ -21,9 +21,9 @@ from photosynth.pool.server import Pool
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.storage import Database
 from photosynth.treasury import Books, Identity
-from photosynth.treasury.books import unknown_intervals
 from photosynth.treasury.coinbase import ChainBooks
 from photosynth.treasury.evidence.lines import last_body
+from photosynth.treasury.unknown_intervals import unknown_intervals
 
 GRACE_S = 3600.0
 
