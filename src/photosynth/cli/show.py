@@ -76,10 +76,10 @@ def status(document: Status, where: str, style: Style) -> RenderableType:
         ("  immature", fmt.sat(books.immature_sat, style)),
         ("  available", fmt.sat(books.mature_sat, style)),
         ("  carried at", fmt.eur(books.carrying_ueur, style)),
-        ("  mining's energy", f"{fmt.energy(books.mining_energy_j, style)}, {fmt.eur(books.mining_energy_cost_ueur, style)}"),
-        ("  of that bought for", fmt.eur(books.mining_energy_bought_ueur, style)),
-        ("Factory", f"bought energy for {fmt.eur(books.factory_energy_bought_ueur, style)}"),
-        ("  site fed in for", fmt.eur(books.export_revenue_ueur, style)),
+        ("  mining's energy", f"{fmt.energy(books.mining_energy_j, style)} for {fmt.eur(books.mining_energy_cost_ueur, style)}"),
+        ("  of it bought for", fmt.eur(books.mining_energy_bought_ueur, style)),
+        ("  factory's energy", f"bought for {fmt.eur(books.factory_energy_bought_ueur, style)}"),
+        ("  energy fed in for", fmt.eur(books.export_revenue_ueur, style)),
         ("Proof", f"{fmt.count(document.evidence.records, style)} records, head {(document.evidence.head or 'none')[:16]}"),
     )
     grid = Table.grid(padding=(0, 2))

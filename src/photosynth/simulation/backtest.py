@@ -209,16 +209,21 @@ class _Run:
         policy, value = self.strategy.rule(self.config.policy, prices, day.quote, self.strike_cent)
         scaled_value, fleet, decision = scaled(value), self.fleet, self._decision
         ladder: Ladder | None = None
+        undecided, source_limit_w, export_limit_w = True, None, None
         generated = factory = mining = bought = sold = lost = hashes = 0
         now_ms, minutes = prices.interval_start_ms, slice(interval * 15, interval * 15 + 15)
         for sun_w, load_w in zip(day.sun.watts[minutes], day.load_w[minutes], strict=True):
             if ladder is None or not ladder.is_of(fleet.offers, now_ms):
                 horizon_s = policy.restart_horizon_s
                 ladder = self._ladders.at(fleet.offers, scaled_value, horizon_s, now_ms, stopped=policy.stopped)
-            before = decision
-            decision = decide(SiteState(sun_w, load_w, import_peak_w=peak_w), ladder, prices, policy, before)
-            if decision is not before:
-                self._tell(decision.climb, None if before is None else before.climb)
+                undecided = True
+            if undecided:
+                undecided = not policy.stopped  # where nobody may mine, the prices alone decide, once for the quarter hour
+                before = decision
+                decision = decide(SiteState(sun_w, load_w, import_peak_w=peak_w), ladder, prices, policy, before)
+                source_limit_w, export_limit_w = decision.source_limit_w, decision.export_limit_w
+                if decision is not before:
+                    self._tell(decision.climb, None if before is None else before.climb)
             now_ms += MINUTE_MS
             mining_j, work = fleet.advance(now_ms)
             flows = balance(
@@ -226,8 +231,8 @@ class _Run:
                 available_mj=sun_w * MINUTE_MS,
                 factory_mj=load_w * MINUTE_MS,
                 mining_mj=mining_j * 1000,
-                source_limit_w=decision.source_limit_w,
-                export_limit_w=decision.export_limit_w,
+                source_limit_w=source_limit_w,
+                export_limit_w=export_limit_w,
             )
             generated += flows.generated_mj
             factory += flows.factory_mj

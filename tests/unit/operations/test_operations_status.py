@@ -70,7 +70,8 @@ def test_every_cause_of_mining_on_bought_energy_is_told() -> None:
     text = import_reason(2_000, -500, -3_000, loads)
     assert text == (
         "Imports 2.0 kW at -5.00 EUR/MWh: for mining: gone does not answer, and may draw 1.0 kW; late is going to sleep and "
-        "still draws 3.0 kW; young stays on for its minimum time with 1.9 kW; steady draws 3.5 kW until it is lowered to the surplus."
+        "still draws 3.0 kW; young stays on for its minimum time with 1.9 kW; steady draws 3.5 kW until it is "
+        "lowered to the surplus."
     )
     allowed = mining_loads([machines[2]], None, START_MS, buying_allowed=True)
     assert allowed == [MiningLoad("bought", ("steady",), 3_500)]
