@@ -4,7 +4,7 @@ import json
 import os
 import random
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -12,12 +12,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from photosynth.energy.coin_market import CoinMarket, DeclaredCoinMarket, declared_quote, strike_cent_per_mwh
-from photosynth.energy.dispatch import DispatchPolicy
+from photosynth.energy.dispatch import DispatchPolicy, MachineOffer, SiteState, dispatch
+from photosynth.energy.import_peak import ImportPeak
 from photosynth.energy.ladder import hull
 from photosynth.energy.prices import PriceComponent, Tariff
 from photosynth.energy.recorded_coin_market import RecordedCoinMarket
 from photosynth.energy.recorded_files import RecordedDataError
-from photosynth.energy.recorded_market import RecordedEnergy
+from photosynth.energy.recorded_market import RecordedEnergy, RecordedMarket
 from photosynth.fleet import load_fleet
 from photosynth.miners.model import MachineModel
 from photosynth.quantities.instants import INTERVAL_S, market_day_bounds_ms
@@ -27,6 +28,9 @@ from photosynth.simulation.backtest_facts import BacktestConfig, BacktestInterva
 from photosynth.simulation.backtest_machines import BacktestMachine
 from photosynth.simulation.backtest_report import BacktestReport, Outcome
 from photosynth.simulation.factory import FactoryLoad
+from photosynth.simulation.machine import SimulatedMachine
+from photosynth.simulation.replay import generation_of
+from photosynth.simulation.site_physics import balance
 from photosynth.simulation.strategies import STRATEGIES
 
 DATA = Path(os.environ.get("PHOTOSYNTH_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
@@ -77,7 +81,7 @@ def check_rules(intervals: list[BacktestInterval], *, importing: bool = False) -
     was_dear = True
     for item in intervals:
         energy, shares = item.energy, item.allocation
-        assert shares.residual_j == 0
+        assert energy.residual_j == 0
         assert energy.own_j + energy.import_j == energy.factory_j + energy.mining_j + energy.export_j
         assert energy.import_j <= CONNECTION_W * INTERVAL_S
         assert energy.export_j <= CONNECTION_W * INTERVAL_S
@@ -87,7 +91,7 @@ def check_rules(intervals: list[BacktestInterval], *, importing: bool = False) -
             assert shares.grid_mining_j <= standby_j + SETTLED_J, "nothing is bought for mining but standby"
         best = max(best_value(model, item) for _, model in MODELS)
         dearer = item.prices.export_cent_per_mwh
-        dear = best < dearer and shares.curtailed_estimate_j == 0 and energy.export_j < CONNECTION_W * INTERVAL_S * 99 // 100
+        dear = best < dearer and item.curtailed_estimate_j == 0 and energy.export_j < CONNECTION_W * INTERVAL_S * 99 // 100
         if dear and was_dear and (not importing or best < item.prices.import_cent_per_mwh):
             assert energy.mining_j <= standby_j * 1001 // 1000, "nothing is mined with energy that is worth more elsewhere"
         was_dear = dear
@@ -142,7 +146,7 @@ def test_at_deeply_negative_prices_all_that_runs_is_mined_before_anything_is_cur
     intervals: list[BacktestInterval] = []
     run_backtest(config(DATA, "2024-05-12", "2024-05-12"), intervals.append)
     nameplate_j = sum(count * model.power_w for count, model in MODELS) * INTERVAL_S
-    curtailing = [item for item in intervals if (item.allocation.curtailed_estimate_j or 0) > 30_000 * INTERVAL_S]
+    curtailing = [item for item in intervals if item.curtailed_estimate_j > 30_000 * INTERVAL_S]
     assert curtailing
     for item in curtailing:
         assert item.energy.mining_j > nameplate_j * 98 // 100
@@ -231,6 +235,89 @@ COINS = DeclaredCoinMarket(
         as_of_ms=0,
     )
 )
+
+
+def straightforward(run: BacktestConfig) -> list[tuple[int, int, int, int, int]]:
+    """The dispatch's run the slow way, in joules and hashes: every minute decided anew, every machine a body of its own."""
+    bodies = {
+        item.id: SimulatedMachine(item.model, random.Random(f"{run.seed}/{item.id}"), 0, warm=False) for item in run.machines
+    }
+    told = dict.fromkeys(bodies, 0)
+    changed_ms = dict.fromkeys(bodies, -(10**9))
+    market, peak, made, day = RecordedMarket(run.tariff, run.energy), ImportPeak(), [], run.first_day
+    for body in bodies.values():
+        body.sleep()
+    began_ms, used_j, hashes = market_day_bounds_ms(day)[0], 0, 0
+    while day <= run.last_day:
+        start_ms, end_ms = market_day_bounds_ms(day)
+        sun, quote = generation_of(run.energy, day, run.peak_w), run.coins.at(start_ms)
+        assert quote is not None
+        for interval_ms in range(start_ms, end_ms, INTERVAL_S * 1000):
+            prices, sums = market.prices(interval_ms), [0] * 4
+            before = hashes
+            for now_ms in range(interval_ms, interval_ms + INTERVAL_S * 1000, 60_000):
+                load_w, sun_w = sum(load.watts(now_ms) for load in run.loads), sun.at(now_ms)
+                offers = [
+                    MachineOffer(
+                        item.id, "", "", item.model.power_steps(), item.model.standby_w, told[item.id] > 0, changed_ms[item.id],
+                        item.model.min_on_s, item.model.min_off_s, item.model.start_cost_ueur,
+                    )
+                    for item in run.machines
+                ]  # fmt: skip
+                site = SiteState(sun_w, load_w, import_peak_w=peak.watts_at(now_ms))
+                plan = dispatch(site, offers, prices, run.policy, eur_per_hash=quote.eur_per_hash, now_ms=now_ms - began_ms)
+                for name, power_w in plan.targets.items():
+                    if power_w == told[name]:
+                        continue
+                    if power_w:
+                        bodies[name].set_profile([step for step, _ in bodies[name].steps].index(power_w))
+                        bodies[name].wake()
+                    else:
+                        bodies[name].sleep()
+                    if (power_w > 0) != (told[name] > 0):
+                        changed_ms[name] = now_ms - began_ms
+                    told[name] = power_w
+                for body in bodies.values():
+                    body.advance(now_ms + 60_000 - began_ms)
+                drawn_j = sum(body.energy_uj_x2 for body in bodies.values()) // 2_000_000
+                hashes = sum(body.work_x2000 for body in bodies.values()) // 2000
+                flows = balance(
+                    span_ms=60_000,
+                    available_mj=sun_w * 60_000,
+                    factory_mj=load_w * 60_000,
+                    mining_mj=(drawn_j - used_j) * 1000,
+                    source_limit_w=plan.source_limit_w,
+                    export_limit_w=plan.export_limit_w,
+                )
+                used_j = drawn_j
+                for place, energy_mj in enumerate((flows.generated_mj, flows.import_mj, flows.export_mj, flows.mining_mj)):
+                    sums[place] += energy_mj
+            peak.count(interval_ms, sums[1] // 1000 // INTERVAL_S)
+            own_j, import_j, export_j, mining_j = (energy_mj // 1000 for energy_mj in sums)
+            made.append((own_j, import_j, export_j, mining_j, hashes - before))
+        day += timedelta(days=1)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("seed", "policy"),
+    [
+        (4, {}),
+        (5, {"import_for_mining": True, "demand_charge": True}),
+        (6, {"import_for_mining": True, "curtail_to_import": True}),
+        (7, {"curtailable": False}),
+    ],
+)
+def test_what_is_remembered_from_minute_to_minute_changes_nothing(tmp_path: Path, seed: int, policy: dict[str, bool]) -> None:
+    made_up_year(tmp_path, seed, date(2023, 3, 25), date(2023, 3, 27))
+    run = config(tmp_path, "2023-03-25", "2023-03-25", COINS, **policy)
+    intervals: list[BacktestInterval] = []
+    run_backtest(run, intervals.append)
+    found = [
+        (item.energy.own_j, item.energy.import_j, item.energy.export_j, item.energy.mining_j, item.represented_hashes)
+        for item in intervals
+    ]
+    assert found == straightforward(run)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -275,3 +275,17 @@ def test_ctrl_c_during_the_start_ends_it(tmp_path: Path) -> None:
             out, _ = starting.communicate(timeout=30)
             assert starting.returncode in {0, 130}, out  # 130: before there was anything to close
             assert "Traceback" not in out
+
+
+def test_quarter_hours_wait_for_meters_that_are_silent_for_a_while(site: RunningSite) -> None:
+    site.start()
+    (world,) = children(site)
+    site.wait_for(lambda: any(p["event"] == "energy" for p in site.get("ledger")["postings"]), 60, "the first whole quarter hour")
+    os.kill(world, signal.SIGSTOP)
+    site.wait_for(lambda: "quarter_hours_wait" in conditions(site), 60, "the books to say what they wait for")
+    before, unknown = site.get("status")["evidence"]["records"], conditions(site).get("quarter_hours_unknown")
+    os.kill(world, signal.SIGCONT)
+    site.wait_for(lambda: site.get("status")["evidence"]["records"] >= before + 4, 60, "the quarter hours that waited")
+    site.wait_for(lambda: "quarter_hours_wait" not in conditions(site), 30, "nothing to wait for")
+    assert conditions(site).get("quarter_hours_unknown") == unknown, "those that were over before the world began"
+    check_quarter_hours(site)

@@ -49,6 +49,7 @@ def status(document: Status, where: str, style: Style) -> RenderableType:
         ("  set-point", fmt.power(site.set_point_w, style)),
         ("  mining", fmt.power(site.mining_power_w, style)),
         ("  grid", f"{fmt.power(site.grid_w, style)} (import positive, limit {fmt.power(site.connection_w, style)})"),
+        *([("  why it imports", site.import_reason)] if site.import_reason else []),
         ("  spot price", fmt.energy_price(site.spot_cent_per_mwh, style)),
         ("Machines", f"{document.machines.running} of {document.machines.total} run" + (", all stopped" if site.stopped else "")),
         ("  sleeping", fmt.count(document.machines.sleeping, style)),
@@ -65,7 +66,10 @@ def status(document: Status, where: str, style: Style) -> RenderableType:
         ("  immature", fmt.sat(books.immature_sat, style)),
         ("  available", fmt.sat(books.mature_sat, style)),
         ("  carried at", fmt.eur(books.carrying_ueur, style)),
-        ("  energy cost", fmt.eur(books.energy_cost_ueur, style)),
+        ("  mining's energy", f"{fmt.energy(books.mining_energy_j, style)} for {fmt.eur(books.mining_energy_cost_ueur, style)}"),
+        ("  of it bought for", fmt.eur(books.mining_energy_bought_ueur, style)),
+        ("  factory's energy", f"bought for {fmt.eur(books.factory_energy_bought_ueur, style)}"),
+        ("  energy fed in for", fmt.eur(books.export_revenue_ueur, style)),
         ("Proof", f"{fmt.count(document.evidence.records, style)} records, head {(document.evidence.head or 'none')[:16]}"),
     )
     grid = Table.grid(padding=(0, 2))

@@ -130,8 +130,8 @@ def money_values(snapshot: Snapshot, numbers: Numbers) -> Values:
         "eur.value": numbers.eur(ledger.carrying_ueur),
         "eur.unit": "EUR",
         "eur.note": (
-            f"value when mined · energy bought {numbers.eur(ledger.energy_cost_ueur)} EUR · fed in "
-            f"{numbers.eur(ledger.export_revenue_ueur)} EUR"
+            f"value when mined · mining's energy cost {numbers.eur(ledger.mining_energy_cost_ueur)} EUR, "
+            f"{numbers.eur(ledger.mining_energy_bought_ueur)} of it bought"
         ),
         "eur@data-quality": quality,
     }
@@ -214,6 +214,8 @@ def lists(snapshot: Snapshot, numbers: Numbers) -> Values:
         "models!": model_rows(status, numbers),
         "peak": UNKNOWN if status is None else numbers.kilowatts(status.site.import_peak_w),
         "starts": UNKNOWN if status is None else numbers.integer(status.machines.starts),
+        "factory": UNKNOWN if status is None else numbers.eur(status.ledger.factory_energy_bought_ueur),
+        "fedin": UNKNOWN if status is None else numbers.eur(status.ledger.export_revenue_ueur),
     }
 
 
@@ -224,6 +226,8 @@ def flow_values(snapshot: Snapshot, numbers: Numbers) -> Values:
         return {"flow@data-quality": "unknown", "flow.note": "Unknown: no fresh reading of every meter."}
     quality = "stale" if snapshot.error else site.quality
     note = f"meters, read {numbers.age(site.time_ms, site.observed_ms)} · connection {numbers.kilowatts(site.connection_w)}"
+    if site.import_reason is not None:
+        note += f". {site.import_reason}"
     return {"flow@data-quality": quality, "flow.note": note if quality == "good" else f"{quality}: {note}"}
 
 
@@ -288,6 +292,7 @@ async def show(request: Request, client: Client, feed: Feed) -> None:
                              lambda s, n: {k: v for k, v in lists(s, n).items() if k.startswith("conditions")})  # fmt: skip
             with box("card", "section", 'aria-label="Models"'):
                 page.section(
-                    "<h2>Strike prices</h2>{{models!}}<p class=age>Import peak so far {{peak}} · starts {{starts}}</p>",
-                    lambda s, n: {k: v for k, v in lists(s, n).items() if k in ("models!", "peak", "starts")},
+                    "<h2>Strike prices</h2>{{models!}}<p class=age>Import peak so far {{peak}} · starts {{starts}}</p>"
+                    "<p class=age>Energy bought for the factory {{factory}} EUR · fed in {{fedin}} EUR</p>",
+                    lambda s, n: {k: v for k, v in lists(s, n).items() if not k.startswith("conditions")},
                 )

@@ -5,15 +5,18 @@ standing (below the concave hull of the curve from watts to hashes) are left out
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from operator import attrgetter
+from typing import NamedTuple
 
 from photosynth.energy.reasons import Reasons
 from photosynth.quantities.value import JOULES_PER_MWH
 
 Steps = tuple[tuple[int, int], ...]
 _SCALE = 10**36
+_VALUE = attrgetter("value_cent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,70 +42,99 @@ class MachineOffer:
     fixed_power_w: int | None = None
 
 
-@dataclass(slots=True)
-class Rung:
-    """One step up of a group of like machines: ``count`` of them may take it, ``taken`` do. ``held``: within minimum on time."""
+class Rung(NamedTuple):
+    """One step up of a group of like machines: ``watts`` more for each that takes it, and what they earn, in cent/MWh.
 
-    group: "Group"
+    ``place`` is where it stands in :attr:`Ladder.rungs`; the step below it, where ``level`` is not 0, is the one before.
+    """
+
+    place: int
     level: int
     watts: int
     value_cent: int
     strike_cent: int
-    below: "Rung | None"
-    held: bool
-    count: int
-    taken: int = 0
+    machines: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Group:
-    """Machines that are alike in everything that decides."""
+    """Machines that are alike in everything that decides; ``held``: within their minimum on time."""
 
     steps: Steps
-    standby_w: int
     on: bool
-    rungs: list[Rung] = field(default_factory=list)
-    members: list[str] = field(default_factory=list)
-    held: bool = False
+    held: bool
+    members: tuple[str, ...]
+    rungs: tuple[Rung, ...]
 
 
-@dataclass(slots=True)
-class Groups:
-    """Every group, its rungs, and the machines that are out of the dispatch's hands."""
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """All that machines offer until ``until_ms``, when the next minimum time ends; the site's watts are not in it.
 
-    groups: list[Group]
-    rungs: list[Rung]
-    resting: list[tuple[str, int]]
-    stopped: list[str]
-    unavailable: list[tuple[str, int | None]]
+    ``rungs`` go group by group; ``merit`` has them from the most valuable down, and ``held`` the lowest ones of machines
+    within their minimum on time. ``fixed_w`` is drawn whatever is decided: standby, and machines out of control.
+    """
 
-    def extra_w(self) -> int:
-        """Watts of all rungs that are taken, beyond standby."""
-        return sum(rung.taken * rung.watts for rung in self.rungs)
+    offers: Sequence[MachineOffer]
+    groups: tuple[Group, ...]
+    rungs: tuple[Rung, ...]
+    merit: tuple[Rung, ...]
+    held: tuple[Rung, ...]
+    fixed_w: int
+    resting: tuple[tuple[str, int], ...]
+    stopped: tuple[str, ...]
+    unavailable: tuple[tuple[str, int | None], ...]
+    until_ms: int | None
 
-    def assign(self, reasons: Reasons) -> tuple[dict[str, int], dict[str, str]]:
-        """Targets (watts, 0 is sleep) and reasons by machine; within a group the first by order get the most."""
+    def is_of(self, offers: Sequence[MachineOffer], now_ms: int) -> bool:
+        """Whether it is made of these very offers, and still of an instant not earlier than its own."""
+        return self.offers is offers and (self.until_ms is None or now_ms < self.until_ms)
+
+    def targets(self, taken: Sequence[int], before: Sequence[int] | None = None) -> dict[str, int]:
+        """What each machine that takes orders shall draw (watts, 0 is sleep), from how many take each rung.
+
+        With ``before``, how many took them, groups in which nothing is another are left out.
+        """
         targets: dict[str, int] = {}
+        for group in self.groups:
+            first, past = group.rungs[0].place, group.rungs[-1].place + 1
+            counts = taken[first:past]
+            if before is not None and counts == before[first:past]:
+                continue
+            members, above = group.members, 0
+            for (power_w, _), count in zip(reversed(group.steps), reversed(counts), strict=True):
+                if count > above:
+                    targets.update(dict.fromkeys(members[above:count], power_w))
+                    above = count
+            targets.update(dict.fromkeys(members[above:], 0))
+        if before is None:
+            targets.update((machine, 0) for machine, _ in self.resting)
+            targets.update(dict.fromkeys(self.stopped, 0))
+        return targets
+
+    def texts(self, taken: Sequence[int], reasons: Reasons) -> dict[str, str]:
+        """Why each machine runs or sleeps; within a group the first by order get the most."""
         texts: dict[str, str] = {}
         for group in self.groups:
-            taken = [rung.taken for rung in group.rungs]
-            bounds = [*taken, 0]
-            asleep = reasons.asleep(group.rungs[0].strike_cent, group.rungs[0].value_cent, group.on, group.held)
+            bounds = [*(taken[rung.place] for rung in group.rungs), 0]
+            lowest = group.rungs[0]
+            asleep = reasons.asleep(lowest.strike_cent, lowest.value_cent, group.on, group.held)
             for machine in group.members[bounds[0] :]:
-                targets[machine], texts[machine] = 0, asleep
-            for level in range(len(taken)):
-                power_w = group.steps[level][0]
-                if bounds[level] > bounds[level + 1]:
-                    text = reasons.awake(power_w, group.rungs[level].strike_cent, group.held, level + 1 < len(taken))
-                    for index in range(bounds[level + 1], bounds[level]):
-                        targets[group.members[index]], texts[group.members[index]] = power_w, text
+                texts[machine] = asleep
+            for rung in group.rungs:
+                first, last = bounds[rung.level + 1], bounds[rung.level]
+                if first < last:
+                    more = rung.level + 1 < len(group.rungs)
+                    text = reasons.awake(group.steps[rung.level][0], rung.strike_cent, group.held, more)
+                    for machine in group.members[first:last]:
+                        texts[machine] = text
         for machine, until_ms in self.resting:
-            targets[machine], texts[machine] = 0, reasons.resting(until_ms)
+            texts[machine] = reasons.resting(until_ms)
         for machine in self.stopped:
-            targets[machine], texts[machine] = 0, reasons.stopped
+            texts[machine] = reasons.stopped
         for machine, draws_w in self.unavailable:
             texts[machine] = reasons.unavailable(draws_w)
-        return targets, texts
+        return texts
 
 
 @lru_cache(maxsize=256)
@@ -122,7 +154,7 @@ def hull(steps: Steps, standby_w: int) -> Steps:
 
 
 @lru_cache(maxsize=1024)
-def _ladder(steps: Steps, standby_w: int, scaled_value: int, start_cost: tuple[int, int]) -> tuple[tuple[int, int, int], ...]:
+def _values(steps: Steps, standby_w: int, scaled_value: int, start_cost: tuple[int, int]) -> tuple[tuple[int, int, int], ...]:
     """(watts more, value of the step, strike price at this power) of each step, in cent/MWh.
 
     ``scaled_value`` is EUR per hash x 10^36, rounded down; ``start_cost`` micro-EUR and the seconds that earn them back,
@@ -143,51 +175,94 @@ def _ladder(steps: Steps, standby_w: int, scaled_value: int, start_cost: tuple[i
     return tuple(made)
 
 
-def rungs_of(
-    offers: Sequence[MachineOffer], eur_per_hash: Fraction, horizon_s: int, now_ms: int, stopped: bool
-) -> tuple[Groups, int]:
-    """Group the offers; also the watts that are drawn whatever is decided (standby and machines out of control)."""
-    scaled_value = eur_per_hash.numerator * _SCALE // eur_per_hash.denominator
-    found: dict[tuple[object, ...], Group] = {}
-    result = Groups([], [], [], [], [])
-    fixed_w = 0
+def scaled(eur_per_hash: Fraction) -> int:
+    """The value of a hash in the whole numbers that ladders are made with: EUR x 10^36, rounded down."""
+    return eur_per_hash.numerator * _SCALE // eur_per_hash.denominator
+
+
+def ladder_of(offers: Sequence[MachineOffer], scaled_value: int, horizon_s: int, now_ms: int, *, stopped: bool) -> Ladder:
+    """Group the offers of an instant; ``scaled_value`` is from :func:`scaled`.
+
+    The ladder of a later instant before ``until_ms`` is the same, as long as the offers are.
+    """
+    found: dict[tuple[int, int, bool, bool, int | None, int], list[str]] = {}
+    curves: dict[Steps, int] = {}
+    resting: list[tuple[str, int]] = []
+    unavailable: list[tuple[str, int | None]] = []
+    all_stopped: list[str] = []
+    steps: Steps | None = None
+    fixed_w, until_ms, curve = 0, None, 0
     for offer in offers:
         if not offer.available:
-            result.unavailable.append((offer.id, offer.fixed_power_w))
+            unavailable.append((offer.id, offer.fixed_power_w))
             fixed_w += offer.fixed_power_w or 0
             continue
         fixed_w += offer.standby_w
         if stopped:
-            result.stopped.append(offer.id)
+            all_stopped.append(offer.id)
             continue
-        age_ms = now_ms - offer.changed_ms
-        if not offer.on and age_ms < offer.min_off_s * 1000:
-            result.resting.append((offer.id, offer.changed_ms + offer.min_off_s * 1000))
+        bound_ms = offer.changed_ms + (offer.min_on_s if offer.on else offer.min_off_s) * 1000
+        bound = now_ms < bound_ms
+        if bound and (until_ms is None or bound_ms < until_ms):
+            until_ms = bound_ms
+        if bound and not offer.on:
+            resting.append((offer.id, bound_ms))
             continue
-        held = offer.on and age_ms < offer.min_on_s * 1000
-        key = (offer.steps, offer.standby_w, offer.on, held, offer.fixed_power_w, offer.start_cost_ueur)
-        group = found.get(key)
-        if group is None:
-            steps = _steps_of(offer)
-            if not steps:
-                result.unavailable.append((offer.id, None))
-                continue
-            group = found[key] = Group(steps, offer.standby_w, offer.on, held=held)
-            start_cost = (0 if offer.on else offer.start_cost_ueur, horizon_s)
-            below = None
-            for level, (watts, value, strike) in enumerate(_ladder(steps, offer.standby_w, scaled_value, start_cost)):
-                below = Rung(group, level, watts, value, strike, below, held and level == 0, 0)
-                group.rungs.append(below)
-            result.groups.append(group)
-            result.rungs.extend(group.rungs)
-        group.members.append(offer.id)
-    for rung in result.rungs:
-        rung.count = len(rung.group.members)
-    return result, fixed_w
+        if offer.steps is not steps:  # a curve is long to hash, and machines beside each other mostly share one
+            steps = offer.steps
+            curve = curves.setdefault(steps, len(curves))
+        key = (curve, offer.standby_w, offer.on, bound, offer.fixed_power_w, offer.start_cost_ueur)
+        members = found.get(key)
+        if members is None:
+            members = found[key] = []
+        members.append(offer.id)
+    groups: list[Group] = []
+    rungs: list[Rung] = []
+    all_steps = tuple(curves)
+    for (curve, standby_w, on, held, fixed_power_w, start_cost_ueur), members in found.items():
+        told = told_steps(all_steps[curve], standby_w, fixed_power_w)
+        if not told:
+            unavailable += [(machine, None) for machine in members]
+            continue
+        start_cost = (0 if on else start_cost_ueur, horizon_s)
+        first, count = len(rungs), len(members)
+        values = enumerate(_values(told, standby_w, scaled_value, start_cost))
+        made = tuple([Rung(first + level, level, *value, count) for level, value in values])
+        groups.append(Group(told, on, held, tuple(members), made))
+        rungs += made
+    return Ladder(
+        offers=offers,
+        groups=tuple(groups),
+        rungs=tuple(rungs),
+        merit=tuple(sorted(rungs, key=_VALUE, reverse=True)),
+        held=tuple(sorted((group.rungs[0] for group in groups if group.held), key=_VALUE, reverse=True)),
+        fixed_w=fixed_w,
+        resting=tuple(resting),
+        stopped=tuple(all_stopped),
+        unavailable=tuple(unavailable),
+        until_ms=until_ms,
+    )
 
 
-def _steps_of(offer: MachineOffer) -> Steps:
+def told_steps(steps: Steps, standby_w: int, fixed_power_w: int | None) -> Steps:
     """The steps that a machine can be told: one where it cannot be regulated, else those on the hull."""
-    if offer.fixed_power_w is not None:
-        return hull(((offer.fixed_power_w, offer.steps[-1][1] if offer.steps else 0),), offer.standby_w)
-    return hull(offer.steps, offer.standby_w)
+    if fixed_power_w is not None:
+        return hull(((fixed_power_w, steps[-1][1] if steps else 0),), standby_w)
+    return hull(steps, standby_w)
+
+
+class LastLadder:
+    """The ladder that was made last, kept for as long as nothing that it is made of is another."""
+
+    def __init__(self) -> None:
+        self._ladder: Ladder | None = None
+        self._made_of: tuple[int, int, bool] | None = None
+
+    def at(self, offers: tuple[MachineOffer, ...], scaled_value: int, horizon_s: int, now_ms: int, *, stopped: bool) -> Ladder:
+        """:func:`ladder_of` these very offers, at an instant not earlier than the last."""
+        kept, made_of = self._ladder, (scaled_value, horizon_s, stopped)
+        if kept is not None and kept.is_of(offers, now_ms) and made_of == self._made_of:
+            return kept
+        self._made_of = made_of
+        self._ladder = made = ladder_of(offers, scaled_value, horizon_s, now_ms, stopped=stopped)
+        return made

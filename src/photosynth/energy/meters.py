@@ -7,9 +7,8 @@ every quarter hour; settlement and evidence use the latched registers, control u
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Role = Literal["own_generation", "import", "export", "factory", "mining"]
-"""What a meter counts; import and export are two registers that are never netted against each other."""
-ROLES: tuple[Role, ...] = ("own_generation", "import", "export", "factory", "mining")
+from photosynth.quantities.balance import MeterRole
+
 Quality = Literal["good", "estimated", "stale", "unknown"]
 """How far a value can be trusted; a stale or unknown one is never shown as healthy and never as zero."""
 
@@ -27,7 +26,7 @@ class MeterSpec:
     """
 
     id: str
-    role: Role
+    role: MeterRole
     party: str
     class_ppm: int
     register_step_j: int

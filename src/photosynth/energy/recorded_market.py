@@ -9,6 +9,7 @@ Quarter hours within an hour share its price. A missing hour is refused, with fi
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 from photosynth.energy.market import day_ahead_published_ms
@@ -23,7 +24,7 @@ _PRICE, _SOLAR = "day_ahead_price_eur_mwh", "solar_mw_avg"
 _OFFSETS = {"CET": timezone(timedelta(hours=1)), "CEST": timezone(timedelta(hours=2))}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HourlyFile:
     """One year's hours by their start (ms): price in EUR/MWh and mean solar generation in MW, exact, None where empty."""
 
@@ -31,7 +32,7 @@ class HourlyFile:
     price: dict[int, Fraction]
     solar: dict[int, Fraction]
 
-    @property
+    @cached_property
     def solar_maximum(self) -> Fraction:
         """The highest hourly mean of the year, which a plant's peak is scaled to. Raises RecordedDataError where all is dark."""
         maximum = max(self.solar.values(), default=Fraction(0))

@@ -5,12 +5,11 @@ from photosynth.fleet.fleet import Fleet, LedgerPolicy
 from photosynth.fleet.load import load_fleet, parse_fleet
 from photosynth.fleet.machines import Group, Habit, MachineSpec, Model
 from photosynth.fleet.market import DemandCharge, ExportTerms, Market, MarketingFee, Premium, PriceComponent
-from photosynth.fleet.model import METER_ROLES, Grid, Load, Meter, Party, Simulation, Site, Source
+from photosynth.fleet.model import Grid, Load, Meter, Party, Simulation, Site, Source
 from photosynth.fleet.problems import FleetFileError, Problem
 from photosynth.fleet.values import Address
 
 __all__ = [
-    "METER_ROLES",
     "Address",
     "Bitcoin",
     "Console",

@@ -10,9 +10,9 @@ from typing import cast
 from zoneinfo import ZoneInfo
 
 from photosynth.fleet.machines import machine_ids
-from photosynth.fleet.model import METER_ROLES
 from photosynth.fleet.problems import Finding, Path, path_text
 from photosynth.fleet.yaml_source import Value
+from photosynth.quantities.balance import ROLES
 from photosynth.stratum.names import MAX_WORKER_NAME
 
 _LISTS_WITH_IDS: tuple[tuple[Path, str], ...] = (
@@ -165,11 +165,11 @@ def _meter_roles(root: Value) -> Iterator[Finding]:
     seen: dict[str, str] = {}
     for where, meter in _each(root, ("meters",)):
         role = meter.get("role")
-        if isinstance(role, str) and role in METER_ROLES:
+        if isinstance(role, str) and role in ROLES:
             if role in seen:
                 yield Finding((*where, "role"), f"the role {role} is already measured by {seen[role]}", "Keep one meter per role")
             seen.setdefault(role, str(meter.get("id"))[:40])
-    missing = [role for role in METER_ROLES if role not in seen]
+    missing = [role for role in ROLES if role not in seen]
     if missing:
         yield Finding(("meters",), f"nothing measures {', '.join(missing)}", "Add a meter of each role", at_key=True)
 

@@ -4,21 +4,38 @@ from datetime import UTC
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from photosynth.fleet.bitcoin import Bitcoin, Console, Pool
 from photosynth.fleet.machines import Machines, MachineSpec, specs
 from photosynth.fleet.market import Market
 from photosynth.fleet.model import Grid, Load, Meter, Part, Party, Simulation, Site, Source
+from photosynth.fleet.units import Seconds, mistake
+
+LONGEST_METER_GRACE_S = 7 * 86_400
+"""Nothing after a quarter hour that waits is closed either, and what is open is held in memory."""
 
 
 class LedgerPolicy(Part):
-    """How the books are kept."""
+    """How the books are kept.
+
+    An hour of ``meter_grace`` is time for a device to start again or for somebody to get to it; what it latched is then exact.
+    """
 
     currency: Literal["EUR"]
     """The currency of every value."""
     recognise_mining_revenue: Literal["at_maturity", "at_accrual"]
     """Whether a coinbase is revenue when it can be spent, 100 blocks later, or when it is found."""
+    meter_grace_s: Seconds = 3600
+    """Time of the wall for which a quarter hour that is over waits for a silent meter. Then it is closed with it unknown."""
+
+    @model_validator(mode="after")
+    def _grace_ends(self) -> "LedgerPolicy":
+        if self.meter_grace_s > LONGEST_METER_GRACE_S:
+            raise mistake(
+                "quarter hours would wait for a meter for more than a week", "Write at most 7 d, like 1 h", "meter_grace"
+            )
+        return self
 
 
 class Fleet(Part):
@@ -73,7 +90,7 @@ class Fleet(Part):
         return int(self.simulation.start.replace(tzinfo=self.site.zone).astimezone(UTC).timestamp()) * 1000
 
     def meter_of_role(self, role: str) -> Meter:
-        """The meter that measures one of METER_ROLES; every loaded fleet has one of each."""
+        """The meter that measures one of ``quantities.balance.ROLES``; every loaded fleet has one of each."""
         return next(meter for meter in self.meters if meter.role == role)
 
     def real_parts(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from photosynth.fleet.units import ANGLE, Angle, HashRate, Joules, PeakWatts, PositiveWatts, Watts, mistake
 from photosynth.fleet.values import Day, Id, Latitude, LocalTime, Longitude, Text, Zone
+from photosynth.quantities.balance import MeterRole
 
 _UNITS = (
     *("_cent_per_mwh", "_cent_per_btc", "_cent_per_kw", "_ueur", "_sat", "_mdeg"),
@@ -152,15 +153,12 @@ class Load(Part):
         return self
 
 
-METER_ROLES = ("own_generation", "import", "export", "factory", "mining")
-
-
 class Meter(Part):
     """A meter with a register that only counts up."""
 
     id: Id
     """Its name."""
-    role: Literal["own_generation", "import", "export", "factory", "mining"]
+    role: MeterRole
     """What it measures. A site has one meter of each role."""
     accuracy_class: Annotated[Literal["0.2", "0.2S", "0.5", "0.5S", "1", "2"], Field(alias="class")]
     """Accuracy class, in quotes: the largest error in per cent of the reading (IEC 62053-21 and -22)."""

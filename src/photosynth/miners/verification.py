@@ -1,7 +1,7 @@
 """Reading back: whether what a machine shows is what it was told, in power and in hash rate."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from photosynth.miners.machine import MachineReading
 from photosynth.miners.model import MachineModel
@@ -37,7 +37,21 @@ def off_below_w(model: MachineModel) -> int:
     return max(3 * model.standby_w, model.power_w // 25)
 
 
-def is_on(model: MachineModel, reading: MachineReading) -> bool:
+class Seen(Protocol):
+    """What was read of a machine, None where it does not say or the reading is old."""
+
+    @property
+    def power_w(self) -> int | None:
+        """What it draws."""
+        ...
+
+    @property
+    def hash_rate_hs(self) -> int | None:
+        """What it says it hashes."""
+        ...
+
+
+def is_on(model: MachineModel, reading: Seen) -> bool:
     """Whether it draws mining power, or says that it hashes."""
     if reading.power_w is not None and reading.power_w > off_below_w(model):
         return True

@@ -12,18 +12,20 @@ from sqlalchemy import Connection
 from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError
 from photosynth.energy.coin_market import CoinMarket, CoinQuote
 from photosynth.energy.market import Market
-from photosynth.energy.meters import IntervalReading, MeterError, Meters
+from photosynth.energy.meters import IntervalReading
 from photosynth.energy.prices import Prices
 from photosynth.operations.clock import RunningClock
 from photosynth.operations.controller import Controller
+from photosynth.operations.meter_wait import MeterWait
 from photosynth.pool.results import FoundBlock, IntervalWork
 from photosynth.pool.server import Pool
-from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S, interval_start_ms
+from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
 from photosynth.storage import Database, Runner, StorageError
 from photosynth.storage.meta import put_meta
 from photosynth.storage.observations import DayObservation, record_observation
 from photosynth.treasury.books import Books
 from photosynth.treasury.coinbase import ChainBooks
+from photosynth.treasury.energy import role_energies
 from photosynth.treasury.evidence.lines import EvidenceRecord
 from photosynth.treasury.facts import (
     AttributionFact,
@@ -42,8 +44,8 @@ from photosynth.treasury.journal import TreasuryError
 log = structlog.get_logger()
 
 RETRY_S = 1.0
-PROFILE_PATIENCE_S = 10.0
-"""Wall seconds to wait for the meters' load profile of a quarter hour before it is closed with unknown registers."""
+MOST_UNWRITTEN_POINTS = 60
+"""Points of the day's curve that a quarter hour which waits for its meters holds in memory."""
 TIP_POLL_S = 5.0
 RECONCILE_EVERY_S = 10.0
 MACHINE_MEMORY = "machine_memory"
@@ -91,7 +93,7 @@ class Bookkeeper:
     ledgers: Ledgers
     node: BitcoinNode
     pool: Pool
-    meters: Meters
+    meter_wait: MeterWait
     controller: Controller
     market: Market
     coin_market: CoinMarket
@@ -106,7 +108,6 @@ class Bookkeeper:
     _refused: deque[FoundBlock] = field(default_factory=deque)
     _found_something: asyncio.Event = field(default_factory=asyncio.Event)
     _recording: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _waiting_since_s: float | None = None
     _faults: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -161,18 +162,19 @@ class Bookkeeper:
                 self._well("quarter hours")
 
     async def close_interval(self) -> bool:
-        """Close the first open quarter hour if its meters have latched it or waited long enough; whether it is closed."""
+        """Close the first open quarter hour if its meters have latched it or their grace has passed; whether it is closed."""
         start = self.next_start_ms
-        profile = await self._profile(start)
-        if profile is None and not (await self._never_latched(start) or self._patience_is_over()):
-            await asyncio.sleep(0.1)
+        registers = await self.meter_wait.registers(start)
+        if registers is None:
+            if len(self.controller.observations) >= MOST_UNWRITTEN_POINTS:
+                await self.save()
+            await self.meter_wait.pause()
             return False
-        self._waiting_since_s = None
         if not await self._record_found():
             return False  # a quarter hour's record holds its blocks: they come first
         work = await self.pool.close_interval(start)
-        wall_end_ms = self.clock.wall_ms()
-        facts = self._facts(start, wall_end_ms, profile, work)
+        wall_end_ms = max(self.wall_start_ms, self.meter_wait.ended_wall_ms(start))
+        facts = self._facts(start, wall_end_ms, registers, work)
         observations, memory = self.controller.observations.copy(), self.machine_memory()
 
         def commit() -> EvidenceRecord:
@@ -188,9 +190,9 @@ class Bookkeeper:
         self.pool.log.checkpoint(work.last_seq)
         self.pool.refresh()
         self.controller.forget_curtailed(self.next_start_ms)
-        imported = _import_w(facts, self.ledgers.books)
-        if imported is not None:
-            self.controller.import_peak.count(start, imported)
+        import_j = role_energies(self.ledgers.books.site.meters, facts.meters)["import"]
+        if import_j is not None:
+            self.controller.import_peak.count(start, import_j // INTERVAL_S)
         return True
 
     async def save(self) -> None:
@@ -253,26 +255,6 @@ class Bookkeeper:
 
         await self.ledgers.run(commit)
 
-    async def _profile(self, start_ms: int) -> dict[str, IntervalReading] | None:
-        try:
-            found = await self.meters.profile(start_ms)
-        except MeterError as error:
-            self._faulty("meters", error)
-            return None
-        self._well("meters")
-        return found
-
-    async def _never_latched(self, start_ms: int) -> bool:
-        """Whether the meters have a later quarter hour but not this one: then waiting for it is of no use."""
-        latest = interval_start_ms(self.clock.site_ms()) - INTERVAL_MS
-        return latest > start_ms and await self._profile(latest) is not None
-
-    def _patience_is_over(self) -> bool:
-        now_s = asyncio.get_running_loop().time()
-        if self._waiting_since_s is None:
-            self._waiting_since_s = now_s
-        return now_s - self._waiting_since_s > PROFILE_PATIENCE_S
-
     def _faulty(self, what: str, error: Exception) -> None:
         if what not in self._faults:
             log.warning("the books have to wait", what=what, error=str(error))
@@ -306,16 +288,14 @@ class Bookkeeper:
             ),
         )
 
-    def _facts(
-        self, start_ms: int, wall_end_ms: int, profile: dict[str, IntervalReading] | None, work: IntervalWork
-    ) -> IntervalFacts:
+    def _facts(self, start_ms: int, wall_end_ms: int, registers: dict[str, IntervalReading], work: IntervalWork) -> IntervalFacts:
         prices, quote = self.market.prices(start_ms), self.coin_market.at(start_ms)
         return IntervalFacts(
             start_ms=start_ms,
             wall_start_ms=self.wall_start_ms,
             wall_end_ms=wall_end_ms,
             speed_milli=self.clock.time.speed_milli,
-            meters=tuple(_meter_fact(meter.id, profile) for meter in self.ledgers.books.site.meters),
+            meters=tuple(_meter_fact(meter.id, registers.get(meter.id)) for meter in self.ledgers.books.site.meters),
             prices=None if prices is None else price_fact(prices),
             coin=None if quote is None else coin_fact(quote),
             work=tuple(
@@ -340,17 +320,7 @@ def _write_notes(tx: Connection, observations: list[DayObservation], memory: obj
     put_meta(tx, MACHINE_MEMORY, memory)
 
 
-def _meter_fact(meter_id: str, profile: dict[str, IntervalReading] | None) -> MeterFact:
-    reading = None if profile is None else profile.get(meter_id)
+def _meter_fact(meter_id: str, reading: IntervalReading | None) -> MeterFact:
     if reading is None:
         return MeterFact(meter_id, None, None, "unknown")
     return MeterFact(meter_id, reading.start_j, reading.end_j, reading.quality)
-
-
-def _import_w(facts: IntervalFacts, books: Books) -> int | None:
-    """The quarter hour's mean import in watts, which a demand charge is paid for."""
-    ids = {meter.id for meter in books.site.meters if meter.role == "import"}
-    found = [m for m in facts.meters if m.id in ids and m.register_start_j is not None and m.register_end_j is not None]
-    if not found:
-        return None
-    return sum((m.register_end_j or 0) - (m.register_start_j or 0) for m in found) // INTERVAL_S

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from photosynth.energy.meters import MeterReading, MeterSpec, Quality, SourceReading
+from photosynth.quantities.balance import sums_by_role
 
 STALE_AFTER_MS = 5_000
 """Wall milliseconds after which a reading no longer says how things are."""
@@ -12,7 +13,7 @@ LOST_AFTER_MS = 30_000
 
 @dataclass(frozen=True, slots=True)
 class PowerPicture:
-    """One look at all meters and the inverters, in watts; None where a meter has no momentary power."""
+    """One look at all meters and the inverters, in watts; None where a meter of the role does not say its power."""
 
     at_ms: int
     wall_ms: int
@@ -32,16 +33,16 @@ class PowerPicture:
         wall_ms: int,
     ) -> "PowerPicture":
         """Bring readings together by the roles of their meters."""
-        by_role = {spec.role: readings[spec.id].power_w for spec in specs if spec.id in readings}
-        imported, exported = by_role.get("import"), by_role.get("export")
+        by_role = sums_by_role(specs, {name: _power_w(reading) for name, reading in readings.items()})
+        imported, exported = by_role["import"], by_role["export"]
         grid_w = None if imported is None or exported is None else imported - exported
         at_ms = min((reading.at_ms for reading in readings.values()), default=site_ms)
         return cls(
             at_ms=at_ms,
             wall_ms=wall_ms,
-            generation_w=by_role.get("own_generation"),
-            load_w=by_role.get("factory"),
-            mining_w=by_role.get("mining"),
+            generation_w=by_role["own_generation"],
+            load_w=by_role["factory"],
+            mining_w=by_role["mining"],
             grid_w=grid_w,
             source=source,
         )
@@ -69,3 +70,8 @@ class PowerPicture:
         if self.source is None or self.source.available_w is None:
             return None
         return max(0, self.source.available_w - self.source.power_w) if self.throttled else 0
+
+
+def _power_w(reading: MeterReading) -> int | None:
+    """A meter's power, as far as it stands by it itself."""
+    return reading.power_w if reading.quality in ("good", "estimated") else None

@@ -27,10 +27,12 @@ from photosynth.operations.site import Site
 from photosynth.pool.results import PoolSnapshot, WorkerStats
 from photosynth.quantities.instants import iso_utc
 from photosynth.storage import StorageError
+from photosynth.treasury.unknown_intervals import unknown_intervals
 
 VERSION = version("photosynth")
 KEEP_PATIENCE_S = 5.0
 """How long a stop's answer waits for the disk to take that everything is stopped."""
+DAY_MS = 86_400_000
 HEALTH_AGE_S = 1.0
 """A node's answer about itself serves every question within so many seconds."""
 
@@ -52,7 +54,9 @@ class RunningSite:
         snapshot, views, quote = site.pool.snapshot(), site.control.machines(), site.quote()
         health = await self._node_health()
         asset = DEMONSTRATION_ASSET if site.fleet.bitcoin.demonstration else "BTC"
-        ledger, evidence = await site.read(lambda tx: (books.ledger_status(tx, asset), books.evidence_status(tx)))
+        ledger, evidence, unknown = await site.read(
+            lambda tx: (books.ledger_status(tx, asset), books.evidence_status(tx), unknown_intervals(tx, now_ms - DAY_MS))
+        )
         tip_age_s = None if health is None or health.tip.height == 0 else max(0, wall_ms // 1000 - health.tip.time_s)
         return Status(
             time=iso_utc(now_ms),
@@ -64,6 +68,7 @@ class RunningSite:
             site=parts.site_status(
                 site.fleet,
                 site.controller,
+                views,
                 now_ms=now_ms,
                 wall_ms=wall_ms,
                 speed=site.clock.speed,
@@ -76,7 +81,7 @@ class RunningSite:
             mainnet=parts.mainnet_outlook(quote, snapshot.hash_rate.hash_rate_hs),
             ledger=ledger,
             evidence=evidence,
-            conditions=self._conditions(views, snapshot, health),
+            conditions=self._conditions(views, snapshot, health) + parts.unknown_conditions(unknown),
         )
 
     async def workers(self) -> WorkersDocument:
@@ -213,6 +218,7 @@ class RunningSite:
             health=health,
             pool_fault=snapshot.condition,
             books_fault=site.keeper.fault,
+            waiting=site.keeper.meter_wait.waiting,
             reconciled=site.keeper.reconciled,
             now_ms=site.clock.site_ms(),
         )

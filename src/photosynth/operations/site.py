@@ -32,6 +32,7 @@ from photosynth.operations.configuration import (
 from photosynth.operations.controller import Controller
 from photosynth.operations.field import Field, OpenField
 from photosynth.operations.guarded_meters import GuardedMeters
+from photosynth.operations.meter_wait import MeterWait
 from photosynth.operations.node_choice import open_bitcoin_node
 from photosynth.operations.past import STOPPED, Past, read_past
 from photosynth.operations.reward import Reward
@@ -301,7 +302,13 @@ class Site:
             ledgers=self._ledgers,
             node=self.node,
             pool=self.pool,
-            meters=self.meters,
+            meter_wait=MeterWait(
+                self.meters,
+                [meter.id for meter in fleet.meters],
+                self.clock,
+                speed_milli=settings.speed_milli,
+                grace_s=fleet.ledger.meter_grace_s,
+            ),
             controller=self.controller,
             market=settings.market,
             coin_market=settings.coin_market,

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 
 from photosynth.bitcoin.node import NodeHealth, Template, hash_text
 from photosynth.energy.coin_market import CoinQuote, outlook
+from photosynth.energy.prices import Prices
+from photosynth.energy.reasons import import_reason
 from photosynth.fleet import Fleet
+from photosynth.miners.verification import is_on
 from photosynth.miners.view import MachineView
 from photosynth.operations.controller import Controller
 from photosynth.operations.documents import (
@@ -17,9 +20,14 @@ from photosynth.operations.documents import (
     PoolStatus,
     SiteStatus,
 )
+from photosynth.operations.meter_wait import Waiting
+from photosynth.operations.mining_loads import mining_loads
+from photosynth.operations.power_picture import PowerPicture
 from photosynth.pool.results import PoolSnapshot
+from photosynth.quantities.format import duration
 from photosynth.quantities.instants import iso_utc
 from photosynth.quantities.work import difficulty_of_target
+from photosynth.treasury.unknown_intervals import UnknownIntervals
 
 
 def chain_status(fleet: Fleet, health: NodeHealth | None, template: Template | None, tip_age_s: int | None) -> ChainStatus:
@@ -56,7 +64,15 @@ def chain_status(fleet: Fleet, health: NodeHealth | None, template: Template | N
 
 
 def site_status(
-    fleet: Fleet, controller: Controller, *, now_ms: int, wall_ms: int, speed: float, replay: str | None, stopped: bool
+    fleet: Fleet,
+    controller: Controller,
+    views: Sequence[MachineView],
+    *,
+    now_ms: int,
+    wall_ms: int,
+    speed: float,
+    replay: str | None,
+    stopped: bool,
 ) -> SiteStatus:
     """The site's power now; what is not fresh is None."""
     picture, plan, prices = controller.picture, controller.plan, controller.prices
@@ -76,6 +92,7 @@ def site_status(
         set_point_w=None if plan is None else plan.set_point_w,
         mining_power_w=None if seen is None else seen.mining_w,
         grid_w=None if seen is None else seen.grid_w,
+        import_reason=None if seen is None else _import_reason(fleet, seen, views, prices, now_ms),
         curtailed_w=None if seen is None else seen.curtailed_w,
         connection_w=fleet.grid.connection_w,
         observed_ms=None if picture is None else picture.at_ms,
@@ -86,6 +103,16 @@ def site_status(
         import_peak_w=controller.import_peak.watts_at(now_ms),
         stopped=stopped,
     )
+
+
+def _import_reason(
+    fleet: Fleet, seen: PowerPicture, views: Sequence[MachineView], prices: Prices | None, now_ms: int
+) -> str | None:
+    """Why energy is bought now; None where it is not, or where a meter or the price is not known."""
+    if seen.grid_w is None or seen.surplus_w is None or prices is None:
+        return None
+    loads = mining_loads(views, seen.mining_w, now_ms, buying_allowed=fleet.grid.import_for_mining)
+    return import_reason(seen.grid_w, prices.import_cent_per_mwh, -seen.surplus_w, loads)
 
 
 def pool_status(snapshot: PoolSnapshot) -> PoolStatus:
@@ -107,11 +134,11 @@ def pool_status(snapshot: PoolSnapshot) -> PoolStatus:
 
 
 def machines_status(views: Sequence[MachineView]) -> MachinesStatus:
-    """How many machines are in which state; those that stop still run."""
-    count = Counter("running" if view.state == "stopping" else view.state for view in views)
+    """How many machines run, by their readings, and in which state control holds them to be."""
+    count = Counter(view.state for view in views)
     return MachinesStatus(
         total=len(views),
-        running=count["running"],
+        running=sum(is_on(view.model, view) for view in views),
         sleeping=count["sleeping"],
         starting=count["starting"],
         unreachable=count["unreachable"],
@@ -127,7 +154,7 @@ def model_statuses(fleet: Fleet, views: Sequence[MachineView], quote: CoinQuote)
             id=model.id,
             name=model.name,
             total=sum(view.model.id == model.id for view in views),
-            running=sum(view.model.id == model.id and view.state == "running" for view in views),
+            running=sum(view.model.id == model.id and is_on(view.model, view) for view in views),
             strike_cent_per_mwh=quote.strike_cent_per_mwh(model.hash_rate_hs, model.power_w),
         )
         for model in fleet.machines.models
@@ -172,6 +199,7 @@ def system_conditions(
     health: NodeHealth | None,
     pool_fault: str | None,
     books_fault: str | None,
+    waiting: Waiting | None,
     reconciled: bool | None,
     now_ms: int,
 ) -> list[Condition]:
@@ -195,11 +223,52 @@ def system_conditions(
     if books_fault is not None:
         advice = "It is tried again and again; nothing is lost meanwhile. Mend what it names."
         found.append(_critical("books_wait", "books", "the books have to wait", books_fault, advice))
+    if waiting is not None:
+        found.append(_waiting(waiting))
     if reconciled is False:
         summary = "journal and chain do not agree to the satoshi"
         advice = "Pay nothing out; find the transaction that touched the payout script. The log names the coins."
         found.append(_critical("books_disagree", "books", summary, "see the log", advice))
     return [item.model_copy(update={"since_ms": now_ms}) for item in found]
+
+
+def _waiting(waiting: Waiting) -> Condition:
+    """A quarter hour that stays open for a meter."""
+    names = ", ".join(waiting.meters)
+    more = "" if waiting.open_intervals == 1 else f" and {waiting.open_intervals - 1} later ones"
+    return Condition(
+        id="quarter_hours_wait",
+        severity="warning",
+        subject="books",
+        summary=f"the quarter hour from {iso_utc(waiting.start_ms)}{more} cannot be closed: waiting for {meters_named(names)}",
+        evidence=f"{waiting.why}; waited {duration(round(waiting.waited_s))}",
+        advice=f"Check their power, cable and address. What they latched is read as soon as they answer, and is exact; in "
+        f"{duration(round(waiting.left_s))} the quarter hour is closed with what is missing unknown (ledger.meter_grace).",
+        since_ms=0,
+    )
+
+
+def unknown_conditions(unknown: UnknownIntervals | None) -> list[Condition]:
+    """Quarter hours of the last day that were closed although a meter's registers never came."""
+    if unknown is None:
+        return []
+    number = "a quarter hour was" if unknown.count == 1 else f"{unknown.count} quarter hours were"
+    return [
+        Condition(
+            id="quarter_hours_unknown",
+            severity="warning",
+            subject="books",
+            summary=f"{number} closed without {meters_named(', '.join(unknown.meters))}; their energy is unknown, not zero",
+            evidence=f"of the last day, the first from {iso_utc(unknown.first_ms)}, the last from {iso_utc(unknown.last_ms)}",
+            advice="Their energy and its cost are missing from the books. Keep the meters' own load profile for the correction.",
+            since_ms=unknown.last_ms,
+        )
+    ]
+
+
+def meters_named(names: str) -> str:
+    """One meter or several, by name."""
+    return f"the meter{'s' if ', ' in names else ''} {names}"
 
 
 def money_conditions(template: Template, usual_sat: int, now_ms: int) -> list[Condition]:

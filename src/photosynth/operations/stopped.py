@@ -79,7 +79,10 @@ class StoppedSite:
         remembered = RememberedTime.load(self._folder.clock)
         height, tip = await self._tip()
         unknown = dict.fromkeys(
-            ("generation_w", "load_w", "surplus_w", "set_point_w", "mining_power_w", "grid_w", "curtailed_w", "observed_ms")
+            (
+                *("generation_w", "load_w", "surplus_w", "set_point_w", "mining_power_w"),
+                *("grid_w", "import_reason", "curtailed_w", "observed_ms"),
+            )
         )
         return last.model_copy(
             update={

@@ -6,19 +6,21 @@ site is netted, and the dispatch sees the minute's own sun and load, as it would
 Meters do not err here, so that the balance closes to the joule; what class errors do is shown by the running site.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from photosynth.energy.allocation import IntervalEnergy, allocate
 from photosynth.energy.coin_market import CoinQuote
-from photosynth.energy.dispatch import SiteState, dispatch
+from photosynth.energy.dispatch import Decision, SiteState, decide
 from photosynth.energy.import_peak import ImportPeak
+from photosynth.energy.ladder import Ladder, LastLadder, scaled
+from photosynth.energy.merit_order import Climb
 from photosynth.energy.prices import Prices
 from photosynth.energy.recorded_files import RecordedDataError
 from photosynth.energy.recorded_market import RecordedMarket
 from photosynth.fleet import Fleet
+from photosynth.quantities.balance import Energies, allocate
 from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S, market_day_bounds_ms
 from photosynth.simulation.backtest_accounts import Account
 from photosynth.simulation.backtest_facts import BacktestConfig, BacktestInterval
@@ -167,6 +169,8 @@ class _Run:
         self.fleet = BacktestFleet(config.machines, config.seed, start_ms)
         self.standby_w = sum(machine.model.standby_w for machine in config.machines)
         self.import_peak = ImportPeak(config.tariff.demand_period)
+        self._ladders = LastLadder()
+        self._decision: Decision | None = None
         self._registers = {"own_generation": 0, "import": 0, "export": 0, "factory": 0, "mining": 0}
 
     def day(self, day: _Day, sink: Callable[[BacktestInterval], None] | None) -> Account:
@@ -174,50 +178,81 @@ class _Run:
         account = Account(self.config.tariff)
         starts, start_cost = self.fleet.starts, self.fleet.start_cost_ueur
         for index, prices in enumerate(day.prices):
-            flows, hashes = _sum(self._minutes(day, index, prices))
-            energy = IntervalEnergy(
+            flows, hashes = self._quarter_hour(day, index, prices)
+            energy = Energies(
                 own_j=flows.generated_mj // 1000,
                 import_j=flows.import_mj // 1000,
                 export_j=flows.export_mj // 1000,
                 factory_j=flows.factory_mj // 1000,
                 mining_j=flows.mining_mj // 1000,
             )
-            allocation = allocate(energy, flows.lost_mj // 1000)
-            if allocation.residual_j:
-                raise AssertionError(f"the balance of {prices.interval_start_ms} is off by {allocation.residual_j} J")
+            allocation, curtailed_j = allocate(energy), flows.lost_mj // 1000
+            if energy.residual_j:
+                raise AssertionError(f"the balance of {prices.interval_start_ms} is off by {energy.residual_j} J")
             self.import_peak.count(prices.interval_start_ms, energy.import_j // INTERVAL_S)
-            account.interval(energy, allocation, prices, self.config.policy.connection_w, self.standby_w)
+            connection_w = self.config.policy.connection_w
+            account.interval(energy, allocation, curtailed_j, prices, connection_w=connection_w, standby_w=self.standby_w)
             account.work_hashes += hashes
             registers = self._count(energy)
             if sink is not None:
-                sink(BacktestInterval(prices.interval_start_ms, energy, allocation, prices, day.quote, hashes, registers))
+                sink(
+                    BacktestInterval(
+                        prices.interval_start_ms, energy, allocation, curtailed_j, prices, day.quote, hashes, registers
+                    )
+                )
         account.close(day.quote, self.fleet.starts - starts, self.fleet.start_cost_ueur - start_cost)
         return account
 
-    def _minutes(self, day: _Day, interval: int, prices: Prices) -> Iterator[tuple[Flows, int]]:
-        """The energy of each minute of a quarter hour, and the hashes done."""
+    def _quarter_hour(self, day: _Day, interval: int, prices: Prices) -> tuple[Flows, int]:
+        """The flows of a quarter hour, from those of its minutes, and the hashes done."""
         peak_w = self.import_peak.watts_at(prices.interval_start_ms)
         policy, value = self.strategy.rule(self.config.policy, prices, day.quote, self.strike_cent)
-        for minute in range(interval * 15, interval * 15 + 15):
-            now_ms = day.start_ms + minute * MINUTE_MS
-            sun_w, load_w = day.sun.watts[minute], day.load_w[minute]
-            site = SiteState(sun_w, load_w, import_peak_w=peak_w)
-            plan = dispatch(site, self.fleet.offers, prices, policy, eur_per_hash=value, now_ms=now_ms)
-            self.fleet.apply(plan.targets)
-            mining_j, hashes = self.fleet.advance(now_ms + MINUTE_MS)
-            yield (
-                balance(
-                    span_ms=MINUTE_MS,
-                    available_mj=sun_w * MINUTE_MS,
-                    factory_mj=load_w * MINUTE_MS,
-                    mining_mj=mining_j * 1000,
-                    source_limit_w=plan.source_limit_w,
-                    export_limit_w=plan.export_limit_w,
-                ),
-                hashes,
+        scaled_value, fleet, decision = scaled(value), self.fleet, self._decision
+        ladder: Ladder | None = None
+        undecided, source_limit_w, export_limit_w = True, None, None
+        generated = factory = mining = bought = sold = lost = hashes = 0
+        now_ms, minutes = prices.interval_start_ms, slice(interval * 15, interval * 15 + 15)
+        for sun_w, load_w in zip(day.sun.watts[minutes], day.load_w[minutes], strict=True):
+            if ladder is None or not ladder.is_of(fleet.offers, now_ms):
+                horizon_s = policy.restart_horizon_s
+                ladder = self._ladders.at(fleet.offers, scaled_value, horizon_s, now_ms, stopped=policy.stopped)
+                undecided = True
+            if undecided:
+                undecided = not policy.stopped  # where nobody may mine, the prices alone decide, once for the quarter hour
+                before = decision
+                decision = decide(SiteState(sun_w, load_w, import_peak_w=peak_w), ladder, prices, policy, before)
+                source_limit_w, export_limit_w = decision.source_limit_w, decision.export_limit_w
+                if decision is not before:
+                    self._tell(decision.climb, None if before is None else before.climb)
+            now_ms += MINUTE_MS
+            mining_j, work = fleet.advance(now_ms)
+            flows = balance(
+                span_ms=MINUTE_MS,
+                available_mj=sun_w * MINUTE_MS,
+                factory_mj=load_w * MINUTE_MS,
+                mining_mj=mining_j * 1000,
+                source_limit_w=source_limit_w,
+                export_limit_w=export_limit_w,
             )
+            generated += flows.generated_mj
+            factory += flows.factory_mj
+            mining += flows.mining_mj
+            bought += flows.import_mj
+            sold += flows.export_mj
+            lost += flows.lost_mj
+            hashes += work
+        self._decision = decision
+        return Flows(INTERVAL_MS, generated, factory, mining, bought, sold, lost), hashes
 
-    def _count(self, energy: IntervalEnergy) -> dict[str, tuple[int, int]]:
+    def _tell(self, climb: Climb, before: Climb | None) -> None:
+        """Order the machines; where the ladder is still the same, those that are told something else."""
+        if before is not None and before.ladder is climb.ladder:
+            if before.taken != climb.taken:
+                self.fleet.apply(climb.ladder.targets(climb.taken, before.taken))
+        else:
+            self.fleet.apply(climb.ladder.targets(climb.taken))
+
+    def _count(self, energy: Energies) -> dict[str, tuple[int, int]]:
         counted = {
             "own_generation": energy.own_j,
             "import": energy.import_j,
@@ -228,18 +263,3 @@ class _Run:
         registers = {role: (self._registers[role], self._registers[role] + joules) for role, joules in counted.items()}
         self._registers = {role: end for role, (_, end) in registers.items()}
         return registers
-
-
-def _sum(minutes: Iterator[tuple[Flows, int]]) -> tuple[Flows, int]:
-    """The flows of many minutes as one, and all hashes."""
-    span = generated = factory = mining = bought = sold = lost = hashes = 0
-    for flows, work in minutes:
-        span += flows.span_ms
-        generated += flows.generated_mj
-        factory += flows.factory_mj
-        mining += flows.mining_mj
-        bought += flows.import_mj
-        sold += flows.export_mj
-        lost += flows.lost_mj
-        hashes += work
-    return Flows(span, generated, factory, mining, bought, sold, lost), hashes

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field, fields
 
-from photosynth.energy.allocation import Allocation, IntervalEnergy, forgone_export_j
 from photosynth.energy.coin_market import CoinQuote
 from photosynth.energy.prices import Prices, Tariff
+from photosynth.quantities.balance import Allocation, Energies, forgone_export_j, mining_part
 from photosynth.quantities.instants import INTERVAL_S
 from photosynth.quantities.value import JOULES_PER_KWH, coins_value_ueur, divide_half_even, energy_value_ueur
 from photosynth.simulation.backtest_report import EnergyJoules, EnergyKwh, Money, Outcome
@@ -40,26 +40,26 @@ class Account:
     import_peak_w: int = 0
     components: dict[str, int] = field(default_factory=dict)
 
-    def interval(self, energy: IntervalEnergy, shares: Allocation, prices: Prices, connection_w: int, standby_w: int) -> None:
+    def interval(
+        self, energy: Energies, shares: Allocation, curtailed_j: int, prices: Prices, *, connection_w: int, standby_w: int
+    ) -> None:
         """Add a quarter hour. ``standby_w`` is what all machines draw asleep."""
         self.generated += energy.own_j
         self.factory += energy.factory_j
         self.mined += energy.mining_j
         self.exported += energy.export_j
         self.imported += energy.import_j
-        self.residual += shares.residual_j
-        self.curtailed += shares.curtailed_estimate_j or 0
+        self.residual += energy.residual_j
+        self.curtailed += curtailed_j
         self.own_factory += shares.own_factory_j
         self.own_mining += shares.own_mining_j
         self.grid_factory += shares.grid_factory_j
         self.grid_mining += shares.grid_mining_j
         self.standby_import += min(shares.grid_mining_j, standby_w * INTERVAL_S)
         for name, cent in prices.import_components.items():
-            cost = energy_value_ueur(energy.import_j, cent)
+            cost = energy_value_ueur(energy.import_j, cent) if energy.import_j else 0
             self.components[name] = self.components.get(name, 0) + cost
-            if energy.import_j:
-                part = abs(cost) * min(shares.grid_mining_j, energy.import_j) // energy.import_j
-                self.import_for_mining += part if cost >= 0 else -part
+            self.import_for_mining += mining_part(cost, energy, shares)
         self.export_spot += energy_value_ueur(energy.export_j, prices.spot_cent_per_mwh)
         self.export_premium += energy_value_ueur(energy.export_j, prices.premium_cent_per_mwh)
         self.marketing_fee += energy_value_ueur(energy.export_j, prices.marketing_fee_cent_per_mwh)

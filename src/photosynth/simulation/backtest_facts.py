@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import date
 
-from photosynth.energy.allocation import Allocation, IntervalEnergy
 from photosynth.energy.coin_market import CoinMarket, CoinQuote
 from photosynth.energy.dispatch import DispatchPolicy
 from photosynth.energy.prices import Prices, Tariff
 from photosynth.energy.recorded_market import RecordedEnergy
+from photosynth.quantities.balance import Allocation, Energies
 from photosynth.simulation.backtest_machines import BacktestMachine
 from photosynth.simulation.factory import FactoryLoad
 
@@ -32,11 +32,15 @@ class BacktestConfig:
 
 @dataclass(frozen=True, slots=True)
 class BacktestInterval:
-    """One closed quarter hour of the dispatch's run, for the books. Registers (J, by meter role) count from zero."""
+    """One closed quarter hour of the dispatch's run, for the books. Registers (J, by meter role) count from zero.
+
+    What was curtailed was never generated: its estimate stands beside the balance.
+    """
 
     start_ms: int
-    energy: IntervalEnergy
+    energy: Energies
     allocation: Allocation
+    curtailed_estimate_j: int
     prices: Prices
     quote: CoinQuote
     represented_hashes: int

@@ -6,7 +6,7 @@ from photosynth.quantities.instants import INTERVAL_S
 from photosynth.simulation.backtest_facts import BacktestInterval
 from photosynth.simulation.backtest_report import LedgerRow
 from photosynth.treasury.accounts import account_name
-from photosynth.treasury.energy import Energies, interval_postings
+from photosynth.treasury.energy import interval_postings
 from photosynth.treasury.facts import PriceFact
 from photosynth.treasury.journal import check
 
@@ -21,13 +21,13 @@ class BacktestLedger:
 
     def post(self, interval: BacktestInterval) -> None:
         """Post a quarter hour. Raises TreasuryError where a posting does not balance."""
-        energy, prices = interval.energy, interval.prices
+        prices = interval.prices
         components = dict(prices.import_components)
         spot_cent = components.pop("spot")
         made = interval_postings(
             interval.start_ms,
             interval.start_ms,
-            Energies(energy.own_j, energy.import_j, energy.export_j, energy.factory_j, energy.mining_j),
+            interval.energy,
             PriceFact(
                 spot_cent_per_mwh=spot_cent,
                 import_components=components,

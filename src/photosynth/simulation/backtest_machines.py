@@ -1,19 +1,23 @@
-"""The machines of a backtest: the same bodies as the simulated ASICs have, advanced only while they change.
+"""The machines of a backtest: they move as the simulated ASICs' bodies do, and only those that move are followed.
 
-A body that has come to rest draws and hashes steadily, so its energy and work follow from two sums; that makes a day of a
-hundred machines a matter of a second without another model of a machine.
+A machine that has come to rest draws and hashes steadily, so its energy and work follow from two sums. One that moves does
+what a unit like it did before from the same power to the same other one: what a ramp brings is remembered, not modelled twice.
 """
 
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from photosynth.energy.dispatch import MachineOffer
 from photosynth.miners.model import MachineModel
 from photosynth.simulation.machine import SimulatedMachine
+from photosynth.simulation.motion import Motion, Ramp, onward
 
 _UJ_X2_PER_J = 2_000_000
 _LONG_AGO_MS = 10**9
+_KEPT_RAMPS = 4096
+"""Ramps that are remembered of each kind of unit; a kind of ten profiles has some hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +29,46 @@ class BacktestMachine:
     party: str
 
 
-class _Unit:
-    """A body with what it was told and what of it has been counted."""
+class _Kind:
+    """All units of one model that scatter alike. Their ramps begin now: at 0 ms."""
 
-    def __init__(self, machine: BacktestMachine, seed: int, now_ms: int) -> None:
-        self.machine = machine
-        self.body = SimulatedMachine(machine.model, random.Random(f"{seed}/{machine.id}"), now_ms, warm=False)
-        self.body.sleep()
-        self.profiles = {power_w: index for index, (power_w, _) in enumerate(self.body.steps)}
+    def __init__(self, motion: Motion) -> None:
+        self.motion = motion
+        self.profiles = {power_w: index for index, (power_w, _) in enumerate(motion.steps)}
+        self.told = lru_cache(_KEPT_RAMPS)(self._told)
+        self.flow = lru_cache(_KEPT_RAMPS)(self._flow)
+        self.hash_rate_hs = lru_cache(_KEPT_RAMPS)(motion.hash_rate_hs)
+
+    def _told(self, ramp: Ramp, asleep: bool, target_w: int) -> Ramp:
+        """The ramp after an order: the profile is set first, then sleeping machines are woken, as a driver does it."""
+        if target_w == 0:
+            return self.motion.steer(ramp, 0, self.motion.target_mw(None))
+        profile = self.profiles[target_w]
+        ramp = self.motion.steer(ramp, 0, self.motion.target_mw(None if asleep else profile))
+        return self.motion.steer(ramp, 0, self.motion.target_mw(profile))
+
+    def _flow(self, ramp: Ramp, span_ms: int) -> tuple[int, int, Ramp]:
+        """Energy (half microjoules), work (half milli-hashes), and the ramp as it goes on after the span."""
+        energy, work = self.motion.flow(ramp, 0, span_ms)
+        rest = onward(ramp, span_ms)
+        shifted = ((0, rest[0][1]),) if len(rest) == 1 else tuple((at_ms - span_ms, power) for at_ms, power in rest)
+        return energy, work, shifted
+
+
+class _Unit:
+    """A machine with what it was told, what it offers, and the ramp that its power is on."""
+
+    __slots__ = ("kind", "machine", "offer", "ramp", "target_w")
+
+    def __init__(self, machine: BacktestMachine, kind: _Kind, ramp: Ramp, now_ms: int) -> None:
+        self.machine, self.kind, self.ramp = machine, kind, ramp
         self.target_w = 0
-        self.settles_ms = now_ms + self._longest_ramp_ms()
-        self.counted = (0, 0)
         model = machine.model
         self.offer = MachineOffer(
             id=machine.id,
             model=model.id,
             party=machine.party,
-            steps=self.body.steps,
+            steps=kind.motion.steps,
             standby_w=model.standby_w,
             on=False,
             changed_ms=now_ms - _LONG_AGO_MS,
@@ -50,59 +77,49 @@ class _Unit:
             start_cost_ueur=model.start_cost_ueur,
         )
 
-    def _longest_ramp_ms(self) -> int:
-        return (self.machine.model.ramp_up_s + self.machine.model.ramp_down_s) * 1000
-
-    def order(self, target_w: int, now_ms: int) -> bool:
-        """Give an order; whether it is a start."""
-        self.body.advance(now_ms)
-        started = self.target_w == 0
-        if target_w == 0:
-            self.body.sleep()
-        else:
-            self.body.set_profile(self.profiles[target_w])
-            self.body.wake()
-        if (target_w == 0) != (self.target_w == 0):
-            self.offer = replace(self.offer, on=target_w > 0, changed_ms=now_ms)
-        self.target_w = target_w
-        self.settles_ms = now_ms + self._longest_ramp_ms()
-        return started and target_w > 0
-
-    def count(self) -> tuple[int, int]:
-        """Energy (half microjoules) and work (half milli-hashes) since the last count."""
-        now = (self.body.energy_uj_x2, self.body.work_x2000)
-        energy, work = now[0] - self.counted[0], now[1] - self.counted[1]
-        self.counted = now
-        return energy, work
-
 
 class BacktestFleet:
     """All machines, asleep at first. Energy comes out in whole joules and work in whole hashes; remainders carry over."""
 
     def __init__(self, machines: Sequence[BacktestMachine], seed: int, now_ms: int) -> None:
         self.now_ms = now_ms
-        self._units = {machine.id: _Unit(machine, seed, now_ms) for machine in machines}
-        self._moving = dict.fromkeys(self._units)
+        kinds: dict[tuple[MachineModel, int], _Kind] = {}
+        self._units: dict[str, _Unit] = {}
+        for machine in machines:
+            body = SimulatedMachine(machine.model, random.Random(f"{seed}/{machine.id}"), 0, warm=False)
+            body.sleep()
+            key = (machine.model, body.motion.factor_milli)
+            kind = kinds.setdefault(key, _Kind(body.motion))
+            self._units[machine.id] = _Unit(machine, kind, body.ramp, now_ms)
+        self._moving = dict(self._units)
         self._rest_mw, self._rest_hs = 0, 0
         self._energy_uj_x2, self._work_x2000 = 0, 0
-        self.offers = [unit.offer for unit in self._units.values()]
+        self.offers = tuple(unit.offer for unit in self._units.values())
+        """What each machine offers now; another tuple whenever one of them is another."""
         self.starts = 0
         self.start_cost_ueur = 0
-        self._places = {name: place for place, name in enumerate(self._units)}
 
     def apply(self, targets: Mapping[str, int]) -> None:
         """Order each machine to a power of its profiles (W), 0 being sleep; what it already has is not ordered again."""
+        switched = False
         for name, target_w in targets.items():
             unit = self._units[name]
-            if unit.target_w == target_w:
+            before_w = unit.target_w
+            if before_w == target_w:
                 continue
             if name not in self._moving:
-                self._leave_rest(unit)
-                self._moving[name] = None
-            if unit.order(target_w, self.now_ms):
+                self._rest(unit, -1)
+                self._moving[name] = unit
+            unit.ramp = unit.kind.told(unit.ramp, before_w == 0, target_w)
+            unit.target_w = target_w
+            if before_w == 0:
                 self.starts += 1
                 self.start_cost_ueur += unit.machine.model.start_cost_ueur
-            self.offers[self._places[name]] = unit.offer
+            if before_w == 0 or target_w == 0:
+                unit.offer = replace(unit.offer, on=target_w > 0, changed_ms=self.now_ms)
+                switched = True
+        if switched:
+            self.offers = tuple(unit.offer for unit in self._units.values())
 
     def advance(self, site_ms: int) -> tuple[int, int]:
         """Let time pass; energy taken (J) and hashes done since the last call."""
@@ -110,23 +127,20 @@ class BacktestFleet:
         energy = self._energy_uj_x2 + 2 * self._rest_mw * span_ms
         work = self._work_x2000 + 2 * self._rest_hs * span_ms
         self.now_ms = site_ms
-        for name in list(self._moving):
-            unit = self._units[name]
-            unit.body.advance(site_ms)
-            more_energy, more_work = unit.count()
-            energy += more_energy
-            work += more_work
-            if unit.settles_ms <= site_ms:
-                del self._moving[name]
-                self._rest_mw += unit.body.power_mw
-                self._rest_hs += unit.body.hash_rate_hs
+        if self._moving:
+            for name, unit in list(self._moving.items()):
+                more_energy, more_work, unit.ramp = unit.kind.flow(unit.ramp, span_ms)
+                energy += more_energy
+                work += more_work
+                if len(unit.ramp) == 1:
+                    del self._moving[name]
+                    self._rest(unit, 1)
         energy_j, self._energy_uj_x2 = divmod(energy, _UJ_X2_PER_J)
         hashes, self._work_x2000 = divmod(work, 2000)
         return energy_j, hashes
 
-    def _leave_rest(self, unit: _Unit) -> None:
-        """A body that rested was counted by the sums until now; bring it to now and take it out of them."""
-        unit.body.advance(self.now_ms)
-        unit.count()
-        self._rest_mw -= unit.body.power_mw
-        self._rest_hs -= unit.body.hash_rate_hs
+    def _rest(self, unit: _Unit, sign: int) -> None:
+        """Count what a unit at rest draws and does into the sums (1), or out of them (-1)."""
+        power_mw = unit.ramp[0][1]
+        self._rest_mw += sign * power_mw
+        self._rest_hs += sign * unit.kind.hash_rate_hs(power_mw)

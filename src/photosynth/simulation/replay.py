@@ -5,7 +5,6 @@ power runs along two straight lines through the hour's borders, bent so that the
 """
 
 from datetime import date
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,15 +33,17 @@ def minutes_of(means_uw: list[int], peak_w: int) -> tuple[int, ...]:
     borders += [min((a + b) // 2, 2 * a, 2 * b) for a, b in pairwise(means_uw)]
     borders.append(means_uw[-1])
     watts: list[int] = []
-    exact_uw, given_w = Fraction(0), 0
+    exact, given_w = 0, 0
     for index, mean in enumerate(means_uw):
         first, last = borders[index], borders[index + 1]
-        middle = Fraction(4 * mean - first - last, 2)
+        twice_middle = 4 * mean - first - last
         for minute in range(MINUTES):
-            at = Fraction(2 * minute + 1, MINUTES)  # 0 to 2: the middle of the hour is 1
-            value = first + (middle - first) * at if at < 1 else middle + (last - middle) * (at - 1)
-            exact_uw += value
-            whole = int(exact_uw / _FINE)
+            at = 2 * minute + 1  # 0 to 2 x MINUTES: the middle of the hour is MINUTES
+            if at < MINUTES:
+                exact += 2 * MINUTES * first + (twice_middle - 2 * first) * at
+            else:
+                exact += MINUTES * twice_middle + (2 * last - twice_middle) * (at - MINUTES)
+            whole = exact // (2 * MINUTES * _FINE)  # exact is in microwatts by twice the minutes, so that no part is lost
             watts.append(min(whole - given_w, peak_w))
             given_w = whole
     return tuple(watts)

@@ -7,9 +7,10 @@ power are those of the site's minute; a step never crosses a minute, so never a 
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from photosynth.energy.meters import MeterSpec, Quality, Role
+from photosynth.energy.meters import MeterSpec, Quality
+from photosynth.quantities.balance import MeterRole
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.simulation.registers import SimulatedMeter
 
@@ -21,8 +22,7 @@ Watts = Callable[[int], int]
 """Power (W) in the minute that an instant of site time (ms) lies in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Flows:
+class Flows(NamedTuple):
     """Energy of a step in millijoules: made, used, and across the connection; ``lost_mj`` is what limits kept from being made."""
 
     span_ms: int
@@ -42,18 +42,11 @@ def balance(
     if export_limit_w is not None:
         generated_mj = min(generated_mj, factory_mj + mining_mj + export_limit_w * span_ms)
     net_mj = generated_mj - factory_mj - mining_mj
-    return Flows(
-        span_ms=span_ms,
-        generated_mj=generated_mj,
-        factory_mj=factory_mj,
-        mining_mj=mining_mj,
-        import_mj=max(0, -net_mj),
-        export_mj=max(0, net_mj),
-        lost_mj=available_mj - generated_mj,
-    )
+    import_mj, export_mj = (0, net_mj) if net_mj > 0 else (-net_mj, 0)
+    return Flows(span_ms, generated_mj, factory_mj, mining_mj, import_mj, export_mj, available_mj - generated_mj)
 
 
-def _counted(flows: Flows, role: Role) -> int:
+def _counted(flows: Flows, role: MeterRole) -> int:
     return {
         "own_generation": flows.generated_mj,
         "import": flows.import_mj,

@@ -4,8 +4,9 @@ from typing import Literal
 
 import msgspec
 
-from photosynth.energy.meters import MeterSpec, Role
+from photosynth.energy.meters import MeterSpec
 from photosynth.miners.model import MachineModel
+from photosynth.quantities.balance import MeterRole
 from photosynth.quantities.instants import ScaledTime
 from photosynth.simulation.asics import AsicSpec
 from photosynth.simulation.habits import Habit
@@ -43,7 +44,7 @@ class MeterConfig(msgspec.Struct, frozen=True):
     """One meter; see ``energy.meters.MeterSpec``."""
 
     id: str
-    role: Role
+    role: MeterRole
     party: str
     class_ppm: int
     register_step_j: int

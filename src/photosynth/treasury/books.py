@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from photosynth.bitcoin.node import hash_text
+from photosynth.quantities.balance import Energies, MeterRole, allocate
 from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
 from photosynth.storage.meta import get_meta, put_meta
 from photosynth.storage.tables import BLOCK_ATTRIBUTION, BLOCKS, INTERVALS, REJECTED, WORK
@@ -33,6 +34,15 @@ _FOR_GOOD = (
 """What the books of one state never change, with what the operator can do."""
 
 
+_ENERGY_COLUMNS: dict[MeterRole, str] = {
+    "own_generation": "own_j",
+    "import": "import_j",
+    "export": "export_j",
+    "factory": "factory_j",
+    "mining": "mining_j",
+}
+
+
 class OtherBooksError(TreasuryError):
     """The state's books are of another chain, script or key than those in use; the operator must act."""
 
@@ -46,8 +56,10 @@ class LedgerTotals:
     carrying_ueur: int
     mining_revenue_ueur: int
     deferred_reward_ueur: int
-    energy_cost_ueur: int
-    own_energy_charged_ueur: int
+    mining_energy_j: int
+    mining_energy_cost_ueur: int
+    mining_energy_bought_ueur: int
+    factory_energy_bought_ueur: int
     export_revenue_ueur: int
     suspense_sat: int
     postings: int
@@ -99,7 +111,8 @@ class Books:
         self.open(tx)
         if not self._continues(tx, facts):
             self._header(tx, "gap")
-        energies = energy.energies(self.site.meters, facts.meters)
+        by_role = energy.role_energies(self.site.meters, facts.meters)
+        energies = Energies.of(by_role)
         facts = self._judged(facts, energies)
         seq = self._next_seq(tx)
         postings = energy.interval_postings(
@@ -110,13 +123,13 @@ class Books:
             export_limit_w=self.site.export_limit_w,
             duration_s=INTERVAL_S,
         )
-        _store(tx, facts, seq, energies, energy.mining_cost_ueur(postings) if facts.prices and energies else None)
+        _store(tx, facts, seq, by_role, energy.mining_cost_ueur(postings) if facts.prices and energies else None)
         for posting in postings:
             if post(tx, posting) is None:
                 raise TreasuryError(f"{posting.key} is posted, but its quarter hour is not closed")
         return self._record(tx, seq, facts, energies)
 
-    def _record(self, tx: Connection, seq: int, facts: IntervalFacts, energies: energy.Energies | None) -> EvidenceRecord:
+    def _record(self, tx: Connection, seq: int, facts: IntervalFacts, energies: Energies | None) -> EvidenceRecord:
         waiting = blocks_where(tx, BLOCKS.c.evidence_seq.is_(None))
         attributed = sa.exists().where(BLOCK_ATTRIBUTION.c.block_hash == BLOCKS.c.hash)
         late = blocks_where(tx, BLOCKS.c.evidence_seq.is_not(None), BLOCKS.c.attribution_seq.is_(None), attributed)
@@ -158,7 +171,7 @@ class Books:
                 return False
         return True
 
-    def _judged(self, facts: IntervalFacts, energies: energy.Energies | None) -> IntervalFacts:
+    def _judged(self, facts: IntervalFacts, energies: Energies | None) -> IntervalFacts:
         """Readings that contradict each other beyond their classes are not good, whatever their meters say."""
         bound = energy.residual_bound_j(self.site.meters, facts.meters)
         if energies is None or bound is None or abs(energies.residual_j) <= bound:
@@ -192,8 +205,8 @@ def _suspect(meter: MeterFact) -> MeterFact:
     return replace(meter, quality="suspect") if meter.quality == "good" else meter
 
 
-def _store(tx: Connection, facts: IntervalFacts, seq: int, energies: energy.Energies | None, cost: int | None) -> None:
-    allocation = None if energies is None else energy.allocate(energies)
+def _store(tx: Connection, facts: IntervalFacts, seq: int, by_role: dict[MeterRole, int | None], cost: int | None) -> None:
+    energies = Energies.of(by_role)
     row: dict[str, Any] = {
         "start_ms": facts.start_ms,
         "seq": seq,
@@ -205,10 +218,10 @@ def _store(tx: Connection, facts: IntervalFacts, seq: int, energies: energy.Ener
         "coin": bodies.coin_member(facts.coin),
         "curtailed_estimate_j": facts.curtailed_estimate_j,
         "mining_cost_ueur": cost,
+        **{_ENERGY_COLUMNS[role]: joules for role, joules in by_role.items()},
     }
-    if energies is not None and allocation is not None:
-        for name in ("own_j", "import_j", "export_j", "factory_j", "mining_j", "residual_j"):
-            row[name] = getattr(energies, name)
+    if energies is not None:
+        allocation, row["residual_j"] = allocate(energies), energies.residual_j
         for name in ("own_factory_j", "own_mining_j", "grid_mining_j", "grid_factory_j"):
             row[name] = getattr(allocation, name)
     tx.execute(INTERVALS.insert().values(**row))
@@ -230,8 +243,10 @@ def ledger_totals(tx: Connection) -> LedgerTotals:
         carrying_ueur=balance(tx, a.COINS_IMMATURE, "UEUR") + balance(tx, a.COINS_AVAILABLE, "UEUR"),
         mining_revenue_ueur=-balance(tx, a.MINING_REVENUE, "UEUR"),
         deferred_reward_ueur=-balance(tx, a.DEFERRED_REWARD, "UEUR"),
-        energy_cost_ueur=balance(tx, a.GRID_ENERGY_MINING, "UEUR") + balance(tx, a.GRID_ENERGY_FACTORY, "UEUR"),
-        own_energy_charged_ueur=balance(tx, a.OWN_ENERGY_CHARGED, "UEUR"),
+        mining_energy_j=balance(tx, a.E_MINING, "J"),
+        mining_energy_cost_ueur=balance(tx, a.GRID_ENERGY_MINING, "UEUR") + balance(tx, a.OWN_ENERGY_CHARGED, "UEUR"),
+        mining_energy_bought_ueur=balance(tx, a.GRID_ENERGY_MINING, "UEUR"),
+        factory_energy_bought_ueur=balance(tx, a.GRID_ENERGY_FACTORY, "UEUR"),
         export_revenue_ueur=-balance(tx, a.EXPORT_REVENUE, "UEUR") - balance(tx, a.PREMIUM_REVENUE, "UEUR"),
         suspense_sat=-balance(tx, a.SUSPENSE, "SAT"),
         postings=count_postings(tx),

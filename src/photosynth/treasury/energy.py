@@ -4,13 +4,21 @@ Pure functions: the books post what they return, and a verifier computes the sam
 cent/MWh, values in micro-EUR. Rule identifiers name the formulas in the evidence's header.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from fractions import Fraction
 
+from photosynth.quantities.balance import (
+    Allocation,
+    Energies,
+    MeterRole,
+    allocate,
+    forgone_export_j,
+    mining_part,
+    sums_by_role,
+)
 from photosynth.quantities.value import energy_value_ueur
 from photosynth.treasury import accounts as a
-from photosynth.treasury.facts import MeterFact, MeterInfo, MeterRole, PriceFact
+from photosynth.treasury.facts import MeterFact, MeterInfo, PriceFact
 from photosynth.treasury.journal import Posting, PostingLine, Source, transfer
 
 RULES: dict[str, str] = {
@@ -25,65 +33,19 @@ MID_CLASS_PERCENT = {"A": Fraction(2), "B": Fraction(1), "C": Fraction(1, 2)}
 """Limits of error at reference conditions (EN 50470-3)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Energies:
-    """What the five roles metered in a quarter hour."""
-
-    own_j: int
-    import_j: int
-    export_j: int
-    factory_j: int
-    mining_j: int
-
-    @property
-    def residual_j(self) -> int:
-        """What the meters leave unexplained: sources minus uses, signed."""
-        return self.own_j + self.import_j - self.factory_j - self.mining_j - self.export_j
+def role_energies(meters: Iterable[MeterInfo], facts: Iterable[MeterFact]) -> dict[MeterRole, int | None]:
+    """What each role metered; unknown where a register of one of its meters is unknown or runs backwards."""
+    return sums_by_role(meters, {fact.id: _counted_j(fact) for fact in facts})
 
 
-@dataclass(frozen=True, slots=True)
-class Allocation:
-    """Which energy went where: own energy to the factory first, then to mining, the rest from the grid."""
-
-    own_factory_j: int
-    own_mining_j: int
-    grid_mining_j: int
-    grid_factory_j: int
+def energies(meters: Iterable[MeterInfo], facts: Iterable[MeterFact]) -> Energies | None:
+    """The five energies of a quarter hour, None where one is unknown: an unknown is never a zero."""
+    return Energies.of(role_energies(meters, facts))
 
 
-def role_energy_j(meters: Iterable[MeterInfo], facts: Mapping[str, MeterFact], role: MeterRole) -> int | None:
-    """What all meters of a role metered; None where one of them is unknown or runs backwards. No such meter: zero."""
-    total = 0
-    for meter in meters:
-        if meter.role != role:
-            continue
-        fact = facts.get(meter.id)
-        if fact is None or fact.register_start_j is None or fact.register_end_j is None:
-            return None
-        if fact.register_end_j < fact.register_start_j:
-            return None
-        total += fact.register_end_j - fact.register_start_j
-    return total
-
-
-def energies(meters: tuple[MeterInfo, ...], facts: Iterable[MeterFact]) -> Energies | None:
-    """The five energies of a quarter hour, None where a register is unknown: an unknown is never a zero."""
-    by_id = {fact.id: fact for fact in facts}
-    roles: tuple[MeterRole, ...] = ("own_generation", "import", "export", "factory", "mining")
-    values = [role_energy_j(meters, by_id, role) for role in roles]
-    known = [value for value in values if value is not None]
-    return Energies(*known) if len(known) == len(roles) else None
-
-
-def allocate(energy: Energies) -> Allocation:
-    """Own energy that stayed goes to the factory first, then to mining; there is no storage (rule factory-first-1).
-
-    U = max(0, own - export); own_factory = min(factory, U); own_mining = min(mining, U - own_factory).
-    """
-    stayed = max(0, energy.own_j - energy.export_j)
-    own_factory = min(energy.factory_j, stayed)
-    own_mining = min(energy.mining_j, stayed - own_factory)
-    return Allocation(own_factory, own_mining, energy.mining_j - own_mining, energy.factory_j - own_factory)
+def _counted_j(fact: MeterFact) -> int | None:
+    start_j, end_j = fact.register_start_j, fact.register_end_j
+    return None if start_j is None or end_j is None or end_j < start_j else end_j - start_j
 
 
 def class_percent(meter_class: str) -> Fraction | None:
@@ -120,17 +82,13 @@ def energy_posting(start_ms: int, wall_ms: int, energy: Energies) -> Posting | N
 
 
 def import_postings(start_ms: int, wall_ms: int, energy: Energies, allocation: Allocation, prices: PriceFact) -> list[Posting]:
-    """Bought energy, one posting for each component g of its price: mining's part is floor(g x grid_mining / import).
-
-    A negative price swaps the sides; meters that disagree never charge mining with more than was imported.
-    """
+    """Bought energy, one posting for each component of its price, split by :func:`mining_part`; a negative price swaps sides."""
     made = []
     for name, price in {"spot": prices.spot_cent_per_mwh, **prices.import_components}.items():
         if not energy.import_j:
             break
         value = energy_value_ueur(energy.import_j, price)
-        mining = abs(value) * min(allocation.grid_mining_j, energy.import_j) // energy.import_j
-        mining = -mining if value < 0 else mining
+        mining = mining_part(value, energy, allocation)
         lines = transfer(a.GRID_ENERGY_MINING, a.ENERGY_SUPPLIER, "UEUR", mining)
         lines += transfer(a.GRID_ENERGY_FACTORY, a.ENERGY_SUPPLIER, "UEUR", value - mining)
         source = {**_source(prices), "component": name, "price_cent_per_mwh": price, "energy_j": energy.import_j}
@@ -177,9 +135,7 @@ def own_energy_posting(
         lines = transfer(a.GRID_ENERGY_MINING, a.ENERGY_SUPPLIER, "UEUR", value)
         source = {**_source(prices), "tariff_cent_per_mwh": tariff, "energy_j": allocation.own_mining_j}
         return _posting("delivered_energy", "Another party's energy used for mining", start_ms, wall_ms, lines, source=source)
-    forgone_j = allocation.own_mining_j
-    if export_limit_w is not None:
-        forgone_j = min(forgone_j, max(0, export_limit_w * duration_s - energy.export_j))
+    forgone_j = forgone_export_j(allocation.own_mining_j, energy.export_j, export_limit_w, duration_s)
     net = prices.spot_cent_per_mwh + prices.export_premium_cent_per_mwh - prices.export_fee_cent_per_mwh
     value = energy_value_ueur(forgone_j, max(0, net))
     lines = transfer(a.OWN_ENERGY_CHARGED, a.OWN_ENERGY_CREDITED, "UEUR", value)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from photosynth.quantities.balance import MeterRole
 from photosynth.quantities.work import work_of_target
 
-MeterRole = Literal["own_generation", "import", "export", "factory", "mining"]
 Quality = Literal["good", "estimated", "stale", "unknown", "suspect"]
 Recognition = Literal["at_maturity", "at_accrual"]
 

@@ -1,9 +1,11 @@
 """Prices item by item, the synthetic market, recorded days, and what a hash is worth."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from photosynth.energy.market import SyntheticMarket, day_ahead_published_ms
 from photosynth.energy.prices import PriceComponent, Tariff, cent_per_mwh
 from photosynth.energy.recorded_coin_market import RecordedCoinMarket, has_coin_files
 from photosynth.energy.recorded_files import RecordedDataError
-from photosynth.energy.recorded_market import RecordedEnergy, RecordedMarket
+from photosynth.energy.recorded_market import HOURLY_FILE, RecordedEnergy, RecordedMarket, read_hourly_file
 from photosynth.quantities.instants import INTERVAL_MS, iso_utc, market_day_bounds_ms
 
 TARIFF = Tariff(
@@ -204,3 +206,20 @@ def test_the_strike_price_is_what_a_megawatt_hour_of_hashes_is_worth() -> None:
     assert strike_cent_per_mwh(eur_per_hash, 200 * 10**12, 3500) == per_day_eur * 100 // per_day_mwh
     with pytest.raises(ValueError, match="at least 1 W"):
         strike_cent_per_mwh(eur_per_hash, 200 * 10**12, 0)
+
+
+def test_a_years_brightest_hour_is_looked_for_once(tmp_path: Path) -> None:
+    start, end = market_day_bounds_ms(DAY)
+    write_hourly(tmp_path, 2023, start, end)
+    looks = 0
+
+    class Hours(dict[int, Fraction]):
+        def values(self) -> Any:
+            nonlocal looks
+            looks += 1
+            return super().values()
+
+    read = read_hourly_file(tmp_path / HOURLY_FILE.format(year=2023))
+    file = replace(read, solar=Hours(read.solar))
+    assert [file.solar_maximum for _ in range(24)] == [read.solar_maximum] * 24
+    assert looks == 1

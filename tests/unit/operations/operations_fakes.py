@@ -8,7 +8,7 @@ from typing import Any, cast
 from photosynth.energy.coin_market import DeclaredCoinMarket, declared_quote
 from photosynth.energy.dispatch import DispatchPolicy
 from photosynth.energy.import_peak import ImportPeak
-from photosynth.energy.meters import IntervalReading, MeterReading, MeterSpec, Role, SourceReading
+from photosynth.energy.meters import IntervalReading, MeterReading, MeterSpec, SourceReading
 from photosynth.energy.prices import PriceComponent, Prices, Tariff
 from photosynth.miners.actions import Action, End, NotAuditedError, Result
 from photosynth.miners.commands import Told
@@ -17,11 +17,12 @@ from photosynth.miners.model import MachineModel
 from photosynth.miners.view import MachineView
 from photosynth.operations.controller import Controller
 from photosynth.operations.guarded_meters import GuardedMeters
+from photosynth.quantities.balance import MeterRole
 
 S21 = MachineModel("s21", "Antminer S21", 200 * 10**12, 3500, 1850, 6, 300, 180, 60, 10, 25, 0)
 QUARTER_MS = 900_000
 START_MS = 1_781_427_600_000
-ROLES: tuple[Role, ...] = ("own_generation", "import", "export", "factory", "mining")
+ROLES: tuple[MeterRole, ...] = ("own_generation", "import", "export", "factory", "mining")
 SPECS = tuple(MeterSpec(role, role, "operator", 5000, 360_000) for role in ROLES)
 TARIFF = Tariff((PriceComponent("levies", 4500, "test", "2026-01-01"),), 1300, "none_at_negative_price", 200)
 QUOTE = declared_quote(
@@ -57,7 +58,7 @@ class FakeField:
     """Meters and sources that show what a test says; limits are kept unless the sources are ``stubborn``."""
 
     clock: FakeClock
-    watts: dict[Role, int] = field(default_factory=lambda: dict.fromkeys(ROLES, 0))
+    watts: dict[MeterRole, int] = field(default_factory=lambda: dict.fromkeys(ROLES, 0))
     source: SourceReading = field(default_factory=lambda: SourceReading(0, 0, None, False, None, None))
     broken: BaseException | None = None
     instead: dict[str, Callable[[], Awaitable[Any]]] = field(default_factory=dict)

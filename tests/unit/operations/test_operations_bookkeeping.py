@@ -18,6 +18,7 @@ from photosynth.energy.coin_market import DeclaredCoinMarket
 from photosynth.energy.meters import IntervalReading, Meters
 from photosynth.operations.bookkeeping import Bookkeeper, Ledgers
 from photosynth.operations.clock import RunningClock
+from photosynth.operations.meter_wait import MeterWait
 from photosynth.pool import unclaimed
 from photosynth.pool.results import FoundBlock, IntervalWork
 from photosynth.pool.server import Pool
@@ -102,7 +103,13 @@ class Desk:
             ledgers=Ledgers(self.database, self.run, self.books, chain),
             node=as_node(FakeNode()),
             pool=cast(Pool, self.pool),
-            meters=cast(Meters, LatchedMeters()),
+            meter_wait=MeterWait(
+                cast(Meters, LatchedMeters()),
+                [meter.id for meter in SITE.meters],
+                cast(RunningClock, self.clock),
+                speed_milli=1000,
+                grace_s=60,
+            ),
             controller=self.controller,
             market=FakeMarket(),
             coin_market=DeclaredCoinMarket(QUOTE),

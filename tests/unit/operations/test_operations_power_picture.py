@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from tests.unit.operations.operations_fakes import SPECS
 
-from photosynth.energy.meters import MeterReading, SourceReading
+from photosynth.energy.meters import MeterReading, MeterSpec, SourceReading
 from photosynth.operations.power_picture import LOST_AFTER_MS, STALE_AFTER_MS, PowerPicture
 
 SOURCE = SourceReading(1_000, 90_000, 120_000, True, None, 0)
@@ -64,3 +64,20 @@ def test_what_could_be_made_is_only_what_inverters_say() -> None:
 def test_no_reading_at_all_is_of_the_present() -> None:
     seen = picture({})
     assert (seen.at_ms, seen.grid_w, seen.quality(10_000)) == (2_000, None, "unknown")
+
+
+def test_all_meters_of_a_role_count_and_one_that_is_silent_is_not_left_out() -> None:
+    roof = MeterSpec("second roof", "own_generation", "operator", 5000, 360_000)
+    both = {**READINGS, roof.id: MeterReading(1_000, 5, 7_000, "good")}
+
+    def of(readings: dict[str, MeterReading]) -> PowerPicture:
+        return PowerPicture.of((*SPECS, roof), readings, SOURCE, site_ms=2_000, wall_ms=10_000)
+
+    assert of(both).generation_w == 97_000
+    assert of(READINGS).generation_w is None
+    assert of({**both, roof.id: replace(both[roof.id], power_w=None)}).quality(10_000) == "unknown"
+
+
+def test_a_power_that_its_meter_does_not_stand_by_is_unknown() -> None:
+    assert picture({**READINGS, "factory": replace(READINGS["factory"], quality="unknown")}).load_w is None
+    assert picture({**READINGS, "factory": replace(READINGS["factory"], quality="estimated")}).load_w == 60_000

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from photosynth.miners.model import MachineModel
 from photosynth.simulation.habits import Habit, gone, next_change_ms
 from photosynth.simulation.machine import SimulatedMachine
+from photosynth.simulation.motion import Motion
 
 S21 = MachineModel("s21", "Antminer S21", 200 * 10**12, 3500, 1850, 6, 300, 180, 60, 10, 25)
 
 
 def body(habit: Habit | None = None, warm: bool = True) -> SimulatedMachine:
     machine = SimulatedMachine(S21, random.Random(1), 0, warm=warm, habit=habit)
-    machine.factor_milli = 1000
+    machine.motion = Motion(machine.model, 1000)
     machine._steer()
     machine.advance(100_000)
     return machine
@@ -77,11 +78,11 @@ def test_energy_does_not_depend_on_how_time_is_cut(cuts: list[int], seed: int) -
 
 
 def test_units_scatter_by_two_percent_at_most_and_by_their_seed() -> None:
-    factors = [SimulatedMachine(S21, random.Random(seed), 0).factor_milli for seed in range(300)]
+    factors = [SimulatedMachine(S21, random.Random(seed), 0).motion.factor_milli for seed in range(300)]
     assert min(factors) >= 980
     assert max(factors) <= 1020
     assert len(set(factors)) > 20
-    assert factors[7] == SimulatedMachine(S21, random.Random(7), 0).factor_milli
+    assert factors[7] == SimulatedMachine(S21, random.Random(7), 0).motion.factor_milli
 
 
 def test_one_that_ignores_limits_shows_the_profile_and_stays() -> None:
@@ -133,7 +134,7 @@ def test_it_remembers_over_a_restart() -> None:
     machine.sleep()
     machine.advance(104_000)
     again = SimulatedMachine(S21, random.Random(1), 104_000, state=machine.state())
-    again.factor_milli = 1000
+    again.motion = Motion(again.model, 1000)
     assert again.power_mw == machine.power_mw
     assert again.asleep
     again.wake()

@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.simulation.meter_bound import bound_j
 
-from photosynth.energy.allocation import IntervalEnergy, allocate, residual_bound_j
-from photosynth.energy.meters import MeterSpec, Role
+from photosynth.energy.meters import MeterSpec
 from photosynth.energy.recorded_market import RecordedEnergy
+from photosynth.quantities.balance import ROLES, Energies, MeterRole
 from photosynth.quantities.instants import INTERVAL_MS, market_day_bounds_ms
 from photosynth.simulation.factory import FactoryLoad
 from photosynth.simulation.registers import SimulatedMeter
@@ -23,7 +24,6 @@ from photosynth.simulation.sun import MINUTES, Panels, SunRequest, clouds, compu
 
 START_MS = 1_781_427_600_000
 STEP_J = 360_000
-ROLES: tuple[Role, ...] = ("own_generation", "import", "export", "factory", "mining")
 SPECS = [MeterSpec(f"meter-{role}", role, "party", 5_000, STEP_J) for role in ROLES]
 ROOF = Panels(48.946, 9.43, 12, 165, 600_000, 600_000)
 
@@ -102,7 +102,7 @@ def test_intervals_join_and_their_residual_stays_within_the_classes() -> None:
     made = site()
     for _ in range(400):
         made.advance(made.now_ms + 9_137, 180_000 * 9_137)
-    counted: dict[Role, int] = {}
+    counted: dict[MeterRole, int] = {}
     for meter in made.meters.values():
         readings = [meter.interval(START_MS + index * INTERVAL_MS) for index in range(4)]
         assert all(reading is not None and reading.quality == "good" for reading in readings)
@@ -114,9 +114,8 @@ def test_intervals_join_and_their_residual_stays_within_the_classes() -> None:
         last = readings[-1]
         assert last is not None
         counted[meter.spec.role] = last.energy_j
-    energy = IntervalEnergy(*(counted[role] for role in ROLES))
-    bound = residual_bound_j([(spec, counted[spec.role]) for spec in SPECS])
-    assert 0 < abs(allocate(energy).residual_j) <= bound
+    energy = Energies(*(counted[role] for role in ROLES))
+    assert 0 < abs(energy.residual_j) <= bound_j(SPECS, [counted[spec.role] for spec in SPECS])
     assert made.meters["meter-export"].interval(START_MS + 4 * INTERVAL_MS) is None
 
 

@@ -4,11 +4,11 @@ import random
 
 import pytest
 
-from photosynth.energy.allocation import IntervalEnergy, allocate
 from photosynth.energy.coin_market import declared_quote
 from photosynth.energy.dispatch import DispatchPolicy
 from photosynth.energy.prices import PriceComponent, Tariff
 from photosynth.miners.model import MachineModel
+from photosynth.quantities.balance import Energies, allocate
 from photosynth.simulation.backtest_accounts import Account, kwh
 from photosynth.simulation.backtest_machines import BacktestFleet, BacktestMachine
 from photosynth.simulation.backtest_text import eur
@@ -73,8 +73,8 @@ def test_an_order_that_is_in_force_is_not_given_again() -> None:
 def test_accounts_follow_the_rules_of_the_books() -> None:
     account = Account(TARIFF)
     hour_j = 3_600_000_000
-    energy = IntervalEnergy(own_j=hour_j, import_j=hour_j // 2, export_j=hour_j // 4, factory_j=hour_j, mining_j=hour_j // 4)
-    account.interval(energy, allocate(energy, 7), TARIFF.prices(0, 5_000, "test", None), 10**7, 0)
+    energy = Energies(own_j=hour_j, import_j=hour_j // 2, export_j=hour_j // 4, factory_j=hour_j, mining_j=hour_j // 4)
+    account.interval(energy, allocate(energy), 7, TARIFF.prices(0, 5_000, "test", None), connection_w=10**7, standby_w=0)
     account.work_hashes = 10**20
     account.close(QUOTE, starts=3, start_cost_ueur=150_000)
     outcome = account.outcome()

@@ -2,12 +2,14 @@
 
 import math
 
-from photosynth.energy.allocation import IntervalEnergy, allocate, residual_bound_j
+from tests.unit.simulation.meter_bound import bound_j
+
 from photosynth.energy.coin_market import declared_quote
 from photosynth.energy.dispatch import DispatchPolicy, SiteState, dispatch
-from photosynth.energy.meters import MeterSpec, Role
+from photosynth.energy.meters import MeterSpec
 from photosynth.energy.prices import Tariff
 from photosynth.miners.model import MachineModel
+from photosynth.quantities.balance import ROLES, Energies, allocate
 from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
 from photosynth.simulation.backtest_machines import BacktestFleet, BacktestMachine
 from photosynth.simulation.site_physics import SitePhysics
@@ -17,7 +19,6 @@ HOUR_MS = 3_600_000
 STEP_MS = 24_000
 """Site time between two decisions at sixty times the speed."""
 LAG_MS = 12_000
-ROLES: tuple[Role, ...] = ("own_generation", "import", "export", "factory", "mining")
 MODEL = MachineModel("s21", "Antminer S21", 200 * 10**12, 3500, 1850, 6, 300, 180, 60, 10, 25, 50_000)
 MACHINES = tuple(BacktestMachine(f"m{index:02}", MODEL, "operator") for index in range(40))
 POLICY = DispatchPolicy(400_000, guard_w=5_000)
@@ -81,11 +82,11 @@ def test_over_a_day_mining_follows_the_sun_and_nothing_is_sold_at_a_loss() -> No
             reading = site.meters[role].interval(start_ms)
             assert reading is not None
             counted.append(reading.energy_j)
-        energy = IntervalEnergy(*counted)
+        energy = Energies(*counted)
         shares = allocate(energy)
-        assert abs(shares.residual_j) <= residual_bound_j(list(zip(specs, counted, strict=True)))
+        assert abs(energy.residual_j) <= bound_j(specs, counted)
         standby_j = len(MACHINES) * MODEL.standby_w * INTERVAL_S
-        assert shares.grid_mining_j <= standby_j + abs(shares.residual_j) + 2 * 360_000
+        assert shares.grid_mining_j <= standby_j + abs(energy.residual_j) + 2 * 360_000
         if spot_cent(start_ms) < 0 and start_ms - START_MS > 4 * HOUR_MS:
             assert energy.export_j <= 360_000, "nothing is fed in at a loss"
         mined_j += energy.mining_j

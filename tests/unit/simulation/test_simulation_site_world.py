@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from photosynth.energy.metering_protocol import LONGEST_LINE, Request, line_of, profile_answer, read_answer, request_of
-from photosynth.energy.meters import MeterError, Role
+from photosynth.energy.meters import MeterError
 from photosynth.energy.simulated_meters import SimulatedMeters
 from photosynth.miners.model import MachineModel
+from photosynth.quantities.balance import MeterRole
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.simulation import sun
 from photosynth.simulation import world as world_module
@@ -30,7 +31,7 @@ from photosynth.simulation.world_config import (
 
 START_MS = 1_781_427_600_000
 MODEL = MachineModel("s21", "Antminer S21", 200 * 10**12, 3500, 1850, 6, 300, 180, 60, 10, 25, 50_000)
-ROLES: tuple[Role, ...] = ("own_generation", "import", "export", "factory", "mining")
+ROLES: tuple[MeterRole, ...] = ("own_generation", "import", "export", "factory", "mining")
 METERS = tuple(MeterConfig(role, role, "party", 5_000, 360_000) for role in ROLES)
 
 

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.treasury.treasury_site import METERS, PRICES, SITE
 
+from photosynth.quantities.balance import Allocation, Energies, allocate
 from photosynth.treasury import accounts as a
 from photosynth.treasury import energy
 from photosynth.treasury.attribution import attribute, claim_sat, share_out
-from photosynth.treasury.energy import Allocation, Energies, class_percent
+from photosynth.treasury.energy import class_percent
 from photosynth.treasury.facts import AttributionFact, MeterFact, PriceFact
 from photosynth.treasury.journal import Posting, check, transfer
 
@@ -33,7 +34,7 @@ def test_a_sunny_quarter_hour_by_hand() -> None:
     # 600 kW for 900 s: 540 MJ made, 54 MJ factory, 300 MJ mining, 180 MJ sold; 6 MJ are left unexplained.
     found = Energies(540_000_000, 0, 180_000_000, 54_000_000, 300_000_000)
     assert found.residual_j == 6_000_000
-    assert energy.allocate(found) == Allocation(54_000_000, 300_000_000, 0, 0)
+    assert allocate(found) == Allocation(54_000_000, 300_000_000, 0, 0)
     prices = PriceFact(4000, {"levies": 2946}, 1300, 200, "a test", 1)
     made = postings_of(found, prices)
     assert amounts(made["energy"]) == {
@@ -58,7 +59,7 @@ def test_a_sunny_quarter_hour_by_hand() -> None:
 def test_a_cloudy_quarter_hour_by_hand() -> None:
     # 36 MJ = 0.01 MWh made, 90 MJ = 0.025 MWh bought; factory 60 MJ, mining 66 MJ of which 66 - 0 from the grid.
     found = Energies(36_000_000, 90_000_000, 0, 60_000_000, 66_000_000)
-    assert energy.allocate(found) == Allocation(36_000_000, 0, 66_000_000, 24_000_000)
+    assert allocate(found) == Allocation(36_000_000, 0, 66_000_000, 24_000_000)
     made = postings_of(found, PriceFact(8001, {"levies": 2946, "electricity_tax": 50}, 1300, 200, "a test", 1))
     # Spot: 0.025 MWh x 80.01 EUR = 2.00025 EUR; mining floor(2000250 x 66/90) = 1466850.
     assert amounts(made["grid_energy.spot"])["5100", "debit"] == 1_466_850
@@ -104,7 +105,7 @@ def test_unknown_is_not_zero() -> None:
 @given(ENERGIES, st.tuples(CENTS, CENTS, CENTS, CENTS), st.integers(0, 10**6))
 def test_every_quarter_hour_balances(found: Energies, cents: tuple[int, int, int, int], limit_w: int) -> None:
     spot, levy, premium, fee = cents
-    allocation = energy.allocate(found)
+    allocation = allocate(found)
     assert allocation.own_factory_j + allocation.grid_factory_j == found.factory_j
     assert allocation.own_mining_j + allocation.grid_mining_j == found.mining_j
     assert min(allocation.own_factory_j, allocation.own_mining_j, allocation.grid_factory_j, allocation.grid_mining_j) >= 0

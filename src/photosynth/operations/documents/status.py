@@ -81,6 +81,9 @@ class SiteStatus(Document):
     """What mining draws, as its meter says."""
     grid_w: int | None
     """At the connection; import positive."""
+    import_reason: str | None = Field(
+        description="whose load it is that energy is bought for now, in a sentence; none where none is"
+    )
     curtailed_w: int | None = Field(description="estimate of what the source could make beyond its limit")
     connection_w: int
     """Limit of import and of export."""
@@ -154,8 +157,14 @@ class LedgerStatus(Document):
     """Value of both when they were mined."""
     mining_revenue_ueur: int
     """Revenue recognised so far."""
-    energy_cost_ueur: int
-    """Cost of bought energy."""
+    mining_energy_j: int
+    """Energy mined with, as the mining meter counted it; of closed quarter hours, as all energy here."""
+    mining_energy_cost_ueur: int
+    """What that energy cost: bought, and own at what feeding it in would have fetched."""
+    mining_energy_bought_ueur: int
+    """The bought part of it. A negative price earns."""
+    factory_energy_bought_ueur: int
+    """Cost of the energy bought for the factory, which has nothing to do with the coins."""
     export_revenue_ueur: int
     """Revenue of exported energy and premium."""
     postings: int
@@ -181,15 +190,15 @@ class MachinesStatus(Document):
     total: int
     """Declared machines."""
     running: int
-    """Drawing mining power, stopping ones included."""
+    """Drawing mining power or hashing, as their fresh readings prove, whatever they were told: stopping and faulty ones too."""
     sleeping: int
-    """Asleep."""
+    """Asleep, as readings prove."""
     starting: int
-    """On their way up."""
+    """Told to wake, and not proven yet."""
     unreachable: int
     """Not answering."""
     faulty: int
-    """Not doing what they were told, or of no use."""
+    """Not doing what they were told, or of no use; one that runs although it shall sleep is counted as running, too."""
     starts: int
     """Starts of all machines so far."""
 
@@ -204,7 +213,7 @@ class ModelStatus(Document):
     total: int
     """Machines of it."""
     running: int
-    """How many of them run."""
+    """How many of them run, as their fresh readings prove."""
     strike_cent_per_mwh: int = Field(description="the value of a megawatt-hour in this model at full power")
 
 

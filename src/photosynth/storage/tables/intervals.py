@@ -29,7 +29,7 @@ INTERVALS = sa.Table(
     sa.Column("curtailed_estimate_j", Int64, nullable=True),
     sa.Column("mining_cost_ueur", Int64, nullable=True),
 )
-"""One row per closed quarter hour; energies are None where a register is unknown."""
+"""One row per closed quarter hour; a role's energy is None where one of its registers is unknown, the rest where any is."""
 
 WORK = sa.Table(
     "work",

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from photosynth.bitcoin.node import hash_text
+from photosynth.quantities.balance import Allocation, Energies, allocate
 from photosynth.quantities.instants import INTERVAL_S
 from photosynth.treasury import energy
 from photosynth.treasury.blocks import AttributedShare, BlockRow
-from photosynth.treasury.energy import Allocation, Energies
 from photosynth.treasury.evidence.canonical import maybe_number, number
 from photosynth.treasury.facts import BestFact, CoinFact, IntervalFacts, JobFact, MeterFact, PriceFact, SiteFacts
 from photosynth.treasury.journal import StoredPosting
@@ -89,7 +89,7 @@ def record_body(
         "meters": [meter_member(meter) for meter in facts.meters],
         "residual_j": None if energies is None else number(energies.residual_j),
         "curtailed_estimate_j": maybe_number(facts.curtailed_estimate_j),
-        "allocation": None if energies is None else allocation_member(energy.allocate(energies)),
+        "allocation": None if energies is None else allocation_member(allocate(energies)),
         "prices": price_member(facts.prices),
         "coin": coin_member(facts.coin),
         "workers": [[worker, party or None, number(scale)] for worker, party, scale in workers],

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from photosynth.quantities.balance import Energies, allocate
 from photosynth.quantities.instants import INTERVAL_S
 from photosynth.treasury import energy
 from photosynth.treasury.evidence.parsing import parse_allocation, parse_meter
@@ -58,7 +59,7 @@ def check_time(m: Members, state: EnergyState) -> CheckedTime:
     return CheckedTime(start_s * 1000, wall_end_ms)
 
 
-def check_energy(m: Members, site: SiteFacts, state: EnergyState) -> energy.Energies | None:
+def check_energy(m: Members, site: SiteFacts, state: EnergyState) -> Energies | None:
     """Registers, residual and allocation; returns the energies, None where a register is unknown."""
     facts = [parse_meter(entry) for entry in m.rows("meters")]
     if sorted(fact.id for fact in facts) != sorted(meter.id for meter in site.meters):
@@ -79,7 +80,7 @@ def check_energy(m: Members, site: SiteFacts, state: EnergyState) -> energy.Ener
         return None
     if residual_j != found.residual_j:
         raise EvidenceError(f"its residual is {residual_j} J, but its registers leave {found.residual_j} J")
-    if allocation != energy.allocate(found):
+    if allocation != allocate(found):
         raise EvidenceError("its allocation does not follow from its registers by the rule factory-first-1")
     bound_j = energy.residual_bound_j(site.meters, facts)
     if good and bound_j is not None and abs(found.residual_j) > bound_j:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from photosynth.bitcoin.node import hash_bytes
+from photosynth.quantities.balance import Allocation
 from photosynth.treasury.accounts import ACCOUNTS
-from photosynth.treasury.energy import Allocation
 from photosynth.treasury.evidence.body import FORMAT, RULES, VERSION
 from photosynth.treasury.evidence.reading import EvidenceError, Members, choice, count, integer, maybe, octets, row, target, text
 from photosynth.treasury.evidence.reading import boolean as read_boolean
