@@ -79,13 +79,14 @@ def check(posting: Posting) -> None:
     """Raise TreasuryError where a posting is empty, unbalanced in an asset, or has an unknown account or a bad amount."""
     if not posting.lines:
         raise TreasuryError(f"posting {posting.key} has no lines")
-    sums: dict[str, int] = defaultdict(int)
+    sums: dict[str, int] = {}
     for line in posting.lines:
+        amount = line.amount
         if line.account not in ACCOUNTS:
             raise TreasuryError(f"posting {posting.key}: account {line.account} is not in the chart")
-        if type(line.amount) is not int or not 0 < line.amount <= INT64_MAX:
-            raise TreasuryError(f"posting {posting.key}: {line.amount!r} is not a positive signed 64-bit integer")
-        sums[line.asset] += line.amount if line.side == "debit" else -line.amount
+        if type(amount) is not int or not 0 < amount <= INT64_MAX:
+            raise TreasuryError(f"posting {posting.key}: {amount!r} is not a positive signed 64-bit integer")
+        sums[line.asset] = sums.get(line.asset, 0) + (amount if line.side == "debit" else -amount)
     for asset, difference in sums.items():
         if difference:
             raise TreasuryError(f"posting {posting.key} is out of balance by {difference} {asset}")

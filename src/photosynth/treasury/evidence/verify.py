@@ -12,7 +12,7 @@ from photosynth.treasury.evidence.check_energy import EnergyState, check_energy,
 from photosynth.treasury.evidence.check_postings import JournalState, check_postings
 from photosynth.treasury.evidence.check_work import WorkState, check_work
 from photosynth.treasury.evidence.findings import estimated, proven, totals, trusted
-from photosynth.treasury.evidence.parsing import HeaderLine, parse_coin, parse_header, parse_posting, parse_prices
+from photosynth.treasury.evidence.parsing import HeaderLine, parse_coin, parse_header, parse_postings, parse_prices
 from photosynth.treasury.evidence.reading import EvidenceError, Members
 from photosynth.treasury.evidence.report import VerifyReport
 from photosynth.treasury.evidence.seal import NO_HASH, SealError, check_hash, check_signature, split_line
@@ -69,7 +69,7 @@ class Verifier:
         assert self.public_key is not None
         check_signature(sealed, self.public_key)
         if kind == "record":
-            self._take_record(body)
+            self._take_record(body, booleans=b"true" in sealed.body or b"false" in sealed.body)
         elif kind == "end":
             self._take_end(body)
         elif kind != "header":
@@ -100,7 +100,7 @@ class Verifier:
         self.changes += header.follows == "configuration"
         self.header = header
 
-    def _take_record(self, body: Any) -> None:
+    def _take_record(self, body: Any, *, booleans: bool) -> None:
         assert self.header is not None
         site = self.header.site
         m = Members(body, "the record")
@@ -130,7 +130,7 @@ class Verifier:
             export_limit_w=site.export_limit_w,
             duration_s=INTERVAL_S,
         )
-        postings = [parse_posting(entry) for entry in m.rows("postings")]
+        postings = parse_postings(m.rows("postings"), expected, booleans=booleans)
         check_postings(postings, expected, self.blocks.blocks, self.journal)
         m.finish()
         self.records += 1
