@@ -360,3 +360,19 @@ def test_every_command_explains_itself() -> None:
         told = run(*path, "--help")
         assert told.exit_code == 0
         assert f"Example: photosynth {' '.join(path)}" in told.stdout, path
+
+
+def test_verify_takes_the_key_that_must_have_signed() -> None:
+    golden = Path(__file__).parents[1] / "treasury" / "golden_evidence.jsonl"
+    plain = run("verify", golden, "--json")
+    key = json.loads(plain.stdout)["public_key"]
+    assert json.loads(plain.stdout)["key_expected"] is None
+    assert run("verify", golden, "--key", key.upper()).exit_code == 0
+    assert run("verify", golden, "--key", "00" * 32, "--key", key).exit_code == 0
+    other = run("verify", golden, "--key", "00" * 32, "--json")
+    assert other.exit_code == 1
+    assert json.loads(other.stdout)["holds"] is False
+    for wrong in ("00", key + "00", "g" * 64, ""):
+        refused = run("verify", golden, "--key", wrong)
+        assert refused.exit_code == 2
+        assert "64 hexadecimal digits" in refused.output
