@@ -5,16 +5,19 @@ micro-EUR (UEUR), joules (J).
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from photosynth.storage.prepared import Prepared
 from photosynth.storage.tables import BALANCES, POSTING_LINES, POSTINGS
+from photosynth.storage.types import INT64_MAX, document_text, int64
 from photosynth.treasury.accounts import ACCOUNTS, Asset, Side
+from photosynth.treasury.sums import add_posting, count_before, ids_within, sums_before, sums_now
 
-INT64_MAX = (1 << 63) - 1
 Source = Mapping[str, str | int | None]
 
 
@@ -98,41 +101,29 @@ def post(tx: Connection, posting: Posting) -> int | None:
     Raises TreasuryError where it does not balance.
     """
     check(posting)
-    if tx.execute(_KEYED, {"wanted": posting.key}).first() is not None:
+    reverses = None if posting.reverses is None else int64(posting.reverses)
+    times = (int64(posting.time_ms), int64(posting.wall_ms))
+    source = document_text(dict(posting.source))
+    row = _INSERT.first(tx, (posting.key, *times, posting.event, posting.text, reverses, source))
+    if row is None:
         return None
-    values = {
-        "key": posting.key,
-        "time_ms": posting.time_ms,
-        "wall_ms": posting.wall_ms,
-        "event": posting.event,
-        "text": posting.text,
-        "reverses": posting.reverses,
-        "source": dict(posting.source),
-    }
-    key = tx.execute(POSTINGS.insert(), values).inserted_primary_key
-    assert key is not None
-    posting_id = int(key[0])
-    rows = [
-        {"posting_id": posting_id, "number": n, "account": x.account, "side": x.side, "asset": x.asset, "amount": x.amount}
-        for n, x in enumerate(posting.lines)
-    ]
-    tx.execute(POSTING_LINES.insert(), rows)
-    _add_to_balances(tx, posting.lines)
+    posting_id = int(row[0])
+    lines = [(x.account, x.side, x.asset, x.amount) for x in posting.lines]
+    _INSERT_LINES.many(tx, [(posting_id, number, *line) for number, line in enumerate(lines)])
+    add_posting(tx, posting_id, posting.time_ms, lines)
     return posting_id
 
 
-_ADD = sa.text(
-    "INSERT INTO balances (account, asset, debit, credit) VALUES (:account, :asset, :debit, :credit) "
-    "ON CONFLICT (account, asset) DO UPDATE SET debit = debit + excluded.debit, credit = credit + excluded.credit"
+_INSERT = Prepared(
+    "INSERT INTO postings (key, time_ms, wall_ms, event, text, reverses, source) "
+    "VALUES (:key, :time_ms, :wall_ms, :event, :text, :reverses, :source) ON CONFLICT (key) DO NOTHING RETURNING id",
+    *("key", "time_ms", "wall_ms", "event", "text", "reverses", "source"),
 )
-
-
-def _add_to_balances(tx: Connection, lines: Iterable[PostingLine]) -> None:
-    sums: dict[tuple[str, str], list[int]] = {}
-    for line in lines:
-        entry = sums.setdefault((line.account, line.asset), [0, 0])
-        entry[line.side == "credit"] += line.amount
-    tx.execute(_ADD, [{"account": a, "asset": s, "debit": d, "credit": c} for (a, s), (d, c) in sums.items()])
+_INSERT_LINES = Prepared(
+    "INSERT INTO posting_lines (posting_id, number, account, side, asset, amount) "
+    "VALUES (:posting_id, :number, :account, :side, :asset, :amount)",
+    *("posting_id", "number", "account", "side", "asset", "amount"),
+)
 
 
 def mirrored(lines: Sequence[PostingLine]) -> tuple[PostingLine, ...]:
@@ -187,28 +178,41 @@ _OPEN = (
     .order_by(POSTINGS.c.id)
 )
 _TIMES = sa.select(sa.func.count()).select_from(POSTINGS).where(_BEGINS, _IS_NO_REVERSAL)
-_KEYED = sa.select(POSTINGS.c.id).where(POSTINGS.c.key == sa.bindparam("wanted"))
 _BY_KEY = sa.select(POSTINGS).where(_BEGINS).order_by(POSTINGS.c.id)
 
 
 def count_postings(tx: Connection) -> int:
-    """How many postings the journal has."""
-    return int(tx.execute(sa.select(sa.func.count()).select_from(POSTINGS)).scalar_one())
+    """How many postings the journal has: as many as the newest one's id says, for nothing is ever deleted."""
+    return int(tx.execute(sa.select(sa.func.coalesce(sa.func.max(POSTINGS.c.id), 0))).scalar_one())
 
 
 def postings(
     tx: Connection, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None
 ) -> list[StoredPosting]:
     """Postings of a period of site time (from, and before to), newest first, older than ``before_id`` where given."""
-    query = sa.select(POSTINGS).where(_period(from_ms, to_ms)).order_by(POSTINGS.c.id.desc()).limit(limit)
+    return _with_lines(tx, _of_period(sa.select(POSTINGS), tx, from_ms, to_ms, before_id).limit(limit))
+
+
+FEW_POSTINGS = 20_000
+"""So many are found by their time and then sorted; of more, those wanted are found by going down the ids."""
+
+
+def _of_period(
+    query: sa.Select[Any], tx: Connection, from_ms: int | None, to_ms: int | None, before_id: int | None
+) -> sa.Select[Any]:
+    """The postings of a period in a way whose work grows neither with the journal nor with what lies after the period."""
+    first, last, number = ids_within(tx, from_ms, to_ms)
     if before_id is not None:
-        query = query.where(POSTINGS.c.id < before_id)
-    return _with_lines(tx, query)
+        last = min(last, before_id - 1)
+    hint = "INDEXED BY ix_postings_time_ms" if number <= FEW_POSTINGS and from_ms is not None else "NOT INDEXED"
+    chosen = query.where(_period(from_ms, to_ms), POSTINGS.c.id.between(first, last)).order_by(POSTINGS.c.id.desc())
+    return chosen.with_hint(POSTINGS, hint, "sqlite")
 
 
 def count_postings_of(tx: Connection, from_ms: int | None, to_ms: int | None) -> int:
     """How many postings a period of site time has."""
-    return int(tx.execute(sa.select(sa.func.count()).select_from(POSTINGS).where(_period(from_ms, to_ms))).scalar_one())
+    until = count_postings(tx) if to_ms is None else count_before(tx, to_ms)
+    return until - (0 if from_ms is None else count_before(tx, from_ms))
 
 
 def postings_after(tx: Connection, last_id: int) -> list[StoredPosting]:
@@ -261,32 +265,12 @@ def balance(tx: Connection, account: str, asset: Asset) -> int:
 
 def trial_balance(tx: Connection, from_ms: int | None = None, to_ms: int | None = None) -> list[Balance]:
     """Every account and asset that ever moved, with opening, movement and closing of a period of site time."""
-    if from_ms is None and to_ms is None:
-        rows = tx.execute(sa.select(BALANCES).order_by(BALANCES.c.account, BALANCES.c.asset))
-        return [Balance(r.account, r.asset, 0, r.debit, r.credit, r.debit - r.credit) for r in rows]
-    before = POSTINGS.c.time_ms < from_ms if from_ms is not None else sa.false()
-    inside = _period(from_ms, to_ms)
-    lines = POSTING_LINES.c
-    is_debit, is_credit = lines.side == "debit", lines.side == "credit"
-
-    def total(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-        return sa.func.coalesce(sa.func.sum(sa.case((sa.and_(*conditions), lines.amount), else_=0)), 0)
-
-    query = (
-        sa.select(
-            lines.account,
-            lines.asset,
-            (total(before, is_debit) - total(before, is_credit)).label("opening"),
-            total(inside, is_debit).label("debit"),
-            total(inside, is_credit).label("credit"),
-        )
-        .join(POSTINGS, POSTINGS.c.id == lines.posting_id)
-        .group_by(lines.account, lines.asset)
-        .order_by(lines.account, lines.asset)
-    )
-    if to_ms is not None:
-        query = query.where(POSTINGS.c.time_ms < to_ms)
-    return [
-        Balance(r.account, r.asset, int(r.opening), int(r.debit), int(r.credit), int(r.opening + r.debit - r.credit))
-        for r in tx.execute(query)
-    ]
+    until = sums_now(tx) if to_ms is None else sums_before(tx, to_ms)
+    before = {} if from_ms is None else sums_before(tx, from_ms)
+    rows = []
+    for (account, asset), (debit, credit) in sorted(until.items()):
+        debit_before, credit_before = before.get((account, asset), (0, 0))
+        opening = debit_before - credit_before
+        moved = (debit - debit_before, credit - credit_before)
+        rows.append(Balance(account, cast(Asset, asset), opening, *moved, debit - credit))
+    return rows
