@@ -168,7 +168,7 @@ def ledger(
     ] = None,
 ) -> int:
     """Postings, and the trial balance by account and asset, of a period of site time."""
-    from photosynth.cli.ask import ledger as body
+    from photosynth.cli.ledger import ledger as body
 
     return body(state, as_json=as_json, csv=csv, start=start, end=end, limit=limit)
 

@@ -26,6 +26,11 @@ class Prepared:
         found: Sequence[Any] | None = self._run(tx, row, many=False).fetchone()
         return found
 
+    def all(self, tx: Connection, row: Row) -> list[tuple[Any, ...]]:
+        """Run it and return every row of its answer."""
+        found: list[tuple[Any, ...]] = self._run(tx, row, many=False).fetchall()
+        return found
+
     def many(self, tx: Connection, rows: Sequence[Row]) -> None:
         """Run it once for each row."""
         self._run(tx, rows, many=True)

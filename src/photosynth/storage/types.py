@@ -8,6 +8,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
 INT64_MAX = (1 << 63) - 1
+_PLAIN = frozenset({str, int, bool, type(None)})
 _WRITE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
@@ -72,9 +73,6 @@ class Document(TypeDecorator[Any]):
 def _refuse_floats(value: Any) -> None:
     if isinstance(value, float):
         raise ValueError(f"a float has no place in the books: {value!r}")
-    if isinstance(value, dict):
-        for part in value.values():
-            _refuse_floats(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
+        if type(part) not in _PLAIN:
             _refuse_floats(part)

@@ -5,9 +5,9 @@ micro-EUR (UEUR), joules (J).
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -200,19 +200,88 @@ FEW_POSTINGS = 20_000
 def _of_period(
     query: sa.Select[Any], tx: Connection, from_ms: int | None, to_ms: int | None, before_id: int | None
 ) -> sa.Select[Any]:
-    """The postings of a period in a way whose work grows neither with the journal nor with what lies after the period."""
+    """The postings of a period, newest first, in a way whose work does not grow with what lies outside of it."""
     first, last, number = ids_within(tx, from_ms, to_ms)
     if before_id is not None:
         last = min(last, before_id - 1)
-    hint = "INDEXED BY ix_postings_time_ms" if number <= FEW_POSTINGS and from_ms is not None else "NOT INDEXED"
-    chosen = query.where(_period(from_ms, to_ms), POSTINGS.c.id.between(first, last)).order_by(POSTINGS.c.id.desc())
-    return chosen.with_hint(POSTINGS, hint, "sqlite")
+    ids: sa.ColumnElement[int] = POSTINGS.c.id
+    times: sa.ColumnElement[int] = POSTINGS.c.time_ms
+    # A database goes by the index of a bare column only; by which one is better known here than there.
+    if from_ms is not None and number <= FEW_POSTINGS:
+        ids = ids + 0
+    else:
+        times = times + 0
+    return query.where(_period(from_ms, to_ms, times), ids.between(first, last)).order_by(ids.desc())
 
 
 def count_postings_of(tx: Connection, from_ms: int | None, to_ms: int | None) -> int:
     """How many postings a period of site time has."""
     until = count_postings(tx) if to_ms is None else count_before(tx, to_ms)
-    return until - (0 if from_ms is None else count_before(tx, from_ms))
+    return max(0, until - (0 if from_ms is None else count_before(tx, from_ms)))
+
+
+class RawPosting(NamedTuple):
+    """A posting as it is stored, for those who write many of them down: ``source`` is JSON text."""
+
+    id: int
+    key: str
+    time_ms: int
+    wall_ms: int
+    event: str
+    text: str
+    reverses: int | None
+    source: str
+    lines: list[tuple[Any, ...]]
+    """Posting, account, side, asset, amount."""
+
+
+def raw_postings(
+    tx: Connection,
+    from_ms: int | None,
+    to_ms: int | None,
+    *,
+    limit: int,
+    before_id: int | None = None,
+    after_id: int | None = None,
+) -> list[RawPosting]:
+    """Postings of a period: the newest first below ``before_id``, or the oldest first above ``after_id`` where that is given."""
+    query = _of_period(_RAW, tx, from_ms, to_ms, before_id)
+    if after_id is not None:
+        query = query.where(POSTINGS.c.id > after_id).order_by(None).order_by(POSTINGS.c.id)
+    rows = tx.execute(query.limit(limit)).all()
+    found = {row.id: RawPosting._make((*row, [])) for row in rows}
+    for line in _lines_of(tx, sorted(found)):
+        if line[0] in found:
+            found[line[0]].lines.append(line)
+    return list(found.values())
+
+
+def _lines_of(tx: Connection, ids: list[int]) -> Iterable[tuple[Any, ...]]:
+    """The lines of these postings, of some others too where ids have gaps: most follow each other, but late ones do not."""
+    if not ids:
+        return ()
+    if ids[-1] - ids[0] < 2 * len(ids):
+        return _LINES_BETWEEN.all(tx, (ids[0], ids[-1]))
+    line = POSTING_LINES.c
+    chosen = sa.select(line.posting_id, line.account, line.side, line.asset, line.amount).where(line.posting_id.in_(ids))
+    return (tuple(row) for row in tx.execute(chosen.order_by(line.posting_id, line.number)))
+
+
+def oldest_of_newest(tx: Connection, from_ms: int | None, to_ms: int | None, limit: int) -> int:
+    """The id of the oldest among so many newest postings of a period; 0 where the period has fewer."""
+    query = _of_period(sa.select(POSTINGS.c.id), tx, from_ms, to_ms, None)
+    return int(tx.execute(query.limit(1).offset(limit - 1)).scalar() or 0)
+
+
+_RAW = sa.select(
+    *(POSTINGS.c[name] for name in ("id", "key", "time_ms", "wall_ms", "event", "text", "reverses")),
+    sa.type_coerce(POSTINGS.c.source, sa.Text).label("source"),
+)
+_LINES_BETWEEN = Prepared(
+    "SELECT posting_id, account, side, asset, amount FROM posting_lines WHERE posting_id BETWEEN :first AND :last "
+    "ORDER BY posting_id, number",
+    *("first", "last"),
+)
 
 
 def postings_after(tx: Connection, last_id: int) -> list[StoredPosting]:
@@ -246,12 +315,12 @@ def _with_lines(
     ]
 
 
-def _period(from_ms: int | None, to_ms: int | None) -> sa.ColumnElement[bool]:
+def _period(from_ms: int | None, to_ms: int | None, times: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
     inside: list[sa.ColumnElement[bool]] = [sa.true()]
     if from_ms is not None:
-        inside.append(POSTINGS.c.time_ms >= from_ms)
+        inside.append(times >= from_ms)
     if to_ms is not None:
-        inside.append(POSTINGS.c.time_ms < to_ms)
+        inside.append(times < to_ms)
     return sa.and_(*inside)
 
 
@@ -266,7 +335,7 @@ def balance(tx: Connection, account: str, asset: Asset) -> int:
 def trial_balance(tx: Connection, from_ms: int | None = None, to_ms: int | None = None) -> list[Balance]:
     """Every account and asset that ever moved, with opening, movement and closing of a period of site time."""
     until = sums_now(tx) if to_ms is None else sums_before(tx, to_ms)
-    before = {} if from_ms is None else sums_before(tx, from_ms)
+    before = {} if from_ms is None else sums_before(tx, from_ms if to_ms is None else min(from_ms, to_ms))
     rows = []
     for (account, asset), (debit, credit) in sorted(until.items()):
         debit_before, credit_before = before.get((account, asset), (0, 0))

@@ -164,6 +164,19 @@ class TestQuestions:
         assert len(rows) == 2 * 2345
         assert (rows[0]["posting"], rows[0]["text"], rows[0]["amount"], rows[0]["side"]) == ("1", "'=1+1", "6800", "debit")
 
+    def test_a_ledger_that_breaks_off_is_not_taken_for_a_whole_one(
+        self, place: str, request: pytest.FixtureRequest, tmp_path: Path, view: SampleView
+    ) -> None:
+        """What is missing is said, and an older file stays."""
+        state, old = request.getfixturevalue(place), tmp_path / "l.csv"
+        view.lost_lines = 3
+        old.write_text("as it was")
+        for arguments in (["--json"], ["--csv", str(old)], []):
+            told = run("ledger", *arguments, "--state", state)
+            assert told.exit_code == 3
+            assert "broke off after" in told.stderr
+        assert old.read_text() == "as it was"
+
     def test_exports(self, place: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
         """Chain and evidence leave as lines, whole or not at all."""
         state = request.getfixturevalue(place)

@@ -42,6 +42,7 @@ POSTING_LINES = sa.Table(
     sa.CheckConstraint("side IN ('debit', 'credit')", name="side"),
     sa.CheckConstraint("asset IN ('SAT', 'UEUR', 'J')", name="asset"),
     sa.CheckConstraint("amount > 0", name="amount"),
+    sqlite_with_rowid=False,
 )
 
 BALANCES = sa.Table(

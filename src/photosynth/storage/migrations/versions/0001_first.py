@@ -241,6 +241,7 @@ def _tables() -> None:
         sa.CheckConstraint("amount > 0", name=op.f("ck_posting_lines_amount")),
         sa.ForeignKeyConstraint(["posting_id"], ["postings.id"], name=op.f("fk_posting_lines_posting_id")),
         sa.PrimaryKeyConstraint("posting_id", "number", name=op.f("pk_posting_lines")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "rejected",
