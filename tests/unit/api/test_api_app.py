@@ -1,6 +1,5 @@
 """The API: documents, errors as problems, the token before every write, and nothing of the inside."""
 
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
