@@ -1,6 +1,7 @@
 """The books of a site that is not there: blocks, postings, balances and traces that agree with each other."""
 
 import time
+from collections.abc import AsyncIterator
 
 from tests.browser.fake_day import BLOCK_MS, QUARTER_MS, REWARD_SAT, START_MS, FakeDay, digest
 
@@ -78,6 +79,20 @@ class FakeBooks(FakeDay):
             reverses=None,
             source={"meter": "pv", "price": "synthetic day"},
         )
+
+    async def ledger_lines(
+        self,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int | None = None,
+        *,
+        before_id: int | None = None,
+        oldest_first: bool = False,
+    ) -> AsyncIterator[bytes]:
+        document = await self.ledger(from_ms, to_ms, self.postings_total() if limit is None else limit, before_id)
+        yield document.model_copy(update={"postings": []}).model_dump_json().encode() + b"\n"
+        for posting in reversed(document.postings) if oldest_first else document.postings:
+            yield posting.model_dump_json().encode() + b"\n"
 
     async def ledger(
         self, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None

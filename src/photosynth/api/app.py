@@ -25,6 +25,7 @@ from photosynth.operations.documents import (
     TraceDocument,
     WorkersDocument,
 )
+from photosynth.operations.ledger_document import as_document
 from photosynth.operations.view import NotKnownError, SiteView
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
@@ -163,17 +164,30 @@ def _add_reads(app: FastAPI, view: SiteView) -> None:
         """The site's own blocks, newest first."""
         return await view.blocks(limit)
 
-    @app.get("/api/v1/ledger", tags=["ledger"])
+    @app.get("/api/v1/ledger", tags=["ledger"], response_model=LedgerDocument)
     async def ledger(
         from_ms: Instant = None,
         to_ms: Instant = None,
         limit: Annotated[int, Query(ge=0, le=10_000)] = 1000,
         before_id: Before = None,
-    ) -> LedgerDocument:
+    ) -> Response:
         """Trial balance of a period and its postings, newest first."""
-        if from_ms is not None and to_ms is not None and from_ms > to_ms:
-            raise HTTPException(422, "from_ms lies after to_ms.")
-        return await view.ledger(from_ms, to_ms, limit, before_id)
+        _check_period(from_ms, to_ms)
+        # Written from the database's rows: a page of documents, made and checked one by one, would keep others waiting.
+        document = as_document(view.ledger_lines(from_ms, to_ms, limit, before_id=before_id))
+        return Response(b"".join([piece async for piece in document]), media_type="application/json")
+
+    @app.get("/api/v1/ledger/export", tags=["ledger"], response_class=StreamingResponse)
+    async def ledger_export(
+        from_ms: Instant = None,
+        to_ms: Instant = None,
+        limit: Annotated[int | None, Query(ge=0, le=ID_LIMIT, description="the newest of them; else all")] = None,
+        oldest_first: bool = False,
+    ) -> StreamingResponse:
+        """The same as lines of JSON, however many: the document without postings, then one posting a line."""
+        _check_period(from_ms, to_ms)
+        lines = await _started(view.ledger_lines(from_ms, to_ms, limit, oldest_first=oldest_first))
+        return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
     @app.get("/api/v1/trace/{block_or_txid}", tags=["ledger"])
     async def trace(block_or_txid: Name) -> TraceDocument:
@@ -218,6 +232,11 @@ def _add_streams(app: FastAPI, chain: ChainPort | None, evidence: EvidencePort |
             raise HTTPException(503, "No evidence is kept here.")
         lines = await _started(_ended(evidence.lines()))
         return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
+
+
+def _check_period(from_ms: int | None, to_ms: int | None) -> None:
+    if from_ms is not None and to_ms is not None and from_ms > to_ms:
+        raise HTTPException(422, "from_ms lies after to_ms.")
 
 
 async def _ended(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

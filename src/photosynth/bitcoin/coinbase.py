@@ -75,29 +75,30 @@ def with_witness(raw_coinbase: bytes) -> bytes:
 
 def read_commitment(coinbase: Transaction) -> bytes | None:
     """The 32 bytes that a coinbase of :func:`build_coinbase` commits to, None where it has none or is not like that."""
-    pushed = _pushes(coinbase)
+    return script_commitment(coinbase.inputs[0].script) if coinbase.is_coinbase else None
+
+
+def read_height(coinbase: Transaction) -> int | None:
+    """The height that a coinbase's script begins with (BIP34), None where it begins otherwise."""
+    return script_height(coinbase.inputs[0].script) if coinbase.is_coinbase else None
+
+
+def script_commitment(script: bytes) -> bytes | None:
+    """The 32 bytes that a coinbase's script commits to, None where it has none or was not made by :func:`build_coinbase`."""
+    try:
+        pushed = [data for _, data in elements(script)]
+    except FormatError:
+        return None
     if len(pushed) == 3 and pushed[1] is not None and len(pushed[1]) == COMMITMENT_BYTES:
         return pushed[1]
     return None
 
 
-def read_height(coinbase: Transaction) -> int | None:
+def script_height(script: bytes) -> int | None:
     """The height that a coinbase's script begins with (BIP34), None where it begins otherwise."""
-    if not coinbase.is_coinbase:
-        return None
-    script = coinbase.inputs[0].script
     if script and 0x51 <= script[0] <= 0x60:
         return script[0] - 0x50
     if script and 1 <= script[0] <= 5 and len(script) > script[0]:
         height = int.from_bytes(script[1 : 1 + script[0]], "little")
         return height if script.startswith(push_number(height)) else None
     return None
-
-
-def _pushes(coinbase: Transaction) -> list[bytes | None]:
-    if not coinbase.is_coinbase:
-        return []
-    try:
-        return [data for _, data in elements(coinbase.inputs[0].script)]
-    except FormatError:
-        return []

@@ -175,7 +175,7 @@ def ledger(
     ] = None,
 ) -> int:
     """Postings, and the trial balance by account and asset, of a period of site time."""
-    from photosynth.cli.ask import ledger as body
+    from photosynth.cli.ledger import ledger as body
 
     return body(state, as_json=as_json, csv=csv, start=start, end=end, limit=limit)
 
@@ -211,15 +211,20 @@ def evidence_export(file: OutputArgument, state: StateOption) -> int:
     return export_evidence(state, file)
 
 
-@app.command(epilog="Example: photosynth verify evidence.jsonl")
+@app.command(epilog="Example: photosynth verify evidence.jsonl --key HEX")
 @command
 def verify(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="An export of evidence.")], as_json: JsonOption = False
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An export of evidence.")],
+    keys: Annotated[
+        list[str] | None,
+        typer.Option("--key", metavar="HEX", help="The key that must have signed it; given several times, one of them."),
+    ] = None,
+    as_json: JsonOption = False,
 ) -> int:
     """Recompute an export of evidence. Exit code 0: it holds; 1: names the first record that does not; 2: not such a file."""
     from photosynth.cli.proof import verify as body
 
-    return body(file, as_json)
+    return body(file, keys or (), as_json)
 
 
 @app.command(epilog="Example: photosynth backtest --from 2024-05-01 --to 2024-05-31 --data ~/data")

@@ -135,6 +135,22 @@ class ApiClient:
         """Trial balance and postings."""
         return await self._get("/api/v1/ledger", LedgerDocument, from_ms=from_ms, to_ms=to_ms, limit=limit, before_id=before_id)
 
+    async def ledger_lines(
+        self,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int | None = None,
+        *,
+        before_id: int | None = None,
+        oldest_first: bool = False,
+    ) -> AsyncIterator[bytes]:
+        """The ledger as lines of JSON, in pieces as they come."""
+        params = _given(
+            {"from_ms": from_ms, "to_ms": to_ms, "limit": limit, "before_id": before_id, "oldest_first": oldest_first}
+        )
+        async for piece in self._stream("GET", "/api/v1/ledger/export", params=params):
+            yield piece
+
     async def trace(self, block_or_txid: str) -> TraceDocument:
         """A block's satoshis back to their meters."""
         from urllib.parse import quote
@@ -176,9 +192,11 @@ class ApiClient:
         except (ValueError, KeyError, TypeError):
             raise CommandError("The import broke off without a result; run it again.", ExitCode.UNAVAILABLE) from None
 
-    async def _stream(self, method: str, path: str, content: AsyncIterator[bytes] | None = None) -> AsyncIterator[bytes]:
+    async def _stream(
+        self, method: str, path: str, content: AsyncIterator[bytes] | None = None, params: dict[str, Any] | None = None
+    ) -> AsyncIterator[bytes]:
         try:
-            async with self._http.stream(method, path, content=content, timeout=None) as answer:
+            async with self._http.stream(method, path, content=content, params=params, timeout=None) as answer:
                 if answer.status_code != 200:
                     await answer.aread()
                     raise self._refused(answer)

@@ -1,6 +1,8 @@
 """`photosynth verify` and `photosynth backtest`: what can be recomputed without a running site."""
 
+import re
 import sys
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +17,16 @@ if TYPE_CHECKING:
     from photosynth.treasury.evidence.report import VerifyReport
 
 
-def verify(file: Path, as_json: bool) -> int:
-    """Recompute an export of evidence: 0 it holds, 1 the first record that does not is named, 2 not such a file."""
+def verify(file: Path, keys: Sequence[str], as_json: bool) -> int:
+    """Recompute an export of evidence: 0 it holds, 1 the first record that does not is named, 2 not such a file.
+
+    ``keys`` in hexadecimal are those of which one must have signed it; without any, the reader compares the file's own.
+    """
     from photosynth.treasury.evidence.verify import NotEvidenceError
     from photosynth.treasury.evidence.verify import verify as recompute
 
     try:
-        report = recompute(file)
+        report = recompute(file, *(_key(text) for text in keys))
     except NotEvidenceError as error:
         raise CommandError(f"{file} is not an export of evidence: {error}", ExitCode.BAD_INPUT) from None
     except OSError as error:
@@ -33,24 +38,44 @@ def verify(file: Path, as_json: bool) -> int:
     return report.exit_code
 
 
+def _key(text: str) -> bytes:
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        raise CommandError(
+            f"{text[:80]!r} is not a key: --key takes its 64 hexadecimal digits, as the operator gave them to you.",
+            ExitCode.BAD_INPUT,
+        )
+    return bytes.fromhex(text)
+
+
 def verification_text(report: "VerifyReport") -> str:
     """A verifier's report for people: the verdict first, then what it rests on."""
     if not report.is_evidence:
         return f"{report.path} is not an export of evidence: {report.reason}"
     if report.holds:
-        period = f"{report.first_interval_utc} to {report.last_interval_utc}" if report.records else "no quarter hour yet"
-        lines = [f"It holds: {report.records} quarter hours of {report.site}, {period}."]
+        period = f", {report.first_interval_utc} to {report.last_interval_utc}" if report.records else ""
+        hours = f"{report.records} quarter hour{'' if report.records == 1 else 's'}"
+        lines = [f"It holds: {hours} of {report.site}{period}.", _whose(report)]
+    elif report.failed_line is None:
+        lines = [f"It does not hold: {report.reason}.", f"The file names the key {report.public_key}."]
     else:
-        where = f"line {report.failed_line}" if report.failed_line is not None else "the file"
         record = "" if report.failed_seq is None else f", record {report.failed_seq}"
         interval = "" if report.failed_interval_utc is None else f", quarter hour {report.failed_interval_utc}"
-        lines = [f"It does not hold. First at fault is {where}{record}{interval}: {report.reason}"]
+        lines = [f"It does not hold. First at fault is line {report.failed_line}{record}{interval}: {report.reason}"]
         lines.append("What is said below is of the lines before it.")
     for title, sentences in (("Proven", report.proven), ("Estimated", report.estimated), ("On trust", report.trusted)):
         if sentences:
             lines += ["", title, *(f"  - {sentence}" for sentence in sentences)]
-    lines += ["", f"Head {report.head}", f"Key  {report.public_key}"]
+    lines += ["", f"Head {report.head}", f"Key  {report.public_key or 'unknown'}"]
     return "\n".join(lines)
+
+
+def _whose(report: "VerifyReport") -> str:
+    if report.key_expected:
+        return f"It is signed with the key that you named, {report.public_key}."
+    return (
+        f"Compare this key with the operator's, which you know from elsewhere: {report.public_key}\n"
+        "Anybody can sign a file with a key of his own; `--key HEX` compares it for you."
+    )
 
 
 def backtest(fleet_file: Path, start: date, end: date, data: Path, as_json: bool) -> int:

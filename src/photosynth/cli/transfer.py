@@ -108,7 +108,7 @@ def _told(file: Path, what: str) -> int:
 async def _write(file: Path, pieces: AsyncIterator[bytes], what: str) -> int:
     """Write a stream beside the file and rename it when whole, so that a broken stream leaves the old file. Counts lines."""
     number = 0
-    with _whole_file(file) as out, _progress(what) as progress:
+    with whole_file(file) as out, _progress(what) as progress:
         async for piece in pieces:
             out.write(piece)
             number += piece.count(b"\n")
@@ -117,7 +117,8 @@ async def _write(file: Path, pieces: AsyncIterator[bytes], what: str) -> int:
 
 
 @contextlib.contextmanager
-def _whole_file(file: Path) -> Iterator[IO[bytes]]:
+def whole_file(file: Path) -> Iterator[IO[bytes]]:
+    """A file that appears when all of it is written, so that what breaks off leaves the old one; - is standard output."""
     if str(file) == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

@@ -4,11 +4,12 @@ Only the tree is taken from ruamel.yaml; nothing is constructed, so that a tag c
 (Decimal, never float) and an alias bomb or a deep nest is refused before it grows.
 """
 
+import warnings
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 from ruamel.yaml.reader import ReaderError
 
@@ -60,7 +61,9 @@ def read(raw: bytes) -> Source:
         raise YamlRefusedError(f"the file is larger than {LARGEST_FILE // 1_000_000} MB", "Split the site or shorten the file")
     text = _decode(raw)
     try:
-        root = YAML(typ="safe", pure=True).compose(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReusedAnchorWarning)  # YAML lets an anchor be given anew
+            root = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         raise _refused(error) from None
     except ReaderError as error:

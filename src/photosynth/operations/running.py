@@ -23,6 +23,7 @@ from photosynth.operations.documents import (
     WorkersDocument,
 )
 from photosynth.operations.evidence_door import evidence_lines
+from photosynth.operations.ledger_lines import ledger_lines
 from photosynth.operations.site import Site
 from photosynth.pool.results import PoolSnapshot, WorkerStats
 from photosynth.quantities.instants import iso_utc
@@ -143,6 +144,18 @@ class RunningSite:
     ) -> LedgerDocument:
         """Trial balance of a period (site time) and its postings, newest first."""
         return await self._site.read(lambda tx: books.ledger_document(tx, from_ms, to_ms, limit, before_id))
+
+    def ledger_lines(
+        self,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int | None = None,
+        *,
+        before_id: int | None = None,
+        oldest_first: bool = False,
+    ) -> AsyncIterator[bytes]:
+        """The same as lines of JSON: a LedgerDocument without postings, then a PostingDocument a line."""
+        return ledger_lines(self._site.read, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
 
     async def trace(self, block_or_txid: str) -> TraceDocument:
         """The satoshis of a block (height, hash or coinbase txid). Raises NotKnownError."""

@@ -25,6 +25,7 @@ from photosynth.operations.documents import (
     WorkersDocument,
 )
 from photosynth.operations.evidence_door import evidence_lines
+from photosynth.operations.ledger_lines import ledger_lines
 from photosynth.operations.state import StateError, StateFolder
 from photosynth.pool.places import is_worker
 from photosynth.pool.records import WorkerTotals
@@ -151,6 +152,18 @@ class StoppedSite:
         """Trial balance of a period (site time) and its postings, newest first."""
         return self._read(lambda tx: books.ledger_document(tx, from_ms, to_ms, limit, before_id))
 
+    def ledger_lines(
+        self,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int | None = None,
+        *,
+        before_id: int | None = None,
+        oldest_first: bool = False,
+    ) -> AsyncIterator[bytes]:
+        """The same as lines of JSON: a LedgerDocument without postings, then a PostingDocument a line."""
+        return ledger_lines(self._reading, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
+
     async def trace(self, block_or_txid: str) -> TraceDocument:
         """The satoshis of a block (height, hash or coinbase txid). Raises NotKnownError."""
         network = self._folder.site().get("network", "regtest")
@@ -174,6 +187,9 @@ class StoppedSite:
     def _read(self, call: Callable[[Connection], T]) -> T:
         with self._database.read() as tx:
             return call(tx)
+
+    async def _reading(self, call: Callable[[Connection], T]) -> T:
+        return self._read(call)
 
     async def _tip(self) -> tuple[int, str]:
         """The embedded node's own tip, which may be ahead of the books after a kill; the books' where it is a bitcoind."""

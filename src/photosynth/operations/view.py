@@ -1,5 +1,6 @@
 """What the API, the console and the command line may ask of a site, running or stopped."""
 
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 from photosynth.operations.documents import (
@@ -45,6 +46,21 @@ class SiteView(Protocol):
         self, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None
     ) -> LedgerDocument:
         """Trial balance of a period (site time) and its postings, newest first."""
+        ...
+
+    def ledger_lines(
+        self,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int | None = None,
+        *,
+        before_id: int | None = None,
+        oldest_first: bool = False,
+    ) -> AsyncIterator[bytes]:
+        """The same as lines of JSON: a LedgerDocument without postings, then pieces of whole lines, a PostingDocument each.
+
+        The newest ``limit`` postings of the period, all where it is None; ``before_id`` does not go with ``oldest_first``.
+        """
         ...
 
     async def trace(self, block_or_txid: str) -> TraceDocument:

@@ -7,9 +7,11 @@ JOULES_PER_MWH = 3_600_000_000
 
 
 def divide_half_even(numerator: int, denominator: int) -> int:
-    """Divide exactly and round to the nearest integer, halves to the even one, for either sign; the denominator is positive."""
+    """Divide exactly by a positive integer and round to the nearest one, halves to the even one, for either sign."""
+    if denominator <= 0:
+        raise ValueError(f"{denominator} is no positive denominator")
     whole, rest = divmod(numerator, denominator)
-    return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2))
+    return whole + (2 * rest > denominator or (2 * rest == denominator and whole & 1))
 
 
 def energy_value_ueur(energy_j: int, price_cent_per_mwh: int) -> int:

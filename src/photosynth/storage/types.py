@@ -8,6 +8,21 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
 INT64_MAX = (1 << 63) - 1
+_PLAIN = frozenset({str, int, bool, type(None)})
+_WRITE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
+
+def int64(value: Any) -> int:
+    """The value, where it is a signed 64-bit integer; ValueError where it is a float or a bigger one."""
+    if type(value) is not int or not -INT64_MAX - 1 <= value <= INT64_MAX:
+        raise ValueError(f"not a signed 64-bit integer: {value!r}")
+    return value
+
+
+def document_text(value: Any) -> str:
+    """A small document as JSON text with sorted keys. Raises ValueError on floats."""
+    _refuse_floats(value)
+    return _WRITE(value)
 
 
 class Int64(TypeDecorator[int]):
@@ -18,11 +33,7 @@ class Int64(TypeDecorator[int]):
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> int | None:
         """Check what goes into the column."""
-        if value is None:
-            return None
-        if type(value) is not int or not -INT64_MAX - 1 <= value <= INT64_MAX:
-            raise ValueError(f"not a signed 64-bit integer: {value!r}")
-        return value
+        return None if value is None else int64(value)
 
 
 class BigCount(TypeDecorator[int]):
@@ -52,10 +63,7 @@ class Document(TypeDecorator[Any]):
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         """Write it as JSON with sorted keys."""
-        if value is None:
-            return None
-        _refuse_floats(value)
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return None if value is None else document_text(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """Read it from JSON."""
@@ -65,9 +73,6 @@ class Document(TypeDecorator[Any]):
 def _refuse_floats(value: Any) -> None:
     if isinstance(value, float):
         raise ValueError(f"a float has no place in the books: {value!r}")
-    if isinstance(value, dict):
-        for part in value.values():
-            _refuse_floats(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
+        if type(part) not in _PLAIN:
             _refuse_floats(part)

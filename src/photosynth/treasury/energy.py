@@ -6,6 +6,8 @@ cent/MWh, values in micro-EUR. Rule identifiers name the formulas in the evidenc
 
 from collections.abc import Iterable
 from fractions import Fraction
+from functools import lru_cache
+from math import lcm
 
 from photosynth.quantities.balance import (
     Allocation,
@@ -62,13 +64,29 @@ def residual_bound_j(meters: Iterable[MeterInfo], facts: Iterable[MeterFact]) ->
     None where a class or a register is unknown. Rule class-and-step-1.
     """
     by_id = {fact.id: fact for fact in facts}
-    bound = Fraction(0)
-    for meter in meters:
-        fact, percent = by_id.get(meter.id), class_percent(meter.meter_class)
-        if fact is None or fact.register_start_j is None or fact.register_end_j is None or percent is None:
+    meters = tuple(meters)
+    weights = _class_weights(tuple(meter.meter_class for meter in meters))
+    if weights is None:
+        return None
+    over, parts = weights
+    bound = 0
+    for meter, weight in zip(meters, parts, strict=True):
+        fact = by_id.get(meter.id)
+        if fact is None or fact.register_start_j is None or fact.register_end_j is None:
             return None
-        bound += percent * (fact.register_end_j - fact.register_start_j) / 100 + meter.register_step_j
-    return int(bound)
+        bound += weight * (fact.register_end_j - fact.register_start_j) + over * meter.register_step_j
+    return bound // over if bound >= 0 else -(-bound // over)
+
+
+@lru_cache(maxsize=64)
+def _class_weights(classes: tuple[str, ...]) -> tuple[int, tuple[int, ...]] | None:
+    """Meters' classes as integer parts of one whole: the whole, and each one's; None where a class is unknown."""
+    percents = [class_percent(meter_class) for meter_class in classes]
+    known = [percent / 100 for percent in percents if percent is not None]
+    if len(known) != len(percents):
+        return None
+    over = lcm(1, *(part.denominator for part in known))
+    return over, tuple(part.numerator * (over // part.denominator) for part in known)
 
 
 def energy_posting(start_ms: int, wall_ms: int, energy: Energies) -> Posting | None:

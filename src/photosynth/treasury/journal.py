@@ -7,14 +7,17 @@ micro-EUR (UEUR), joules (J).
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from photosynth.storage.prepared import Prepared
 from photosynth.storage.tables import BALANCES, POSTING_LINES, POSTINGS
+from photosynth.storage.types import INT64_MAX, document_text, int64
 from photosynth.treasury.accounts import ACCOUNTS, Asset, Side
+from photosynth.treasury.sums import add_posting, count_before, ids_within, sums_before, sums_now
 
-INT64_MAX = (1 << 63) - 1
 Source = Mapping[str, str | int | None]
 
 
@@ -79,13 +82,14 @@ def check(posting: Posting) -> None:
     """Raise TreasuryError where a posting is empty, unbalanced in an asset, or has an unknown account or a bad amount."""
     if not posting.lines:
         raise TreasuryError(f"posting {posting.key} has no lines")
-    sums: dict[str, int] = defaultdict(int)
+    sums: dict[str, int] = {}
     for line in posting.lines:
+        amount = line.amount
         if line.account not in ACCOUNTS:
             raise TreasuryError(f"posting {posting.key}: account {line.account} is not in the chart")
-        if type(line.amount) is not int or not 0 < line.amount <= INT64_MAX:
-            raise TreasuryError(f"posting {posting.key}: {line.amount!r} is not a positive signed 64-bit integer")
-        sums[line.asset] += line.amount if line.side == "debit" else -line.amount
+        if type(amount) is not int or not 0 < amount <= INT64_MAX:
+            raise TreasuryError(f"posting {posting.key}: {amount!r} is not a positive signed 64-bit integer")
+        sums[line.asset] = sums.get(line.asset, 0) + (amount if line.side == "debit" else -amount)
     for asset, difference in sums.items():
         if difference:
             raise TreasuryError(f"posting {posting.key} is out of balance by {difference} {asset}")
@@ -97,41 +101,29 @@ def post(tx: Connection, posting: Posting) -> int | None:
     Raises TreasuryError where it does not balance.
     """
     check(posting)
-    if tx.execute(_KEYED, {"wanted": posting.key}).first() is not None:
+    reverses = None if posting.reverses is None else int64(posting.reverses)
+    times = (int64(posting.time_ms), int64(posting.wall_ms))
+    source = document_text(dict(posting.source))
+    row = _INSERT.first(tx, (posting.key, *times, posting.event, posting.text, reverses, source))
+    if row is None:
         return None
-    values = {
-        "key": posting.key,
-        "time_ms": posting.time_ms,
-        "wall_ms": posting.wall_ms,
-        "event": posting.event,
-        "text": posting.text,
-        "reverses": posting.reverses,
-        "source": dict(posting.source),
-    }
-    key = tx.execute(POSTINGS.insert(), values).inserted_primary_key
-    assert key is not None
-    posting_id = int(key[0])
-    rows = [
-        {"posting_id": posting_id, "number": n, "account": x.account, "side": x.side, "asset": x.asset, "amount": x.amount}
-        for n, x in enumerate(posting.lines)
-    ]
-    tx.execute(POSTING_LINES.insert(), rows)
-    _add_to_balances(tx, posting.lines)
+    posting_id = int(row[0])
+    lines = [(x.account, x.side, x.asset, x.amount) for x in posting.lines]
+    _INSERT_LINES.many(tx, [(posting_id, number, *line) for number, line in enumerate(lines)])
+    add_posting(tx, posting_id, posting.time_ms, lines)
     return posting_id
 
 
-_ADD = sa.text(
-    "INSERT INTO balances (account, asset, debit, credit) VALUES (:account, :asset, :debit, :credit) "
-    "ON CONFLICT (account, asset) DO UPDATE SET debit = debit + excluded.debit, credit = credit + excluded.credit"
+_INSERT = Prepared(
+    "INSERT INTO postings (key, time_ms, wall_ms, event, text, reverses, source) "
+    "VALUES (:key, :time_ms, :wall_ms, :event, :text, :reverses, :source) ON CONFLICT (key) DO NOTHING RETURNING id",
+    *("key", "time_ms", "wall_ms", "event", "text", "reverses", "source"),
 )
-
-
-def _add_to_balances(tx: Connection, lines: Iterable[PostingLine]) -> None:
-    sums: dict[tuple[str, str], list[int]] = {}
-    for line in lines:
-        entry = sums.setdefault((line.account, line.asset), [0, 0])
-        entry[line.side == "credit"] += line.amount
-    tx.execute(_ADD, [{"account": a, "asset": s, "debit": d, "credit": c} for (a, s), (d, c) in sums.items()])
+_INSERT_LINES = Prepared(
+    "INSERT INTO posting_lines (posting_id, number, account, side, asset, amount) "
+    "VALUES (:posting_id, :number, :account, :side, :asset, :amount)",
+    *("posting_id", "number", "account", "side", "asset", "amount"),
+)
 
 
 def mirrored(lines: Sequence[PostingLine]) -> tuple[PostingLine, ...]:
@@ -186,28 +178,110 @@ _OPEN = (
     .order_by(POSTINGS.c.id)
 )
 _TIMES = sa.select(sa.func.count()).select_from(POSTINGS).where(_BEGINS, _IS_NO_REVERSAL)
-_KEYED = sa.select(POSTINGS.c.id).where(POSTINGS.c.key == sa.bindparam("wanted"))
 _BY_KEY = sa.select(POSTINGS).where(_BEGINS).order_by(POSTINGS.c.id)
 
 
 def count_postings(tx: Connection) -> int:
-    """How many postings the journal has."""
-    return int(tx.execute(sa.select(sa.func.count()).select_from(POSTINGS)).scalar_one())
+    """How many postings the journal has: as many as the newest one's id says, for nothing is ever deleted."""
+    return int(tx.execute(sa.select(sa.func.coalesce(sa.func.max(POSTINGS.c.id), 0))).scalar_one())
 
 
 def postings(
     tx: Connection, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None
 ) -> list[StoredPosting]:
     """Postings of a period of site time (from, and before to), newest first, older than ``before_id`` where given."""
-    query = sa.select(POSTINGS).where(_period(from_ms, to_ms)).order_by(POSTINGS.c.id.desc()).limit(limit)
+    return _with_lines(tx, _of_period(sa.select(POSTINGS), tx, from_ms, to_ms, before_id).limit(limit))
+
+
+FEW_POSTINGS = 20_000
+"""So many are found by their time and then sorted; of more, those wanted are found by going down the ids."""
+
+
+def _of_period(
+    query: sa.Select[Any], tx: Connection, from_ms: int | None, to_ms: int | None, before_id: int | None
+) -> sa.Select[Any]:
+    """The postings of a period, newest first, in a way whose work does not grow with what lies outside of it."""
+    first, last, number = ids_within(tx, from_ms, to_ms)
     if before_id is not None:
-        query = query.where(POSTINGS.c.id < before_id)
-    return _with_lines(tx, query)
+        last = min(last, before_id - 1)
+    ids: sa.ColumnElement[int] = POSTINGS.c.id
+    times: sa.ColumnElement[int] = POSTINGS.c.time_ms
+    # A database goes by the index of a bare column only; by which one is better known here than there.
+    if from_ms is not None and number <= FEW_POSTINGS:
+        ids = ids + 0
+    else:
+        times = times + 0
+    return query.where(_period(from_ms, to_ms, times), ids.between(first, last)).order_by(ids.desc())
 
 
 def count_postings_of(tx: Connection, from_ms: int | None, to_ms: int | None) -> int:
     """How many postings a period of site time has."""
-    return int(tx.execute(sa.select(sa.func.count()).select_from(POSTINGS).where(_period(from_ms, to_ms))).scalar_one())
+    until = count_postings(tx) if to_ms is None else count_before(tx, to_ms)
+    return max(0, until - (0 if from_ms is None else count_before(tx, from_ms)))
+
+
+class RawPosting(NamedTuple):
+    """A posting as it is stored, for those who write many of them down: ``source`` is JSON text."""
+
+    id: int
+    key: str
+    time_ms: int
+    wall_ms: int
+    event: str
+    text: str
+    reverses: int | None
+    source: str
+    lines: list[tuple[Any, ...]]
+    """Posting, account, side, asset, amount."""
+
+
+def raw_postings(
+    tx: Connection,
+    from_ms: int | None,
+    to_ms: int | None,
+    *,
+    limit: int,
+    before_id: int | None = None,
+    after_id: int | None = None,
+) -> list[RawPosting]:
+    """Postings of a period: the newest first below ``before_id``, or the oldest first above ``after_id`` where that is given."""
+    query = _of_period(_RAW, tx, from_ms, to_ms, before_id)
+    if after_id is not None:
+        query = query.where(POSTINGS.c.id > after_id).order_by(None).order_by(POSTINGS.c.id)
+    rows = tx.execute(query.limit(limit)).all()
+    found = {row.id: RawPosting._make((*row, [])) for row in rows}
+    for line in _lines_of(tx, sorted(found)):
+        if line[0] in found:
+            found[line[0]].lines.append(line)
+    return list(found.values())
+
+
+def _lines_of(tx: Connection, ids: list[int]) -> Iterable[tuple[Any, ...]]:
+    """The lines of these postings, of some others too where ids have gaps: most follow each other, but late ones do not."""
+    if not ids:
+        return ()
+    if ids[-1] - ids[0] < 2 * len(ids):
+        return _LINES_BETWEEN.all(tx, (ids[0], ids[-1]))
+    line = POSTING_LINES.c
+    chosen = sa.select(line.posting_id, line.account, line.side, line.asset, line.amount).where(line.posting_id.in_(ids))
+    return (tuple(row) for row in tx.execute(chosen.order_by(line.posting_id, line.number)))
+
+
+def oldest_of_newest(tx: Connection, from_ms: int | None, to_ms: int | None, limit: int) -> int:
+    """The id of the oldest among so many newest postings of a period; 0 where the period has fewer."""
+    query = _of_period(sa.select(POSTINGS.c.id), tx, from_ms, to_ms, None)
+    return int(tx.execute(query.limit(1).offset(limit - 1)).scalar() or 0)
+
+
+_RAW = sa.select(
+    *(POSTINGS.c[name] for name in ("id", "key", "time_ms", "wall_ms", "event", "text", "reverses")),
+    sa.type_coerce(POSTINGS.c.source, sa.Text).label("source"),
+)
+_LINES_BETWEEN = Prepared(
+    "SELECT posting_id, account, side, asset, amount FROM posting_lines WHERE posting_id BETWEEN :first AND :last "
+    "ORDER BY posting_id, number",
+    *("first", "last"),
+)
 
 
 def postings_after(tx: Connection, last_id: int) -> list[StoredPosting]:
@@ -241,12 +315,12 @@ def _with_lines(
     ]
 
 
-def _period(from_ms: int | None, to_ms: int | None) -> sa.ColumnElement[bool]:
+def _period(from_ms: int | None, to_ms: int | None, times: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
     inside: list[sa.ColumnElement[bool]] = [sa.true()]
     if from_ms is not None:
-        inside.append(POSTINGS.c.time_ms >= from_ms)
+        inside.append(times >= from_ms)
     if to_ms is not None:
-        inside.append(POSTINGS.c.time_ms < to_ms)
+        inside.append(times < to_ms)
     return sa.and_(*inside)
 
 
@@ -260,32 +334,12 @@ def balance(tx: Connection, account: str, asset: Asset) -> int:
 
 def trial_balance(tx: Connection, from_ms: int | None = None, to_ms: int | None = None) -> list[Balance]:
     """Every account and asset that ever moved, with opening, movement and closing of a period of site time."""
-    if from_ms is None and to_ms is None:
-        rows = tx.execute(sa.select(BALANCES).order_by(BALANCES.c.account, BALANCES.c.asset))
-        return [Balance(r.account, r.asset, 0, r.debit, r.credit, r.debit - r.credit) for r in rows]
-    before = POSTINGS.c.time_ms < from_ms if from_ms is not None else sa.false()
-    inside = _period(from_ms, to_ms)
-    lines = POSTING_LINES.c
-    is_debit, is_credit = lines.side == "debit", lines.side == "credit"
-
-    def total(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-        return sa.func.coalesce(sa.func.sum(sa.case((sa.and_(*conditions), lines.amount), else_=0)), 0)
-
-    query = (
-        sa.select(
-            lines.account,
-            lines.asset,
-            (total(before, is_debit) - total(before, is_credit)).label("opening"),
-            total(inside, is_debit).label("debit"),
-            total(inside, is_credit).label("credit"),
-        )
-        .join(POSTINGS, POSTINGS.c.id == lines.posting_id)
-        .group_by(lines.account, lines.asset)
-        .order_by(lines.account, lines.asset)
-    )
-    if to_ms is not None:
-        query = query.where(POSTINGS.c.time_ms < to_ms)
-    return [
-        Balance(r.account, r.asset, int(r.opening), int(r.debit), int(r.credit), int(r.opening + r.debit - r.credit))
-        for r in tx.execute(query)
-    ]
+    until = sums_now(tx) if to_ms is None else sums_before(tx, to_ms)
+    before = {} if from_ms is None else sums_before(tx, from_ms if to_ms is None else min(from_ms, to_ms))
+    rows = []
+    for (account, asset), (debit, credit) in sorted(until.items()):
+        debit_before, credit_before = before.get((account, asset), (0, 0))
+        opening = debit_before - credit_before
+        moved = (debit - debit_before, credit - credit_before)
+        rows.append(Balance(account, cast(Asset, asset), opening, *moved, debit - credit))
+    return rows

@@ -12,6 +12,7 @@ from photosynth.api import create_app
 from photosynth.api.app import health_of
 from photosynth.api.chain import LineTooLongError, split_lines
 from photosynth.bitcoin.node import NodeUnavailableError, Verdict
+from photosynth.operations.documents import LedgerDocument, PostingDocument
 from photosynth.storage import StorageError
 
 TOKEN = "a-token-for-tests"
@@ -72,6 +73,23 @@ async def test_every_document_is_served_with_the_security_headers(path: str) -> 
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+async def test_the_ledger_as_a_page_and_as_lines_says_what_the_view_says() -> None:
+    site = FakeSite()
+    async with client(site) as http:
+        page = await http.get("/api/v1/ledger?limit=5&before_id=9")
+        lines = await http.get("/api/v1/ledger/export?limit=5&oldest_first=true")
+        described = (await http.get("/api/v1/openapi.json")).json()["paths"]["/api/v1/ledger"]["get"]["responses"]["200"]
+    assert page.headers["content-type"] == "application/json"
+    assert [posting.id for posting in LedgerDocument.model_validate_json(page.content).postings] == [8, 7, 6, 5, 4]
+    assert described["content"]["application/json"]["schema"]["$ref"].endswith("/LedgerDocument")
+    head, *postings = lines.text.splitlines()
+    document = LedgerDocument.model_validate_json(head)
+    assert document.postings == []
+    assert document.trial_balance
+    ids = [PostingDocument.model_validate_json(line).id for line in postings]
+    assert ids == list(range(document.total_postings - 4, document.total_postings + 1))
+
+
 async def test_big_numbers_stay_decimal_text_and_unknown_stays_null() -> None:
     async with client(FakeSite(empty=True)) as http:
         status = (await http.get("/api/v1/status")).json()
@@ -95,6 +113,8 @@ async def test_what_is_not_known_is_a_404_problem(path: str) -> None:
         "actions?limit=100000",
         "ledger?from_ms=-1",
         "ledger?from_ms=5&to_ms=2",
+        "ledger/export?from_ms=5&to_ms=2",
+        "ledger/export?limit=-1",
         "day?points=x",
         "chain/export?from_height=-1",
     ],

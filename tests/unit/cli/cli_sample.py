@@ -1,5 +1,7 @@
 """A site made up for the command line's tests: every document once, and a view that answers with them."""
 
+from collections.abc import AsyncIterator
+
 from photosynth.operations.documents import (
     ActionDocument,
     BalanceRow,
@@ -244,6 +246,7 @@ class SampleView:
         self.actions_taken: list[tuple[str, str, str]] = []
         self.periods: list[tuple[int | None, int | None]] = []
         self.closed = 0
+        self.lost_lines = 0
 
     async def status(self) -> Status:
         """The one status."""
@@ -273,6 +276,24 @@ class SampleView:
         page = [p for p in self.postings if before_id is None or p.id < before_id][:limit]
         row = BalanceRow(account="1100", name="coins immature", asset="SAT", opening=0, debit=6800, credit=0, closing=6800)
         return LedgerDocument(from_ms=from_ms, to_ms=to_ms, trial_balance=[row], postings=page, total_postings=len(self.postings))
+
+    async def ledger_lines(
+        self,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int | None = None,
+        *,
+        before_id: int | None = None,
+        oldest_first: bool = False,
+    ) -> AsyncIterator[bytes]:
+        """The postings in pieces that end anywhere, as they come through a network; the last ones may get lost."""
+        document = await self.ledger(from_ms, to_ms, len(self.postings) if limit is None else limit, before_id)
+        postings = reversed(document.postings) if oldest_first else document.postings
+        head = document.model_copy(update={"postings": []})
+        postings = list(postings)[: len(document.postings) - self.lost_lines]
+        text = b"".join(part.model_dump_json().encode() + b"\n" for part in (head, *postings))
+        for at in range(0, len(text), 10_007):
+            yield text[at : at + 10_007]
 
     async def trace(self, block_or_txid: str) -> TraceDocument:
         """Block 7, and no other."""

@@ -166,6 +166,19 @@ class TestQuestions:
         assert len(rows) == 2 * 2345
         assert (rows[0]["posting"], rows[0]["text"], rows[0]["amount"], rows[0]["side"]) == ("1", "'=1+1", "6800", "debit")
 
+    def test_a_ledger_that_breaks_off_is_not_taken_for_a_whole_one(
+        self, place: str, request: pytest.FixtureRequest, tmp_path: Path, view: SampleView
+    ) -> None:
+        """What is missing is said, and an older file stays."""
+        state, old = request.getfixturevalue(place), tmp_path / "l.csv"
+        view.lost_lines = 3
+        old.write_text("as it was")
+        for arguments in (["--json"], ["--csv", str(old)], []):
+            told = run("ledger", *arguments, "--state", state)
+            assert told.exit_code == 3
+            assert "broke off after" in told.stderr
+        assert old.read_text() == "as it was"
+
     def test_exports(self, place: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
         """Chain and evidence leave as lines, whole or not at all."""
         state = request.getfixturevalue(place)
@@ -388,3 +401,19 @@ def test_every_command_explains_itself() -> None:
         assert told.exit_code == 0
         assert run(*path, "-h").stdout == told.stdout
         assert f"Example: photosynth {' '.join(path)}" in told.stdout, path
+
+
+def test_verify_takes_the_key_that_must_have_signed() -> None:
+    golden = Path(__file__).parents[1] / "treasury" / "golden_evidence.jsonl"
+    plain = run("verify", golden, "--json")
+    key = json.loads(plain.stdout)["public_key"]
+    assert json.loads(plain.stdout)["key_expected"] is None
+    assert run("verify", golden, "--key", key.upper()).exit_code == 0
+    assert run("verify", golden, "--key", "00" * 32, "--key", key).exit_code == 0
+    other = run("verify", golden, "--key", "00" * 32, "--json")
+    assert other.exit_code == 1
+    assert json.loads(other.stdout)["holds"] is False
+    for wrong in ("00", key + "00", "g" * 64, ""):
+        refused = run("verify", golden, "--key", wrong)
+        assert refused.exit_code == 2
+        assert "64 hexadecimal digits" in refused.output

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import re
 from collections.abc import Callable
 from io import StringIO
@@ -20,8 +21,10 @@ from photosynth.cli.options import parse_day, parse_duration, parse_instant, par
 from photosynth.cli.proof import verification_text
 from photosynth.cli.table import FittingTable
 from photosynth.quantities.format import ENGLISH, GERMAN
+from photosynth.treasury.evidence.findings import proven, trusted
+from photosynth.treasury.evidence.parsing import parse_block
 from photosynth.treasury.evidence.report import VerifyReport
-from photosynth.treasury.evidence.verify import verify
+from photosynth.treasury.evidence.verify import Verifier, verify
 
 BERLIN = ZoneInfo("Europe/Berlin")
 GOLDEN = Path(__file__).parents[1] / "treasury" / "golden_evidence.jsonl"
@@ -206,6 +209,42 @@ def test_a_report_that_holds_says_what_it_rests_on() -> None:
     assert text.startswith("It holds: ")
     for title in ("\nProven\n", "\nEstimated\n", "\nOn trust\n", "\nHead ", "\nKey "):
         assert title in text
+
+
+def test_a_report_says_whether_the_key_is_to_be_compared() -> None:
+    key = str(verify(GOLDEN).public_key)
+    unasked, known = (
+        verification_text(verify(GOLDEN)).splitlines(),
+        verification_text(verify(GOLDEN, bytes.fromhex(key))).splitlines(),
+    )
+    assert unasked[1].startswith("Compare this key with the operator's")
+    assert unasked[1].endswith(key)
+    assert known[1] == f"It is signed with the key that you named, {key}."
+    assert not any("Compare" in line or "compare" in line for line in known)
+
+
+def test_one_is_not_told_as_many() -> None:
+    block = parse_block(json.loads(GOLDEN.read_bytes().splitlines()[1])["body"]["blocks"][0])
+
+    def said(records: int, blocks: int) -> str:
+        verifier = Verifier()
+        verifier.records, verifier.unbooked, verifier.changes = records, blocks, blocks
+        verifier.blocks.foreign = {bytes([n]) * 32 for n in range(blocks)}
+        verifier.blocks.blocks = dict.fromkeys(verifier.blocks.foreign, block)
+        return " ".join((*proven(verifier), *trusted(verifier)))
+
+    assert "1 record in order" in said(1, 1)
+    assert "2 records in order" in said(2, 2)
+    for one in ("1 block meets its", "That 1 block that pays the script is", "1 block of the records", "1 later header says"):
+        assert one in said(1, 1)
+    for more in (
+        "2 blocks meet their",
+        "That 2 blocks that pay the script are",
+        "2 blocks of the records",
+        "2 later headers say",
+    ):
+        assert more in said(2, 2)
+    assert not re.search(r"\b1 (records|blocks|later headers|quarter hours)\b", said(1, 1))
 
 
 def test_a_report_that_does_not_hold_names_the_line_first(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ def load(raw: bytes) -> None:
 @example(b"%YAML 1.1\n---\nversion: 1:30")
 @example(b"? [a]\n: b")
 @example(b"<<: {a: 1}")
+@example(b"version: &a 1\nsite: &a x")
 def test_any_bytes(raw: bytes) -> None:
     """Bytes at random."""
     load(raw)

@@ -72,15 +72,24 @@ def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
         assert caught.value.kind == "newer"
 
 
-@pytest.mark.parametrize("table", ["postings", "posting_lines", "evidence"])
-@pytest.mark.parametrize("change", ["UPDATE {} SET rowid = rowid", "DELETE FROM {}"])
-def test_what_was_written_stays(db: Database, table: str, change: str) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE postings SET id = id",
+        "UPDATE posting_lines SET number = number",
+        "UPDATE evidence SET seq = seq",
+        "DELETE FROM postings",
+        "DELETE FROM posting_lines",
+        "DELETE FROM evidence",
+    ],
+)
+def test_what_was_written_stays(db: Database, change: str) -> None:
     with db.begin() as tx:
         tx.execute(POSTINGS.insert(), POSTING)
         tx.exec_driver_sql("INSERT INTO posting_lines VALUES (1, 0, '1100', 'debit', 'SAT', 1)")
         tx.execute(EVIDENCE.insert().values(seq=0, kind="header", body=b"", hash=b"h", signature=b"s"))
     with pytest.raises(sa.exc.IntegrityError, match="append-only"), db.begin() as tx:
-        tx.exec_driver_sql(change.format(table))
+        tx.exec_driver_sql(change)
 
 
 def test_an_action_is_finished_once(db: Database) -> None:

@@ -112,7 +112,7 @@ def test_a_gap_and_a_change_have_headers_of_their_own(db: Database, tmp_path: Pa
     ]
     report = verify(exported(db, site, tmp_path))
     assert report.reason is None
-    assert any("gaps in time" in sentence for sentence in report.trusted)
+    assert any("1 gap in time, after a header" in sentence for sentence in report.trusted)
 
 
 @pytest.mark.parametrize(

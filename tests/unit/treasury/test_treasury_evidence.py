@@ -283,7 +283,7 @@ def without_the_last_accrual(bodies: list[dict[str, Any]]) -> None:
 @pytest.mark.parametrize(
     ("change", "anchored", "words"),
     [
-        (without_the_last_accrual, 2, "1 blocks of the records, whose satoshis are not in the books"),
+        (without_the_last_accrual, 2, "That 1 block of the records, whose satoshis are not in the books, left"),
         (without_anchors, -1, "Every line: no work in this file commits to any of them"),
         (as_if_foreign, 0, "2 blocks that pay the script are somebody else's"),
     ],
@@ -294,11 +294,39 @@ async def test_what_no_file_alone_can_show_is_said_to_rest_on_trust(
     path = tmp_path / "evidence.jsonl"
     await three_quarter_hours(db, path)
     rewrite(path, change)
-    report = verify(path)
+    report = verify(path, Identity.from_seed(SEED).public_key)
     assert report.reason is None
     assert report.totals["anchored_seq"] <= anchored
     assert any(words in sentence for sentence in report.trusted)
     assert any("kWh of mining" in sentence for sentence in report.trusted) == (anchored < 2)
+
+
+async def test_a_file_without_work_holds_only_under_a_key_that_is_known(db: Database, tmp_path: Path) -> None:
+    """Whoever writes a file of his own, with our name and his key, has nothing that speaks for it but itself."""
+    path = tmp_path / "evidence.jsonl"
+    await three_quarter_hours(db, path)
+    rewrite(path, without_anchors, b"\x02" * 32)
+    ours, theirs = (Identity.from_seed(seed).public_key for seed in (SEED, b"\x02" * 32))
+    unasked = verify(path)
+    assert (unasked.exit_code, unasked.holds, unasked.failed_line, unasked.key_expected) == (1, False, None, None)
+    assert unasked.reason is not None
+    assert "anybody can have written it" in unasked.reason
+    assert not unasked.proven
+    foreign = verify(path, ours)
+    assert (foreign.exit_code, foreign.failed_line) == (1, 1)
+    assert foreign.reason == f"the header names another key than the one expected: {theirs.hex()}"
+    assert verify(path, ours, theirs).exit_code == 0
+
+
+async def test_whose_key_it_is_rests_on_trust_until_it_is_named(db: Database, tmp_path: Path) -> None:
+    path = tmp_path / "evidence.jsonl"
+    site = await three_quarter_hours(db, path)
+    key = site.identity.public_key
+    unasked, known = verify(path), verify(path, key)
+    assert [report.exit_code for report in (unasked, known)] == [0, 0]
+    assert (unasked.key_expected, known.key_expected) == (None, True)
+    assert f"compare this key, {key.hex()}," in unasked.trusted[0] + unasked.trusted[1]
+    assert not any("compare this key" in sentence for sentence in known.trusted)
 
 
 async def test_work_that_nobody_hashed_is_absurd(db: Database, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from photosynth.storage.tables.base import METADATA
 from photosynth.storage.tables.chain import BLOCK_ATTRIBUTION, BLOCKS, CHAIN, COINS
 from photosynth.storage.tables.intervals import EVIDENCE, INTERVALS, REJECTED, WORK
-from photosynth.storage.tables.journal import BALANCES, POSTING_LINES, POSTINGS
+from photosynth.storage.tables.journal import BALANCES, DAY_BALANCES, POSTING_DAYS, POSTING_LINES, POSTINGS
 from photosynth.storage.tables.operations import ACTIONS, META, OBSERVATIONS
 
 __all__ = [
@@ -13,12 +13,14 @@ __all__ = [
     "BLOCK_ATTRIBUTION",
     "CHAIN",
     "COINS",
+    "DAY_BALANCES",
     "EVIDENCE",
     "INTERVALS",
     "META",
     "METADATA",
     "OBSERVATIONS",
     "POSTINGS",
+    "POSTING_DAYS",
     "POSTING_LINES",
     "REJECTED",
     "WORK",

@@ -1,7 +1,7 @@
-"""The journal: postings, their lines, and the running balance of each account that they add up to.
+"""The journal: postings, their lines, and the sums by account and by day that they add up to.
 
-Postings and lines are append-only (triggers of the first migration). ``balances`` is derived: written in the transaction
-that posts, so that a page need not add up the whole journal.
+Postings and lines are append-only (triggers of the first migration), so ids have no gaps. Sums are derived: written in the
+transaction that posts, so that a page need not add up the whole journal.
 """
 
 import sqlalchemy as sa
@@ -18,9 +18,16 @@ POSTINGS = sa.Table(
     sa.Column("wall_ms", Int64, nullable=False),
     sa.Column("event", sa.Text, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
-    sa.Column("reverses", sa.Integer, sa.ForeignKey("postings.id"), nullable=True, unique=True),
+    sa.Column("reverses", sa.Integer, sa.ForeignKey("postings.id"), nullable=True),
     sa.Column("source", Document, nullable=False),
-    sqlite_autoincrement=True,
+    # Nearly all reverse nothing: these need no place in the index.
+    sa.Index(
+        "uq_postings_reverses",
+        "reverses",
+        unique=True,
+        sqlite_where=sa.text("reverses IS NOT NULL"),
+        postgresql_where=sa.text("reverses IS NOT NULL"),
+    ),
 )
 
 POSTING_LINES = sa.Table(
@@ -35,6 +42,7 @@ POSTING_LINES = sa.Table(
     sa.CheckConstraint("side IN ('debit', 'credit')", name="side"),
     sa.CheckConstraint("asset IN ('SAT', 'UEUR', 'J')", name="asset"),
     sa.CheckConstraint("amount > 0", name="amount"),
+    sqlite_with_rowid=False,
 )
 
 BALANCES = sa.Table(
@@ -47,4 +55,28 @@ BALANCES = sa.Table(
     # SQLite turns an integer sum that overflows into a float; these refuse it.
     sa.CheckConstraint("typeof(debit) = 'integer' AND debit >= 0", name="debit"),
     sa.CheckConstraint("typeof(credit) = 'integer' AND credit >= 0", name="credit"),
+    sqlite_with_rowid=False,
 )
+"""What all postings moved, by account and asset."""
+
+DAY_BALANCES = sa.Table(
+    "day_balances",
+    METADATA,
+    sa.Column("day", sa.Integer, primary_key=True),
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("asset", sa.Text, primary_key=True),
+    sa.Column("debit", Int64, nullable=False),
+    sa.Column("credit", Int64, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What the postings of a UTC day of site time moved; ``day`` counts from 1970-01-01. No day exceeds what all moved."""
+
+POSTING_DAYS = sa.Table(
+    "posting_days",
+    METADATA,
+    sa.Column("day", sa.Integer, primary_key=True),
+    sa.Column("postings", sa.Integer, nullable=False),
+    sa.Column("first_id", sa.Integer, nullable=False),
+    sa.Column("last_id", sa.Integer, nullable=False),
+)
+"""How many postings a UTC day of site time has, and between which ids they lie."""

@@ -7,10 +7,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 MAX_SAFE = 1 << 53
 """Numbers up to here are exact in every JSON implementation (RFC 8785, section 3.2.2.3)."""
 MAX_DEPTH = 16
 MAX_DIGITS = 17
+_DELETED = bytes(sorted(set(range(256)) - set(b'[]{}"')))
+_KINDS = bytes(ord("0") if chr(byte) in "0123456789" else ord(",") if chr(byte) in ":[-" else byte for byte in range(256))
+_LONG_NUMBER = b"," + b"0" * 16
+_ABOVE_UTF16_ORDER = bytes(range(0xEE))
+_PLAIN_DEPTH = 10
 
 
 class CanonicalError(ValueError):
@@ -31,6 +38,38 @@ def canonical(value: Any) -> bytes:
 
 def parse_canonical(line: bytes) -> Any:
     """The value of a canonical line. Raises CanonicalError where it is not JSON or not in its one canonical spelling."""
+    found = _plain(line)
+    return parse_carefully(line) if found is None else found
+
+
+def _plain(line: bytes) -> Any:
+    """The value of a line that is canonical beyond doubt, at a tenth of the cost; None where only a careful look can tell.
+
+    A library written in C reads the line and writes it again in sorted order. That shows every member that stands twice or out
+    of place and every other spelling; what it does not show must be absent from the line's bytes: a number of 16 digits, deep
+    nesting, a name that UTF-8 and UTF-16 sort differently, and, so that quotes mean what they seem to, a backslash. Floats end
+    the reading.
+    """
+    if not line.startswith(b"{") or b"\\" in line or _LONG_NUMBER in line.translate(_KINDS):
+        return None
+    if not line.isascii() and line.translate(None, _ABOVE_UTF16_ORDER):
+        return None
+    # Every text without a bracket in it leaves two quotes, one after the other; a quote that stays is of a text with brackets.
+    brackets = line.translate(None, _DELETED).replace(b'""', b"")
+    for _ in range(_PLAIN_DEPTH):
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    if brackets:
+        return None
+    try:
+        value = _DECODER.decode(line)
+        line.decode("utf-8")
+        return value if _ENCODER.encode(value) == line else None
+    except (CanonicalError, ValueError, RecursionError):
+        return None
+
+
+def parse_carefully(line: bytes) -> Any:
+    """What :func:`parse_canonical` says of a line, by writing its value anew: every refusal has its reason here."""
     try:
         value = json.loads(
             line.decode("utf-8"),
@@ -102,3 +141,7 @@ def _integer(text: str) -> int:
 
 def _no_float(text: str) -> Any:
     raise CanonicalError(f"{text[:40]} is not an integer")
+
+
+_DECODER = msgspec.json.Decoder(float_hook=_no_float)
+_ENCODER = msgspec.json.Encoder(order="sorted")

@@ -3,16 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from photosynth.bitcoin.block import Header, root_of_branch
-from photosynth.bitcoin.coinbase import read_commitment, read_height
+from photosynth.bitcoin.block import root_of_branch
 from photosynth.bitcoin.node import hash_text
 from photosynth.bitcoin.target import target_of_bits
-from photosynth.bitcoin.transaction import Transaction
-from photosynth.bitcoin.wire import FormatError
+from photosynth.bitcoin.wire import FormatError, double_sha256
 from photosynth.quantities.work import work_of_target
 from photosynth.treasury.attribution import attribute, claim_sat
 from photosynth.treasury.evidence.check_claims import ClaimState, check_claims
 from photosynth.treasury.evidence.check_work import WorkState
+from photosynth.treasury.evidence.coinbases import ReadCoinbase
 from photosynth.treasury.evidence.parsing import BlockLine, parse_attribution, parse_block
 from photosynth.treasury.evidence.reading import EvidenceError, Members
 from photosynth.treasury.facts import AttributionFact, SiteFacts
@@ -44,25 +43,24 @@ def check_block(value: Any, site: SiteFacts, work: WorkState, state: BlockState)
     name = f"block {block.height}"
     if block.hash in state.blocks:
         raise EvidenceError(f"{name} is listed a second time")
-    header = Header.parse(block.header)
-    if header.hash != block.hash:
+    if double_sha256(block.header) != block.hash:
         raise EvidenceError(f"the hash of {name} is not that of its header")
-    _check_target(name, header, block)
+    _check_target(name, block)
     try:
-        coinbase = Transaction.parse(block.coinbase)
+        coinbase = ReadCoinbase.parse(block.coinbase)
     except FormatError as error:
         raise EvidenceError(f"the coinbase of {name} cannot be read: {error}") from error
-    if not coinbase.is_coinbase or root_of_branch(coinbase.txid, block.branch) != header.merkle_root:
+    if not coinbase.is_coinbase or root_of_branch(coinbase.txid, block.branch) != block.merkle_root:
         raise EvidenceError(f"the coinbase of {name} is not in the block: its branch leads to another Merkle root")
-    if read_height(coinbase) != block.height:
+    if coinbase.height != block.height:
         raise EvidenceError(f"the coinbase of {name} names another height")
-    paid = sum(output.value_sat for output in coinbase.outputs if output.script == site.payout_script)
+    paid = coinbase.paid_to(site.payout_script)
     if paid != block.value_sat:
         raise EvidenceError(f"the coinbase of {name} pays the payout script {paid} sat, not {block.value_sat}")
-    if block.origin == "mined" and any(o.value_sat and o.script != site.payout_script for o in coinbase.outputs):
+    if block.origin == "mined" and not coinbase.pays_only(site.payout_script):
         raise EvidenceError(f"the coinbase of {name} pays somebody else too")
-    _check_anchor(name, block, read_commitment(coinbase), work, state)
-    state.links += header.previous_hash in state.by_height.get(block.height - 1, ())
+    _check_anchor(name, block, coinbase.commitment, work, state)
+    state.links += block.previous_hash in state.by_height.get(block.height - 1, ())
     state.by_height.setdefault(block.height, set()).add(block.hash)
     state.blocks[block.hash] = block
     if block.attribution is not None:
@@ -81,12 +79,13 @@ def check_late_attribution(value: Any, site: SiteFacts, work: WorkState, state: 
     return _check_attribution(f"block {block.height}", block, rows, site, work, state)
 
 
-def _check_target(name: str, header: Header, block: BlockLine) -> None:
+def _check_target(name: str, block: BlockLine) -> None:
     try:
-        network_target = target_of_bits(header.bits)
+        network_target = target_of_bits(block.bits)
     except ValueError as error:
         raise EvidenceError(f"{name}: {error}") from error
-    if header.hash_number > network_target or (block.target is not None and header.hash_number > block.target):
+    hash_number = int.from_bytes(block.hash, "little")
+    if hash_number > network_target or (block.target is not None and hash_number > block.target):
         raise EvidenceError(f"{name} does not meet its target")
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from photosynth.bitcoin.block import Header
 from photosynth.quantities.value import coins_value_ueur
 from photosynth.treasury import accounts as a
 from photosynth.treasury.evidence.parsing import BlockLine, block_of_source
@@ -64,6 +63,8 @@ def _check_derived(found: list[Posting], expected: list[Posting]) -> None:
     if [posting.key for posting in found] != [posting.key for posting in expected]:
         raise EvidenceError("its postings are not those that its meters and prices ask for")
     for posting, wanted in zip(found, expected, strict=True):
+        if posting is wanted:
+            continue
         source = {name: _plain(value) for name, value in posting.source.items()}
         same = (posting.event, posting.time_ms, posting.wall_ms) == (wanted.event, wanted.time_ms, wanted.wall_ms)
         if not same or posting.lines != wanted.lines or source != dict(wanted.source):
@@ -123,7 +124,7 @@ def _check_place(stored: StoredPosting, block: BlockLine, state: JournalState) -
     top = state.chain[-1] if state.chain else None
     if top is not None and block.height <= top.height:
         raise EvidenceError(f"posting {stored.id} accrues block {block.height} although the books stand at block {top.height}")
-    if top is not None and block.height == top.height + 1 and Header.parse(block.header).previous_hash != top.hash:
+    if top is not None and block.height == top.height + 1 and block.previous_hash != top.hash:
         raise EvidenceError(f"posting {stored.id} accrues block {block.height}, which does not follow on the block below it")
     state.chain.append(block)
 

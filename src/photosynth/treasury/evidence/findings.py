@@ -12,7 +12,7 @@ JOULES_PER_KWH = 3_600_000
 
 def totals(v: "Verifier") -> dict[str, int]:
     """Sums over the file, in base units."""
-    anchored = _anchored(v)
+    anchored = anchored_seq(v)
     return {
         "blocks": len(v.blocks.blocks),
         "foreign_blocks": len(v.blocks.foreign),
@@ -34,25 +34,35 @@ def totals(v: "Verifier") -> dict[str, int]:
     }
 
 
-def _anchored(v: "Verifier") -> int:
+def anchored_seq(v: "Verifier") -> int:
     """The last line that work commits to, -1 for none."""
     return max(v.blocks.anchored, v.work.anchored_by_work)
 
 
 def proven(v: "Verifier") -> tuple[str, ...]:
     """What nobody who has the file need believe."""
+    records = by_count(v.records, "record", "records")
     found = [
-        f"{v.records} records in order, none missing, doubled or changed since they were signed with one key.",
+        f"{records} in order, none missing, doubled or changed since they were signed with one key.",
         "Arithmetic: residuals, allocation, values, the split of satoshis and every balanced posting follow by the named rules.",
-        f"{len(v.blocks.blocks)} blocks meet their targets, and each coinbase is in its block and pays the payout script.",
-        f"{v.work.headers} best headers meet their targets, and their coinbases would have paid the payout script.",
+        by_count(
+            len(v.blocks.blocks),
+            "block meets its target, and its coinbase is in it and pays the payout script.",
+            "blocks meet their targets, and each coinbase is in its block and pays the payout script.",
+        ),
+        by_count(
+            v.work.headers,
+            "best header meets its target, and its coinbase would have paid the payout script.",
+            "best headers meet their targets, and their coinbases would have paid the payout script.",
+        ),
     ]
     if v.blocks.anchored >= 0:
         found.append(f"Lines up to seq {v.blocks.anchored} existed before a block that commits to them was mined.")
     if v.work.anchored_by_work >= 0:
         found.append(f"Lines up to seq {v.work.anchored_by_work} existed before work was done that commits to them.")
     if v.blocks.links:
-        found.append(f"{v.blocks.links} of the blocks follow directly on another one in the file.")
+        follows = by_count(v.blocks.links, "of the blocks follows", "of the blocks follow")
+        found.append(f"{follows} directly on another one in the file.")
     return tuple(found)
 
 
@@ -69,8 +79,10 @@ def estimated(v: "Verifier") -> tuple[str, ...]:
 
 def trusted(v: "Verifier") -> tuple[str, ...]:
     """What rests on somebody's word."""
-    anchored = _anchored(v)
+    anchored = anchored_seq(v)
     found = _noticed(v)
+    if not v.expected_keys and v.public_key is not None:
+        found.insert(0, f"That the key is the operator's: compare this key, {v.public_key.hex()}, with one that you know.")
     if anchored < 0:
         found.insert(0, "Every line: no work in this file commits to any of them, so they rest on the signature alone.")
     elif anchored + 1 < v.next_seq:
@@ -96,31 +108,46 @@ def _noticed(v: "Verifier") -> list[str]:
     """What this file asks to be believed beyond what every file does."""
     found = []
     if v.energy.not_good:
-        found.append(f"{v.energy.not_good} quarter hours hold readings that are not good: estimated, stale, suspect or unknown.")
+        hours = by_count(v.energy.not_good, "quarter hour holds", "quarter hours hold")
+        found.append(f"{hours} readings that are not good: estimated, stale, suspect or unknown.")
     if v.energy.unknown_intervals:
-        found.append(f"{v.energy.unknown_intervals} quarter hours whose energy is unknown, and posted nowhere.")
+        hours = by_count(v.energy.unknown_intervals, "quarter hour", "quarter hours")
+        found.append(f"{hours} whose energy is unknown, and posted nowhere.")
     if v.workless:
-        found.append(f"{v.workless_j // JOULES_PER_KWH} kWh of mining in {v.workless} quarter hours that list no work.")
+        hours = by_count(v.workless, "quarter hour that lists", "quarter hours that list")
+        found.append(f"{v.workless_j // JOULES_PER_KWH} kWh of mining in {hours} no work.")
     if v.work.better_than_listed:
+        times = by_count(v.work.better_than_listed, "time", "times")
         found.append(
-            f"That no shares were left out {v.work.better_than_listed} times where the best headers are far better than so much "
-            "work makes them: some machines hand in only what is harder than they are asked for."
+            f"That no shares were left out {times} where the best headers are far better than so much work makes them: some "
+            "machines hand in only what is harder than they are asked for."
         )
     if v.energy.gaps:
-        found.append(f"What happened in {v.energy.gaps} gaps in time, each after a header that says so.")
+        gaps = by_count(v.energy.gaps, "gap in time, after", "gaps in time, each after")
+        found.append(f"What happened in {gaps} a header that says so.")
     if v.changes:
-        found.append(f"That what {v.changes} later headers say of meters and rules was so.")
+        found.append(f"That what {by_count(v.changes, 'later header says', 'later headers say')} of meters and rules was so.")
     if v.blocks.foreign:
-        found.append(
-            f"That {len(v.blocks.foreign)} blocks that pay the script are somebody else's: they commit to no line of this file. "
-            "If they were mined here, lines were changed after them."
+        whose = by_count(
+            len(v.blocks.foreign),
+            "block that pays the script is somebody else's: it commits to no line of this file. If it was mined here",
+            "blocks that pay the script are somebody else's: they commit to no line of this file. If they were mined here",
         )
+        found.append(f"That {whose}, lines were changed after.")
     if v.unbooked:
-        found.append(
-            f"That {v.unbooked} blocks of the records, whose satoshis are not in the books, left the chain or never entered it."
-        )
+        lost = by_count(v.unbooked, "block of the records, whose satoshis are", "blocks of the records, whose satoshis are")
+        found.append(f"That {lost} not in the books, left the chain or never entered it.")
     if missing := v.work.parents - v.blocks.blocks.keys():
-        found.append(f"Whose the {len(missing)} blocks are that work stood on and that the file does not hold, or not yet.")
+        whose = by_count(len(missing), "block is that work stood on and that", "blocks are that work stood on and that")
+        found.append(f"Whose the {whose} the file does not hold, or not yet.")
     if v.work.unlinked_headers:
-        found.append(f"{v.work.unlinked_headers} best headers name no job, so whom they would have paid is not shown.")
+        named = by_count(
+            v.work.unlinked_headers, "best header names no job, so whom it", "best headers name no job, so whom they"
+        )
+        found.append(f"{named} would have paid is not shown.")
     return found
+
+
+def by_count(count: int, one: str, more: str) -> str:
+    """A count and what is said of one or of more: by_count(1, "block is", "blocks are") is "1 block is"."""
+    return f"{count} {one if count == 1 else more}"

@@ -1,12 +1,13 @@
 """From a line's members back to facts, so that the verifier computes with the same types as the books."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from photosynth.bitcoin.node import hash_bytes
 from photosynth.quantities.balance import Allocation
 from photosynth.treasury.accounts import ACCOUNTS
-from photosynth.treasury.evidence.body import FORMAT, RULES, VERSION
+from photosynth.treasury.evidence.body import FORMAT, RULES, VERSION, posting_member
 from photosynth.treasury.evidence.reading import EvidenceError, Members, choice, count, integer, maybe, octets, row, target, text
 from photosynth.treasury.evidence.reading import boolean as read_boolean
 from photosynth.treasury.facts import (
@@ -47,6 +48,21 @@ class BlockLine:
     mainnet_target: int | None
     reward_sat: int | None
     attribution: tuple[tuple[AttributionFact, int], ...] | None
+
+    @property
+    def previous_hash(self) -> bytes:
+        """The hash of the block that it stands on, as its header names it."""
+        return self.header[4:36]
+
+    @property
+    def merkle_root(self) -> bytes:
+        """The root over its transactions, as its header names it."""
+        return self.header[36:68]
+
+    @property
+    def bits(self) -> int:
+        """The network's target in its short form, as its header names it."""
+        return int.from_bytes(self.header[72:76], "little")
 
 
 def parse_header(body: Any) -> HeaderLine:
@@ -236,6 +252,34 @@ def parse_attribution(value: Any) -> tuple[tuple[AttributionFact, int], ...] | N
     return tuple(parsed)
 
 
+def parse_postings(entries: list[Any], expected: Sequence[Posting], *, booleans: bool) -> list[StoredPosting]:
+    """A record's postings; one that says to the letter what is expected, in its order, is the expected one itself.
+
+    ``booleans`` says that the record holds true or false somewhere: those equal 1 and 0, and nothing is taken at its face.
+    """
+    waiting = iter(() if booleans else expected)
+    wanted = next(waiting, None)
+    found = []
+    for entry in entries:
+        stored = None if wanted is None else _as_expected(entry, wanted)
+        if stored is not None:
+            wanted = next(waiting, None)
+        found.append(parse_posting(entry) if stored is None else stored)
+    return found
+
+
+def _as_expected(entry: Any, wanted: Posting) -> StoredPosting | None:
+    if not isinstance(entry, dict) or entry.get("key") != wanted.key:
+        return None
+    number, said = entry.get("id"), entry.get("text")
+    if type(number) is not int or number < 0 or type(said) is not str:
+        return None
+    if said != wanted.text:
+        wanted = replace(wanted, text=said)
+    stored = StoredPosting(number, wanted)
+    return stored if posting_member(stored) == entry else None
+
+
 def parse_posting(value: Any) -> StoredPosting:
     """A line of the journal."""
     m = Members(value, "a posting")
@@ -246,7 +290,7 @@ def parse_posting(value: Any) -> StoredPosting:
     for entry in m.rows("lines"):
         account, side, asset, amount = row(entry, 4, "a posting's line")
         line = PostingLine(
-            choice(account, tuple(ACCOUNTS), "an account"),
+            choice(account, ACCOUNTS, "an account"),
             choice(side, ("debit", "credit"), "a side"),
             choice(asset, ("SAT", "UEUR", "J"), "an asset"),
             integer(amount, "an amount"),

@@ -1,14 +1,13 @@
 """Members of a line that nobody may be trusted with: each is read by its kind, and one too many or too few is refused."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from photosynth.treasury.evidence.canonical import MAX_SAFE
 
 T = TypeVar("T")
 _DECIMAL = re.compile(r"-?[1-9][0-9]{0,159}")
-_HEX = re.compile(r"(?:[0-9a-f]{2})*")
 
 
 class EvidenceError(ValueError):
@@ -50,11 +49,16 @@ def boolean(value: Any, what: str) -> bool:
 
 def octets(value: Any, what: str, size: int | None = None) -> bytes:
     """Bytes in lower-case hexadecimal, of a given number where there is one."""
-    if not isinstance(value, str) or not _HEX.fullmatch(value):
+    try:
+        found = bytes.fromhex(value)
+    except (TypeError, ValueError):
+        found = None
+    # Capitals and spaces are read too, but not written again.
+    if found is None or found.hex() != value:
         raise EvidenceError(f"{what} is not lower-case hexadecimal")
-    if size is not None and len(value) != 2 * size:
+    if size is not None and len(found) != size:
         raise EvidenceError(f"{what} has not {size} bytes")
-    return bytes.fromhex(value)
+    return found
 
 
 def target(value: Any, what: str) -> int:
@@ -76,7 +80,7 @@ def row(value: Any, size: int, what: str) -> list[Any]:
     return value
 
 
-def choice(value: Any, options: tuple[str, ...], what: str) -> Any:
+def choice(value: Any, options: Collection[str], what: str) -> Any:
     """One of a few words."""
     if not isinstance(value, str) or value not in options:
         raise EvidenceError(f"{what} is none of {', '.join(options)}")
@@ -91,41 +95,55 @@ def maybe(read: Callable[..., T], value: Any, *rest: Any) -> T | None:
 class Members:
     """An object whose members are taken one by one; what is left at the end is refused."""
 
+    __slots__ = ("_taken", "_value", "what")
+
     def __init__(self, value: Any, what: str) -> None:
         if not isinstance(value, dict):
             raise EvidenceError(f"{what} is not an object")
-        self._left = dict(value)
+        self._value = value
+        self._taken: list[str] = []
         self.what = what
 
     def take(self, name: str) -> Any:
-        """A member that must be there."""
-        if name not in self._left:
-            raise EvidenceError(f"{self.what} lacks {name!r}")
-        return self._left.pop(name)
+        """A member that must be there; each is taken once."""
+        try:
+            value = self._value[name]
+        except KeyError:
+            raise EvidenceError(f"{self.what} lacks {name!r}") from None
+        self._taken.append(name)
+        return value
+
+    # What a member is called is put together only where it is at fault: a year has millions of them.
 
     def integer(self, name: str) -> int:
         """An integer member."""
-        return integer(self.take(name), f"{self.what}: {name}")
+        value = self.take(name)
+        return value if type(value) is int else integer(value, f"{self.what}: {name}")
 
     def count(self, name: str) -> int:
         """An integer member that is not negative."""
-        return count(self.take(name), f"{self.what}: {name}")
+        value = self.take(name)
+        return value if type(value) is int and value >= 0 else count(value, f"{self.what}: {name}")
 
     def text(self, name: str) -> str:
         """A text member."""
-        return text(self.take(name), f"{self.what}: {name}")
+        value = self.take(name)
+        return value if type(value) is str else text(value, f"{self.what}: {name}")
 
     def maybe_integer(self, name: str) -> int | None:
         """An integer member, None where it is null."""
-        return maybe(integer, self.take(name), f"{self.what}: {name}")
+        value = self.take(name)
+        return value if value is None or type(value) is int else integer(value, f"{self.what}: {name}")
 
     def maybe_text(self, name: str) -> str | None:
         """A text member, None where it is null."""
-        return maybe(text, self.take(name), f"{self.what}: {name}")
+        value = self.take(name)
+        return value if value is None or type(value) is str else text(value, f"{self.what}: {name}")
 
     def rows(self, name: str) -> list[Any]:
         """A list member."""
-        return rows(self.take(name), f"{self.what}: {name}")
+        value = self.take(name)
+        return value if type(value) is list else rows(value, f"{self.what}: {name}")
 
     def octets(self, name: str, size: int | None = None) -> bytes:
         """A member of bytes in hexadecimal."""
@@ -133,5 +151,6 @@ class Members:
 
     def finish(self) -> None:
         """Refuse members that version 1 does not know."""
-        if self._left:
-            raise EvidenceError(f"{self.what} has {min(self._left)!r}, which version 1 does not know")
+        if len(self._taken) != len(self._value):
+            left = min(self._value.keys() - set(self._taken))
+            raise EvidenceError(f"{self.what} has {left!r}, which version 1 does not know")

@@ -8,6 +8,9 @@ from typing import Any
 class VerifyReport:
     """The outcome. ``is_evidence`` is false where the file is something else; ``failed_*`` name the first bad line.
 
+    ``key_expected`` says whether the file's key is one of those that were asked for, None where none was: then whoever reads
+    this compares ``public_key`` with one that he knows.
+
     ``exit_code`` is 0 where everything holds, 1 where a line does not, 2 where this is no such file.
     """
 
@@ -22,6 +25,7 @@ class VerifyReport:
     records: int = 0
     head: str | None = None
     public_key: str | None = None
+    key_expected: bool | None = None
     site: str | None = None
     first_interval_utc: str | None = None
     last_interval_utc: str | None = None
@@ -51,6 +55,7 @@ class VerifyReport:
             "records": self.records,
             "head": self.head,
             "public_key": self.public_key,
+            "key_expected": self.key_expected,
             "site": self.site,
             "first_interval_utc": self.first_interval_utc,
             "last_interval_utc": self.last_interval_utc,

@@ -1,6 +1,7 @@
 """Verify an exported evidence file without the database: recompute everything, name the first line that does not hold."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from photosynth.treasury.evidence.check_claims import check_claims, check_folded
 from photosynth.treasury.evidence.check_energy import EnergyState, check_energy, check_time
 from photosynth.treasury.evidence.check_postings import JournalState, check_postings
 from photosynth.treasury.evidence.check_work import WorkState, check_work
-from photosynth.treasury.evidence.findings import estimated, proven, totals, trusted
-from photosynth.treasury.evidence.parsing import HeaderLine, parse_coin, parse_header, parse_posting, parse_prices
+from photosynth.treasury.evidence.findings import anchored_seq, estimated, proven, totals, trusted
+from photosynth.treasury.evidence.parsing import HeaderLine, parse_coin, parse_header, parse_postings, parse_prices
 from photosynth.treasury.evidence.reading import EvidenceError, Members
 from photosynth.treasury.evidence.report import VerifyReport
 from photosynth.treasury.evidence.seal import NO_HASH, SealError, check_hash, check_signature, split_line
@@ -28,11 +29,16 @@ class NotEvidenceError(Exception):
     """The file is something else, or cannot be read."""
 
 
+class NobodysFileError(Exception):
+    """Every line holds, and nothing but the file itself says that it is not a stranger's."""
+
+
 class Verifier:
     """Takes a file's lines one by one and keeps what later lines are held against."""
 
-    def __init__(self, public_key: bytes | None = None) -> None:
-        self.public_key = public_key
+    def __init__(self, expected_keys: frozenset[bytes] = frozenset()) -> None:
+        self.expected_keys = expected_keys
+        self.public_key: bytes | None = None
         self.header: HeaderLine | None = None
         self.line = 0
         self.next_seq = 0
@@ -70,7 +76,7 @@ class Verifier:
         assert self.public_key is not None
         check_signature(sealed, self.public_key)
         if kind == "record":
-            self._take_record(body)
+            self._take_record(body, booleans=b"true" in sealed.body or b"false" in sealed.body)
         elif kind == "end":
             self._take_end(body)
         elif kind != "header":
@@ -81,9 +87,14 @@ class Verifier:
             self.next_seq += 1
 
     def finish(self) -> None:
-        """Say whether the last line was there."""
+        """Say whether the last line was there, and whether anything speaks for the file but the file itself."""
         if not self.ended:
             raise EvidenceError("the last line, which names count and head, is missing: something was cut off the end")
+        if not self.expected_keys and anchored_seq(self) < 0:
+            raise NobodysFileError(
+                "nothing in it shows whose it is: no work commits to any of its lines, and no key was given that it must be "
+                "signed with, so anybody can have written it. Ask the operator for the key, and give it with --key"
+            )
 
     def _take_header(self, body: Any) -> None:
         header = parse_header(body)
@@ -91,9 +102,11 @@ class Verifier:
         if (header.follows == "nothing") != (self.header is None):
             raise EvidenceError("a header begins a file, or says why it stands where it does")
         if self.public_key is None:
+            if self.expected_keys and header.public_key not in self.expected_keys:
+                raise EvidenceError(f"the header names another key than the one expected: {header.public_key.hex()}")
             self.public_key = header.public_key
         elif header.public_key != self.public_key:
-            raise EvidenceError("the header names another key than the one before, or than the one expected")
+            raise EvidenceError("the header names another key than the one before")
         if self.header is not None and _for_good(header) != _for_good(self.header):
             raise EvidenceError("the header names another chain or payout script than the one before")
         if header.follows == "gap":
@@ -101,7 +114,7 @@ class Verifier:
         self.changes += header.follows == "configuration"
         self.header = header
 
-    def _take_record(self, body: Any) -> None:
+    def _take_record(self, body: Any, *, booleans: bool) -> None:
         assert self.header is not None
         site = self.header.site
         m = Members(body, "the record")
@@ -129,7 +142,7 @@ class Verifier:
             export_limit_w=site.export_limit_w,
             duration_s=INTERVAL_S,
         )
-        postings = [parse_posting(entry) for entry in m.rows("postings")]
+        postings = parse_postings(m.rows("postings"), expected, booleans=booleans)
         check_postings(postings, expected, self.blocks.blocks, self.journal)
         claimed |= self.blocks.claims.follow(self.journal.moves)
         check_claims(claimed, self.work, self.blocks.claims)
@@ -159,15 +172,17 @@ class Verifier:
             raise EvidenceError(f"its seq is {seq}, not {self.next_seq}: a line is missing, doubled or out of order")
 
 
-def verify(path: Path, public_key: bytes | None = None) -> VerifyReport:
-    """Verify an exported file; never raises. With a public key, the file must be signed with that one."""
-    verifier = Verifier(public_key)
+def verify(path: Path, *expected_keys: bytes) -> VerifyReport:
+    """Verify an exported file; never raises. Where keys of 32 bytes are given, it must be signed with one of them."""
+    verifier = Verifier(frozenset(expected_keys))
     try:
         for line in _lines(path):
             verifier.take(line)
         verifier.finish()
     except NotEvidenceError as error:
         return VerifyReport(str(path), is_evidence=False, holds=False, reason=str(error))
+    except NobodysFileError as error:
+        return replace(_report(path, verifier, str(error)), failed_line=None, failed_seq=None)
     except (EvidenceError, SealError, CanonicalError, ValueError, ArithmeticError) as error:
         return _report(path, verifier, str(error))
     return _report(path, verifier, None)
@@ -175,6 +190,7 @@ def verify(path: Path, public_key: bytes | None = None) -> VerifyReport:
 
 def _report(path: Path, verifier: Verifier, reason: str | None) -> VerifyReport:
     header, holds = verifier.header, reason is None
+    key, expected = verifier.public_key, verifier.expected_keys
     return VerifyReport(
         path=str(path),
         is_evidence=True,
@@ -186,7 +202,8 @@ def _report(path: Path, verifier: Verifier, reason: str | None) -> VerifyReport:
         lines=verifier.line,
         records=verifier.records,
         head=verifier.head.hex() if verifier.line else None,
-        public_key=None if verifier.public_key is None else verifier.public_key.hex(),
+        public_key=None if key is None else key.hex(),
+        key_expected=key in expected if expected else None,
         site=None if header is None else header.site.site,
         first_interval_utc=_utc(verifier.first_start_ms),
         last_interval_utc=_utc(verifier.last_start_ms),

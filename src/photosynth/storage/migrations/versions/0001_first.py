@@ -62,6 +62,25 @@ def _tables() -> None:
         sa.CheckConstraint("typeof(credit) = 'integer' AND credit >= 0", name=op.f("ck_balances_credit")),
         sa.CheckConstraint("typeof(debit) = 'integer' AND debit >= 0", name=op.f("ck_balances_debit")),
         sa.PrimaryKeyConstraint("account", "asset", name=op.f("pk_balances")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "day_balances",
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("debit", sa.BigInteger(), nullable=False),
+        sa.Column("credit", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "account", "asset", name=op.f("pk_day_balances")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "posting_days",
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("postings", sa.Integer(), nullable=False),
+        sa.Column("first_id", sa.Integer(), nullable=False),
+        sa.Column("last_id", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("day", name=op.f("pk_posting_days")),
     )
     op.create_table(
         "blocks",
@@ -184,8 +203,14 @@ def _tables() -> None:
         sa.ForeignKeyConstraint(["reverses"], ["postings.id"], name=op.f("fk_postings_reverses")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_postings")),
         sa.UniqueConstraint("key", name=op.f("uq_postings_key")),
-        sa.UniqueConstraint("reverses", name=op.f("uq_postings_reverses")),
-        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        op.f("uq_postings_reverses"),
+        "postings",
+        ["reverses"],
+        unique=True,
+        sqlite_where=sa.text("reverses IS NOT NULL"),
+        postgresql_where=sa.text("reverses IS NOT NULL"),
     )
     op.create_index(op.f("ix_postings_time_ms"), "postings", ["time_ms"], unique=False)
     op.create_table(
@@ -216,6 +241,7 @@ def _tables() -> None:
         sa.CheckConstraint("amount > 0", name=op.f("ck_posting_lines_amount")),
         sa.ForeignKeyConstraint(["posting_id"], ["postings.id"], name=op.f("fk_posting_lines_posting_id")),
         sa.PrimaryKeyConstraint("posting_id", "number", name=op.f("pk_posting_lines")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "rejected",

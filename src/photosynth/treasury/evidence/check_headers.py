@@ -1,0 +1,156 @@
+"""Do best headers hold: each hashes low enough, was not listed before, and its coinbase pays us and commits to a line."""
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from photosynth.bitcoin.block import root_of_branch
+from photosynth.bitcoin.wire import FormatError, double_sha256
+from photosynth.treasury.evidence.coinbases import JobCoinbases, ReadCoinbase
+from photosynth.treasury.evidence.reading import EvidenceError, count, octets, row
+
+HEADER_BYTES = 80
+
+
+@dataclass(slots=True)
+class HeaderState:
+    """What is carried over: the lines that may be committed to by their hashes, and what was seen.
+
+    ``hashes`` are those of all best headers, ``parents`` the blocks that they stand on, the genesis block aside.
+    """
+
+    heads: dict[bytes, int] = field(default_factory=dict)
+    headers: int = 0
+    unlinked_headers: int = 0
+    anchored_by_work: int = -1
+    hashes: set[bytes] = field(default_factory=set)
+    parents: set[bytes] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one scale's best headers are held against: the loosest target of its shares, its rounds, the jobs, who is paid."""
+
+    loosest: int
+    rounds: set[int]
+    jobs: list[JobCoinbases]
+    payout_script: bytes
+
+
+def check_headers(entries: list[Any], asked: Asked, state: HeaderState) -> int:
+    """Check the best headers of one scale, at least one, and remember them; returns the highest hash as a number."""
+    highest = _all_at_once(entries, asked, state)
+    if highest is None:
+        highest = max(_check_header(entry, asked, state) for entry in entries)
+    return highest
+
+
+def _all_at_once(entries: list[Any], asked: Asked, state: HeaderState) -> int | None:
+    """The same for headers without fault, of one job each, in a third of the time; None, and nothing done, for any others."""
+    if not all(type(entry) is list and len(entry) == 3 for entry in entries):
+        return None
+    raws, places, extranonces = zip(*entries, strict=True)
+    headers = _cut(raws, HEADER_BYTES)
+    if headers is None or not all(type(at) is int and 0 <= at < len(asked.jobs) for at in places):
+        return None
+    hashes = [sha256(sha256(header).digest()).digest() for header in headers]
+    highest = int.from_bytes(max(header_hash[::-1] for header_hash in hashes), "big")
+    new = set(hashes)
+    if highest > asked.loosest or len(new) != len(hashes) or not new.isdisjoint(state.hashes):
+        return None
+    parents, anchored = set(), -1
+    for at in set(places):
+        mine = [n for n, place in enumerate(places) if place == at]
+        found = _of_one_job(asked.jobs[at], [headers[n] for n in mine], [extranonces[n] for n in mine])
+        if found is None:
+            return None
+        try:
+            height, committed = _check_coinbase(found, asked, state)
+        except EvidenceError:
+            return None
+        anchored = max(anchored, committed)
+        if height > 1:
+            parents |= {headers[n][4:36] for n in mine}
+    state.hashes |= new
+    state.parents |= parents
+    state.headers += len(headers)
+    state.anchored_by_work = max(state.anchored_by_work, anchored)
+    return highest
+
+
+def _cut(texts: tuple[Any, ...], size: int) -> list[bytes] | None:
+    """Hexadecimal texts as bytes, where each is of that size; None where one is not as it must be."""
+    if not all(type(text) is str and len(text) == 2 * size for text in texts):
+        return None
+    together = "".join(texts)
+    try:
+        found = bytes.fromhex(together)
+    except ValueError:
+        return None
+    if found.hex() != together:
+        return None
+    return [found[at : at + size] for at in range(0, len(found), size)]
+
+
+def _of_one_job(job: JobCoinbases, headers: list[bytes], extranonces: list[Any]) -> ReadCoinbase | None:
+    """The coinbase that all these headers share but for its extranonce; None where one of them has another, or none."""
+    size = len(extranonces[0]) // 2 if type(extranonces[0]) is str else 0
+    cut = _cut(tuple(extranonces), size) if size else None
+    known = None if cut is None else job.shared(cut[0])
+    if cut is None or known is None or not known.is_coinbase:
+        return None
+    prefix, suffix, branch = job.prefix, job.suffix, job.branch
+    for header, extranonce in zip(headers, cut, strict=True):
+        root = sha256(sha256(prefix + extranonce + suffix).digest()).digest()
+        if (root_of_branch(root, branch) if branch else root) != header[36:68]:
+            return None
+    return known
+
+
+def _check_header(entry: Any, asked: Asked, state: HeaderState) -> int:
+    raw, job_at, extranonce = row(entry, 3, "a best header")
+    header = octets(raw, "a best header", HEADER_BYTES)
+    header_hash = double_sha256(header)
+    if header_hash in state.hashes:
+        raise EvidenceError("a header is listed twice among the best, here or in a record before")
+    state.hashes.add(header_hash)
+    hash_number = int.from_bytes(header_hash, "little")
+    if hash_number > asked.loosest:
+        raise EvidenceError("a best header does not meet the target of its shares")
+    if job_at is None:
+        state.unlinked_headers += 1
+        return hash_number
+    at = count(job_at, "a best header's job")
+    if at >= len(asked.jobs):
+        raise EvidenceError("a best header refers to a job that is not listed")
+    job = asked.jobs[at]
+    try:
+        coinbase = job.coinbase(octets(extranonce, "an extranonce"))
+    except FormatError as error:
+        raise EvidenceError(f"a best header's coinbase cannot be read: {error}") from error
+    if not coinbase.is_coinbase or root_of_branch(coinbase.txid, job.branch) != header[36:68]:
+        raise EvidenceError("a best header is not of the job that it names: its Merkle root is another")
+    height, anchored = _check_coinbase(coinbase, asked, state)
+    state.headers += 1
+    if height > 1:
+        state.parents.add(header[4:36])
+    state.anchored_by_work = max(state.anchored_by_work, anchored)
+    return hash_number
+
+
+def _check_coinbase(coinbase: ReadCoinbase, asked: Asked, state: HeaderState) -> tuple[int, int]:
+    """Check what a best header's coinbase says; returns its height, and the place of the line that it commits to."""
+    if not coinbase.pays_only(asked.payout_script):
+        raise EvidenceError("a best header's coinbase pays somebody else")
+    height, commitment = coinbase.height, coinbase.commitment
+    if height is None or height not in asked.rounds:
+        raise EvidenceError("a best header belongs to a round in which no work is listed")
+    if commitment is None:
+        raise EvidenceError("a best header's coinbase commits to nothing; every job of ours commits to a line")
+    anchored = state.heads.get(commitment)
+    if anchored is None:
+        raise EvidenceError(
+            f"a best header's coinbase commits to {commitment.hex()}, which is the hash of no line before it: "
+            "a line before was changed after this work was done"
+        )
+    return height, anchored

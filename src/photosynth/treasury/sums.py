@@ -1,0 +1,111 @@
+"""The sums that the journal keeps beside itself: by account now and by day, so that no question adds up the whole journal.
+
+What happened before an instant is the sum of the whole days before it and of the postings of its own day. Sums are written in
+the transaction that posts, at the posting's own site time, so late postings and reversals are in them at once.
+"""
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from photosynth.storage.prepared import Prepared
+from photosynth.storage.tables import BALANCES, DAY_BALANCES, POSTING_DAYS, POSTING_LINES, POSTINGS
+from photosynth.treasury.accounts import Side
+
+DAY_MS = 86_400_000
+Sums = dict[tuple[str, str], tuple[int, int]]
+"""Debits and credits by account and asset."""
+
+_ADD = Prepared(
+    "INSERT INTO balances (account, asset, debit, credit) VALUES (:account, :asset, :debit, :credit) "
+    "ON CONFLICT (account, asset) DO UPDATE SET debit = balances.debit + excluded.debit, "
+    "credit = balances.credit + excluded.credit",
+    *("account", "asset", "debit", "credit"),
+)
+_ADD_TO_DAY = Prepared(
+    "INSERT INTO day_balances (account, asset, debit, credit, day) VALUES (:account, :asset, :debit, :credit, :day) "
+    "ON CONFLICT (day, account, asset) DO UPDATE SET debit = day_balances.debit + excluded.debit, "
+    "credit = day_balances.credit + excluded.credit",
+    *("account", "asset", "debit", "credit", "day"),
+)
+_COUNT = Prepared(
+    "INSERT INTO posting_days (day, postings, first_id, last_id) VALUES (:day, 1, :first, :last) "
+    "ON CONFLICT (day) DO UPDATE SET postings = posting_days.postings + 1, last_id = excluded.last_id",
+    *("day", "first", "last"),
+)
+
+
+def add_posting(tx: Connection, posting_id: int, time_ms: int, lines: Iterable[tuple[str, Side, str, int]]) -> None:
+    """Add a new posting (account, side, asset, amount of each line) to the sums."""
+    moved: dict[tuple[str, str], list[int]] = {}
+    for account, side, asset, amount in lines:
+        entry = moved.get((account, asset))
+        if entry is None:
+            entry = moved[account, asset] = [0, 0]
+        entry[side == "credit"] += amount
+    day = time_ms // DAY_MS
+    rows = [(account, asset, debit, credit) for (account, asset), (debit, credit) in moved.items()]
+    _ADD.many(tx, rows)
+    _ADD_TO_DAY.many(tx, [(*row, day) for row in rows])
+    _COUNT.many(tx, [(day, posting_id, posting_id)])
+
+
+def sums_now(tx: Connection) -> Sums:
+    """What all postings moved."""
+    return {(r.account, r.asset): (r.debit, r.credit) for r in tx.execute(sa.select(BALANCES))}
+
+
+def sums_before(tx: Connection, time_ms: int) -> Sums:
+    """What postings before an instant of site time moved."""
+    found = {(r.account, r.asset): (int(r.debit), int(r.credit)) for r in tx.execute(_DAYS, {"day": time_ms // DAY_MS})}
+    if time_ms % DAY_MS:
+        for r in tx.execute(_PART_OF_DAY, {"first": time_ms // DAY_MS * DAY_MS, "past": time_ms}):
+            debit, credit = found.get((r.account, r.asset), (0, 0))
+            found[r.account, r.asset] = (debit + int(r.debit), credit + int(r.credit))
+    return found
+
+
+def count_before(tx: Connection, time_ms: int) -> int:
+    """How many postings there are before an instant of site time."""
+    found = tx.execute(_DAYS_COUNT, {"day": time_ms // DAY_MS}).scalar_one()
+    if time_ms % DAY_MS:
+        found += tx.execute(_PART_COUNT, {"first": time_ms // DAY_MS * DAY_MS, "past": time_ms}).scalar_one()
+    return int(found)
+
+
+def ids_within(tx: Connection, from_ms: int | None, to_ms: int | None) -> tuple[int, int, int]:
+    """Between which ids the postings of a period's days lie, and how many these are; (1, 0, 0) where there is none."""
+    days = POSTING_DAYS.c
+    query = sa.select(sa.func.min(days.first_id), sa.func.max(days.last_id), sa.func.sum(days.postings))
+    if from_ms is not None:
+        query = query.where(days.day >= from_ms // DAY_MS)
+    if to_ms is not None:
+        query = query.where(days.day <= (to_ms - 1) // DAY_MS)
+    first, last, count = tx.execute(query).one()
+    return (1, 0, 0) if count is None else (first, last, count)
+
+
+def _moved(side: Side) -> sa.ColumnElement[int]:
+    return sa.func.sum(sa.case((POSTING_LINES.c.side == side, POSTING_LINES.c.amount), else_=0))
+
+
+_DAYS = (
+    sa.select(
+        DAY_BALANCES.c.account,
+        DAY_BALANCES.c.asset,
+        sa.func.sum(DAY_BALANCES.c.debit).label("debit"),
+        sa.func.sum(DAY_BALANCES.c.credit).label("credit"),
+    )
+    .where(DAY_BALANCES.c.day < sa.bindparam("day"))
+    .group_by(DAY_BALANCES.c.account, DAY_BALANCES.c.asset)
+)
+_WITHIN = (POSTINGS.c.time_ms >= sa.bindparam("first")) & (POSTINGS.c.time_ms < sa.bindparam("past"))
+_PART_OF_DAY = (
+    sa.select(POSTING_LINES.c.account, POSTING_LINES.c.asset, _moved("debit").label("debit"), _moved("credit").label("credit"))
+    .join(POSTINGS, POSTINGS.c.id == POSTING_LINES.c.posting_id)
+    .where(_WITHIN)
+    .group_by(POSTING_LINES.c.account, POSTING_LINES.c.asset)
+)
+_DAYS_COUNT = sa.select(sa.func.coalesce(sa.func.sum(POSTING_DAYS.c.postings), 0)).where(POSTING_DAYS.c.day < sa.bindparam("day"))
+_PART_COUNT = sa.select(sa.func.count()).select_from(POSTINGS).where(_WITHIN)

@@ -1,0 +1,215 @@
+"""How long `photosynth verify` takes for a year of quarter hours: `python tests/benchmarks/verify_year.py [records [branch]]`.
+
+The file is made once and kept in the temporary folder: 35,040 records of about 11 kB, each signed, with four workers, 40 shares
+that were really hashed at a toy target, their 32 best headers, and a block that is accrued and later made available. ``branch``
+is how many hashes stand in each Merkle branch: none on a chain without other transactions, ten to twelve on mainnet. CPU seconds
+of one process; the limit is 10. Memory is the peak of that process.
+"""
+
+import hashlib
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.unit.treasury.treasury_site import COIN, METERS, PRICES, SCRIPT, SITE, START_MS
+
+from photosynth.bitcoin.coinbase import build_coinbase
+from photosynth.bitcoin.merkle import merkle_root, root_of_branch
+from photosynth.bitcoin.node import hash_text
+from photosynth.bitcoin.target import REGTEST_BITS
+from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
+from photosynth.quantities.value import coins_value_ueur
+from photosynth.quantities.work import TWO_256
+from photosynth.treasury import Identity, energy, verify
+from photosynth.treasury.attribution import attribute, claim_sat
+from photosynth.treasury.blocks import AttributedShare, BlockRow
+from photosynth.treasury.evidence import body as bodies
+from photosynth.treasury.evidence.canonical import canonical
+from photosynth.treasury.evidence.seal import NO_HASH
+from photosynth.treasury.facts import AttributionFact, BestFact, IntervalFacts, JobFact, MeterFact, WorkFact
+from photosynth.treasury.journal import Posting, PostingLine, StoredPosting
+from photosynth.treasury.rewards import accrual_lines, available_lines
+
+YEAR = 35_040
+WORKERS = ("hall-a-01", "hall-a-02", "hall-b-01", "hall-b-02")
+SHARES = 10
+SCALE = 10**18
+SHARE_TARGET = TWO_256 // 3 - 1
+BLOCK_TARGET = TWO_256 // 8 - 1
+MATURITY = 100
+FORMAT = 1
+
+
+def double(data: bytes) -> bytes:
+    """SHA-256 of SHA-256."""
+    return hashlib.sha256(hashlib.sha256(data).digest()).digest()
+
+
+class Year:
+    """A site that mines and writes its evidence as fast as bytes can be put together; no database."""
+
+    def __init__(self, branch: int) -> None:
+        self.identity = Identity.from_seed(b"\x01" * 32)
+        self.branch = tuple(double(bytes([n])) for n in range(branch))
+        self.tip, self.height, self.extranonce = SITE.genesis_hash, 0, 0
+        self.registers = dict.fromkeys(METERS, 10**7)
+        self.postings = 0
+        self.immature: list[tuple[BlockRow, tuple[PostingLine, ...]]] = []
+
+    def lines(self, records: int) -> Iterator[bytes]:
+        """The lines of a file of so many records."""
+        sealed = self.identity.seal(NO_HASH, canonical(bodies.header_body(SITE, self.identity.public_key, 0, "nothing")))
+        yield sealed.text()
+        for n in range(records):
+            sealed = self.identity.seal(sealed.hash, canonical(self.record(n + 1, START_MS + n * INTERVAL_MS, sealed.hash)))
+            yield sealed.text()
+        yield self.identity.seal(sealed.hash, canonical(bodies.end_body(records, records + 1, sealed.hash, []))).text()
+
+    def record(self, seq: int, start_ms: int, head: bytes) -> dict[str, object]:
+        """One quarter hour: its energy, its work, a block, and what is posted of them."""
+        joules = (
+            (20_000_000, 36_000_000, 0, 30_000_000, 25_500_000) if seq % 2 else (90_000_000, 0, 3_000_000, 30_000_000, 56_600_000)
+        )
+        meters = []
+        for name, used in zip(METERS, joules, strict=True):
+            meters.append(MeterFact(name, self.registers[name], self.registers[name] + used, "good"))
+            self.registers[name] += used
+        self.height += 1
+        parts = build_coinbase(self.height, [(1234, SCRIPT)], b"", head, 8)
+        job = JobFact(parts.prefix, parts.suffix, self.branch)
+        work, found = [], []
+        for worker in WORKERS:
+            shares = [self.share(parts.prefix, parts.suffix, SHARE_TARGET) for _ in range(SHARES)]
+            root = merkle_root([hashed for hashed, _, _ in shares])
+            work.append(WorkFact(worker, "operator", self.height, SHARE_TARGET, SCALE, SHARES, root))
+            found += shares
+        found.sort(key=lambda share: share[0][::-1])
+        facts = IntervalFacts(
+            start_ms=start_ms,
+            wall_start_ms=start_ms,
+            wall_end_ms=start_ms + INTERVAL_MS,
+            speed_milli=1000,
+            meters=tuple(meters),
+            prices=PRICES,
+            coin=COIN,
+            work=tuple(work),
+            best=tuple(BestFact(SCALE, header, "job", extranonce) for _, header, extranonce in found[:32]),
+            jobs={"job": job},
+            curtailed_estimate_j=1000,
+        )
+        block, shares_of = self.block(start_ms, head, work)
+        energies = energy.energies(SITE.meters, facts.meters)
+        posted = self.coins(block, start_ms)
+        limits = {"export_limit_w": SITE.export_limit_w, "duration_s": INTERVAL_S}
+        posted += energy.interval_postings(start_ms, facts.wall_end_ms, energies, PRICES, **limits)  # type: ignore[arg-type]
+        stored = [StoredPosting(self.postings + n, posting) for n, posting in enumerate(posted, 1)]
+        self.postings += len(stored)
+        member = bodies.block_member(block, shares_of)
+        return bodies.record_body(seq, facts, energies, blocks=[member], late_attributions=[], postings=stored)
+
+    def share(self, prefix: bytes, suffix: bytes, target: int) -> tuple[bytes, bytes, bytes]:
+        """Hash until a header meets a target: its hash, its 80 bytes, its extranonce."""
+        self.extranonce += 1
+        extranonce = self.extranonce.to_bytes(8, "big")
+        root = root_of_branch(double(prefix + extranonce + suffix), self.branch)
+        head = (0x20000000).to_bytes(4, "little") + self.tip + root + (1_800_000_000).to_bytes(4, "little")
+        head += REGTEST_BITS.to_bytes(4, "little")
+        nonce = 0
+        while int.from_bytes(hashed := double(header := head + nonce.to_bytes(4, "little")), "little") > target:
+            nonce += 1
+        return hashed, header, extranonce
+
+    def block(self, start_ms: int, head: bytes, work: list[WorkFact]) -> tuple[BlockRow, list[AttributedShare]]:
+        """A block that claims the quarter hour's work."""
+        facts = [
+            AttributionFact(start_ms, w.round, w.worker, w.scale, w.accepted, w.work, w.represented, party=w.party) for w in work
+        ]
+        value = claim_sat(sum(fact.represented for fact in facts), COIN.reward_sat, COIN.mainnet_work)
+        parts = build_coinbase(self.height, [(value, SCRIPT)], b"", head, 8)
+        self.tip, header, extranonce = self.share(parts.prefix, parts.suffix, BLOCK_TARGET)
+        coinbase = parts.with_extranonce(extranonce)
+        row = BlockRow(
+            hash=self.tip,
+            height=self.height,
+            txid=double(coinbase),
+            header=header,
+            coinbase=coinbase,
+            branch=self.branch,
+            value_sat=value,
+            commitment=head,
+            state="immature",
+            occurrence=1,
+            origin="mined",
+            worker=WORKERS[0],
+            target=BLOCK_TARGET,
+            site_ms=start_ms,
+            wall_ms=start_ms,
+            price_cent_per_btc=COIN.price_cent_per_btc,
+            price_source=COIN.source,
+            price_as_of_ms=COIN.as_of_ms,
+            value_ueur=coins_value_ueur(value, COIN.price_cent_per_btc),
+            mainnet_target=COIN.mainnet_target,
+            reward_sat=COIN.reward_sat,
+            evidence_seq=None,
+            attribution_seq=None,
+        )
+        return row, [AttributedShare(fact, sat) for fact, sat in attribute(value, facts)]
+
+    def coins(self, block: BlockRow, start_ms: int) -> list[Posting]:
+        """The accrual of a block, and of the one that matures with it."""
+        assert block.value_ueur is not None
+        lines = accrual_lines(block.value_sat, block.value_ueur, "at_maturity")
+        self.immature.append((block, lines))
+        made = [self.coin_posting(block, "coinbase_accrued", start_ms, lines)]
+        if len(self.immature) > MATURITY:
+            ripe, accrued = self.immature.pop(0)
+            made.append(self.coin_posting(ripe, "coinbase_available", start_ms, available_lines(accrued)))
+        return made
+
+    def coin_posting(self, block: BlockRow, event: str, start_ms: int, lines: tuple[PostingLine, ...]) -> Posting:
+        """A posting of a block's coins."""
+        name = hash_text(block.hash)
+        source: dict[str, str | int | None] = {
+            "block": name,
+            "height": block.height,
+            "price_cent_per_btc": block.price_cent_per_btc,
+            "price_source": block.price_source,
+            "price_as_of_ms": block.price_as_of_ms,
+        }
+        key = f"regtest:{name}:{event}:1"
+        return Posting(key, start_ms, start_ms, event, f"{event} of block {block.height}", lines, source)
+
+
+def made(records: int, branch: int) -> Path:
+    """The file, from the temporary folder or made now."""
+    path = Path(tempfile.gettempdir()) / f"photosynth-evidence-{FORMAT}-{records}-{branch}.jsonl"
+    if not path.exists():
+        new = path.with_suffix(".new")
+        with new.open("wb") as file:
+            for line in Year(branch).lines(records):
+                file.write(line + b"\n")
+        new.replace(path)
+    return path
+
+
+def main() -> None:
+    """Print CPU seconds, seconds and peak memory of one verification."""
+    records = int(sys.argv[1]) if len(sys.argv) > 1 else YEAR
+    branch = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    path = made(records, branch)
+    began, cpu = time.perf_counter(), time.process_time()
+    report = verify(path)
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - began
+    assert report.holds, report.reason
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    size = path.stat().st_size / records / 1000
+    print(f"{records} records of {size:.1f} kB, Merkle branches of {branch}: {cpu:.1f} CPU s (limit 10), {wall:.1f} s")
+    print(f"peak memory {peak:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The ledger as lines: the same as its document, one moment however slowly it is read, and nothing kept meanwhile."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from sqlalchemy import Connection
+from tests.unit.treasury.treasury_site import open_database
+
+from photosynth.operations.book_documents import ledger_document
+from photosynth.operations.documents import LedgerDocument
+from photosynth.operations.ledger_document import as_document
+from photosynth.operations.ledger_lines import PIECE, ledger_lines
+from photosynth.storage import Database
+from photosynth.treasury.journal import Posting, post, reverse, transfer
+
+T = TypeVar("T")
+COUNT = 2 * PIECE + 100
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture(scope="module")
+def db(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    with open_database(tmp_path_factory.mktemp("ledger")) as database:
+        with database.begin() as tx:
+            for n in range(COUNT):
+                put(tx, n)
+            reverse(tx, 7, 0, 0, "taken back, and late")
+        yield database
+
+
+def put(tx: Connection, n: int) -> None:
+    lines = transfer("1100", "3100", "SAT", n + 1) + transfer("1100", "2800", "UEUR", 2**62)[: 2 * (n == 3)]
+    text = 'Energy of "hall" \\ \x00\n\u2028 \U0001f600 ü'
+    post(tx, Posting(f"key {n}", n * HOUR_MS, n, "e\tvent", text, lines, {"none": None, "n": n, 'q"': "\u20ac\x1f"}))
+
+
+class Reading:
+    """Reads, and counts how often and how much."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self.calls = 0
+
+    async def __call__(self, call: Callable[[Connection], T]) -> T:
+        self.calls += 1
+        with self.db.read() as tx:
+            return call(tx)
+
+
+async def whole(pieces: AsyncIterator[bytes]) -> bytes:
+    return b"".join([piece async for piece in pieces])
+
+
+@pytest.mark.parametrize(
+    "period", [(None, None), (5 * HOUR_MS, None), (None, 999 * HOUR_MS), (3 * HOUR_MS, 40 * HOUR_MS), (5, 6)]
+)
+@pytest.mark.parametrize("limit", [0, 1, PIECE, PIECE + 1, 100_000])
+@pytest.mark.parametrize("before_id", [None, 1, 700, 10**9])
+async def test_lines_are_the_document(
+    db: Database, period: tuple[int | None, int | None], limit: int, before_id: int | None
+) -> None:
+    with db.read() as tx:
+        wanted = ledger_document(tx, *period, limit, before_id)
+    text = await whole(as_document(ledger_lines(Reading(db), *period, limit, before_id=before_id)))
+    assert LedgerDocument.model_validate_json(text) == wanted
+    assert json.loads(text) == json.loads(wanted.model_dump_json())
+    assert text.count(b"\n") == 1 + len(wanted.postings)
+    if before_id is None:
+        head, *lines = (await whole(ledger_lines(Reading(db), *period, limit, oldest_first=True))).splitlines()
+        assert json.loads(head)["total_postings"] == wanted.total_postings
+        assert [json.loads(line)["id"] for line in lines] == [posting.id for posting in reversed(wanted.postings)]
+
+
+async def test_every_piece_is_a_question_of_its_own_and_all_are_of_one_moment(tmp_path: Path) -> None:
+    with open_database(tmp_path) as db:
+        with db.begin() as tx:
+            for n in range(PIECE + 1):
+                put(tx, n)
+        for oldest_first in (False, True):
+            reading = Reading(db)
+            pieces = ledger_lines(reading, None, None, None, oldest_first=oldest_first)
+            head = json.loads(await anext(pieces))
+            with db.begin() as tx:  # no reader holds the journal back, and what it says meanwhile is for the next one
+                put(tx, PIECE + 1 + oldest_first)
+            lines = [line async for piece in pieces for line in piece.splitlines()]
+            assert len(lines) == head["total_postings"] == PIECE + 1 + oldest_first
+            assert reading.calls == 3
+
+
+async def test_a_piece_is_no_larger_than_it_may_be(db: Database) -> None:
+    sizes = [piece.count(b"\n") async for piece in ledger_lines(Reading(db), None, None, None)]
+    assert sizes == [1, PIECE, PIECE, COUNT + 1 - 2 * PIECE]
