@@ -13,6 +13,7 @@ two the other one may be the tip, as with any node; the next block decides.
 import errno
 import shutil
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +23,15 @@ import structlog
 
 from photosynth.bitcoin.block import Block, Header
 from photosynth.bitcoin.coinbase import with_witness
-from photosynth.bitcoin.node import NodeUnavailableError, Verdict
+from photosynth.bitcoin.node import NodeUnavailableError, Verdict, hash_text
 from photosynth.bitcoin.wire import FormatError, double_sha256
 from photosynth.bitcoin_node.block_log import MAX_RECORD, START, BlockLog, BlockLogError, Record
 from photosynth.bitcoin_node.index import Batch, Entry, Index, IndexDamagedError
 from photosynth.bitcoin_node.kernel import UNDECODABLE, Kernel, KernelError, Outcome
 from photosynth.bitcoin_node.lock import FolderLock
+from photosynth.bitcoin_node.mending import mend
 from photosynth.bitcoin_node.pacing import Pacing
+from photosynth.bitcoin_node.recovery import StartAttempt, discard_aside, set_aside
 
 REOPEN_EVERY = 200
 """Blocks after which the library is closed and opened; a crash costs the replay of at most about so many."""
@@ -76,20 +79,25 @@ class StoredChain:
         self._lock = FolderLock(folder)
         try:
             self._need_space()
+            self._attempt = StartAttempt(folder)
+            self._attempt.begun()
             self.index = self._open_index()
             self._blocks = BlockLog(folder / "blocks.log", NETWORK_MAGIC[chain])
+            self._kernel = self._open_kernel(chain)
             if self._blocks.end < self._indexed_end():
+                self._need_known_tip(f"{self._blocks.path} ends at byte {self._blocks.end}, before the index's last block")
                 self._rebuild_index("the block log is shorter than the index says")
             cut = self._blocks.cut_torn_tail(self._indexed_end())
-            self._kernel = self._open_kernel(chain)
             self.pacing.restore(self.index.meta("demonstration"))
             try:
                 replayed = self._catch_up()
             except (lmdb.Error, IndexDamagedError) as error:
                 self._rebuild_index(str(error))
                 replayed = self._catch_up()
+            self._attempt.ended()
         except (OSError, lmdb.Error, BlockLogError, KernelError, IndexDamagedError) as error:
             self._release()
+            StartAttempt(folder).ended()
             raise NodeUnavailableError(f"the Bitcoin node in {folder} cannot start: {error}") from error
         except BaseException:
             self._release()
@@ -113,7 +121,7 @@ class StoredChain:
         folder = self._folder / "index"
         try:
             return Index(folder)
-        except lmdb.Error as error:
+        except IndexDamagedError as error:
             _log.warning("index is not usable and will be rebuilt from the block log", reason=str(error))
             self._rebuilt.append("index")
             shutil.rmtree(folder)
@@ -135,18 +143,29 @@ class StoredChain:
 
     def _indexed_end(self) -> int:
         """Up to where in the log every block is entered in the index."""
-        return int(self.index.meta("indexed_end") or START)
+        return self.index.number("indexed_end") or START
 
     def _open_kernel(self, chain: str) -> Kernel:
         folder = self._folder / "kernel"
         try:
+            if self._attempt.failed_before:
+                raise KernelError("the process ended twice while it was starting")
             return Kernel(folder, chain)
         except KernelError as error:
             _log.warning("consensus database is not usable and will be rebuilt from the block log", reason=str(error))
             self._rebuilt.append("kernel")
-            for part in folder.iterdir():
-                shutil.rmtree(part) if part.is_dir() else part.unlink()
+            set_aside(folder)
             return Kernel(folder, chain)
+
+    def _need_known_tip(self, what: str) -> None:
+        """Refuse to go on without the block that was the tip. Raises KernelError."""
+        tip = self.index.tip()
+        if tip is not None and self._kernel.height_of(tip.hash) is None:
+            raise KernelError(
+                f"{what}, and the consensus library does not have the best block that was known, {hash_text(tip.hash)} at height "
+                f"{tip.height}. Nothing was changed. See that this machine's clock is right, restore the folder from a backup, "
+                f"or give up what is missing by removing {self._folder / 'index'}"
+            )
 
     def _catch_up(self) -> int:
         """Give the library the log's records that it has not got, bring the index to its tip; how many were given."""
@@ -159,10 +178,10 @@ class StoredChain:
             self._blocks.sync()
         known_tip = self.index.meta("kernel_tip")
         complete = known_tip is not None and self._kernel.height_of(known_tip) is not None
-        offset = int(self.index.meta("kernel_end") or START) if complete else START
+        offset = (self.index.number("kernel_end") or START) if complete else START
         indexed_end = self._indexed_end()
         replayed = 0
-        for record in self._blocks.records(min(offset, indexed_end)):
+        for record in self._records(min(offset, indexed_end)):
             block_hash = double_sha256(record.raw[:80])
             known = self._kernel.height_of(block_hash) is not None
             # A refused block is in the log where the crash came before it could be taken back.
@@ -176,8 +195,21 @@ class StoredChain:
                 self.reopen()
                 _log.info("block log is being replayed", height=self._kernel.tip()[0], at=record.end, of=self._blocks.end)
         # Only now: until the library has everything, its tip may lie far below the index's.
+        self._need_known_tip("the consensus library was given every block of the log")
         self._advance()
+        discard_aside(self._folder / "kernel")
         return replayed
+
+    def _records(self, offset: int) -> Iterator[Record]:
+        """The log's records from an offset on, damaged ones mended. Raises BlockLogError where one cannot be."""
+        for part in self._blocks.records(offset):
+            if isinstance(part, Record):
+                yield part
+                continue
+            mended = mend(self._blocks, part, self._kernel, self.index.hash_of_record)
+            self._rebuilt.append("block log")
+            _log.warning("block log was damaged and is mended", at=part.offset, to=part.end, blocks=len(mended))
+            yield from mended
 
     # Following
 
@@ -362,7 +394,7 @@ class StoredChain:
                 kernel_tip = self._kernel.tip()[1]
                 self._kernel.close()
                 self._note_written(kernel_tip)
-                self.index.sync()
+                self.index.seal()
         except (OSError, lmdb.Error, KernelError) as error:
             # Nothing is lost: the log has every block, and the next start replays it from the last note.
             _log.error("chain closed with an error", reason=str(error))

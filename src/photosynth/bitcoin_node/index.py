@@ -7,17 +7,18 @@ atomic and ordered but the last one may be lost with the machine's power, which 
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 
 import lmdb
 
-from photosynth.bitcoin.block import Block, Header
+from photosynth.bitcoin.block import HEADER_BYTES, Block, Header
 from photosynth.bitcoin.node import Coin, Tip
 from photosynth.bitcoin.script import OP_RETURN
 from photosynth.bitcoin.transaction import Transaction
+from photosynth.bitcoin_node.index_file import FileDamagedError, check, seal
 
 FORMAT = b"1"
 MAP_BYTES = 16 << 30
@@ -27,6 +28,7 @@ MAX_SCRIPT_BYTES = 10_000
 
 _PLACE = Struct("<IQ")
 _COIN = Struct("<qIB")
+_COIN_KEY_BYTES = 32 + 36
 _UNDO_BYTES = 36 + 32 + _COIN.size
 
 
@@ -40,7 +42,7 @@ class Entry:
 
 
 class IndexDamagedError(Exception):
-    """The index contradicts a valid block: it has to be rebuilt. The message names the block or output."""
+    """The index contradicts itself or a valid block: it has to be rebuilt. The message names what is wrong."""
 
 
 def spendable(script: bytes) -> bool:
@@ -49,13 +51,31 @@ def spendable(script: bytes) -> bool:
 
 
 class Index:
-    """The index, open: reads from any thread, writes from one. Raises lmdb.Error where the files are not usable."""
+    """The index, open: reads from any thread, writes from one; its folder must be nobody else's meanwhile.
+
+    Raises IndexDamagedError where the files are not usable, lmdb.Error or OSError where they cannot be opened.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._file = folder / "data.mdb"
+        try:
+            check(self._file)
+            # Of no use to one process alone, and made anew; a damaged one is mapped like the data.
+            (folder / "lock.mdb").unlink(missing_ok=True)
+            self._open(folder)
+        except (
+            FileDamagedError,
+            lmdb.InvalidError,
+            lmdb.CorruptedError,
+            lmdb.PageNotFoundError,
+            lmdb.VersionMismatchError,
+        ) as error:
+            raise IndexDamagedError(str(error)) from error
+
+    def _open(self, folder: Path) -> None:
         self._env = lmdb.open(str(folder), max_dbs=8, map_size=MAP_BYTES, metasync=False, mode=0o600)
         try:
-            self._env.reader_check()
             self._meta = self._env.open_db(b"meta")
             self._heights = self._env.open_db(b"heights")
             self._blocks = self._env.open_db(b"blocks")
@@ -66,7 +86,7 @@ class Index:
                 with self.write() as batch:
                     batch.put_meta("format", FORMAT)
             elif self.meta("format") != FORMAT:
-                raise lmdb.VersionMismatchError("the index has another format")
+                raise IndexDamagedError("the index has another format")
         except BaseException:
             self._env.close()
             raise
@@ -75,9 +95,12 @@ class Index:
         """Close the files; safe to call twice."""
         self._env.close()
 
-    def sync(self) -> None:
-        """Have everything committed so far on disk, the last commit included."""
+    def seal(self) -> None:
+        """Have everything committed so far on disk, the last commit included, and close with a checksum for the next start."""
         self._env.sync(True)
+        self._env.close()
+        with suppress(FileDamagedError, OSError):  # it is only checked the longer way then
+            seal(self._file)
 
     @contextmanager
     def write(self) -> Iterator["Batch"]:
@@ -89,6 +112,23 @@ class Index:
         """A named value, None where it was never put."""
         with self._env.begin(db=self._meta) as txn:
             return _bytes_or_none(txn.get(name.encode()))
+
+    def number(self, name: str) -> int | None:
+        """A named whole number, None where it was never put. Raises IndexDamagedError where it is none."""
+        value = self.meta(name)
+        if value is None:
+            return None
+        if not value.isdigit() or len(value) > 20:
+            raise IndexDamagedError(f"{name} is no number")
+        return int(value)
+
+    def hash_of_record(self, offset: int) -> bytes | None:
+        """The hash of the block whose record starts at an offset of the log, None where none does: a search through all."""
+        with self._env.begin(db=self._blocks) as txn, txn.cursor() as cursor:
+            for key, value in cursor:
+                if (entry := _entry(value)) is not None and entry.offset == offset:
+                    return bytes(key)
+        return None
 
     def entry(self, block_hash: bytes) -> Entry | None:
         """A block of any branch, None where the log does not hold it."""
@@ -106,7 +146,8 @@ class Index:
                 return None
             height, block_hash = int.from_bytes(cursor.key(), "big"), bytes(cursor.value())
         entry = _entry(txn.get(block_hash, db=self._blocks))
-        assert entry is not None, "a block of the active chain is always entered before it is connected"
+        if entry is None:
+            raise IndexDamagedError(f"block {block_hash[::-1].hex()} of the active chain is not entered")
         return Tip(height, block_hash, entry.header.time_s)
 
     def hash_at(self, height: int) -> bytes | None:
@@ -135,7 +176,8 @@ class Index:
             more = cursor.last()
             while more and len(found) < count:
                 entry = _entry(txn.get(cursor.value(), db=self._blocks))
-                assert entry is not None, "a block of the active chain is always entered before it is connected"
+                if entry is None:
+                    raise IndexDamagedError(f"block {bytes(cursor.value())[::-1].hex()} of the active chain is not entered")
                 found.append(entry.header)
                 more = cursor.prev()
         return tip, found
@@ -147,7 +189,10 @@ class Index:
         with self._env.begin(db=self._scripts) as txn, txn.cursor() as cursor:
             more = cursor.set_range(prefix)
             while more and (key := bytes(cursor.key())).startswith(prefix):
-                value_sat, height, coinbase = _COIN.unpack(cursor.value())
+                value = cursor.value()
+                if (len(key), len(value)) != (_COIN_KEY_BYTES, _COIN.size):
+                    raise IndexDamagedError(f"a coin has a key of {len(key)} and a value of {len(value)} bytes")
+                value_sat, height, coinbase = _COIN.unpack(value)
                 found.append(Coin(key[32:64], int.from_bytes(key[64:], "big"), value_sat, height, bool(coinbase)))
                 more = cursor.next()
         return tuple(sorted(found, key=lambda coin: (coin.height, coin.txid, coin.index)))
@@ -251,5 +296,7 @@ def _bytes_or_none(value: bytes | memoryview | None) -> bytes | None:
 def _entry(value: bytes | memoryview | None) -> Entry | None:
     if value is None:
         return None
+    if len(value) != _PLACE.size + HEADER_BYTES:
+        raise IndexDamagedError(f"the entry of a block has {len(value)} bytes")
     height, offset = _PLACE.unpack_from(value)
     return Entry(height, offset, Header.parse(bytes(value[_PLACE.size :])))

@@ -169,9 +169,14 @@ class EmbeddedNode:
             return None
         try:
             return await self._loop.run_in_executor(self._readers, self._stored.read, block_hash)
-        except BlockLogError:
+        except BlockLogError as error:
             self._check()
-            return await self._loop.run_in_executor(self._writer, self._stored.read_from_kernel, block_hash)
+            copy = await self._loop.run_in_executor(self._writer, self._stored.read_from_kernel, block_hash)
+            if copy is None:
+                raise NodeUnavailableError(
+                    f"block {hash_text(block_hash)} cannot be read: {error}, and the consensus library has no copy of it"
+                ) from error
+            return copy
 
     async def blocks(self, from_height: int = 1) -> AsyncIterator[bytes]:
         """The raw blocks of the active chain from a height to the tip, as it is when the first is asked for."""
