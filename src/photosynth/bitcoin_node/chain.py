@@ -192,9 +192,12 @@ class StoredChain:
         for record in self._records(min(offset, indexed_end)):
             block_hash = double_sha256(record.raw[:80])
             known = self._kernel.height_of(block_hash) is not None
-            # A refused block is in the log where the crash came before it could be taken back.
-            kept = known or self._kernel.submit(record.raw).reason in _KEPT
+            kept = known
             if not known:
+                reason = self._kernel.submit(record.raw).reason
+                # A refused block is in the log where the crash came before it could be taken back.
+                kept = reason in _KEPT
+                self._unrivalled = reason is None or (self._unrivalled and not kept)
                 replayed += 1
                 self._since_reopen += 1
             if kept and record.offset >= indexed_end:
@@ -207,6 +210,8 @@ class StoredChain:
         self._restore_coins()
         self._advance()
         discard_aside(self._folder / "kernel")
+        if self.wants_reopen:  # or a process that is killed again and again would replay more each time
+            self.reopen()
         return replayed
 
     def _records(self, offset: int) -> Iterator[Record]:

@@ -68,6 +68,20 @@ async def test_a_crash_replays_only_the_tail_and_loses_nothing(tmp_path: Path) -
     await node.close()
 
 
+async def test_what_was_replayed_once_is_not_replayed_again_after_the_next_crash(tmp_path: Path) -> None:
+    node = await open_node(tmp_path / "running")
+    await mined(node, REOPEN_AFTER)
+    shutil.copytree(tmp_path / "running", tmp_path / "crashed")
+    await node.close()
+    node = await open_node(tmp_path / "crashed")
+    assert node.start_report.replayed == REOPEN_AFTER
+    shutil.copytree(tmp_path / "crashed", tmp_path / "crashed again")
+    await node.close()
+    node = await open_node(tmp_path / "crashed again")
+    assert node.start_report.replayed == 0
+    await node.close()
+
+
 @pytest.mark.parametrize("lost", ["index", "kernel"])
 async def test_a_lost_index_or_consensus_database_is_rebuilt_from_the_log(tmp_path: Path, lost: str) -> None:
     node = await open_node(tmp_path)
