@@ -1,23 +1,34 @@
 """Our own append-only log of raw blocks: what makes an accepted block survive ``kill -9``.
 
 The consensus library writes its databases when it is closed and has no call to flush them, so a block counts as accepted
-only once this log holds it on disk. The file starts with eight bytes of magic and four that name the network; then one
-record after the other: length and CRC-32 (both 32 bits, little-endian; the CRC covers the length too), then the raw block.
+only once this log holds it on disk. The file's head is a magic, four bytes that name the network, the file's mark, and a
+CRC-32 of these; then one record after the other: the mark, length and CRC-32 (both 32 bits, little-endian; the CRC covers the
+length too), then the raw block.
+
+The mark is eight bytes drawn when the file was made, which nobody who makes blocks can know. So the records after a
+damaged one are found again, and a torn tail, which a crash may leave and which is cut off, is told from damage in the middle,
+after which nothing is: a record is begun only when the one before it is on disk, so what is torn holds one mark at most.
 """
 
 import os
+import secrets
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 
-_HEAD = Struct("<II")
+_RECORD = Struct("<8sII")
+_FILE = Struct("<8s4s8sI")
 _MAGIC = b"PSBLOCK1"
+_MARK_AT = 12
+MARK_BYTES = 8
 MAX_RECORD = 4_000_000
 """Bytes of the largest block that consensus allows (Bitcoin Core, ``MAX_BLOCK_SERIALIZED_SIZE``)."""
-START = len(_MAGIC) + 4
+HEAD_BYTES = _RECORD.size
+START = _FILE.size
 """Offset of the first record."""
+_CHUNK = 1 << 20
 
 _sync = getattr(os, "fdatasync", os.fsync)
 
@@ -35,6 +46,20 @@ class Record:
     raw: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Bytes from an offset to an end that are no whole record, and the whole record after them, None where none is left."""
+
+    offset: int
+    end: int
+    following: Record | None
+
+
+def _head(magic: bytes, mark: bytes) -> bytes:
+    named = magic + mark
+    return named + zlib.crc32(named).to_bytes(4, "little")
+
+
 def _checksum(raw: bytes) -> int:
     return zlib.crc32(raw, zlib.crc32(len(raw).to_bytes(4, "little")))
 
@@ -50,22 +75,39 @@ class BlockLog:
         self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            self._open(_MAGIC + network)
+            self._mark = self._open(_MAGIC + network)
+            self._end = os.fstat(self._file).st_size
+            _sync(self._file)
         except BaseException:
             os.close(self._file)
             raise
 
-    def _open(self, magic: bytes) -> None:
-        found = os.pread(self._file, START, 0)
-        if len(found) < START and magic.startswith(found):
-            # Nothing was ever logged: a new file, or one that a crash left with half a first line.
+    def _open(self, magic: bytes) -> bytes:
+        """The file's mark, after its head was checked, made, or mended from the first record, which repeats the mark."""
+        found = os.pread(self._file, START + MARK_BYTES, 0)
+        head, repeated = found[:START], found[START:]
+        if len(found) < START:
+            if not (magic.startswith(found) or found.startswith(magic)):
+                raise self._not_ours()
+            # Nothing was ever logged: a new file, or one that a crash left with half a head.
             os.ftruncate(self._file, 0)
-            self._write(magic, 0)
+            mark = secrets.token_bytes(MARK_BYTES)
+            self._write(_head(magic, mark), 0)
             self._sync_folder()
-        elif found != magic:
-            raise BlockLogError(f"{self.path} is not a block log of this chain: move it away, or use another folder")
-        self._end = os.fstat(self._file).st_size
-        _sync(self._file)
+            return mark
+        mark = head[_MARK_AT : _MARK_AT + MARK_BYTES]
+        if head == _head(magic, mark):
+            return mark
+        if head == _head(head[:_MARK_AT], mark):
+            raise self._not_ours()  # a sound head, of another chain
+        # Another chain's head differs in all four bytes of the network at least.
+        if len(repeated) < MARK_BYTES or sum(a != b for a, b in zip(head, _head(magic, repeated), strict=True)) > 3:
+            raise self._not_ours()
+        self._write(_head(magic, repeated), 0)
+        return repeated
+
+    def _not_ours(self) -> BlockLogError:
+        return BlockLogError(f"{self.path} is not a block log of this chain: move it away, or use another folder")
 
     def _sync_folder(self) -> None:
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
@@ -93,7 +135,7 @@ class BlockLog:
         if not 0 < len(raw) <= MAX_RECORD:
             raise ValueError(f"a block has 1 to {MAX_RECORD} bytes, not {len(raw)}")
         offset = self._end
-        data = _HEAD.pack(len(raw), _checksum(raw)) + raw
+        data = self._data(raw)
         try:
             self._write(data, offset)
         except OSError:
@@ -118,39 +160,83 @@ class BlockLog:
             raise BlockLogError(f"{self.path} is damaged at byte {offset}: the record there does not match its checksum")
         return record.raw
 
+    def _data(self, raw: bytes) -> bytes:
+        return _RECORD.pack(self._mark, len(raw), _checksum(raw)) + raw
+
     def _record_at(self, offset: int) -> Record | None:
-        head = os.pread(self._file, _HEAD.size, offset)
-        if len(head) < _HEAD.size:
+        """The whole record at an offset; its mark may be damaged, since the record before says that it starts here."""
+        head = os.pread(self._file, HEAD_BYTES, offset)
+        if len(head) < HEAD_BYTES:
             return None
-        length, checksum = _HEAD.unpack(head)
+        _, length, checksum = _RECORD.unpack(head)
         if not 0 < length <= MAX_RECORD:
             return None
-        raw = os.pread(self._file, length, offset + _HEAD.size)
+        raw = os.pread(self._file, length, offset + HEAD_BYTES)
         if len(raw) < length or _checksum(raw) != checksum:
             return None
-        return Record(offset, offset + _HEAD.size + length, raw)
+        return Record(offset, offset + HEAD_BYTES + length, raw)
 
-    def records(self, offset: int = START) -> Iterator[Record]:
-        """Every whole record from an offset on, up to the first that is torn or damaged."""
-        while (record := self._record_at(offset)) is not None:
-            yield record
-            offset = record.end
+    def records(self, offset: int = START) -> Iterator[Record | Damage]:
+        """Every whole record from an offset on (a record's start), and what lies between them where that is damaged."""
+        while offset < self._end:
+            record = self._record_at(offset)
+            if record is not None:
+                yield record
+                offset = record.end
+                continue
+            whole = (found for at in self._marks(offset + 1) if (found := self._record_at(at)) is not None)
+            following = next(whole, None)
+            end = self._end if following is None else following.offset
+            yield Damage(offset, end, following)
+            offset = end
+
+    def _marks(self, offset: int) -> Iterator[int]:
+        """The offsets, from one on, at which the file's mark stands."""
+        while chunk := os.pread(self._file, _CHUNK + MARK_BYTES - 1, offset):
+            at = chunk.find(self._mark)
+            while at >= 0:
+                yield offset + at
+                at = chunk.find(self._mark, at + 1)
+            offset += _CHUNK
+
+    def bytes_of(self, damage: Damage) -> bytes:
+        """The damaged block's bytes as they stand there, if the damage is one record's and leaves its place as it was."""
+        return os.pread(self._file, damage.end - damage.offset - HEAD_BYTES, damage.offset + HEAD_BYTES)
+
+    def fits(self, damage: Damage, blocks: list[bytes]) -> bool:
+        """Whether the records of these blocks take exactly the place of the damage."""
+        return sum(HEAD_BYTES + len(raw) for raw in blocks) == damage.end - damage.offset
+
+    def mend(self, damage: Damage, blocks: list[bytes]) -> list[Record]:
+        """Write whole records of these blocks, which must fit, in the place of the damage. Raises OSError."""
+        if not self.fits(damage, blocks):
+            raise ValueError("the blocks do not take the place of what is damaged")
+        self._write(b"".join(map(self._data, blocks)), damage.offset)
+        self.sync()
+        mended: list[Record] = []
+        offset = damage.offset
+        for raw in blocks:
+            mended.append(Record(offset, offset + HEAD_BYTES + len(raw), raw))
+            offset = mended[-1].end
+        return mended
 
     def cut_torn_tail(self, offset: int) -> int:
-        """Cut off what follows the last whole record, looking from an offset on, and return how many bytes that was.
+        """Cut off the one record that was being written when it all stopped, and return how many bytes that was.
 
-        The bytes are kept beside the log, in a file whose name ends in ``.cut``, for someone to look at.
+        Looks from an offset on, up to which everything is known to have been whole: what is damaged before it, and what
+        holds a second record's mark, is no torn tail and is left as it is. The bytes that are cut are kept beside the log, in a
+        file whose name ends in ``.cut``, for someone to look at.
         """
-        good = max(offset, START)
-        for record in self.records(good):
-            good = record.end
-        torn = self._end - good
-        if torn > 0:
-            kept = self.path.with_name(self.path.name + ".cut")
-            kept.write_bytes(os.pread(self._file, torn, good))
-            self.truncate(good)
-            self.sync()
-        return max(torn, 0)
+        damages = [part for part in self.records(max(offset, START)) if isinstance(part, Damage)]
+        if not damages or (last := damages[-1]).following is not None:
+            return 0
+        torn = last.end - last.offset
+        if torn > HEAD_BYTES + MAX_RECORD or next(self._marks(last.offset + 1), None) is not None:
+            return 0
+        self.path.with_name(self.path.name + ".cut").write_bytes(os.pread(self._file, torn, last.offset))
+        self.truncate(last.offset)
+        self.sync()
+        return torn
 
     def close(self) -> None:
         """Close the file; safe to call twice."""

@@ -1,9 +1,9 @@
 """The chain on disk: consensus library, block log and index, kept in step by one thread.
 
 The order of an accepted block is what makes it survive ``kill -9``: written to the log, judged by the library, log on disk,
-index committed, only then answered. The library's own databases are written when it is closed, so it is reopened every
-200 blocks, and after a crash it is opened as it is and given the log's records since then. Whatever is damaged is rebuilt
-from the log: the index, and the library's folder.
+index committed, only then answered. The library's own databases are written when it is closed, so it is reopened after
+200 blocks as soon as none comes, and after a crash it is opened as it is and given the log's records since then. Whatever is
+damaged is rebuilt from the log: the index, and the library's folder; and the log's own damage from the library.
 
 Of two blocks with the same work the library keeps the one that it saw first, and forgets when it is closed which that was. So
 it is not reopened while the tip has a rival, and a replay tells it of both in their order. After a clean stop between the
@@ -13,6 +13,7 @@ two the other one may be the tip, as with any node; the next block decides.
 import errno
 import shutil
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,24 +21,34 @@ from pathlib import Path
 import lmdb
 import structlog
 
-from photosynth.bitcoin.block import Block, Header
+from photosynth.bitcoin.block import HEADER_BYTES, Block
 from photosynth.bitcoin.coinbase import with_witness
-from photosynth.bitcoin.node import NodeUnavailableError, Verdict
+from photosynth.bitcoin.node import NodeUnavailableError, Verdict, hash_text
+from photosynth.bitcoin.outline import TransactionOutline, outline_of
 from photosynth.bitcoin.wire import FormatError, double_sha256
 from photosynth.bitcoin_node.block_log import MAX_RECORD, START, BlockLog, BlockLogError, Record
-from photosynth.bitcoin_node.index import Batch, Entry, Index, IndexDamagedError
+from photosynth.bitcoin_node.coins import MOST_PENDING, IndexDamagedError
+from photosynth.bitcoin_node.index import Batch, Entry, Index
 from photosynth.bitcoin_node.kernel import UNDECODABLE, Kernel, KernelError, Outcome
 from photosynth.bitcoin_node.lock import FolderLock
+from photosynth.bitcoin_node.mending import mend
 from photosynth.bitcoin_node.pacing import Pacing
+from photosynth.bitcoin_node.recovery import StartAttempt, discard_aside, set_aside
 
-REOPEN_EVERY = 200
-"""Blocks after which the library is closed and opened; a crash costs the replay of at most about so many."""
+REOPEN_AFTER = 200
+"""Blocks after which the library is closed and opened as soon as no block comes."""
+REOPEN_AT_LATEST = 1_000
+"""Blocks after which it is, whatever comes; a crash costs the replay of at most about so many, a third of a second."""
 NETWORK_MAGIC = {
     "regtest": bytes.fromhex("fabfb5da"),
     "signet": bytes.fromhex("0a03cf40"),
     "testnet4": bytes.fromhex("1c163f28"),
 }
 """The first bytes of each network's P2P messages (Bitcoin Core, ``kernel/chainparams.cpp``)."""
+FOLLOW_AT_ONCE = 1_000
+"""Blocks that one transaction of the index takes in."""
+MOST_BEHIND = 2_000
+"""Blocks whose coins are in memory alone; a crash costs reading them again, 0.1 ms each while they are small."""
 LEAST_FREE_BYTES = 100 << 20
 """The library gives up below 50 MB and reserves files of 16 MB."""
 _KEPT = (None, "inconclusive", "duplicate")
@@ -76,20 +87,25 @@ class StoredChain:
         self._lock = FolderLock(folder)
         try:
             self._need_space()
+            self._attempt = StartAttempt(folder)
+            self._attempt.begun()
             self.index = self._open_index()
             self._blocks = BlockLog(folder / "blocks.log", NETWORK_MAGIC[chain])
+            self._kernel = self._open_kernel(chain)
             if self._blocks.end < self._indexed_end():
+                self._need_known_tip(f"{self._blocks.path} ends at byte {self._blocks.end}, before the index's last block")
                 self._rebuild_index("the block log is shorter than the index says")
             cut = self._blocks.cut_torn_tail(self._indexed_end())
-            self._kernel = self._open_kernel(chain)
             self.pacing.restore(self.index.meta("demonstration"))
             try:
                 replayed = self._catch_up()
             except (lmdb.Error, IndexDamagedError) as error:
                 self._rebuild_index(str(error))
                 replayed = self._catch_up()
+            self._attempt.ended()
         except (OSError, lmdb.Error, BlockLogError, KernelError, IndexDamagedError) as error:
             self._release()
+            StartAttempt(folder).ended()
             raise NodeUnavailableError(f"the Bitcoin node in {folder} cannot start: {error}") from error
         except BaseException:
             self._release()
@@ -113,7 +129,7 @@ class StoredChain:
         folder = self._folder / "index"
         try:
             return Index(folder)
-        except lmdb.Error as error:
+        except IndexDamagedError as error:
             _log.warning("index is not usable and will be rebuilt from the block log", reason=str(error))
             self._rebuilt.append("index")
             shutil.rmtree(folder)
@@ -135,18 +151,29 @@ class StoredChain:
 
     def _indexed_end(self) -> int:
         """Up to where in the log every block is entered in the index."""
-        return int(self.index.meta("indexed_end") or START)
+        return self.index.number("indexed_end") or START
 
     def _open_kernel(self, chain: str) -> Kernel:
         folder = self._folder / "kernel"
         try:
+            if self._attempt.failed_before:
+                raise KernelError("the process ended twice while it was starting")
             return Kernel(folder, chain)
         except KernelError as error:
             _log.warning("consensus database is not usable and will be rebuilt from the block log", reason=str(error))
             self._rebuilt.append("kernel")
-            for part in folder.iterdir():
-                shutil.rmtree(part) if part.is_dir() else part.unlink()
+            set_aside(folder)
             return Kernel(folder, chain)
+
+    def _need_known_tip(self, what: str) -> None:
+        """Refuse to go on without the block that was the tip. Raises KernelError."""
+        tip = self.index.tip()
+        if tip is not None and self._kernel.height_of(tip.hash) is None:
+            raise KernelError(
+                f"{what}, and the consensus library does not have the best block that was known, {hash_text(tip.hash)} at height "
+                f"{tip.height}. Nothing was changed. See that this machine's clock is right, restore the folder from a backup, "
+                f"or give up what is missing by removing {self._folder / 'index'}"
+            )
 
     def _catch_up(self) -> int:
         """Give the library the log's records that it has not got, bring the index to its tip; how many were given."""
@@ -159,66 +186,112 @@ class StoredChain:
             self._blocks.sync()
         known_tip = self.index.meta("kernel_tip")
         complete = known_tip is not None and self._kernel.height_of(known_tip) is not None
-        offset = int(self.index.meta("kernel_end") or START) if complete else START
+        offset = (self.index.number("kernel_end") or START) if complete else START
         indexed_end = self._indexed_end()
         replayed = 0
-        for record in self._blocks.records(min(offset, indexed_end)):
+        for record in self._records(min(offset, indexed_end)):
             block_hash = double_sha256(record.raw[:80])
             known = self._kernel.height_of(block_hash) is not None
-            # A refused block is in the log where the crash came before it could be taken back.
-            kept = known or self._kernel.submit(record.raw).reason in _KEPT
+            kept = known
             if not known:
+                reason = self._kernel.submit(record.raw).reason
+                # A refused block is in the log where the crash came before it could be taken back.
+                kept = reason in _KEPT
+                self._unrivalled = reason is None or (self._unrivalled and not kept)
                 replayed += 1
                 self._since_reopen += 1
             if kept and record.offset >= indexed_end:
                 self._note(record)
-            if self._since_reopen >= REOPEN_EVERY and self._kernel.tip()[1] == block_hash:
+            if self._since_reopen >= REOPEN_AT_LATEST and self._kernel.tip()[1] == block_hash:
                 self.reopen()
                 _log.info("block log is being replayed", height=self._kernel.tip()[0], at=record.end, of=self._blocks.end)
         # Only now: until the library has everything, its tip may lie far below the index's.
+        self._need_known_tip("the consensus library was given every block of the log")
+        self._restore_coins()
         self._advance()
+        discard_aside(self._folder / "kernel")
+        if self.wants_reopen:  # or a process that is killed again and again would replay more each time
+            self.reopen()
         return replayed
+
+    def _records(self, offset: int) -> Iterator[Record]:
+        """The log's records from an offset on, damaged ones mended. Raises BlockLogError where one cannot be."""
+        for part in self._blocks.records(offset):
+            if isinstance(part, Record):
+                yield part
+                continue
+            mended = mend(self._blocks, part, self._kernel, self.index.hash_of_record)
+            self._rebuilt.append("block log")
+            _log.warning("block log was damaged and is mended", at=part.offset, to=part.end, blocks=len(mended))
+            yield from mended
 
     # Following
 
     def _note(self, record: Record) -> None:
         """Remember to enter a logged block into the index with the next batch, if the library knows it."""
-        header = Header.parse(record.raw[:80])
-        height = self._kernel.height_of(header.hash)
+        header = record.raw[:HEADER_BYTES]
+        block_hash = double_sha256(header)
+        height = self._kernel.height_of(block_hash)
         if height is not None:
-            self._unentered.append((header.hash, Entry(height, record.offset, header)))
+            self._unentered.append((block_hash, Entry(height, record.offset, header)))
 
-    def _advance(self) -> None:
-        """Bring the index to the library's tip in one transaction."""
+    def _restore_coins(self) -> None:
+        """Bring the coins, of which the index's file has those of a while ago, to the index's tip."""
+        tip = self.index.tip()
+        height = self.index.coins_height
+        if tip is not None and height > tip.height:
+            raise IndexDamagedError(f"it has coins up to height {height} and blocks up to {tip.height}")
+        self.index.begin_coins_again()
+        for block_hash in self.index.hashes(height + 1):
+            height += 1
+            with self.index.write() as batch:
+                batch.connect_coins(height, outline_of(self._raw(batch, block_hash)))
+
+    def _advance(self, fresh: Sequence[TransactionOutline] = ()) -> None:
+        """Bring the index to the library's tip; ``fresh`` is the outline of the block that was submitted last."""
         before = self.index.tip()
         if before is not None and before.hash == self._kernel.tip()[1] and not self._unentered:
             self.tip = before
             return
-        with self.index.write() as batch:
-            for block_hash, entry in self._unentered:
-                batch.enter(block_hash, entry)
-            self._follow(batch)
-            batch.put_meta("indexed_end", str(self._blocks.end).encode())
-            tip = batch.tip()
-            assert tip is not None, "the genesis block is always connected"
-            if before is not None and tip != before and (state := self.pacing.tip_changed(before, tip)) is not None:
-                batch.put_meta("demonstration", state)
-        self._unentered.clear()
+        tip, done = None, False
+        while not done:
+            with self.index.write() as batch:
+                for block_hash, entry in self._unentered:
+                    batch.enter(block_hash, entry)
+                done = self._follow(batch, fresh)
+                tip = batch.tip()
+                if done and tip is not None:
+                    batch.put_meta("indexed_end", str(self._blocks.end).encode())
+                    if before is not None and tip != before and (state := self.pacing.tip_changed(before, tip)) is not None:
+                        batch.put_meta("demonstration", state)
+            self._unentered.clear()
+        assert tip is not None, "the genesis block is always connected"
         self.tip = tip
 
-    def _follow(self, batch: Batch) -> None:
+    def _follow(self, batch: Batch, fresh: Sequence[TransactionOutline]) -> bool:
+        """Take some steps towards the library's tip, and say whether it was reached."""
         height, best = self._kernel.tip()
         current = batch.tip()
         if current is not None and current.hash == best:
-            return
+            return True
         new: list[tuple[int, bytes]] = []
         while height >= 0 and batch.hash_at(height) != (block_hash := self._kernel.active_hash(height)):
             new.append((height, block_hash))
             height -= 1
+        turned = False
         while (current := batch.tip()) is not None and current.height > height:
-            batch.disconnect(current.hash, Block.parse(self._raw(batch, current.hash)))
-        for at, block_hash in reversed(new):
-            batch.connect(block_hash, at, Block.parse(self._raw(batch, block_hash)))
+            batch.disconnect(current.hash, outline_of(self._raw(batch, current.hash)))
+            turned = True
+        steps = new[: -FOLLOW_AT_ONCE - 1 : -1]
+        for at, block_hash in steps:
+            raw = self._raw(batch, block_hash)
+            of_this = block_hash == best and len(new) == 1 and fresh
+            batch.connect(block_hash, at, raw, of_this or outline_of(raw))
+        behind = steps[-1][0] - self.index.coins_height if steps else 0
+        # What the file has of the coins must be of the active chain, whatever happens next.
+        if turned or behind >= MOST_BEHIND or self.index.coins.pending >= MOST_PENDING:
+            batch.write_coins()
+        return len(steps) == len(new)
 
     def _raw(self, batch: Batch, block_hash: bytes) -> bytes:
         """A block for the index; one that only the library has (it wrote its databases just before a crash) is logged."""
@@ -235,7 +308,7 @@ class StoredChain:
         if entry is None:
             record = self._blocks.append(raw)
             self._blocks.sync()
-            batch.enter(block_hash, Entry(height, record.offset, Header.parse(raw[:80])))
+            batch.enter(block_hash, Entry(height, record.offset, raw[:HEADER_BYTES]))
         return raw
 
     # Serving
@@ -270,7 +343,7 @@ class StoredChain:
                 self._note(record)
             elif record is not None:
                 self._blocks.truncate(record.offset)
-            self._advance()
+            self._advance(outcome.outline)
         except (OSError, lmdb.Error, KernelError, BlockLogError, IndexDamagedError) as error:
             raise self._failed(error) from error
         return outcome
@@ -325,7 +398,12 @@ class StoredChain:
     @property
     def wants_reopen(self) -> bool:
         """Whether enough blocks came since the library last wrote its databases. May be read from any thread."""
-        return self._since_reopen >= REOPEN_EVERY and self._unrivalled and self._failure is None
+        return self._since_reopen >= REOPEN_AFTER and self._unrivalled and self._failure is None
+
+    @property
+    def needs_reopen(self) -> bool:
+        """Whether it should not wait any longer. May be read from any thread."""
+        return self.wants_reopen and self._since_reopen >= REOPEN_AT_LATEST
 
     def reopen(self) -> None:
         """Have the library write its databases, by closing and opening it. Raises NodeUnavailableError."""
@@ -362,7 +440,9 @@ class StoredChain:
                 kernel_tip = self._kernel.tip()[1]
                 self._kernel.close()
                 self._note_written(kernel_tip)
-                self.index.sync()
+                with self.index.write() as batch:
+                    batch.write_coins()
+                self.index.seal()
         except (OSError, lmdb.Error, KernelError) as error:
             # Nothing is lost: the log has every block, and the next start replays it from the last note.
             _log.error("chain closed with an error", reason=str(error))

@@ -5,68 +5,85 @@ transaction, and can undo a block for a reorganisation. It may be thrown away: t
 atomic and ordered but the last one may be lost with the machine's power, which the start repairs from the log.
 """
 
-import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 
 import lmdb
 
-from photosynth.bitcoin.block import Block, Header
-from photosynth.bitcoin.node import Coin, Tip
-from photosynth.bitcoin.script import OP_RETURN
-from photosynth.bitcoin.transaction import Transaction
+from photosynth.bitcoin.block import HEADER_BYTES, Header
+from photosynth.bitcoin.node import Tip
+from photosynth.bitcoin.outline import TransactionOutline
+from photosynth.bitcoin_node.coins import Coins, IndexDamagedError
+from photosynth.bitcoin_node.index_file import FileDamagedError, check, seal
 
-FORMAT = b"1"
+FORMAT = b"2"
 MAP_BYTES = 16 << 30
 """Address space, not disk or memory: the file grows as it is filled."""
-MAX_SCRIPT_BYTES = 10_000
-"""Longer scripts can never be spent (Bitcoin Core, ``CScript::IsUnspendable``), as those that begin with OP_RETURN."""
 
 _PLACE = Struct("<IQ")
-_COIN = Struct("<qIB")
-_UNDO_BYTES = 36 + 32 + _COIN.size
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A block that the log holds, on any branch: height, the offset of its record, and its header."""
+    """A block that the log holds, on any branch: height, the offset of its record, and its header as serialised."""
 
     height: int
     offset: int
-    header: Header
+    raw_header: bytes
 
+    @property
+    def header(self) -> Header:
+        """The header, read."""
+        return Header.parse(self.raw_header)
 
-class IndexDamagedError(Exception):
-    """The index contradicts a valid block: it has to be rebuilt. The message names the block or output."""
-
-
-def spendable(script: bytes) -> bool:
-    """Whether an output with this script can be spent at all and so is a coin."""
-    return len(script) <= MAX_SCRIPT_BYTES and not script.startswith(bytes((OP_RETURN,)))
+    @property
+    def time_s(self) -> int:
+        """The time in the header, in seconds since the epoch."""
+        return int.from_bytes(self.raw_header[68:72], "little")
 
 
 class Index:
-    """The index, open: reads from any thread, writes from one. Raises lmdb.Error where the files are not usable."""
+    """The index, open: reads from any thread, writes from one; its folder must be nobody else's meanwhile.
+
+    Raises IndexDamagedError where the files are not usable, lmdb.Error or OSError where they cannot be opened.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._file = folder / "data.mdb"
+        try:
+            check(self._file)
+            # Of no use to one process alone, and made anew; a damaged one is mapped like the data.
+            (folder / "lock.mdb").unlink(missing_ok=True)
+            self._open(folder)
+        except (
+            FileDamagedError,
+            lmdb.InvalidError,
+            lmdb.CorruptedError,
+            lmdb.PageNotFoundError,
+            lmdb.VersionMismatchError,
+        ) as error:
+            raise IndexDamagedError(str(error)) from error
+
+    def _open(self, folder: Path) -> None:
         self._env = lmdb.open(str(folder), max_dbs=8, map_size=MAP_BYTES, metasync=False, mode=0o600)
         try:
-            self._env.reader_check()
             self._meta = self._env.open_db(b"meta")
             self._heights = self._env.open_db(b"heights")
             self._blocks = self._env.open_db(b"blocks")
-            self._outputs = self._env.open_db(b"outputs")
-            self._scripts = self._env.open_db(b"scripts")
             self._undo = self._env.open_db(b"undo")
+            self.coins = Coins(self._env)
             if self.meta("format") is None:
                 with self.write() as batch:
                     batch.put_meta("format", FORMAT)
             elif self.meta("format") != FORMAT:
-                raise lmdb.VersionMismatchError("the index has another format")
+                raise IndexDamagedError("the index has another format")
+            tip = self.tip()
+            if tip is not None and tip.height != self.coins_height:
+                self.coins.forget()
         except BaseException:
             self._env.close()
             raise
@@ -75,20 +92,64 @@ class Index:
         """Close the files; safe to call twice."""
         self._env.close()
 
-    def sync(self) -> None:
-        """Have everything committed so far on disk, the last commit included."""
+    def seal(self) -> None:
+        """Have everything committed so far on disk, the last commit included, and close with a checksum for the next start."""
         self._env.sync(True)
+        self._env.close()
+        with suppress(FileDamagedError, OSError):  # it is only checked the longer way then
+            seal(self._file)
 
     @contextmanager
     def write(self) -> Iterator["Batch"]:
-        """A batch of changes that becomes visible, and durable, as a whole or not at all."""
-        with self._env.begin(write=True) as txn:
-            yield Batch(self, txn)
+        """A batch of changes that becomes visible, and durable, as a whole or not at all.
+
+        The coins are the exception: a batch that fails after it changed some leaves them forgotten, and only opening the
+        index again, or :meth:`begin_coins_again`, brings them back.
+        """
+        txn = self._env.begin(write=True)
+        batch = Batch(self, txn)
+        try:
+            yield batch
+            if batch.wrote_coins:
+                self.coins.commit(txn)
+            else:
+                txn.commit()
+        except BaseException:
+            if batch.changed_coins:
+                self.coins.forget()
+            txn.abort()
+            raise
+
+    @property
+    def coins_height(self) -> int:
+        """Up to which block of the active chain the coins are in the file."""
+        return self.number("coins_height") or 0
+
+    def begin_coins_again(self) -> None:
+        """Take the coins as the file has them, and connect the blocks after :attr:`coins_height` by ``Batch.connect_coins``."""
+        self.coins.begin_again()
 
     def meta(self, name: str) -> bytes | None:
         """A named value, None where it was never put."""
         with self._env.begin(db=self._meta) as txn:
             return _bytes_or_none(txn.get(name.encode()))
+
+    def number(self, name: str) -> int | None:
+        """A named whole number, None where it was never put. Raises IndexDamagedError where it is none."""
+        value = self.meta(name)
+        if value is None:
+            return None
+        if not value.isdigit() or len(value) > 20:
+            raise IndexDamagedError(f"{name} is no number")
+        return int(value)
+
+    def hash_of_record(self, offset: int) -> bytes | None:
+        """The hash of the block whose record starts at an offset of the log, None where none does: a search through all."""
+        with self._env.begin(db=self._blocks) as txn, txn.cursor() as cursor:
+            for key, value in cursor:
+                if (entry := _entry(value)) is not None and entry.offset == offset:
+                    return bytes(key)
+        return None
 
     def entry(self, block_hash: bytes) -> Entry | None:
         """A block of any branch, None where the log does not hold it."""
@@ -106,8 +167,9 @@ class Index:
                 return None
             height, block_hash = int.from_bytes(cursor.key(), "big"), bytes(cursor.value())
         entry = _entry(txn.get(block_hash, db=self._blocks))
-        assert entry is not None, "a block of the active chain is always entered before it is connected"
-        return Tip(height, block_hash, entry.header.time_s)
+        if entry is None:
+            raise IndexDamagedError(f"block {block_hash[::-1].hex()} of the active chain is not entered")
+        return Tip(height, block_hash, entry.time_s)
 
     def hash_at(self, height: int) -> bytes | None:
         """The hash at a height of the active chain, None where it has none."""
@@ -135,22 +197,11 @@ class Index:
             more = cursor.last()
             while more and len(found) < count:
                 entry = _entry(txn.get(cursor.value(), db=self._blocks))
-                assert entry is not None, "a block of the active chain is always entered before it is connected"
+                if entry is None:
+                    raise IndexDamagedError(f"block {bytes(cursor.value())[::-1].hex()} of the active chain is not entered")
                 found.append(entry.header)
                 more = cursor.prev()
         return tip, found
-
-    def coins(self, script: bytes) -> tuple[Coin, ...]:
-        """The unspent outputs that pay exactly this script, in the order of height, txid and index."""
-        prefix = hashlib.sha256(script).digest()
-        found: list[Coin] = []
-        with self._env.begin(db=self._scripts) as txn, txn.cursor() as cursor:
-            more = cursor.set_range(prefix)
-            while more and (key := bytes(cursor.key())).startswith(prefix):
-                value_sat, height, coinbase = _COIN.unpack(cursor.value())
-                found.append(Coin(key[32:64], int.from_bytes(key[64:], "big"), value_sat, height, bool(coinbase)))
-                more = cursor.next()
-        return tuple(sorted(found, key=lambda coin: (coin.height, coin.txid, coin.index)))
 
 
 class Batch:
@@ -159,6 +210,8 @@ class Batch:
     def __init__(self, index: Index, txn: lmdb.Transaction) -> None:
         self._index = index
         self._txn = txn
+        self.changed_coins = False
+        self.wrote_coins = False
 
     def tip(self) -> Tip | None:
         """The best block with the changes made so far, None in an empty index."""
@@ -178,50 +231,30 @@ class Batch:
 
     def enter(self, block_hash: bytes, entry: Entry) -> None:
         """Note where the log holds a block."""
-        value = _PLACE.pack(entry.height, entry.offset) + entry.header.serialise()
+        value = _PLACE.pack(entry.height, entry.offset) + entry.raw_header
         self._txn.put(block_hash, value, db=self._index._blocks)
 
-    def connect(self, block_hash: bytes, height: int, block: Block) -> None:
+    def connect(self, block_hash: bytes, height: int, raw: bytes, transactions: Sequence[TransactionOutline]) -> None:
         """Append a block to the active chain: spend what it spends and add what it makes. The block is a valid one.
 
         Raises IndexDamagedError where it does not follow on the tip or spends an output that the index does not have.
         """
         tip = self.tip()
         expected = (0, bytes(32)) if tip is None else (tip.height + 1, tip.hash)
-        if (height, block.header.previous_hash) != expected:
+        if (height, raw[4:36]) != expected:
             raise IndexDamagedError(f"block {block_hash[::-1].hex()} does not follow on the index's tip")
         self._txn.put(height.to_bytes(4, "big"), block_hash, db=self._index._heights)
+        if undo := self.connect_coins(height, transactions):
+            self._txn.put(height.to_bytes(4, "big"), undo, db=self._index._undo)
+
+    def connect_coins(self, height: int, transactions: Sequence[TransactionOutline]) -> bytes:
+        """Change the coins alone, by a block that is in the active chain already; return what undoes it."""
         if height == 0:
-            return  # the genesis block's output is no coin (Bitcoin Core, ConnectBlock)
-        undo = bytearray()
-        for transaction in block.transactions:
-            if not transaction.is_coinbase:
-                for spent in transaction.inputs:
-                    undo += self._spend(spent.previous_txid + spent.previous_index.to_bytes(4, "big"))
-            self._add(transaction, height)
-        if undo:
-            self._txn.put(height.to_bytes(4, "big"), bytes(undo), db=self._index._undo)
+            return b""  # the genesis block's output is no coin (Bitcoin Core, ConnectBlock)
+        self.changed_coins = True
+        return self._index.coins.connect(self._txn, transactions, height)
 
-    def _add(self, transaction: Transaction, height: int) -> None:
-        txid, coinbase = transaction.txid, transaction.is_coinbase
-        for number, output in enumerate(transaction.outputs):
-            if spendable(output.script):
-                outpoint = txid + number.to_bytes(4, "big")
-                coin = _COIN.pack(output.value_sat, height, coinbase)
-                self._put_coin(outpoint, hashlib.sha256(output.script).digest(), coin)
-
-    def _put_coin(self, outpoint: bytes, script_hash: bytes, coin: bytes) -> None:
-        self._txn.put(outpoint, script_hash, db=self._index._outputs)
-        self._txn.put(script_hash + outpoint, coin, db=self._index._scripts)
-
-    def _spend(self, outpoint: bytes) -> bytes:
-        script_hash = _bytes_or_none(self._txn.pop(outpoint, db=self._index._outputs))
-        coin = script_hash and _bytes_or_none(self._txn.pop(script_hash + outpoint, db=self._index._scripts))
-        if not script_hash or not coin:
-            raise IndexDamagedError(f"an output of {outpoint[31::-1].hex()} is spent and not in the index")
-        return outpoint + script_hash + coin
-
-    def disconnect(self, block_hash: bytes, block: Block) -> None:
+    def disconnect(self, block_hash: bytes, transactions: Sequence[TransactionOutline]) -> None:
         """Take the tip off the active chain: remove what it made and restore what it spent.
 
         Raises IndexDamagedError where the block is not the tip.
@@ -231,17 +264,17 @@ class Batch:
             raise IndexDamagedError(f"block {block_hash[::-1].hex()} is not the index's tip")
         key = tip.height.to_bytes(4, "big")
         undo = bytes(self._txn.pop(key, db=self._index._undo) or b"")
-        for at in range(0, len(undo), _UNDO_BYTES):
-            record = undo[at : at + _UNDO_BYTES]
-            self._put_coin(record[:36], record[36:68], record[68:])
-        for transaction in block.transactions:
-            txid = transaction.txid
-            for number in range(len(transaction.outputs)):
-                outpoint = txid + number.to_bytes(4, "big")
-                script_hash = self._txn.pop(outpoint, db=self._index._outputs)
-                if script_hash is not None:
-                    self._txn.delete(bytes(script_hash) + outpoint, db=self._index._scripts)
+        self.changed_coins = True
+        self._index.coins.disconnect(self._txn, transactions, undo)
         self._txn.delete(key, db=self._index._heights)
+
+    def write_coins(self) -> None:
+        """Have all coins in the file with this batch, up to its tip; the batch's last change."""
+        tip = self.tip()
+        if tip is not None and self._index.coins.whole:
+            self._index.coins.write(self._txn)
+            self.put_meta("coins_height", str(tip.height).encode())
+            self.changed_coins = self.wrote_coins = True
 
 
 def _bytes_or_none(value: bytes | memoryview | None) -> bytes | None:
@@ -251,5 +284,7 @@ def _bytes_or_none(value: bytes | memoryview | None) -> bytes | None:
 def _entry(value: bytes | memoryview | None) -> Entry | None:
     if value is None:
         return None
+    if len(value) != _PLACE.size + HEADER_BYTES:
+        raise IndexDamagedError(f"the entry of a block has {len(value)} bytes")
     height, offset = _PLACE.unpack_from(value)
-    return Entry(height, offset, Header.parse(bytes(value[_PLACE.size :])))
+    return Entry(height, offset, bytes(value[_PLACE.size :]))

@@ -8,6 +8,7 @@ collected while a block is processed. Source of the reasons: Bitcoin Core, ``val
 import ctypes
 import re
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,10 @@ from pathlib import Path
 import pbk
 from pbk.capi import bindings
 from pbk.notifications import NotificationInterfaceCallbacks
+
+from photosynth.bitcoin.block import HEADER_BYTES
+from photosynth.bitcoin.outline import TransactionOutline, outline_of
+from photosynth.bitcoin.wire import FormatError, double_sha256
 
 CHAINS = {
     "regtest": pbk.ChainType.REGTEST,
@@ -35,10 +40,11 @@ class KernelError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a block: a BIP22 reason or None, and whether the library stored it and had not had it before."""
+    """What became of a block: a BIP22 reason or None, whether the library stored it and had not had it before, its outline."""
 
     reason: str | None
     new: bool
+    outline: Sequence[TransactionOutline] = ()
 
 
 class _Log:
@@ -129,6 +135,11 @@ class Kernel:
         Raises KernelError where the library itself failed: that says nothing about the block.
         """
         block = _decode(raw)
+        try:
+            # The library ignores what follows a block, and serialising its block again to compare takes longer than judging it.
+            outline = outline_of(raw)
+        except FormatError:
+            block = None
         if block is None:
             return Outcome(UNDECODABLE, False)
         lines = _log.listen()
@@ -146,14 +157,14 @@ class Kernel:
             raise KernelError(self._why_failed(lines))
         if not new:
             return Outcome("duplicate", False)
-        block_hash = bytes(block.block_hash)
+        block_hash = double_sha256(raw[:HEADER_BYTES])
         failed = _last(_NOT_CONNECTED, lines, block_hash[::-1].hex())
         if failed is not None:
             return Outcome(_reason(failed[2]), True)
         height = self.height_of(block_hash)
         if height is None or self.active_hash(height) != block_hash:
-            return Outcome("inconclusive", True)
-        return Outcome(None, True)
+            return Outcome("inconclusive", True, outline)
+        return Outcome(None, True, outline)
 
     def _why_failed(self, lines: list[str]) -> str:
         return " ".join(self._fatal or [line.strip() for line in lines])[-500:] or "the consensus library gave no reason"
@@ -186,12 +197,9 @@ class Kernel:
 
 
 def _decode(raw: bytes) -> pbk.Block | None:
-    """The library's block, None where the bytes are not one or go on after it (the library ignores what follows)."""
+    """The library's block, None where the bytes do not begin with one."""
     handle = bindings.btck_block_create(ctypes.cast(ctypes.c_char_p(raw), ctypes.c_void_p), len(raw))
-    if not handle:
-        return None
-    block = pbk.Block._from_handle(handle)
-    return block if bytes(block) == raw else None
+    return pbk.Block._from_handle(handle) if handle else None
 
 
 def _last(pattern: re.Pattern[str], lines: list[str], block_hash: str | None = None) -> re.Match[str] | None:

@@ -13,11 +13,13 @@ from photosynth.bitcoin.demonstration import DemonstrationTarget
 from photosynth.bitcoin.node import Coin, NodeHealth, NodeUnavailableError, Template, Tip, Verdict, hash_text
 from photosynth.bitcoin_node.block_log import BlockLogError
 from photosynth.bitcoin_node.chain import StartReport, StoredChain
-from photosynth.bitcoin_node.index import spendable
+from photosynth.bitcoin_node.coins import IndexDamagedError, spendable
 from photosynth.bitcoin_node.kernel import CHAINS, SOFTWARE
 from photosynth.bitcoin_node.pacing import Pacing
 from photosynth.bitcoin_node.template import MAX_FUTURE_S, MEDIAN_TIME_SPAN, build_template
 
+QUIET_S = 0.5
+"""How long no block must come before the library is reopened, which takes up to 0.1 s that a block would wait."""
 _READ_AHEAD = 64
 
 
@@ -33,6 +35,7 @@ class EmbeddedNode:
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
         self._closing = False
+        self._reopening: asyncio.TimerHandle | None = None
         self._mending: Future[None] | None = None
         self._closed: asyncio.Future[None] | None = None
 
@@ -115,9 +118,20 @@ class EmbeddedNode:
         self._check()
         raw = bytes(raw)
         verdict = await self._loop.run_in_executor(self._writer, self._submit, raw)
-        if self._stored.wants_reopen and not self._closing:
-            self._writer.submit(self._reopen)
+        self._reopen_in_time()
         return verdict
+
+    def _reopen_in_time(self) -> None:
+        """Have the library write its databases when no block has come for a moment, or when it cannot wait any longer."""
+        if self._reopening is not None:
+            self._reopening.cancel()
+            self._reopening = None
+        if self._closing or not self._stored.wants_reopen:
+            return
+        if self._stored.needs_reopen:
+            self._writer.submit(self._reopen)
+        else:
+            self._reopening = self._loop.call_later(QUIET_S, self._writer.submit, self._reopen)
 
     def _submit(self, raw: bytes) -> Verdict:
         before = self._stored.tip
@@ -169,9 +183,14 @@ class EmbeddedNode:
             return None
         try:
             return await self._loop.run_in_executor(self._readers, self._stored.read, block_hash)
-        except BlockLogError:
+        except BlockLogError as error:
             self._check()
-            return await self._loop.run_in_executor(self._writer, self._stored.read_from_kernel, block_hash)
+            copy = await self._loop.run_in_executor(self._writer, self._stored.read_from_kernel, block_hash)
+            if copy is None:
+                raise NodeUnavailableError(
+                    f"block {hash_text(block_hash)} cannot be read: {error}, and the consensus library has no copy of it"
+                ) from error
+            return copy
 
     async def blocks(self, from_height: int = 1) -> AsyncIterator[bytes]:
         """The raw blocks of the active chain from a height to the tip, as it is when the first is asked for."""
@@ -199,12 +218,19 @@ class EmbeddedNode:
     async def coins(self, script: bytes) -> tuple[Coin, ...]:
         """All unspent outputs that pay exactly this output script, immature ones included, by height, txid and index."""
         self._check()
-        return await self._loop.run_in_executor(self._readers, self._stored.index.coins, script)
+        try:
+            return await self._loop.run_in_executor(self._readers, self._stored.index.coins.of, script)
+        except IndexDamagedError as error:
+            raise NodeUnavailableError(
+                self._stored.failure or f"the Bitcoin node's index is damaged: {error}. Restart: it is made anew where it must be"
+            ) from error
 
     async def close(self) -> None:
         """Write everything and release the folder; safe to call twice. Waiters get NodeUnavailableError."""
         if self._closed is None:
             self._closing = True
+            if self._reopening is not None:
+                self._reopening.cancel()
             self._announce()
             self._closed = self._loop.run_in_executor(self._writer, self._close)
             self._writer.shutdown(wait=False)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from photosynth.bitcoin_node.block_log import MAX_RECORD, START, BlockLog, BlockLogError
+from photosynth.bitcoin_node.block_log import HEAD_BYTES, MAX_RECORD, START, BlockLog, BlockLogError, Damage, Record
 
 NETWORK = b"test"
 blocks_strategy = st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=8)
@@ -25,9 +25,13 @@ def write_log(path: Path, blocks: list[bytes]) -> list[int]:
 def read_log(path: Path) -> tuple[list[bytes], int]:
     log = BlockLog(path, NETWORK)
     cut = log.cut_torn_tail(START)
-    found = [record.raw for record in log.records()]
+    found = whole(log)
     log.close()
     return found, cut
+
+
+def whole(log: BlockLog) -> list[bytes]:
+    return [part.raw for part in log.records() if isinstance(part, Record)]
 
 
 @given(blocks_strategy)
@@ -46,34 +50,85 @@ def test_a_tail_torn_anywhere_leaves_the_whole_records_before_it(
     ends = write_log(path, blocks)
     size = data.draw(st.integers(START, ends[-1]))
     os.truncate(path, size)
-    whole = [raw for raw, end in zip(blocks, ends, strict=True) if end <= size]
+    left = [raw for raw, end in zip(blocks, ends, strict=True) if end <= size]
     found, cut = read_log(path)
-    assert found == whole
+    assert found == left
     assert cut == size - max([START, *(end for end in ends if end <= size)])
-    assert read_log(path) == (whole, 0), "the cut is made once"
+    assert read_log(path) == (left, 0), "the cut is made once"
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(blocks_strategy, st.data())
-def test_a_flipped_byte_ends_the_log_before_its_record_and_is_kept_aside(
+def test_a_flipped_byte_costs_no_other_record_and_is_only_cut_off_at_the_end(
     tmp_path_factory: pytest.TempPathFactory, blocks: list[bytes], data: st.DataObject
 ) -> None:
     path = tmp_path_factory.mktemp("log") / "blocks.log"
     ends = write_log(path, blocks)
-    at = data.draw(st.integers(START, ends[-1] - 1))
-    content = bytearray(path.read_bytes())
+    at = data.draw(st.integers(0, ends[-1] - 1))
+    before = path.read_bytes()
+    content = bytearray(before)
     content[at] ^= data.draw(st.integers(1, 255))
     path.write_bytes(content)
+    starts = [START, *ends[:-1]]
+    struck = [number for number, (start, end) in enumerate(zip(starts, ends, strict=True)) if start + 8 <= at < end]
     found, cut = read_log(path)
-    assert found == [raw for raw, end in zip(blocks, ends, strict=True) if end <= at]
-    assert path.with_name("blocks.log.cut").read_bytes() == bytes(content[len(content) - cut :])
+    assert found == [raw for number, raw in enumerate(blocks) if number not in struck]
+    if struck == [len(blocks) - 1]:
+        assert cut == ends[-1] - starts[-1]
+        assert path.with_name("blocks.log.cut").read_bytes() == bytes(content[len(content) - cut :])
+    else:
+        assert cut == 0
+        assert path.read_bytes() == (before if at < START else content), "nothing is changed but a mended head"
+
+
+@pytest.mark.parametrize("struck", [1, 2, 3])
+def test_what_is_damaged_in_the_middle_can_be_written_anew(tmp_path: Path, struck: int) -> None:
+    path = tmp_path / "blocks.log"
+    blocks = [bytes([number]) * (100 + number) for number in range(5)]
+    ends = write_log(path, blocks)
+    before = path.read_bytes()
+    content = bytearray(before)
+    content[ends[0] : ends[struck]] = bytes(ends[struck] - ends[0])
+    path.write_bytes(content)
+    log = BlockLog(path, NETWORK)
+    assert log.cut_torn_tail(START) == 0
+    damages = [part for part in log.records() if isinstance(part, Damage)]
+    assert [(damage.offset, damage.end) for damage in damages] == [(ends[0], ends[struck])]
+    assert not log.fits(damages[0], blocks[1:struck])
+    with pytest.raises(ValueError, match="do not take the place"):
+        log.mend(damages[0], blocks[1:struck])
+    mended = log.mend(damages[0], blocks[1 : struck + 1])
+    assert [record.raw for record in mended] == blocks[1 : struck + 1]
+    assert path.read_bytes() == before
+    log.close()
+
+
+def test_what_holds_the_mark_of_another_record_is_no_torn_tail(tmp_path: Path) -> None:
+    path = tmp_path / "blocks.log"
+    ends = write_log(path, [b"first", b"second", b"third"])
+    content = bytearray(path.read_bytes())
+    content[ends[0] + HEAD_BYTES] ^= 1
+    content[ends[1] + HEAD_BYTES] ^= 1
+    path.write_bytes(content)
+    assert read_log(path) == ([b"first"], 0), "a record is begun when the one before it is on disk"
+    assert path.read_bytes() == bytes(content)
+
+
+def test_bytes_of_a_block_that_look_like_a_record_are_none(tmp_path: Path) -> None:
+    other = tmp_path / "other.log"
+    write_log(other, [b"a record within a block"])
+    path = tmp_path / "blocks.log"
+    ends = write_log(path, [b"first", other.read_bytes()])
+    os.truncate(path, ends[-1] - 1)
+    found, cut = read_log(path)
+    assert (found, cut) == ([b"first"], ends[-1] - 1 - ends[0]), "torn, although a whole record seems to follow"
 
 
 def test_a_damaged_record_is_refused_with_file_and_offset(tmp_path: Path) -> None:
     path = tmp_path / "blocks.log"
     write_log(path, [b"first", b"second"])
     content = bytearray(path.read_bytes())
-    content[START + 8] ^= 1
+    content[START + HEAD_BYTES] ^= 1
     path.write_bytes(content)
     log = BlockLog(path, NETWORK)
     with pytest.raises(BlockLogError, match=rf"blocks\.log is damaged at byte {START}"):
@@ -109,7 +164,7 @@ def test_a_block_taken_back_is_gone(tmp_path: Path) -> None:
     first, second = log.append(b"first"), log.append(b"second")
     log.truncate(second.offset)
     third = log.append(b"third")
-    assert (third.offset, [record.raw for record in log.records()]) == (first.end, [b"first", b"third"])
+    assert (third.offset, whole(log)) == (first.end, [b"first", b"third"])
     log.close()
     log.close()
 
@@ -131,5 +186,5 @@ def test_a_full_disk_leaves_nothing_of_the_record(tmp_path: Path, monkeypatch: p
     assert (log.end, log.path.stat().st_size) == (end, end)
     monkeypatch.undo()
     log.append(b"third")
-    assert [record.raw for record in log.records()] == [b"first", b"third"]
+    assert whole(log) == [b"first", b"third"]
     log.close()

@@ -8,8 +8,10 @@ from tests.unit.bitcoin_node.bitcoin_node_mining import ANYONE, hash_of, make_bl
 
 from photosynth.bitcoin.block import Block, Header
 from photosynth.bitcoin.node import Coin
+from photosynth.bitcoin.outline import outline_of
 from photosynth.bitcoin.transaction import Transaction, TxIn, TxOut
-from photosynth.bitcoin_node.index import Entry, Index, IndexDamagedError, spendable
+from photosynth.bitcoin_node.coins import IndexDamagedError, spendable
+from photosynth.bitcoin_node.index import Entry, Index
 
 SCRIPTS = [bytes((0x51 + number,)) for number in range(4)]
 GENESIS = make_block(bytes(32), 0, value_sat=50)
@@ -24,17 +26,17 @@ def open_index(folder: Path) -> Index:
 
 def connect(index: Index, raw: bytes, height: int, offset: int) -> None:
     with index.write() as batch:
-        batch.enter(hash_of(raw), Entry(height, offset, Header.parse(raw[:80])))
-        batch.connect(hash_of(raw), height, Block.parse(raw))
+        batch.enter(hash_of(raw), Entry(height, offset, raw[:80]))
+        batch.connect(hash_of(raw), height, raw, outline_of(raw))
 
 
 def disconnect(index: Index, raw: bytes) -> None:
     with index.write() as batch:
-        batch.disconnect(hash_of(raw), Block.parse(raw))
+        batch.disconnect(hash_of(raw), outline_of(raw))
 
 
 def all_coins(index: Index) -> dict[bytes, tuple[Coin, ...]]:
-    return {script: index.coins(script) for script in SCRIPTS}
+    return {script: index.coins.of(script) for script in SCRIPTS}
 
 
 def random_transactions(chance: random.Random, spendable_now: list[tuple[bytes, int]]) -> list[Transaction]:
@@ -64,6 +66,11 @@ def random_chain(chance: random.Random, length: int) -> list[bytes]:
     return chain
 
 
+def write_coins(index: Index) -> None:
+    with index.write() as batch:
+        batch.write_coins()
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_undoing_equals_computing_anew(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
@@ -72,17 +79,24 @@ def test_undoing_equals_computing_anew(tmp_path: Path, seed: int) -> None:
     after = [all_coins(index)]
     for height, raw in enumerate(chain, 1):
         connect(index, raw, height, height)
+        if chance.random() < 0.2:
+            write_coins(index)
         after.append(all_coins(index))
     assert sum(map(len, after[-1].values())) > 5
     down_to = chance.randrange(20)
     for height in range(len(chain), down_to, -1):
         disconnect(index, chain[height - 1])
+        if chance.random() < 0.2:
+            write_coins(index)
         assert all_coins(index) == after[height - 1], height
     tip = index.tip()
     assert tip is not None
     assert (tip.height, index.hash_at(down_to), index.hash_at(down_to + 1)) == (down_to, tip.hash, None)
     for height in range(down_to + 1, len(chain) + 1):
         connect(index, chain[height - 1], height, height)
+    assert all_coins(index) == after[-1]
+    write_coins(index)
+    assert index.coins.pending == 0
     assert all_coins(index) == after[-1]
     index.close()
 
@@ -91,10 +105,11 @@ def test_coins_are_those_of_exactly_one_script_and_survive_a_reopening(tmp_path:
     index = open_index(tmp_path)
     raw = make_block(hash_of(GENESIS), 1, value_sat=7, script=ANYONE)
     connect(index, raw, 1, 99)
+    write_coins(index)
     index.close()
     index = open_index(tmp_path)
-    assert index.coins(ANYONE) == (Coin(Block.parse(raw).transactions[0].txid, 0, 7, 1, coinbase=True),)
-    assert index.coins(ANYONE + ANYONE) == index.coins(b"") == ()
+    assert index.coins.of(ANYONE) == (Coin(Block.parse(raw).transactions[0].txid, 0, 7, 1, coinbase=True),)
+    assert index.coins.of(ANYONE + ANYONE) == index.coins.of(b"") == ()
     entry = index.entry(hash_of(raw))
     assert entry is not None
     assert (entry.height, entry.offset, entry.header) == (1, 99, Header.parse(raw[:80]))
@@ -106,9 +121,51 @@ def test_coins_are_those_of_exactly_one_script_and_survive_a_reopening(tmp_path:
     index.close()
 
 
+@pytest.mark.parametrize("written", [0, 1, 9, 10])
+def test_coins_that_were_in_memory_are_not_known_until_they_are_computed_again(tmp_path: Path, written: int) -> None:
+    chance = random.Random(4)
+    chain = random_chain(chance, 10)
+    index = open_index(tmp_path)
+    for height, raw in enumerate(chain, 1):
+        connect(index, raw, height, height)
+        if height == written:
+            write_coins(index)
+    before = all_coins(index)
+    index.close()
+    index = open_index(tmp_path)
+    assert index.coins_height == written
+    if written < 10:
+        with pytest.raises(IndexDamagedError, match="not known until"):
+            index.coins.of(ANYONE)
+    index.begin_coins_again()
+    for height in range(written + 1, 11):
+        with index.write() as batch:
+            batch.connect_coins(height, outline_of(chain[height - 1]))
+    assert all_coins(index) == before
+    index.close()
+
+
+def test_a_batch_that_fails_leaves_the_coins_unknown_rather_than_wrong(tmp_path: Path) -> None:
+    index = open_index(tmp_path)
+    raw = make_block(hash_of(GENESIS), 1, value_sat=7)
+
+    def changed_and_failed() -> None:
+        with index.write() as batch:
+            batch.connect(hash_of(raw), 1, raw, outline_of(raw))
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        changed_and_failed()
+    with pytest.raises(IndexDamagedError, match="not known until"):
+        index.coins.of(ANYONE)
+    index.begin_coins_again()
+    assert index.coins.of(ANYONE) == ()
+    index.close()
+
+
 def test_the_genesis_output_and_what_can_never_be_spent_are_no_coins(tmp_path: Path) -> None:
     index = open_index(tmp_path)
-    assert index.coins(ANYONE) == ()
+    assert index.coins.of(ANYONE) == ()
     assert not spendable(b"\x6a")
     assert not spendable(bytes(10_001))
     assert spendable(b"")

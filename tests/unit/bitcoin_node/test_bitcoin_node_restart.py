@@ -20,10 +20,10 @@ from photosynth.bitcoin.node import NodeUnavailableError
 from photosynth.bitcoin.transaction import Transaction, TxIn, TxOut
 from photosynth.bitcoin_node import EmbeddedNode, FolderInUseError, open_node
 from photosynth.bitcoin_node.block_log import BlockLog
-from photosynth.bitcoin_node.chain import NETWORK_MAGIC, REOPEN_EVERY
+from photosynth.bitcoin_node.chain import NETWORK_MAGIC, REOPEN_AFTER
 from photosynth.bitcoin_node.index import Index
 
-RUN = 2 * REOPEN_EVERY + 30
+RUN = REOPEN_AFTER + 30
 
 
 async def mined(node: EmbeddedNode, count: int) -> list[bytes]:
@@ -51,7 +51,10 @@ async def test_a_clean_stop_replays_nothing(tmp_path: Path) -> None:
 
 async def test_a_crash_replays_only_the_tail_and_loses_nothing(tmp_path: Path) -> None:
     node = await open_node(tmp_path / "running")
-    chain = await mined(node, RUN)
+    chain = await mined(node, REOPEN_AFTER)
+    while node._stored.wants_reopen:  # as soon as no block comes
+        await asyncio.sleep(0.01)
+    chain += await mined(node, RUN - REOPEN_AFTER)
     side = make_block(hash_of(chain[-2]), RUN, tag=b"side")
     assert (await node.submit_block(side)).reason == "inconclusive"
     before = await facts(node)
@@ -59,9 +62,23 @@ async def test_a_crash_replays_only_the_tail_and_loses_nothing(tmp_path: Path) -
     await node.close()
     node = await open_node(tmp_path / "crashed")
     assert await facts(node) == before
-    assert 30 < node.start_report.replayed < REOPEN_EVERY
+    assert node.start_report.replayed == RUN - REOPEN_AFTER + 1, "the blocks since then, and the one beside them"
     assert (await node.submit_block(side)).reason == "duplicate"
     await mined(node, 3)
+    await node.close()
+
+
+async def test_what_was_replayed_once_is_not_replayed_again_after_the_next_crash(tmp_path: Path) -> None:
+    node = await open_node(tmp_path / "running")
+    await mined(node, REOPEN_AFTER)
+    shutil.copytree(tmp_path / "running", tmp_path / "crashed")
+    await node.close()
+    node = await open_node(tmp_path / "crashed")
+    assert node.start_report.replayed == REOPEN_AFTER
+    shutil.copytree(tmp_path / "crashed", tmp_path / "crashed again")
+    await node.close()
+    node = await open_node(tmp_path / "crashed again")
+    assert node.start_report.replayed == 0
     await node.close()
 
 
@@ -95,7 +112,9 @@ async def test_a_damaged_index_or_consensus_database_is_rebuilt_from_the_log(tmp
 async def test_an_index_that_contradicts_the_chain_is_rebuilt(tmp_path: Path) -> None:
     node = await open_node(tmp_path / "running")
     chain = await mined(node, 101)
+    await node.close()
     shutil.copytree(tmp_path / "running", tmp_path / "crashed")
+    node = await open_node(tmp_path / "running")
     spent = TxIn(Block.parse(chain[0]).transactions[0].txid, 0)
     spending = Transaction(2, (spent,), (TxOut(1, ANYONE), TxOut(0, b"\x6apadding")))
     assert (await node.submit_block(make_block(hash_of(chain[-1]), 102, transactions=[spending]))).accepted
@@ -103,7 +122,8 @@ async def test_an_index_that_contradicts_the_chain_is_rebuilt(tmp_path: Path) ->
     await node.close()
     index = Index(tmp_path / "crashed" / "index")
     with index.write() as batch:
-        batch._spend(spent.previous_txid + bytes(4))
+        index.coins._take(batch._txn, spent.previous_txid + bytes(4))
+        batch.write_coins()
     index.close()
     shutil.copy(tmp_path / "running" / "blocks.log", tmp_path / "crashed" / "blocks.log")
     node = await open_node(tmp_path / "crashed")
@@ -324,12 +344,12 @@ async def test_the_library_is_not_reopened_while_the_tip_has_a_rival(tmp_path: P
     """It forgets which of two equals it saw first, and an accepted block would no longer be the tip."""
     node = await open_node(tmp_path)
     try:
-        before = (await mined(node, REOPEN_EVERY - 2))[-1]
+        before = (await mined(node, REOPEN_AFTER - 2))[-1]
         (accepted,) = await mined(node, 1)
-        rival = make_block(hash_of(before), REOPEN_EVERY - 1, tag=b"rival")
+        rival = make_block(hash_of(before), REOPEN_AFTER - 1, tag=b"rival")
         assert (await node.submit_block(rival)).reason == "inconclusive"
         assert not node._stored.wants_reopen
         await mined(node, 1)
-        assert await node.height_of(hash_of(accepted)) == REOPEN_EVERY - 1
+        assert await node.height_of(hash_of(accepted)) == REOPEN_AFTER - 1
     finally:
         await node.close()

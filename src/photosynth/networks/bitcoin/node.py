@@ -15,7 +15,16 @@ import httpx2
 from photosynth.bitcoin.demonstration import DemonstrationTarget
 from photosynth.bitcoin.node import UNDECODABLE, Coin, NodeHealth, Template, Tip, Verdict, hash_bytes, hash_text
 from photosynth.bitcoin.wire import FormatError, double_sha256
-from photosynth.networks.bitcoin.answers import coins_of, template_of, tip_of_header
+from photosynth.networks.bitcoin.answers import (
+    MALFORMED,
+    coins_of,
+    hash_of,
+    health_of,
+    long_poll_id_of,
+    template_of,
+    tip_of_header,
+)
+from photosynth.networks.bitcoin.document import hexadecimal, shown_text, whole_number
 from photosynth.networks.bitcoin.longpoll import LongPoll
 from photosynth.networks.bitcoin.rpc import (
     DEFAULT_TIMEOUT_S,
@@ -34,8 +43,8 @@ LONG_POLL_CHECK_S = 5.0
 """How often a long poll that stays silent is checked against the node's best block."""
 SCAN_TIMEOUT_S = 300.0
 SCAN_RETRY_S = 0.5
+MAX_REASON = 200
 TEMPLATE_REQUEST = {"rules": ["segwit"], "capabilities": ["coinbasetxn", "workid", "coinbase/append"]}
-_MALFORMED = (ValueError, TypeError, KeyError, AttributeError, IndexError, ArithmeticError)
 
 
 class BitcoindNode:
@@ -80,28 +89,15 @@ class BitcoindNode:
         chain, network = await self._rpc.call("getblockchaininfo"), await self._rpc.call("getnetworkinfo")
         tip = await self.tip()
         try:
-            told = chain["warnings"] or network["warnings"]
-            warnings = [told] if isinstance(told, str) else [str(entry) for entry in told]
-            behind = chain["headers"] - chain["blocks"]
-            # A regtest node calls itself "in initial download" whenever its last block is a day old.
-            downloading = bool(chain["initialblockdownload"]) and chain["chain"] != "regtest"
-            return NodeHealth(
-                software=str(network["subversion"])[:256],
-                chain=str(chain["chain"])[:32],
-                tip=tip,
-                headers=int(chain["headers"]),
-                peers=int(network["connections"]),
-                synchronised=behind <= 0 and not downloading,
-                warnings=(*(entry[:500] for entry in warnings if entry), *self._warnings),
-            )
-        except _MALFORMED as error:
-            raise self._malformed("getblockchaininfo", error) from error
+            return health_of(chain, network, tip, self._warnings)
+        except MALFORMED as error:
+            raise self._malformed("getblockchaininfo or getnetworkinfo", error) from error
 
     async def tip(self) -> Tip:
         """The best block now."""
         try:
-            tip = tip_of_header(await self._rpc.call("getblockheader", await self._best_text()))
-        except _MALFORMED as error:
+            tip = tip_of_header(await self._rpc.call("getblockheader", hash_text(await self._best_now())))
+        except MALFORMED as error:
             raise self._malformed("getblockheader", error) from error
         self._observe(tip.hash)
         return tip
@@ -135,10 +131,11 @@ class BitcoindNode:
         if answer is None:
             answer = await self._rpc.call("getblocktemplate", TEMPLATE_REQUEST)
         try:
-            self._observe(hash_bytes(answer["previousblockhash"]))
+            node_id = long_poll_id_of(answer)
+            self._observe(hash_of(answer["previousblockhash"]))
             target = self._demonstration_target()
-            return template_of(answer, _join(target, self._best, answer["longpollid"]), target)
-        except _MALFORMED as error:
+            return template_of(answer, _join(target, self._best, node_id), target)
+        except MALFORMED as error:
             raise self._malformed("getblocktemplate", error) from error
 
     async def submit_block(self, raw: bytes) -> Verdict:
@@ -155,27 +152,29 @@ class BitcoindNode:
             if error.code != RPC_DESERIALIZATION_ERROR:
                 raise
             return UNDECODABLE
-        if reason is not None and not isinstance(reason, str):
-            raise self._malformed("submitblock", TypeError(f"{str(reason)[:80]} is no reason"))
         if reason is None:
             self._observe(double_sha256(raw[:80]))
-        return Verdict(reason)
+            return Verdict(None)
+        try:
+            return Verdict(shown_text(reason, MAX_REASON))
+        except MALFORMED as error:
+            raise self._malformed("submitblock", error) from error
 
     async def block_hash(self, height: int) -> bytes | None:
         """The hash at a height of the active chain, None past the tip."""
         try:
-            return hash_bytes(await self._rpc.call("getblockhash", height))
+            return hash_of(await self._rpc.call("getblockhash", height))
         except RpcError as error:
             if error.code == RPC_INVALID_PARAMETER:
                 return None
             raise
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise self._malformed("getblockhash", error) from error
 
     async def block(self, block_hash: bytes) -> bytes | None:
         """A whole serialised block of any branch, None where it is unknown."""
         try:
-            raw = bytes.fromhex(await self._rpc.call("getblock", hash_text(block_hash), 0))
+            raw = hexadecimal(await self._rpc.call("getblock", hash_text(block_hash), 0))
             if double_sha256(raw[:80]) != block_hash:
                 raise ValueError("another block")
             return raw
@@ -185,19 +184,20 @@ class BitcoindNode:
             if error.code in (RPC_INVALID_ADDRESS_OR_KEY, RPC_MISC_ERROR):
                 return None
             raise
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise self._malformed("getblock", error) from error
 
     async def height_of(self, block_hash: bytes) -> int | None:
         """The height of a block of the active chain, None where it is not in it."""
         try:
             header = await self._rpc.call("getblockheader", hash_text(block_hash))
-            return int(header["height"]) if header["confirmations"] >= 0 else None
+            height = whole_number(header["height"])
+            return height if whole_number(header["confirmations"], least=-1) >= 0 else None
         except RpcError as error:
             if error.code == RPC_INVALID_ADDRESS_OR_KEY:
                 return None
             raise
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise self._malformed("getblockheader", error) from error
 
     async def coins(self, script: bytes) -> tuple[Coin, ...]:
@@ -209,7 +209,7 @@ class BitcoindNode:
             answer = await self._scan_coins([f"raw({script.hex()})"])
         try:
             return coins_of(answer, script)
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise self._malformed("scantxoutset", error) from error
 
     async def close(self) -> None:
@@ -229,17 +229,14 @@ class BitcoindNode:
                     raise
                 await asyncio.sleep(SCAN_RETRY_S)
 
-    async def _best_text(self) -> str:
-        answer = await self._rpc.call("getbestblockhash")
-        if not isinstance(answer, str):
-            raise self._malformed("getbestblockhash", TypeError("not a text"))
-        return answer
+    async def _best_now(self) -> bytes:
+        try:
+            return hash_of(await self._rpc.call("getbestblockhash"))
+        except MALFORMED as error:
+            raise self._malformed("getbestblockhash", error) from error
 
     async def _best_hash(self) -> bytes:
-        try:
-            best = hash_bytes(await self._best_text())
-        except ValueError as error:
-            raise self._malformed("getbestblockhash", error) from error
+        best = await self._best_now()
         self._observe(best)
         return best
 
@@ -287,10 +284,13 @@ class BitcoindNode:
         if self._demonstration is None or self._chain == "regtest":
             return
         answer = await self._rpc.call("getblockchaininfo")
-        self._chain = str(answer.get("chain")) if isinstance(answer, dict) else None
+        try:
+            self._chain = shown_text(answer["chain"], 32)
+        except MALFORMED as error:
+            raise self._malformed("getblockchaininfo", error) from error
         if self._chain != "regtest":
             raise self._rpc.unavailable(
-                f"a demonstration is declared and it runs the chain {str(self._chain)[:32]}: start it with -regtest, "
+                f"a demonstration is declared and it runs the chain {self._chain}: start it with -regtest, "
                 "or remove the demonstration from the fleet file"
             )
 
@@ -304,7 +304,8 @@ class BitcoindNode:
 
     def _malformed(self, method: str, error: Exception) -> Exception:
         return self._rpc.unavailable(
-            f"the answer to {method} is not what bitcoind answers ({type(error).__name__}: {error}); which software is it?"
+            f"the answer to {method} is not what bitcoind answers ({type(error).__name__}: {str(error)[:200]}); "
+            "which software is it?"
         )
 
 
@@ -317,7 +318,7 @@ async def _changed_or_done(changed: asyncio.Event, poll: asyncio.Task[Any] | Non
         waiting.cancel()
 
 
-def _join(target: int | None, best: bytes | None, node_id: object) -> str:
+def _join(target: int | None, best: bytes | None, node_id: str) -> str:
     return f"{'' if target is None else format(target, 'x')}.{'' if best is None else hash_text(best)}.{node_id}"
 
 

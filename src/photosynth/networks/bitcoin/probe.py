@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from photosynth.bitcoin.node import NodeUnavailableError
+from photosynth.bitcoin.node import NodeUnavailableError, hash_text
+from photosynth.networks.bitcoin.answers import MALFORMED, hash_of, warnings_of
+from photosynth.networks.bitcoin.document import shown_text, truth, whole_number
 from photosynth.networks.bitcoin.rpc import RpcClient
 from photosynth.networks.grammar import UNKNOWN, Unknown
 
@@ -16,6 +18,8 @@ T = TypeVar("T")
 STALE_TIP_S = 2 * 3600
 """A main chain waits this long for a block about once in 160,000 blocks, e^-12 (three years): then look at the node."""
 MAX_TEXT = 500
+MAX_COUNT = 2**63 - 1
+"""The largest number that bitcoind writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,27 +79,27 @@ async def probe(rpc: RpcClient, now_ms: int) -> NodeObservation:
     network = await _answer(rpc, "getnetworkinfo")
     mempool = await _answer(rpc, "getmempoolinfo")
     uptime = await _answer(rpc, "uptime")
-    header = await _answer(rpc, "getblockheader", _told(chain, "bestblockhash", str))
-    tip_time_s = _told(header, "time", int)
+    header = await _answer(rpc, "getblockheader", _told(chain, "bestblockhash", _hash_text))
+    tip_time_s = _told(header, "time", _count)
     return NodeObservation(
         at_ms=now_ms,
         name=rpc.name,
         problem=None,
         software=_told(network, "subversion", _text),
-        version=_told(network, "version", int),
+        version=_told(network, "version", _count),
         chain=_told(chain, "chain", _text),
-        height=_told(chain, "blocks", int),
-        headers=_told(chain, "headers", int),
+        height=_told(chain, "blocks", _count),
+        headers=_told(chain, "headers", _count),
         tip_time_s=tip_time_s,
         tip_age_s=now_ms // 1000 - tip_time_s if isinstance(tip_time_s, int) else UNKNOWN,
-        initial_download=_told(chain, "initialblockdownload", bool),
-        pruned=_told(chain, "pruned", bool),
-        disk_bytes=_told(chain, "size_on_disk", int),
-        peers_in=_told(network, "connections_in", int),
-        peers_out=_told(network, "connections_out", int),
-        mempool_transactions=_told(mempool, "size", int),
-        mempool_bytes=_told(mempool, "bytes", int),
-        uptime_s=uptime if isinstance(uptime, int) else UNKNOWN,
+        initial_download=_told(chain, "initialblockdownload", truth),
+        pruned=_told(chain, "pruned", truth),
+        disk_bytes=_told(chain, "size_on_disk", _count),
+        peers_in=_told(network, "connections_in", _count),
+        peers_out=_told(network, "connections_out", _count),
+        mempool_transactions=_told(mempool, "size", _count),
+        mempool_bytes=_told(mempool, "bytes", _count),
+        uptime_s=_told({"uptime": uptime}, "uptime", _count),
         warnings=_warnings(chain, network),
     )
 
@@ -114,18 +118,24 @@ def _told(answer: Any, key: str, convert: Callable[[Any], T]) -> T | Unknown:
     value = answer.get(key) if isinstance(answer, dict) else None
     try:
         return UNKNOWN if value is None else convert(value)
-    except (ValueError, TypeError, ArithmeticError):
+    except MALFORMED:
         return UNKNOWN
 
 
 def _text(value: Any) -> str:
-    return str(value)[:MAX_TEXT]
+    return shown_text(value, MAX_TEXT)
+
+
+def _count(value: Any) -> int:
+    return whole_number(value, MAX_COUNT)
+
+
+def _hash_text(value: Any) -> str:
+    return hash_text(hash_of(value))
 
 
 def _warnings(*answers: Any) -> tuple[str, ...] | Unknown:
-    """All warnings once: a list since version 28, one text before."""
-    told = [answer["warnings"] for answer in answers if isinstance(answer, dict) and "warnings" in answer]
-    if not told:
-        return UNKNOWN
-    texts = [text for entry in told for text in (entry if isinstance(entry, list) else [entry]) if text]
-    return tuple(dict.fromkeys(_text(text) for text in texts))
+    """All warnings once."""
+    told = [_told(answer, "warnings", warnings_of) for answer in answers]
+    texts = [text for entry in told if isinstance(entry, tuple) for text in entry]
+    return UNKNOWN if all(entry is UNKNOWN for entry in told) else tuple(dict.fromkeys(texts))

@@ -6,18 +6,18 @@ Source: Bitcoin Core, ``doc/JSON-RPC-interface.md`` and ``rpc/protocol.h`` (erro
 import asyncio
 import json
 from dataclasses import dataclass
-from decimal import Decimal
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Protocol
 
 import httpx2
 
 from photosynth.bitcoin.node import NodeUnavailableError
+from photosynth.networks.bitcoin.document import NotAnAnswerError, parse, shown_text
 
 DEFAULT_TIMEOUT_S = 30.0
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
-"""More than a block in hexadecimal (8 MB) or the coins of a script with 200,000 outputs."""
 MAX_CREDENTIAL_BYTES = 1024
+MAX_MESSAGE = 500
 RPC_MISC_ERROR = -1
 RPC_TYPE_ERROR = -3
 RPC_INVALID_ADDRESS_OR_KEY = -5
@@ -27,6 +27,27 @@ RPC_CLIENT_IN_INITIAL_DOWNLOAD = -10
 RPC_DESERIALIZATION_ERROR = -22
 RPC_IN_WARMUP = -28
 RPC_METHOD_NOT_FOUND = -32601
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLimit:
+    """How much an answer may be: bytes on the wire, and values in it, each of which costs up to 200 bytes of memory."""
+
+    most_bytes: int
+    most_values: int
+
+
+MIB = 1 << 20
+ANSWER_LIMITS = {
+    # 4,000,000 bytes in hexadecimal, and nothing else.
+    "getblock": AnswerLimit(8 * MIB, 100),
+    # The same in at most 16,000 transactions with a dozen values each.
+    "getblocktemplate": AnswerLimit(24 * MIB, 400_000),
+    # 200,000 coins of ten values and 300 bytes each.
+    "scantxoutset": AnswerLimit(64 * MIB, 3_000_000),
+}
+OTHER_ANSWER_LIMIT = AnswerLimit(1 * MIB, 50_000)
+"""Everything else that is called tells of one node or one header."""
 
 
 class RpcError(NodeUnavailableError):
@@ -120,6 +141,7 @@ class RpcClient:
             follow_redirects=False,
             timeout=timeout_s,
             headers={"Accept-Encoding": "identity", "Content-Type": "application/json"},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # bitcoind sets none, and none are kept
         )
 
     async def call(self, method: str, *params: Any, timeout_s: float | None = None) -> Any:
@@ -158,7 +180,7 @@ class RpcClient:
             self._auth = httpx2.BasicAuth(*self._credentials.read())
         try:
             async with asyncio.timeout(timeout_s + 5):
-                return await self._post(body, timeout_s)
+                return await self._post(method, body, timeout_s)
         except (TimeoutError, httpx2.TimeoutException) as error:
             raise self.unavailable(f"no answer to {method} within {timeout_s:g} s; is it overloaded or stuck?") from error
         except httpx2.ConnectError as error:
@@ -170,16 +192,20 @@ class RpcClient:
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise self.unavailable(f"{method} failed in transport: {type(error).__name__}: {error}") from error
 
-    async def _post(self, body: bytes, timeout_s: float) -> tuple[int, bytes]:
+    async def _post(self, method: str, body: bytes, timeout_s: float) -> tuple[int, bytes]:
         timeout = httpx2.Timeout(timeout_s, connect=min(10.0, timeout_s))
         auth = self._auth or httpx2.USE_CLIENT_DEFAULT
+        most_bytes = ANSWER_LIMITS.get(method, OTHER_ANSWER_LIMIT).most_bytes
         parts: list[bytes] = []
         size = 0
         async with self._http.stream("POST", self.url, content=body, auth=auth, timeout=timeout) as response:
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                # A few bytes may unpack to gigabytes, and bitcoind packs nothing.
+                raise self.unavailable(f"the answer to {method} is packed, which was not asked for; is this a bitcoind?")
             async for part in response.aiter_bytes():
                 size += len(part)
-                if size > MAX_ANSWER_BYTES:
-                    raise self.unavailable(f"the answer is longer than {MAX_ANSWER_BYTES} bytes; is this a bitcoind?")
+                if size > most_bytes:
+                    raise self.unavailable(f"the answer to {method} is longer than {most_bytes} bytes; is this a bitcoind?")
                 parts.append(part)
             return response.status_code, b"".join(parts)
 
@@ -191,12 +217,14 @@ class RpcClient:
         if status == 503:
             raise self.unavailable("its work queue is full (503): raise rpcworkqueue or ask less often")
         try:
-            document = json.loads(answer, parse_float=Decimal)
+            document = parse(answer, ANSWER_LIMITS.get(method, OTHER_ANSWER_LIMIT).most_values)
             error = document.get("error")
             if error is None and status == 200:
                 return document["result"]
-            code, message = int(error["code"]), str(error["message"])[:500]
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
+            code, message = error["code"], shown_text(error["message"], MAX_MESSAGE)
+            if type(code) is not int:
+                raise TypeError("the code is not a whole number")
+        except (NotAnAnswerError, TypeError, KeyError, AttributeError) as problem:
             start = answer[:60].decode("utf-8", "replace")
             raise self.unavailable(
                 f"the answer to {method} is not JSON-RPC (HTTP {status}): {start!r}; is this bitcoind's RPC port?"
