@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 
+from photosynth.files.whole import own_file, sync_folder, write_whole
+
 _HEAD = Struct("<II")
 _MAGIC = b"PSBLOCK1"
 MAX_RECORD = 4_000_000
@@ -39,6 +41,27 @@ def _checksum(raw: bytes) -> int:
     return zlib.crc32(raw, zlib.crc32(len(raw).to_bytes(4, "little")))
 
 
+def read_record(file: int, path: Path, offset: int) -> bytes:
+    """The raw block whose record starts at an offset of an open log. Raises BlockLogError where it is damaged."""
+    record = _record_at(file, offset)
+    if record is None:
+        raise BlockLogError(f"{path} is damaged at byte {offset}: the record there does not match its checksum")
+    return record.raw
+
+
+def _record_at(file: int, offset: int) -> Record | None:
+    head = os.pread(file, _HEAD.size, offset)
+    if len(head) < _HEAD.size:
+        return None
+    length, checksum = _HEAD.unpack(head)
+    if not 0 < length <= MAX_RECORD:
+        return None
+    raw = os.pread(file, length, offset + _HEAD.size)
+    if len(raw) < length or _checksum(raw) != checksum:
+        return None
+    return Record(offset, offset + _HEAD.size + length, raw)
+
+
 class BlockLog:
     """The log, open for one writer; :meth:`read` may be called from any thread.
 
@@ -48,7 +71,7 @@ class BlockLog:
 
     def __init__(self, path: Path, network: bytes) -> None:
         self.path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = own_file(path, os.O_RDWR | os.O_CREAT)
         try:
             self._open(_MAGIC + network)
         except BaseException:
@@ -61,18 +84,11 @@ class BlockLog:
             # Nothing was ever logged: a new file, or one that a crash left with half a first line.
             os.ftruncate(self._file, 0)
             self._write(magic, 0)
-            self._sync_folder()
+            sync_folder(self.path.parent)
         elif found != magic:
             raise BlockLogError(f"{self.path} is not a block log of this chain: move it away, or use another folder")
         self._end = os.fstat(self._file).st_size
         _sync(self._file)
-
-    def _sync_folder(self) -> None:
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     def _write(self, data: bytes, offset: int) -> None:
         view = memoryview(data)
@@ -113,22 +129,10 @@ class BlockLog:
 
     def read(self, offset: int) -> bytes:
         """The raw block whose record starts at an offset. Raises BlockLogError where it is damaged."""
-        record = self._record_at(offset)
-        if record is None:
-            raise BlockLogError(f"{self.path} is damaged at byte {offset}: the record there does not match its checksum")
-        return record.raw
+        return read_record(self._file, self.path, offset)
 
     def _record_at(self, offset: int) -> Record | None:
-        head = os.pread(self._file, _HEAD.size, offset)
-        if len(head) < _HEAD.size:
-            return None
-        length, checksum = _HEAD.unpack(head)
-        if not 0 < length <= MAX_RECORD:
-            return None
-        raw = os.pread(self._file, length, offset + _HEAD.size)
-        if len(raw) < length or _checksum(raw) != checksum:
-            return None
-        return Record(offset, offset + _HEAD.size + length, raw)
+        return _record_at(self._file, offset)
 
     def records(self, offset: int = START) -> Iterator[Record]:
         """Every whole record from an offset on, up to the first that is torn or damaged."""
@@ -147,7 +151,7 @@ class BlockLog:
         torn = self._end - good
         if torn > 0:
             kept = self.path.with_name(self.path.name + ".cut")
-            kept.write_bytes(os.pread(self._file, torn, good))
+            write_whole(kept, os.pread(self._file, torn, good))
             self.truncate(good)
             self.sync()
         return max(torn, 0)

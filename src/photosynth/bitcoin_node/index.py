@@ -49,20 +49,28 @@ def spendable(script: bytes) -> bool:
 
 
 class Index:
-    """The index, open: reads from any thread, writes from one. Raises lmdb.Error where the files are not usable."""
+    """The index, open: reads from any thread, writes from one. Raises lmdb.Error where the files are not usable.
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._env = lmdb.open(str(folder), max_dbs=8, map_size=MAP_BYTES, metasync=False, mode=0o600)
+    ``read_only`` is for an index that nobody has open: no file is made or changed, the one of its readers neither.
+    """
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        if read_only:
+            self._env = lmdb.open(str(folder), max_dbs=8, readonly=True, lock=False, create=False)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._env = lmdb.open(str(folder), max_dbs=8, map_size=MAP_BYTES, metasync=False, mode=0o600)
         try:
-            self._env.reader_check()
-            self._meta = self._env.open_db(b"meta")
-            self._heights = self._env.open_db(b"heights")
-            self._blocks = self._env.open_db(b"blocks")
-            self._outputs = self._env.open_db(b"outputs")
-            self._scripts = self._env.open_db(b"scripts")
-            self._undo = self._env.open_db(b"undo")
-            if self.meta("format") is None:
+            if not read_only:
+                self._env.reader_check()
+            create = not read_only
+            self._meta = self._env.open_db(b"meta", create=create)
+            self._heights = self._env.open_db(b"heights", create=create)
+            self._blocks = self._env.open_db(b"blocks", create=create)
+            self._outputs = self._env.open_db(b"outputs", create=create)
+            self._scripts = self._env.open_db(b"scripts", create=create)
+            self._undo = self._env.open_db(b"undo", create=create)
+            if self.meta("format") is None and not read_only:
                 with self.write() as batch:
                     batch.put_meta("format", FORMAT)
             elif self.meta("format") != FORMAT:

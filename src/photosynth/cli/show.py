@@ -2,21 +2,24 @@
 
 import time
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from photosynth.operations.documents import (
-    ActionDocument,
-    LedgerDocument,
-    Status,
-    TraceDocument,
-    WorkersDocument,
-)
 from photosynth.quantities import format as fmt
 from photosynth.quantities.format import Style
 from photosynth.quantities.instants import MARKET_ZONE
+
+if TYPE_CHECKING:
+    from photosynth.operations.documents import (
+        ActionDocument,
+        LedgerDocument,
+        Status,
+        TraceDocument,
+        WorkersDocument,
+    )
 
 
 def _table(title: str, *columns: str, left: int = 1) -> Table:
@@ -42,7 +45,7 @@ def _big(text: str | None) -> int | None:
     return None if text is None else int(text)
 
 
-def status(document: Status, where: str, style: Style) -> RenderableType:
+def status(document: "Status", where: str, style: Style) -> RenderableType:
     """Everything in one screen: energy, machines, pool, chain, books, proof, and what is wrong."""
     site, pool, books, chain = document.site, document.pool, document.ledger, document.chain
     kind = "simulated site" if site.simulated else "site"
@@ -93,7 +96,7 @@ def _condition(severity: str, subject: str, summary: str, advice: str) -> Text:
     return Text(f"{severity}: {subject}: {summary}{stop} {advice}", style=style)
 
 
-def workers(document: WorkersDocument, where: str, style: Style) -> RenderableType:
+def workers(document: "WorkersDocument", where: str, style: Style) -> RenderableType:
     """One line for each worker, by name."""
     table = _table("Workers", "worker", "connected", "accepted", "rejected", "hashed", "represents", "last share", left=2)
     for worker in sorted(document.workers, key=lambda w: w.name):
@@ -116,7 +119,7 @@ def amount(value: int, asset: str, style: Style) -> str:
     return formats[asset](value, style)
 
 
-def ledger(document: LedgerDocument, where: str, style: Style) -> RenderableType:
+def ledger(document: "LedgerDocument", where: str, style: Style) -> RenderableType:
     """The trial balance by account and asset, then the newest postings."""
     period = f"{_time(document.from_ms) if document.from_ms is not None else 'the beginning'} to "
     period += _time(document.to_ms) if document.to_ms is not None else "now"
@@ -136,7 +139,7 @@ def ledger(document: LedgerDocument, where: str, style: Style) -> RenderableType
     return Group(Text(where + "\n"), balance, postings)
 
 
-def trace(document: TraceDocument, where: str, style: Style) -> RenderableType:
+def trace(document: "TraceDocument", where: str, style: Style) -> RenderableType:
     """A block's satoshis: by worker and quarter hour, then what the quarter hours' meters and prices say."""
     block = document.block
     head = Text(f"{where}\n\nBlock {block.height}  {block.hash}\n", overflow="fold")
@@ -174,7 +177,7 @@ def trace(document: TraceDocument, where: str, style: Style) -> RenderableType:
     return Group(head, shares, intervals, meters, *notes)
 
 
-def action(document: ActionDocument) -> RenderableType:
+def action(document: "ActionDocument") -> RenderableType:
     """One audited action and what reading back said."""
     verified = {True: "verified by reading back", False: "reading back contradicts it", None: "not read back yet"}
     text = f"{document.kind} {document.subject}: {document.result}, {verified[document.verified]}."

@@ -24,6 +24,7 @@ from photosynth.operations.documents import (
 )
 from photosynth.operations.evidence_door import evidence_lines
 from photosynth.operations.site import Site
+from photosynth.operations.summaries import evidence_status, ledger_status
 from photosynth.pool.results import PoolSnapshot, WorkerStats
 from photosynth.quantities.instants import iso_utc
 from photosynth.storage.actions import read_action
@@ -50,7 +51,7 @@ class RunningSite:
         snapshot, views, quote = site.pool.snapshot(), site.control.machines(), site.quote()
         health = await self._node_health()
         asset = DEMONSTRATION_ASSET if site.fleet.bitcoin.demonstration else "BTC"
-        ledger, evidence = await site.read(lambda tx: (books.ledger_status(tx, asset), books.evidence_status(tx)))
+        ledger, evidence = await site.read(lambda tx: (ledger_status(tx, asset), evidence_status(tx)))
         tip_age_s = None if health is None or health.tip.height == 0 else max(0, wall_ms // 1000 - health.tip.time_s)
         return Status(
             time=iso_utc(now_ms),

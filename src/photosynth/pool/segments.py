@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from photosynth.files.whole import forget_unfinished, own_file, write_whole
 from photosynth.pool.accounting import WorkAccount
 from photosynth.pool.records import (
     KIND_CLAIM,
@@ -85,33 +86,23 @@ def _row(part: Attribution) -> tuple[Any, ...]:
 def write_segment(folder: Path, number: int, data: bytes) -> Path:
     """Create a segment that begins with these bytes, durable before it has its name. Raises OSError."""
     path = folder / f"{number:08d}.log"
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    synchronise_folder(folder)
+    write_whole(path, data)
     return path
 
 
-def synchronise_folder(folder: Path) -> None:
-    """Make new and removed names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def open_segments(folder: Path, *, read_only: bool = False) -> Replayed:
+    """Replay the log in a folder, which is created where it is missing. Raises ShareLogError and OSError.
 
-
-def open_segments(folder: Path) -> Replayed:
-    """Replay the log in a folder, which is created where it is missing. Raises ShareLogError and OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for unfinished in folder.glob("*.tmp"):
-        unfinished.unlink()
+    ``read_only`` changes nothing: a torn tail is left where it is and not counted, and a folder without a log is empty.
+    """
+    if not read_only:
+        folder.mkdir(parents=True, exist_ok=True)
+        forget_unfinished(folder)
     paths = sorted(folder.glob("[0-9]*.log"))
     if not paths:
         account = WorkAccount()
+        if read_only:
+            return Replayed(account, [], 1, ())
         head = snapshot(account, 1)
         path = write_segment(folder, 1, head)
         return Replayed(account, [Segment(path, len(head), 0)], 1, ())
@@ -126,9 +117,9 @@ def open_segments(folder: Path) -> Replayed:
         if not bodies or bodies[0][0] != KIND_SNAPSHOT:
             raise ShareLogError(
                 f"{path} does not begin with a whole snapshot, so the totals before it are not known here. "
-                f"Restore it from a backup, or move {folder} away to count from zero."
+                f"Restore it from a backup, or start with --accept-lost-shares to count from zero."
             )
-        if end < len(data):
+        if end < len(data) and not read_only:
             repairs.append(_cut_tail(path, data, end))
         contents.append(bodies)
         segments.append(Segment(path, end, 0))
@@ -138,8 +129,8 @@ def open_segments(folder: Path) -> Replayed:
 
 def _cut_tail(path: Path, data: bytes, end: int) -> str:
     damaged = path.with_suffix(".damaged")
-    damaged.write_bytes(data[end:])
-    with path.open("r+b") as file:
+    write_whole(damaged, data[end:])
+    with os.fdopen(own_file(path, os.O_RDWR), "r+b") as file:
         file.truncate(end)
         os.fsync(file.fileno())
     return (

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from photosynth.files.whole import own_file, sync_folder
 from photosynth.pool.accounting import WorkAccount
 from photosynth.pool.records import (
     KIND_CLAIM,
@@ -32,7 +33,6 @@ from photosynth.pool.segments import (
     Segment,
     open_segments,
     snapshot,
-    synchronise_folder,
     write_segment,
 )
 from photosynth.quantities.instants import interval_start_ms
@@ -83,7 +83,7 @@ class ShareLog:
         self._batch_s = batch_s
         self._pwrite = write
         self._sync = sync
-        self._descriptor = os.open(self._segments[-1].path, os.O_WRONLY)
+        self._descriptor = own_file(self._segments[-1].path, os.O_WRONLY)
         self._untidy = False
         # A restart continues the segment and tells its groups anew; what is told last holds.
         self._groups: dict[tuple[str, int, int, int], int] = {}
@@ -304,7 +304,7 @@ class ShareLog:
         last_seq = account.last_seq
         number = int(self._segments[-1].path.stem) + 1
         path = await loop.run_in_executor(self._thread, write_segment, self.folder, number, head)
-        descriptor = os.open(path, os.O_WRONLY)
+        descriptor = own_file(path, os.O_WRONLY)
         os.close(self._descriptor)
         self._descriptor, self._untidy, self._rotate = descriptor, False, False
         del self._waiting[:in_snapshot]
@@ -320,7 +320,7 @@ def _remove(folder: Path, paths: list[Path]) -> None:
         path.unlink(missing_ok=True)
         path.with_suffix(".damaged").unlink(missing_ok=True)
     if paths:
-        synchronise_folder(folder)
+        sync_folder(folder)
 
 
 def _nothing() -> None:
