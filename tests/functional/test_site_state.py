@@ -59,6 +59,14 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state of another site that was started once."""
+    state = tmp_path_factory.mktemp("other") / "state"
+    starts(state)
+    return state
+
+
 def command(state: Path, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     answer: subprocess.CompletedProcess[str] = subprocess.run(
         [*COMMAND, *arguments, "--state", str(state)],
@@ -183,9 +191,7 @@ def test_a_part_from_another_day_is_refused_or_caught_up(past: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("part", ["photosynth.sqlite3", "identity.key", "shares", "chain"])
-def test_a_part_of_another_site_is_refused(past: Path, tmp_path: Path, part: str) -> None:
-    other = tmp_path / "other"
-    starts(other)
+def test_a_part_of_another_site_is_refused(past: Path, other: Path, tmp_path: Path, part: str) -> None:
     state = lay(past, tmp_path, "late")
     path = state / part
     shutil.rmtree(path) if path.is_dir() else path.unlink()

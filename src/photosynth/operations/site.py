@@ -175,8 +175,8 @@ class Site:
         if manifest.embedded:
             await consistency.check_chain(self.node, await self.read(followed_top), state)
             write_mark(state.chain, manifest)
-        share_log.checkpoint(past.share_seq)
         await self._open_books(past, share_log)
+        share_log.checkpoint(past.share_seq)  # which rewrites the log: only now is it sure that all of this belongs together
         self._manifest = completed(state, manifest)
         self._open_pool(share_log, pace)
         self._closing.push_async_callback(self.pool.close)
