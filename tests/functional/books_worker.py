@@ -10,7 +10,8 @@ from tests.unit.treasury.treasury_site import COIN, SCRIPT, DemoSite, as_node
 
 from photosynth.storage import Database, DatabaseThread
 from photosynth.treasury import ChainBooks
-from photosynth.treasury.evidence.lines import evidence_state, last_body
+from photosynth.treasury.evidence.lines import last_body
+from photosynth.treasury.glance import evidence_state
 
 
 async def work(folder: Path) -> None:

@@ -14,7 +14,7 @@ from photosynth.storage import DatabaseThread
 from photosynth.treasury import ChainBooks, verify
 from photosynth.treasury import journal as j
 from photosynth.treasury.evidence.export import export_evidence
-from photosynth.treasury.evidence.lines import evidence_state
+from photosynth.treasury.glance import evidence_state
 
 KILLS = int(os.environ.get("PHOTOSYNTH_KILLS", "6"))
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(300)]

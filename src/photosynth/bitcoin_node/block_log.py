@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 
+from photosynth.files.whole import own_file, sync_folder, write_whole
+
 _RECORD = Struct("<8sII")
 _FILE = Struct("<8s4s8sI")
 _MAGIC = b"PSBLOCK1"
@@ -64,6 +66,28 @@ def _checksum(raw: bytes) -> int:
     return zlib.crc32(raw, zlib.crc32(len(raw).to_bytes(4, "little")))
 
 
+def read_record(file: int, path: Path, offset: int) -> bytes:
+    """The raw block whose record starts at an offset of an open log. Raises BlockLogError where it is damaged."""
+    record = _record_at(file, offset)
+    if record is None:
+        raise BlockLogError(f"{path} is damaged at byte {offset}: the record there does not match its checksum")
+    return record.raw
+
+
+def _record_at(file: int, offset: int) -> Record | None:
+    """The whole record at an offset; its mark may be damaged, since the record before says that it starts here."""
+    head = os.pread(file, HEAD_BYTES, offset)
+    if len(head) < HEAD_BYTES:
+        return None
+    _, length, checksum = _RECORD.unpack(head)
+    if not 0 < length <= MAX_RECORD:
+        return None
+    raw = os.pread(file, length, offset + HEAD_BYTES)
+    if len(raw) < length or _checksum(raw) != checksum:
+        return None
+    return Record(offset, offset + HEAD_BYTES + length, raw)
+
+
 class BlockLog:
     """The log, open for one writer; :meth:`read` may be called from any thread.
 
@@ -73,7 +97,7 @@ class BlockLog:
 
     def __init__(self, path: Path, network: bytes) -> None:
         self.path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = own_file(path, os.O_RDWR | os.O_CREAT)
         try:
             self._mark = self._open(_MAGIC + network)
             self._end = os.fstat(self._file).st_size
@@ -93,7 +117,7 @@ class BlockLog:
             os.ftruncate(self._file, 0)
             mark = secrets.token_bytes(MARK_BYTES)
             self._write(_head(magic, mark), 0)
-            self._sync_folder()
+            sync_folder(self.path.parent)
             return mark
         mark = head[_MARK_AT : _MARK_AT + MARK_BYTES]
         if head == _head(magic, mark):
@@ -108,13 +132,6 @@ class BlockLog:
 
     def _not_ours(self) -> BlockLogError:
         return BlockLogError(f"{self.path} is not a block log of this chain: move it away, or use another folder")
-
-    def _sync_folder(self) -> None:
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     def _write(self, data: bytes, offset: int) -> None:
         view = memoryview(data)
@@ -155,26 +172,13 @@ class BlockLog:
 
     def read(self, offset: int) -> bytes:
         """The raw block whose record starts at an offset. Raises BlockLogError where it is damaged."""
-        record = self._record_at(offset)
-        if record is None:
-            raise BlockLogError(f"{self.path} is damaged at byte {offset}: the record there does not match its checksum")
-        return record.raw
+        return read_record(self._file, self.path, offset)
 
     def _data(self, raw: bytes) -> bytes:
         return _RECORD.pack(self._mark, len(raw), _checksum(raw)) + raw
 
     def _record_at(self, offset: int) -> Record | None:
-        """The whole record at an offset; its mark may be damaged, since the record before says that it starts here."""
-        head = os.pread(self._file, HEAD_BYTES, offset)
-        if len(head) < HEAD_BYTES:
-            return None
-        _, length, checksum = _RECORD.unpack(head)
-        if not 0 < length <= MAX_RECORD:
-            return None
-        raw = os.pread(self._file, length, offset + HEAD_BYTES)
-        if len(raw) < length or _checksum(raw) != checksum:
-            return None
-        return Record(offset, offset + HEAD_BYTES + length, raw)
+        return _record_at(self._file, offset)
 
     def records(self, offset: int = START) -> Iterator[Record | Damage]:
         """Every whole record from an offset on (a record's start), and what lies between them where that is damaged."""
@@ -233,7 +237,7 @@ class BlockLog:
         torn = last.end - last.offset
         if torn > HEAD_BYTES + MAX_RECORD or next(self._marks(last.offset + 1), None) is not None:
             return 0
-        self.path.with_name(self.path.name + ".cut").write_bytes(os.pread(self._file, torn, last.offset))
+        write_whole(self.path.with_name(self.path.name + ".cut"), os.pread(self._file, torn, last.offset))
         self.truncate(last.offset)
         self.sync()
         return torn

@@ -43,10 +43,10 @@ class Coins:
     ``outputs`` maps an outpoint (36 bytes as serialised) to its coin, ``scripts`` has a key of script hash and outpoint for each.
     """
 
-    def __init__(self, env: lmdb.Environment) -> None:
+    def __init__(self, env: lmdb.Environment, *, create: bool = True) -> None:
         self._env = env
-        self._outputs = env.open_db(b"outputs")
-        self._scripts = env.open_db(b"scripts")
+        self._outputs = env.open_db(b"outputs", create=create)
+        self._scripts = env.open_db(b"scripts", create=create)
         self._lock = threading.Lock()
         self._added: dict[bytes, bytes] = {}
         self._spent: dict[bytes, bytes] = {}

@@ -48,17 +48,20 @@ class Entry:
 class Index:
     """The index, open: reads from any thread, writes from one; its folder must be nobody else's meanwhile.
 
+    ``read_only`` is for an index that nobody has open: no file is made or changed.
     Raises IndexDamagedError where the files are not usable, lmdb.Error or OSError where they cannot be opened.
     """
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self._file = folder / "data.mdb"
         try:
+            if not read_only:
+                folder.mkdir(parents=True, exist_ok=True)
             check(self._file)
-            # Of no use to one process alone, and made anew; a damaged one is mapped like the data.
-            (folder / "lock.mdb").unlink(missing_ok=True)
-            self._open(folder)
+            if not read_only:
+                # Of no use to one process alone, and made anew; a damaged one is mapped like the data.
+                (folder / "lock.mdb").unlink(missing_ok=True)
+            self._open(folder, read_only)
         except (
             FileDamagedError,
             lmdb.InvalidError,
@@ -68,15 +71,19 @@ class Index:
         ) as error:
             raise IndexDamagedError(str(error)) from error
 
-    def _open(self, folder: Path) -> None:
-        self._env = lmdb.open(str(folder), max_dbs=8, map_size=MAP_BYTES, metasync=False, mode=0o600)
+    def _open(self, folder: Path, read_only: bool) -> None:
+        if read_only:
+            self._env = lmdb.open(str(folder), max_dbs=8, readonly=True, lock=False, create=False)
+        else:
+            self._env = lmdb.open(str(folder), max_dbs=8, map_size=MAP_BYTES, metasync=False, mode=0o600)
         try:
-            self._meta = self._env.open_db(b"meta")
-            self._heights = self._env.open_db(b"heights")
-            self._blocks = self._env.open_db(b"blocks")
-            self._undo = self._env.open_db(b"undo")
-            self.coins = Coins(self._env)
-            if self.meta("format") is None:
+            create = not read_only
+            self._meta = self._env.open_db(b"meta", create=create)
+            self._heights = self._env.open_db(b"heights", create=create)
+            self._blocks = self._env.open_db(b"blocks", create=create)
+            self._undo = self._env.open_db(b"undo", create=create)
+            self.coins = Coins(self._env, create=create)
+            if self.meta("format") is None and not read_only:
                 with self.write() as batch:
                     batch.put_meta("format", FORMAT)
             elif self.meta("format") != FORMAT:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from photosynth.bitcoin.node import NodeUnavailableError
+from photosynth.files.whole import own_file
 
 
 class FolderInUseError(NodeUnavailableError):
@@ -15,7 +16,7 @@ class FolderLock:
     """Holds a folder's lock file until closed. Raises FolderInUseError where somebody else does."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = own_file(folder / "lock", os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

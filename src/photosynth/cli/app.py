@@ -27,6 +27,7 @@ runs, the state or a port is in use, no answer, or the disk is full; 4 a mistake
 app = typer.Typer(
     name="photosynth",
     help=HELP,
+    rich_markup_mode=None,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -70,7 +71,11 @@ def up(
     *,
     state: StateOption,
     fleet_file: FleetArgument = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what the state holds and start anew.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Move what the state holds aside and start anew.")] = False,
+    accept_lost_shares: Annotated[
+        bool,
+        typer.Option("--accept-lost-shares", help="Go on where the share log is missing or damaged: count from zero."),
+    ] = False,
     speed: Annotated[
         int | None, typer.Option("--speed", metavar="N", parser=parse_speed, help="Site seconds per second, for simulated sites.")
     ] = None,
@@ -97,6 +102,7 @@ def up(
             fleet=fleet_file or default_fleet(),
             state=state,
             fresh=fresh,
+            accept_lost_shares=accept_lost_shares,
             speed_milli=speed,
             replay=replay,
             data=data,
@@ -114,7 +120,7 @@ def up(
 @command
 def status(state: StateOption, as_json: JsonOption = False) -> int:
     """Energy, machines, pool, chain, books and proof in one glance, of the running system or of the stopped one's state."""
-    from photosynth.cli.ask import status as body
+    from photosynth.cli.status import status as body
 
     return body(state, as_json)
 

@@ -36,16 +36,6 @@ def print_json(document: BaseModel) -> None:
     sys.stdout.write(document.model_dump_json(indent=2) + "\n")
 
 
-def status(state: Path, as_json: bool) -> int:
-    """Everything in one glance."""
-    site, document = ask(state, lambda opened: opened.view.status())
-    if as_json:
-        print_json(document)
-    else:
-        output().print(show.status(document, site.where, user_style()))
-    return ExitCode.OK
-
-
 def workers(state: Path, as_json: bool) -> int:
     """The pool's workers."""
     site, document = ask(state, lambda opened: opened.view.workers())

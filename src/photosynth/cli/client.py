@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import inspect
 import json
-import os
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -39,27 +38,6 @@ STOP_TIMEOUT_S = 120
 """Seconds that a stop may take: each machine has its ramp and a margin to prove that it sleeps, and one may never answer."""
 START_PATIENCE_S = 15.0
 """Seconds that a command waits for a system that starts or stops; a start on a long chain may take ten."""
-
-
-def read_address(state: Path) -> ApiAddress | None:
-    """Where the system that uses a state folder answers; None where no living process says so."""
-    try:
-        with (state / "api.json").open("rb") as file:
-            known = json.loads(file.read(10_000))
-        address = ApiAddress(str(known["url"]).rstrip("/"), str(known["token"]), int(known["pid"]))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (ValueError, KeyError, TypeError):
-        raise CommandError(
-            f"{state / 'api.json'} is not readable; start the system again, which writes it anew.", ExitCode.UNAVAILABLE
-        ) from None
-    try:
-        os.kill(address.pid, 0)
-    except (ProcessLookupError, OverflowError, ValueError):
-        return None
-    except PermissionError:
-        pass  # it lives under another user
-    return address
 
 
 class ApiClient:
@@ -306,14 +284,8 @@ def _zone_in(status: bytes) -> ZoneInfo:
 
 
 async def _stopped(state: Path) -> Any:
-    if not StateFolder(state).exists:
-        raise StateError(
-            f"no site has lived in {state} yet; start one with `photosynth up`, or name another folder with --state DIR"
-        )
-    from photosynth.cli.logs import warnings_only
     from photosynth.operations.stopped import open_stopped
 
-    warnings_only()
     return open_stopped(state)
 
 
@@ -332,7 +304,10 @@ async def running_api(state: Path) -> ApiClient | None:
 
 
 async def _answering(state: Path) -> ApiClient | None:
-    address = read_address(state)
+    try:
+        address = StateFolder(state).read_api()
+    except StateError as error:
+        raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
     if address is None:
         return None
     api = ApiClient(address)

@@ -18,7 +18,7 @@ from photosynth.cli.client import Opened
 from photosynth.cli.errors import CommandError, ExitCode
 from photosynth.cli.format import output, user_style
 from photosynth.cli.options import parse_period
-from photosynth.cli.transfer import whole_file
+from photosynth.cli.transfer import export_file
 from photosynth.operations.documents import LedgerDocument, PostingDocument
 from photosynth.operations.ledger_document import as_document
 from photosynth.quantities.instants import iso_utc
@@ -43,7 +43,7 @@ def ledger(state: Path, *, as_json: bool, csv: Path | None, start: str | None, e
         wanted = _Wanted(from_ms, to_ms, limit)
         written = None
         if csv is not None:
-            with whole_file(csv) as out:
+            with export_file(csv) as out:
                 file = io.TextIOWrapper(out, encoding="utf-8", newline="")
                 written = await _write_csv(file, opened, wanted)
                 file.detach()

@@ -4,11 +4,14 @@ What libraries say through ``logging`` (asyncio of a task that failed, uvicorn o
 """
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import IO, Any
 
 import structlog
+
+from photosynth.files.whole import own_file
 
 MAX_BYTES = 20_000_000
 """The log of an earlier run is kept beside this one's where it has grown past this."""
@@ -18,7 +21,8 @@ def configure_logs(path: Path, *, to_terminal: bool) -> None:
     """Send every log line to a file, and to standard output as well where ``to_terminal``."""
     if path.exists() and path.stat().st_size > MAX_BYTES:
         path.replace(path.with_suffix(".old.jsonl"))
-    file = path.open("a", encoding="utf-8", buffering=1)
+    descriptor = own_file(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    file = os.fdopen(descriptor, "a", encoding="utf-8", buffering=1)
     outputs: list[IO[str]] = [file, sys.stdout] if to_terminal else [file]
     structlog.configure(
         processors=[

@@ -54,8 +54,8 @@ class _UntilEnd:
 
 
 def synthetic_markets(fleet: Fleet) -> Markets:
-    """The fleet file's own: a synthetic price and the declared mainnet figures."""
-    assert fleet.bitcoin.demonstration is not None
+    """The fleet file's own: a synthetic price and the declared mainnet figures, which every loaded fleet has."""
+    assert fleet.bitcoin.demonstration is not None, "a fleet on another chain than regtest is refused when it is loaded"
     coin = declared_coin_market(fleet.bitcoin.demonstration)
     market = SyntheticMarket(tariff_of(fleet), fleet.simulation.seed)
     return Markets(market, coin, fleet.start_site_ms(), None, None)

@@ -22,6 +22,7 @@ class UpOptions:
     fleet: Path
     state: Path
     fresh: bool = False
+    accept_lost_shares: bool = False
     speed_milli: int | None = None
     replay: date | None = None
     data: Path | None = None

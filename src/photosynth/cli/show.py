@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from rich.console import Group, RenderableType
@@ -10,18 +11,20 @@ from rich.table import Table
 from rich.text import Text
 
 from photosynth.cli.table import FittingTable
-from photosynth.operations.documents import (
-    ActionDocument,
-    LedgerDocument,
-    Status,
-    TraceDocument,
-    TraceInterval,
-    TraceShare,
-    WorkersDocument,
-)
 from photosynth.quantities import format as fmt
 from photosynth.quantities.format import Style
 from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S, local_time
+
+if TYPE_CHECKING:
+    from photosynth.operations.documents import (
+        ActionDocument,
+        LedgerDocument,
+        Status,
+        TraceDocument,
+        TraceInterval,
+        TraceShare,
+        WorkersDocument,
+    )
 
 
 def _wall_age(instant_ms: int | None) -> str:
@@ -32,7 +35,7 @@ def _big(text: str | None) -> int | None:
     return None if text is None else int(text)
 
 
-def status(document: Status, where: str, style: Style) -> RenderableType:
+def status(document: "Status", where: str, style: Style) -> RenderableType:
     """Everything in one screen: energy, machines, pool, chain, books, proof, and what is wrong."""
     site, pool, books, chain = document.site, document.pool, document.ledger, document.chain
     kind = "simulated site" if site.simulated else "site"
@@ -88,7 +91,7 @@ def _condition(severity: str, subject: str, summary: str, advice: str) -> Text:
     return Text(f"{severity}: {subject}: {summary}{stop} {advice}", style=style)
 
 
-def workers(document: WorkersDocument, where: str, style: Style) -> RenderableType:
+def workers(document: "WorkersDocument", where: str, style: Style) -> RenderableType:
     """One line for each worker, by name."""
     table = FittingTable("Workers", "worker", "connected", "accepted", "rejected", "hashed", "represents", "last share")
     for worker in sorted(document.workers, key=lambda w: w.name):
@@ -111,7 +114,7 @@ def amount(value: int, asset: str, style: Style) -> str:
     return formats[asset](value, style)
 
 
-def ledger(document: LedgerDocument, where: str, style: Style, zone: tzinfo) -> RenderableType:
+def ledger(document: "LedgerDocument", where: str, style: Style, zone: tzinfo) -> RenderableType:
     """The trial balance by account and asset, then the newest postings; times on the clock of a zone."""
     period = f"{local_time(document.from_ms, zone) if document.from_ms is not None else 'the beginning'} to "
     period += local_time(document.to_ms, zone) if document.to_ms is not None else "now"
@@ -134,7 +137,7 @@ def ledger(document: LedgerDocument, where: str, style: Style, zone: tzinfo) -> 
     return Group(Text(where + "\n"), balance, postings)
 
 
-def trace(document: TraceDocument, where: str, style: Style, zone: tzinfo) -> RenderableType:
+def trace(document: "TraceDocument", where: str, style: Style, zone: tzinfo) -> RenderableType:
     """A block's satoshis: for each quarter hour its energy and price, who hashed in it, and what the meters showed."""
     block = document.block
     head = Text(f"{where}\n\nBlock {block.height}  {block.hash}\n", overflow="fold")
@@ -150,7 +153,7 @@ def trace(document: TraceDocument, where: str, style: Style, zone: tzinfo) -> Re
     return Group(*parts, *(Text(f"Note: {note}") for note in document.notes))
 
 
-def _span(interval: TraceInterval, zone: tzinfo) -> str:
+def _span(interval: "TraceInterval", zone: tzinfo) -> str:
     """The quarter hour on the site's clock; the day (UTC) of older work, and the day before which the oldest was done."""
     if interval.duration_s == INTERVAL_S:
         day, start, name = local_time(interval.interval_ms, zone).split()
@@ -163,7 +166,7 @@ def _span(interval: TraceInterval, zone: tzinfo) -> str:
     return f"Before {day} (UTC)" if interval.duration_s else "Earlier"
 
 
-def _of_interval(interval: TraceInterval, hashed: list[TraceShare], style: Style, zone: tzinfo) -> list[RenderableType]:
+def _of_interval(interval: "TraceInterval", hashed: "list[TraceShare]", style: Style, zone: tzinfo) -> list[RenderableType]:
     """What a block owes to one quarter hour or day. A worker's rounds in it are one row: they were paid alike."""
     energy = f"{fmt.sat(interval.value_sat, style)} earned; its meters and prices follow with its record"
     if interval.record is not None or interval.duration_s != INTERVAL_S:
@@ -191,7 +194,7 @@ def _of_interval(interval: TraceInterval, hashed: list[TraceShare], style: Style
     return [Text(_span(interval, zone), style="bold"), Text(energy), workers, *([meters] if interval.meters else []), Text()]
 
 
-def action(document: ActionDocument) -> RenderableType:
+def action(document: "ActionDocument") -> RenderableType:
     """One audited action and what reading back said."""
     verified = {True: ", verified by reading back", False: ", reading back contradicts it", None: ""}
     text = f"{document.kind} {document.subject}: {document.result}{verified[document.verified]}."

@@ -15,6 +15,7 @@ from photosynth.bitcoin.node import NodeUnavailableError
 from photosynth.cli.client import running_api
 from photosynth.cli.errors import CommandError, ExitCode, sentence
 from photosynth.cli.format import progress_output, user_style
+from photosynth.files.whole import whole_file
 from photosynth.operations.state import StateError
 from photosynth.quantities.format import count
 
@@ -35,10 +36,7 @@ def export_chain(state: Path, file: Path) -> int:
                 async for piece in api.chain_lines():
                     yield piece
             return
-        from photosynth.cli.logs import warnings_only
         from photosynth.operations.stopped import open_stopped_chain
-
-        warnings_only()
 
         async with open_stopped_chain(state) as chain:
             async for raw in chain.blocks(1):
@@ -58,10 +56,7 @@ def export_evidence(state: Path, file: Path) -> int:
                 async for piece in api.evidence_lines():
                     yield piece
             return
-        from photosynth.cli.logs import warnings_only
         from photosynth.operations.stopped import open_stopped_evidence
-
-        warnings_only()
 
         async with open_stopped_evidence(state) as evidence:
             async for line in evidence.lines():
@@ -108,7 +103,7 @@ def _told(file: Path, what: str) -> int:
 async def _write(file: Path, pieces: AsyncIterator[bytes], what: str) -> int:
     """Write a stream beside the file and rename it when whole, so that a broken stream leaves the old file. Counts lines."""
     number = 0
-    with whole_file(file) as out, _progress(what) as progress:
+    with export_file(file) as out, _progress(what) as progress:
         async for piece in pieces:
             out.write(piece)
             number += piece.count(b"\n")
@@ -117,20 +112,19 @@ async def _write(file: Path, pieces: AsyncIterator[bytes], what: str) -> int:
 
 
 @contextlib.contextmanager
-def whole_file(file: Path) -> Iterator[IO[bytes]]:
+def export_file(file: Path) -> Iterator[IO[bytes]]:
     """A file that appears when all of it is written, so that what breaks off leaves the old one; - is standard output."""
     if str(file) == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    beside = file.with_name(file.name + ".part")
-    try:
-        with beside.open("wb") as out:
+    target = file.resolve()  # a link of the user's own is followed
+    if target.exists() and not target.is_file():
+        with target.open("wb") as out:  # a pipe or a device
             yield out
-        beside.replace(file)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+        return
+    with whole_file(target, mode=0o666) as out:
+        yield out
 
 
 @contextlib.contextmanager
@@ -176,13 +170,13 @@ async def _pieces(source: IO[bytes], progress: Callable[[int], None]) -> AsyncIt
 
 async def _submit_stopped(state: Path, source: IO[bytes], progress: Callable[[int], None]) -> dict[str, Any]:
     from photosynth.cli.logs import warnings_only
-    from photosynth.operations.stopped import open_stopped_chain
+    from photosynth.operations.stopped import open_stopped_node
 
     warnings_only()
 
     reasons: Counter[str] = Counter()
     blocks = accepted = number = read = 0
-    async with open_stopped_chain(state) as chain:
+    async with open_stopped_node(state) as node:
         while line := await asyncio.to_thread(source.readline, LONGEST_LINE + 2):
             number, read = number + 1, read + len(line)
             progress(read)
@@ -196,7 +190,7 @@ async def _submit_stopped(state: Path, source: IO[bytes], progress: Callable[[in
             if not raw:
                 error = f"line {number} is not a block in hexadecimal"
                 return {"blocks": blocks, "accepted": accepted, "reasons": dict(reasons), "done": False, "error": error}
-            verdict = await chain.submit(raw)
+            verdict = await node.submit(raw)
             blocks += 1
             accepted += verdict.accepted
             if verdict.reason is not None:

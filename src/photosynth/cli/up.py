@@ -22,6 +22,7 @@ from photosynth.cli.logs import configure_logs
 from photosynth.cli.options import UpOptions
 from photosynth.cli.ports import Ports, take_ports
 from photosynth.fleet import Fleet, FleetFileError, load_fleet
+from photosynth.operations.manifest import begin, check_parts
 from photosynth.operations.state import ApiAddress, StateError, StateFolder
 
 if TYPE_CHECKING:
@@ -51,15 +52,26 @@ def run_up(options: UpOptions) -> int:
     try:
         with take_ports(fleet, options) as ports:
             try:
-                if options.fresh:
-                    state.clear()
-                state.remember_site(_identity(fleet, options))
+                _prepare(state, _identity(fleet, options), options)
             except StateError as error:
                 raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
             configure_logs(state.log, to_terminal=options.json_log)
             return _run_loop(_Up(fleet, speed_milli, markets, state, options, ports))
     finally:
         state.unlock()
+
+
+def _prepare(state: StateFolder, identity: dict[str, str], options: UpOptions) -> None:
+    """See that the folder holds this site's history, whole, or nothing; do what the operator allowed. Raises StateError."""
+    if options.fresh and (aside := state.set_aside()) is not None:
+        typer.echo(f"What was in {state.root} is in {aside} now; remove that folder when you no longer need it.", err=True)
+    manifest = begin(state, identity)
+    if options.accept_lost_shares:
+        from photosynth.operations.lost_shares import give_up_lost_shares
+
+        manifest, said = give_up_lost_shares(state, manifest)
+        typer.echo(said, err=True)
+    check_parts(state, manifest)
 
 
 def _load(options: UpOptions) -> Fleet:
@@ -273,10 +285,10 @@ class _Up:
                 await asyncio.sleep(SHOW_EVERY_S)
 
     def _save(self, status: "Status") -> None:
-        from photosynth.operations.files import write_whole
+        from photosynth.files.whole import write_whole
 
         with contextlib.suppress(OSError):
-            write_whole(self.state.status, status.model_dump_json().encode())
+            write_whole(self.state.status, status.model_dump_json().encode(), durable=False)
 
 
 def ended_by(error: Exception, log: Path) -> CommandError:

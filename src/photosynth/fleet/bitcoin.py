@@ -20,6 +20,8 @@ from photosynth.fleet.values import (
 
 PUBLISHED_TEST_SCRIPT = bytes.fromhex("0014751e76e8199196d454941c45d1b3a323f1433bd6")
 """Pays the private key 1 (BIP173's test vector): anybody can spend it, so it is for demonstrations alone."""
+LONGEST_BLOCK_INTERVAL_S = 86_400
+"""Seconds that the demonstration's target is steered to at most."""
 LOOPBACK_NETWORKS = (parse_network("127.0.0.0/8"), parse_network("::1/128"))
 
 
@@ -86,6 +88,12 @@ class Demonstration(Part):
     date: Day
     """The date of these figures."""
 
+    @model_validator(mode="after")
+    def _paced(self) -> "Demonstration":
+        if self.block_interval_s > LONGEST_BLOCK_INTERVAL_S:
+            raise mistake("blocks that lie more than a day apart cannot be paced", "Write at most `24 h`", "block_interval")
+        return self
+
 
 class Bitcoin(Part):
     """The Bitcoin node that the site mines on and where the coins go."""
@@ -93,7 +101,7 @@ class Bitcoin(Part):
     node: Annotated[NodeChoice, BeforeValidator(parse_node)]
     """`embedded`, or a bitcoind by its address and cookie file, or user and password file."""
     network: Literal["regtest", "signet", "testnet4", "main"]
-    """The chain."""
+    """The chain. A site runs on regtest alone as yet."""
     payout_script: Script | None = None
     """Output script that every coinbase pays, in hexadecimal and quotes."""
     payout_address: str | None = Field(default=None, min_length=14, max_length=100)
@@ -128,6 +136,12 @@ class Bitcoin(Part):
                 f"the payout on {self.network} goes to a published test key that anybody can spend",
                 "Write a script of your own wallet",
                 "payout_script" if self.payout_script else "payout_address",
+            )
+        if self.network != "regtest":
+            raise mistake(
+                f"a site cannot mine on {self.network} yet: nothing tells what its coins are worth, which decides when to mine",
+                "Write `network: regtest` with a demonstration's figures",
+                "network",
             )
         return self
 

@@ -23,6 +23,8 @@ _LISTS_WITH_IDS: tuple[tuple[Path, str], ...] = (
     (("machines", "models"), "model"),
     (("machines", "groups"), "group"),
 )
+_YEARS = range(1980, 2200)
+"""Where calendars, time zones and the sun can be computed with; instants are counted from 1970 on."""
 _LISTS_WITH_PARTY: tuple[Path, ...] = (("sources",), ("loads",), ("meters",), ("machines", "groups"))
 
 
@@ -35,6 +37,7 @@ def check(root: Value) -> list[Finding]:
         *_meter_roles(root),
         *_ports(root),
         *_start(root),
+        *_components(root),
     ]
 
 
@@ -183,9 +186,23 @@ def _ports(root: Value) -> Iterator[Finding]:
 def _start(root: Value) -> Iterator[Finding]:
     start, zone = _at(root, ("simulation", "start")), _at(root, ("site", "zone"))
     try:
+        if datetime.fromisoformat(str(start)).year not in _YEARS:
+            mend = f"Write a year from {_YEARS.start} to {_YEARS.stop - 1}"
+            yield Finding(
+                ("simulation", "start"), f"{str(start)[:40]} is outside the time that sun and prices are known for", mend
+            )
+            return
         local = datetime.fromisoformat(str(start)).replace(tzinfo=ZoneInfo(str(zone)))
         back = local.astimezone(UTC).astimezone(local.tzinfo)
     except (ValueError, OSError, KeyError, OverflowError):
         return
     if back.replace(tzinfo=None) != local.replace(tzinfo=None):
         yield Finding(("simulation", "start"), f"{start} is skipped by {zone} when clocks go forward", "Choose another hour")
+
+
+def _components(root: Value) -> Iterator[Finding]:
+    for where, item in _each(root, ("market", "import")):
+        if item.get("name") == "spot":
+            yield Finding(
+                (*where, "name"), "spot is the market's own price, which every other component is added to", "Rename it"
+            )

@@ -1,7 +1,5 @@
 """The documents that come out of the database alone: ledger, blocks, trace, actions, the day. Running or stopped."""
 
-from typing import TypeVar
-
 from sqlalchemy import Connection
 
 from photosynth.bitcoin.node import hash_text
@@ -10,10 +8,7 @@ from photosynth.operations.documents import (
     BalanceRow,
     BlockDocument,
     DayPoint,
-    Document,
-    EvidenceStatus,
     LedgerDocument,
-    LedgerStatus,
     Line,
     MeterInterval,
     PostingDocument,
@@ -21,35 +16,17 @@ from photosynth.operations.documents import (
     TraceInterval,
     TraceShare,
 )
+from photosynth.operations.summaries import like
 from photosynth.operations.view import NotKnownError
 from photosynth.quantities.instants import market_day_bounds_ms, market_day_of
 from photosynth.storage.actions import ActionRow, read_actions
 from photosynth.storage.observations import DayObservation, day_observations
 from photosynth.treasury.accounts import account_name
 from photosynth.treasury.blocks import BlockRow, read_blocks
-from photosynth.treasury.books import ledger_totals
-from photosynth.treasury.chain import followed_top
-from photosynth.treasury.evidence.lines import evidence_state
 from photosynth.treasury.facts import MeterInfo
+from photosynth.treasury.glance import followed_top
 from photosynth.treasury.journal import StoredPosting, count_postings_of, postings, trial_balance
 from photosynth.treasury.trace import TracedInterval, duration_s, trace
-
-D = TypeVar("D", bound=Document)
-
-
-def ledger_status(tx: Connection, asset: str) -> LedgerStatus:
-    """The books in one glance."""
-    return _like(LedgerStatus, ledger_totals(tx), asset=asset)
-
-
-def evidence_status(tx: Connection) -> EvidenceStatus:
-    """The proof in one glance."""
-    state = evidence_state(tx)
-    return EvidenceStatus(
-        records=state.records,
-        head=None if state.head is None else state.head.hex(),
-        last_interval_ms=state.last_interval_ms,
-    )
 
 
 def ledger_document(tx: Connection, from_ms: int | None, to_ms: int | None, limit: int, before_id: int | None) -> LedgerDocument:
@@ -57,7 +34,7 @@ def ledger_document(tx: Connection, from_ms: int | None, to_ms: int | None, limi
     return LedgerDocument(
         from_ms=from_ms,
         to_ms=to_ms,
-        trial_balance=[_like(BalanceRow, row, name=account_name(row.account)) for row in trial_balance(tx, from_ms, to_ms)],
+        trial_balance=[like(BalanceRow, row, name=account_name(row.account)) for row in trial_balance(tx, from_ms, to_ms)],
         postings=[_posting(item) for item in postings(tx, from_ms, to_ms, limit, before_id)],
         total_postings=count_postings_of(tx, from_ms, to_ms),
     )
@@ -106,7 +83,7 @@ def action_documents(tx: Connection, limit: int, before_id: int | None, subject:
 
 def action_document(row: ActionRow) -> ActionDocument:
     """One action."""
-    return _like(ActionDocument, row)
+    return like(ActionDocument, row)
 
 
 def day_points(tx: Connection, now_ms: int, points: int) -> list[DayPoint]:
@@ -117,12 +94,7 @@ def day_points(tx: Connection, now_ms: int, points: int) -> list[DayPoint]:
 
 def day_point(point: DayObservation) -> DayPoint:
     """One point of the curve."""
-    return _like(DayPoint, point)
-
-
-def _like(document: type[D], row: object, **more: object) -> D:
-    """A document whose members are named as those of a row; ``more`` are those that it has beside them."""
-    return document.model_validate({name: more[name] if name in more else getattr(row, name) for name in document.model_fields})
+    return like(DayPoint, point)
 
 
 def _tip_height(tx: Connection) -> int:
@@ -147,7 +119,7 @@ def _block(row: BlockRow, tip_height: int) -> BlockDocument:
 
 
 def _interval(item: TracedInterval) -> TraceInterval:
-    return _like(TraceInterval, item, meters=[_like(MeterInterval, meter) for meter in item.meters])
+    return like(TraceInterval, item, meters=[like(MeterInterval, meter) for meter in item.meters])
 
 
 def _posting(item: StoredPosting) -> PostingDocument:
@@ -159,7 +131,7 @@ def _posting(item: StoredPosting) -> PostingDocument:
         wall_ms=posting.wall_ms,
         event=posting.event,
         text=posting.text,
-        lines=[_like(Line, line, name=account_name(line.account)) for line in posting.lines],
+        lines=[like(Line, line, name=account_name(line.account)) for line in posting.lines],
         reverses=posting.reverses,
         source=dict(posting.source),
     )

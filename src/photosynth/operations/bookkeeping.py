@@ -22,7 +22,7 @@ from photosynth.pool.server import Pool
 from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
 from photosynth.storage import Database, Runner, StorageError
 from photosynth.storage.meta import put_meta
-from photosynth.storage.observations import DayObservation, record_observation
+from photosynth.storage.observations import DayObservation, keep_observations
 from photosynth.treasury.books import Books
 from photosynth.treasury.coinbase import ChainBooks
 from photosynth.treasury.energy import role_energies
@@ -103,6 +103,8 @@ class Bookkeeper:
     next_start_ms: int
     wall_start_ms: int
     head: bytes
+    closed: Callable[[EvidenceRecord, int], None]
+    """Called off the event loop with a new record and the share log's last entry in it, once they are committed."""
     reconciled: bool | None = None
     _found: deque[FoundBlock] = field(default_factory=deque)
     _refused: deque[FoundBlock] = field(default_factory=deque)
@@ -179,9 +181,11 @@ class Bookkeeper:
 
         def commit() -> EvidenceRecord:
             with self.ledgers.database.begin() as tx:
-                _write_notes(tx, observations, memory)
+                _write_notes(tx, observations, start + INTERVAL_MS, memory)
                 put_meta(tx, SHARE_SEQ, work.last_seq)
-                return self.ledgers.books.close_interval(tx, facts)
+                record = self.ledgers.books.close_interval(tx, facts)
+            self.closed(record, work.last_seq)
+            return record
 
         record = await self.ledgers.run(commit)
         del self.controller.observations[: len(observations)]
@@ -199,8 +203,9 @@ class Bookkeeper:
         """Write down what waits: found blocks, the day's curve, what was learnt of machines; for the end."""
         await self._record_found()
         observations, memory = self.controller.observations.copy(), self.machine_memory()
+        now_ms = self.clock.site_ms()
         try:
-            await self._write(lambda tx: _write_notes(tx, observations, memory))
+            await self._write(lambda tx: _write_notes(tx, observations, now_ms, memory))
         except (StorageError, TreasuryError) as error:
             self._faulty("notes", error)
         else:
@@ -313,10 +318,9 @@ class Bookkeeper:
         )
 
 
-def _write_notes(tx: Connection, observations: list[DayObservation], memory: object) -> None:
+def _write_notes(tx: Connection, observations: list[DayObservation], now_ms: int, memory: object) -> None:
     """The day's curve, and what was learnt of the machines."""
-    for point in observations:
-        record_observation(tx, point)
+    keep_observations(tx, observations, now_ms)
     put_meta(tx, MACHINE_MEMORY, memory)
 
 

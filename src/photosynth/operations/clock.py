@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from photosynth.operations.files import write_whole
+from photosynth.files.whole import write_whole
 from photosynth.quantities.instants import ScaledTime
 
 
@@ -52,7 +52,7 @@ class RememberedTime:
 
     def save(self, path: Path) -> None:
         """Write it down whole, so that a kill leaves the old or the new one."""
-        write_whole(path, json.dumps({"site_ms": self.site_ms, "wall_ms": self.wall_ms}).encode())
+        write_whole(path, json.dumps({"site_ms": self.site_ms, "wall_ms": self.wall_ms}).encode(), durable=False)
 
     @classmethod
     def load(cls, path: Path) -> "RememberedTime | None":

@@ -18,6 +18,8 @@ from photosynth.treasury.facts import MeterInfo, SiteFacts
 
 SHORTEST_BLOCK_INTERVAL_S = 0.6
 """A demonstration never passes two blocks a second; a little more leaves time for finding one."""
+LONGEST_BLOCK_INTERVAL_S = 86_400.0
+"""A demonstration's target is steered to a day between blocks at most; a slow site's blocks come as often as that."""
 LONGEST_REFRESH_S = 30.0
 SHORTEST_REFRESH_S = 1.0
 REFRESHES_PER_BLOCK = 10
@@ -101,8 +103,9 @@ class Pace:
     speed_milli: int
 
     def block_interval_s(self, demonstration: Demonstration) -> float:
-        """Wall seconds between blocks of the demonstration chain."""
-        return max(SHORTEST_BLOCK_INTERVAL_S, demonstration.block_interval_s * 1000 / self.speed_milli)
+        """Wall seconds between blocks of the demonstration chain, at any speed within what can be steered to."""
+        wanted = demonstration.block_interval_s * 1000 / self.speed_milli
+        return min(max(SHORTEST_BLOCK_INTERVAL_S, wanted), LONGEST_BLOCK_INTERVAL_S)
 
     def refresh_s(self, demonstration: Demonstration | None) -> float:
         """Wall seconds after which a job is renewed."""

@@ -1,28 +1,25 @@
-"""The evidence as lines, out of a database: exported beside it and read from there, so that memory stays small."""
+"""The evidence as lines, out of a database that is written to: copied first, so that no long reader holds its log up."""
 
-import os
+import tempfile
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 from photosynth.storage import Database
-from photosynth.treasury.evidence.export import export_evidence
+from photosynth.treasury.evidence.export import export_lines
 from photosynth.treasury.evidence.seal import Identity
-
-_NUMBERS = count()
 
 
 def evidence_lines(database: Path, identity: Identity, folder: Path) -> Iterator[bytes]:
-    """The lines of an export, header first and closing line last, each without its line feed; ``folder`` takes a file.
+    """The lines of an export, header first and closing line last, each without its line feed.
 
-    It has a connection of its own, so that other readers need not wait. Raises TreasuryError where there is no evidence
-    yet, OSError where the folder is full.
+    ``folder`` takes them in a file without a name, which is gone with its reader, also after a kill. The database has a
+    connection of its own for it, so that other readers need not wait. Raises TreasuryError where there is no evidence yet,
+    OSError where the folder is full.
     """
-    path = folder / f".evidence-{os.getpid()}-{next(_NUMBERS)}.jsonl"
-    with Database(database, read_only=True) as own, own.read() as tx:
-        export_evidence(tx, identity, path)
-    file = path.open("rb")
-    path.unlink()
-    with file:
+    with tempfile.TemporaryFile(dir=folder) as file:
+        with Database(database, read_only=True) as own, own.read() as tx:
+            for line in export_lines(tx, identity):
+                file.write(line + b"\n")
+        file.seek(0)
         for line in file:
             yield line.rstrip(b"\n")

@@ -25,6 +25,7 @@ from photosynth.operations.documents import (
 from photosynth.operations.evidence_door import evidence_lines
 from photosynth.operations.ledger_lines import ledger_lines
 from photosynth.operations.site import Site
+from photosynth.operations.summaries import evidence_status, ledger_status
 from photosynth.pool.results import PoolSnapshot, WorkerStats
 from photosynth.quantities.instants import iso_utc
 from photosynth.storage import StorageError
@@ -56,7 +57,7 @@ class RunningSite:
         health = await self._node_health()
         asset = DEMONSTRATION_ASSET if site.fleet.bitcoin.demonstration else "BTC"
         ledger, evidence, unknown = await site.read(
-            lambda tx: (books.ledger_status(tx, asset), books.evidence_status(tx), unknown_intervals(tx, now_ms - DAY_MS))
+            lambda tx: (ledger_status(tx, asset), evidence_status(tx), unknown_intervals(tx, now_ms - DAY_MS))
         )
         tip_age_s = None if health is None or health.tip.height == 0 else max(0, wall_ms // 1000 - health.tip.time_s)
         return Status(

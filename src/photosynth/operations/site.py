@@ -16,6 +16,7 @@ from photosynth.energy.market import Market
 from photosynth.fleet import Fleet
 from photosynth.miners.control import MinerControl
 from photosynth.miners.luxos import LuxosMachine
+from photosynth.operations import consistency
 from photosynth.operations.audit import AuditLog
 from photosynth.operations.bookkeeping import Bookkeeper, Ledgers, coin_fact
 from photosynth.operations.clock import RememberedTime, RunningClock
@@ -32,11 +33,12 @@ from photosynth.operations.configuration import (
 from photosynth.operations.controller import Controller
 from photosynth.operations.field import Field, OpenField
 from photosynth.operations.guarded_meters import GuardedMeters
+from photosynth.operations.manifest import Seen, check_parts, completed, load_manifest, write_mark
 from photosynth.operations.meter_wait import MeterWait
 from photosynth.operations.node_choice import open_bitcoin_node
 from photosynth.operations.past import STOPPED, Past, read_past
 from photosynth.operations.reward import Reward
-from photosynth.operations.state import StateFolder
+from photosynth.operations.state import StateError, StateFolder
 from photosynth.pool.results import FoundBlock
 from photosynth.pool.server import Pool
 from photosynth.pool.share_log import ShareLog
@@ -45,8 +47,10 @@ from photosynth.storage import Database, DatabaseThread, StorageError
 from photosynth.storage.meta import put_meta
 from photosynth.treasury.books import Books
 from photosynth.treasury.coinbase import ChainBooks
+from photosynth.treasury.evidence.lines import EvidenceRecord, last_line
 from photosynth.treasury.evidence.seal import Identity
 from photosynth.treasury.facts import CoinFact
+from photosynth.treasury.glance import followed_top
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -100,7 +104,8 @@ class Site:
     async def start(self) -> None:
         """Open everything. What was opened is closed again where something fails.
 
-        Raises StorageError, NodeUnavailableError, ShareLogError, OSError (a port in use), and what the field raises.
+        Raises StateError where the parts of the state do not belong together, StorageError, NodeUnavailableError,
+        ShareLogError, OSError (a port in use), and what the field raises.
         """
         try:
             await self._open()
@@ -163,23 +168,35 @@ class Site:
 
     async def _open(self) -> None:
         settings, fleet, state = self.settings, self.fleet, self.settings.state
+        manifest = load_manifest(state)
+        if manifest is None:
+            raise StateError(f"{state.manifest} is missing: whose state this is cannot be told")
+        check_parts(state, manifest)
+        self._manifest = manifest
         self.run_database, self.run_readers = DatabaseThread(), DatabaseThread()
         self._closing.callback(self.run_readers.close)
         self._closing.callback(self.run_database.close)
         self.database = await self.run_database(lambda: Database(state.database))
         self._closing.callback(self.database.close)
+        await self.run_database(lambda: consistency.claim_database(self.database, state, manifest))
         past = await self.run_database(lambda: read_past(self.database, tariff_of(fleet).demand_period))
         self.stopped = self._stopped_kept = past.stopped
         share_log = await asyncio.to_thread(ShareLog, state.shares)
         self._closing.push_async_callback(share_log.close)
         for repair in share_log.repairs:
             log.warning("the share log was repaired", what=repair)
-        share_log.checkpoint(past.share_seq)
+        consistency.check_share_log(share_log.account, past.share_seq, state, manifest)
+        write_mark(state.shares, manifest)
         self.clock = self._clock(past, share_log)
         pace = Pace(settings.speed_milli)
         self.node = await open_bitcoin_node(fleet, state, demonstration_target(fleet, pace))
         self._closing.push_async_callback(self.node.close)
+        if manifest.embedded:
+            await consistency.check_chain(self.node, await self.read(followed_top), state)
+            write_mark(state.chain, manifest)
         await self._open_books(past, share_log)
+        share_log.checkpoint(past.share_seq)  # which rewrites the log: only now is it sure that all of this belongs together
+        self._manifest = completed(state, manifest)
         self._open_pool(share_log, pace)
         self._closing.push_async_callback(self.pool.close)
         await self.pool.recover()
@@ -190,6 +207,7 @@ class Site:
         self._closing.push_async_callback(self.field.close)
         self.meters = GuardedMeters(self.field.meters)
         self._open_control(past)
+        self._closing.push_async_callback(self._note_end)
         self._closing.push_async_callback(self.keeper.save)
         self._closing.push_async_callback(self._try_to_keep_stopped)
         self._closing.callback(self._remember_now)
@@ -212,7 +230,7 @@ class Site:
         if genesis_hash is None:
             raise NodeUnavailableError("the Bitcoin node knows no genesis block; let it finish its start and try again")
         facts = site_facts(self.fleet, genesis_hash)
-        self.identity = Identity.open(self.settings.state.identity)
+        self.identity = await self.run_database(lambda: consistency.open_identity(self.database, self.settings.state))
         self.books = Books(facts, self.identity)
         chain = ChainBooks(
             facts.payout_script,
@@ -318,6 +336,7 @@ class Site:
             next_start_ms=self._next_start_ms,
             wall_start_ms=self._wall_start_ms,
             head=self._first_head,
+            closed=self._note_closed,
         )
         for block in self._early:
             self.keeper.block_found(block)
@@ -325,6 +344,18 @@ class Site:
     def _coin_fact_at(self, site_ms: int) -> CoinFact | None:
         quote = self.settings.coin_market.at(site_ms)
         return None if quote is None else coin_fact(quote)
+
+    def _note_closed(self, record: EvidenceRecord, share_seq: int) -> None:
+        """Note in the manifest how far a closed quarter hour has brought evidence and share log."""
+        before = self._manifest.seen
+        seen = Seen(record.seq, record.hash.hex(), max(share_seq, 0 if before is None else before.share_seq))
+        self._manifest = consistency.note_seen(self.settings.state, self._manifest, seen)
+
+    async def _note_end(self) -> None:
+        """The same at the end, with the last entry of the share log."""
+        record = await self.read(last_line)
+        if record is not None:
+            self._note_closed(record, self.pool.log.account.last_seq)
 
     async def _poll(self) -> None:
         """Read every machine every ``POLL_S``, and in between those whose command waits for its proof."""

@@ -1,22 +1,19 @@
 """The state folder: where everything of one site lies, and that only one process at a time runs on it."""
 
+import contextlib
 import fcntl
 import json
 import os
-import shutil
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from photosynth.operations.files import write_whole
+from photosynth.files.folders import UnsafeFolderError, check_folder
+from photosynth.files.whole import forget_unfinished, own_file, sync_folder, write_whole
 
-_CONTENTS = ("chain", "shares", "world", "photosynth.sqlite3", "photosynth.sqlite3-wal", "photosynth.sqlite3-shm")
-_CONTENTS_FILES = ("clock.json", "identity.key", "api.json", "log.jsonl", "site.json", "node.json", "status.json")
-
-_READING = "reading"
 _READER_PATIENCE_S = 10.0
-"""A command that reads a stopped site's folder holds it for about a second; whoever comes meanwhile waits so long."""
+"""A command that reads a stopped site's folder holds it for about a second; a start waits so long."""
 _WRITER_PATIENCE_S = 0.1
 """A holder that has just taken the lock needs a moment to say who it is."""
 
@@ -43,11 +40,21 @@ class ApiAddress:
 
 
 class StateFolder:
-    """The paths of a site's state, and the lock that keeps a second process out."""
+    """The paths of a site's state, and the lock that keeps a second process out.
+
+    The folder itself is what is locked, so that reading it needs no file to be made: readers share the lock, whoever runs
+    on the folder has it alone. The file ``lock`` says who that is.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._lock: IO[bytes] | None = None
+        self._lock: int | None = None
+        self._writing = False
+
+    @property
+    def manifest(self) -> Path:
+        """Whose history this is and of which parts; see ``operations.manifest``."""
+        return self.root / "site.json"
 
     @property
     def database(self) -> Path:
@@ -95,43 +102,90 @@ class StateFolder:
         return self.root / "log.jsonl"
 
     @property
+    def _api(self) -> Path:
+        return self.root / "api.json"
+
+    @property
     def exists(self) -> bool:
         """Whether a site has lived here."""
-        return self.database.exists()
+        return any(path.exists() for path in (self.manifest, self.database))
+
+    def parts(self) -> tuple[Path, ...]:
+        """What holds the history of a site: without its siblings none of it can be used."""
+        return self.database, self.identity, self.shares, self.chain
+
+    def _all(self) -> tuple[Path, ...]:
+        database = [self.database.with_name(self.database.name + end) for end in ("-wal", "-shm")]
+        logs = (self.log, self.log.with_suffix(".old.jsonl"))
+        others = (self.world, self.clock, self.status, self.node_state, self._api)
+        return self.manifest, *self.parts(), *database, *others, *logs
 
     def lock(self, *, reading: bool = False) -> None:
-        """Keep every other process out until :meth:`unlock` or the end of this process.
+        """Keep every other process out until :meth:`unlock` or the end of this process; those that read keep out who runs.
 
-        A holder that is only ``reading`` says so, and is waited for. Raises StateInUseError where another process runs on
-        the folder, StateError where it cannot be written.
+        Raises StateInUseError where another process runs on the folder, StateError where it cannot be used, or where others
+        than this user could change what lies in it. Reading makes no file.
         """
         try:
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = (self.root / "lock").open("a+b")
+            if not reading:
+                self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+                check_folder(self.root, self._all())
+            descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except UnsafeFolderError as error:
+            raise StateError(str(error)) from None
+        except OSError as error:
+            done = "opened" if reading else "written"
+            raise StateError(
+                f"the state folder {self.root} cannot be {done}: {error.strerror}; choose another with --state DIR"
+            ) from error
+        try:
+            self._take(descriptor, reading)
+            if not reading:
+                self._say_who()
+                forget_unfinished(self.root)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._lock, self._writing = descriptor, not reading
+
+    def _take(self, descriptor: int, reading: bool) -> None:
+        started_s = time.monotonic()
+        while not _taken(descriptor, fcntl.LOCK_SH if reading else fcntl.LOCK_EX):
+            if not reading and (only_readers := _taken(descriptor, fcntl.LOCK_SH)):
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+            else:
+                only_readers = False
+            if time.monotonic() - started_s > (_READER_PATIENCE_S if only_readers else _WRITER_PATIENCE_S):
+                holder = "unknown" if only_readers else self._holder()
+                raise StateInUseError(
+                    f"the state folder {self.root} is in use by process {holder}; "
+                    "stop that one, or choose another folder with --state DIR",
+                    holder,
+                )
+            time.sleep(0.02)
+
+    def _say_who(self) -> None:
+        try:
+            descriptor = own_file(self.root / "lock", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         except OSError as error:
             raise StateError(
                 f"the state folder {self.root} cannot be written: {error.strerror}; choose another with --state DIR"
             ) from error
-        started_s = time.monotonic()
-        while not _taken(file):
-            file.seek(0)
-            holder, _, purpose = file.read(32).decode("ascii", "replace").strip().partition(" ")
-            if time.monotonic() - started_s > (_READER_PATIENCE_S if purpose == _READING else _WRITER_PATIENCE_S):
-                file.close()
-                raise StateInUseError(
-                    f"the state folder {self.root} is in use by process {holder or 'unknown'}; "
-                    "stop that one, or choose another folder with --state DIR",
-                    holder or "unknown",
-                )
-            time.sleep(0.02)
-        file.truncate(0)
-        file.write(f"{os.getpid()} {_READING if reading else ''}".encode())
-        file.flush()
-        self._lock = file
+        try:
+            os.write(descriptor, str(os.getpid()).encode())
+        finally:
+            os.close(descriptor)
+
+    def _holder(self) -> str:
+        try:
+            with (self.root / "lock").open("rb") as file:
+                return file.read(32).decode("ascii", "replace").strip() or "unknown"
+        except OSError:
+            return "unknown"
 
     def user(self) -> str | None:
         """The id of the process that runs on the folder, also where it starts or stops; None where none does."""
-        if not (self.root / "lock").exists():
+        if not self.root.is_dir():
             return None
         try:
             self.lock(reading=True)
@@ -143,65 +197,65 @@ class StateFolder:
     def unlock(self) -> None:
         """Let the folder go; safe to call twice."""
         if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+            os.close(self._lock)
+            self._lock, self._writing = None, False
 
-    def clear(self) -> None:
-        """Remove what a site left here, and nothing else. Only under the lock."""
-        if self._lock is None:
-            raise StateError(f"{self.root} is not locked by this process")
-        for name in _CONTENTS + _CONTENTS_FILES:
-            path = self.root / name
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+    def set_aside(self, paths: Iterable[Path] | None = None) -> Path | None:
+        """Move what a site left here, or some of it, into a new folder within this one, and nothing else.
 
-    def remember_site(self, identity: dict[str, str]) -> None:
-        """Note whose history this folder holds, or refuse where it holds another's.
-
-        Raises StateError naming what differs.
+        Where it is now; None where there was nothing. Only under the lock. Raises StateError, OSError.
         """
-        path = self.root / "site.json"
-        try:
-            known = json.loads(path.read_bytes())
-        except FileNotFoundError:
-            write_whole(path, json.dumps(identity, indent=1, sort_keys=True).encode(), durable=True)
-            return
-        except ValueError as error:
-            raise StateError(f"{path} is not readable JSON ({error}); restore it or start anew with --fresh") from error
-        if not isinstance(known, dict) or not identity.keys() <= known.keys():
-            raise StateError(f"{path} does not say whose history this is; restore it or start anew with --fresh")
-        for key, value in identity.items():
-            if known[key] != value:
-                raise StateError(
-                    f"{self.root} holds the history of another site: {key} was {known[key]!r} and is now {value!r}; "
-                    "choose another folder with --state DIR, or start anew with --fresh"
-                )
+        if not self._writing:
+            raise StateError(f"{self.root} is not locked by this process")
+        found = [path for path in (self._all() if paths is None else paths) if os.path.lexists(path)]
+        if not found:
+            return None
+        aside = self._new_folder(time.strftime("before-%Y%m%dT%H%M%SZ", time.gmtime()))
+        for path in found:
+            path.rename(aside / path.name)
+        sync_folder(aside)
+        sync_folder(self.root)
+        return aside
 
-    def site(self) -> dict[str, str]:
-        """Whose history this folder holds, as :meth:`remember_site` noted it; empty where nothing was."""
-        try:
-            known = json.loads((self.root / "site.json").read_bytes())
-        except (FileNotFoundError, ValueError):
-            return {}
-        if not isinstance(known, dict):
-            return {}
-        return {str(key): str(value) for key, value in known.items()}
+    def _new_folder(self, name: str) -> Path:
+        for number in range(1, 1000):
+            folder = self.root / (name if number == 1 else f"{name}-{number}")
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+                return folder
+        raise StateError(f"{self.root} holds a thousand folders {name}; remove some")
 
     def write_api(self, address: ApiAddress) -> None:
         """Tell the command line where the running system answers; only this user may read it."""
         document = {"url": address.url, "token": address.token, "pid": address.pid}
-        write_whole(self.root / "api.json", json.dumps(document).encode(), mode=0o600)
+        write_whole(self._api, json.dumps(document).encode(), durable=False)
+
+    def read_api(self) -> ApiAddress | None:
+        """Where the system that runs on the folder answers; None where no living process says so. Raises StateError."""
+        try:
+            with self._api.open("rb") as file:
+                known = json.loads(file.read(10_000))
+            address = ApiAddress(str(known["url"]).rstrip("/"), str(known["token"]), int(known["pid"]))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (ValueError, KeyError, TypeError):
+            raise StateError(f"{self._api} is not readable; start the system again, which writes it anew") from None
+        try:
+            os.kill(address.pid, 0)
+        except (ProcessLookupError, OverflowError, ValueError):
+            return None
+        except PermissionError:
+            pass  # it lives under another user
+        return address
 
     def remove_api(self) -> None:
         """Say that nothing answers any more."""
-        (self.root / "api.json").unlink(missing_ok=True)
+        self._api.unlink(missing_ok=True)
 
 
-def _taken(file: IO[bytes]) -> bool:
+def _taken(descriptor: int, how: int) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

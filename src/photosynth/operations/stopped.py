@@ -1,90 +1,110 @@
-"""The view of a stopped site: what its state says, and unknown where only a running one could tell."""
+"""The view of a stopped site: what its state says, and unknown where only a running one could tell.
 
-import asyncio
+Reading changes nothing: no file of the state is made, repaired or written, so that it can be read by whoever may not write
+it. What each question needs is imported when it is asked: a status takes plain SQL, and neither SQLAlchemy nor a node.
+"""
+
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from pydantic import ValidationError
-from sqlalchemy import Connection
-
 from photosynth.bitcoin.node import NodeUnavailableError, Verdict, hash_text
-from photosynth.operations import book_documents as books
 from photosynth.operations.clock import RememberedTime
-from photosynth.operations.documents import (
-    ActionDocument,
-    BlockDocument,
-    DayPoint,
-    LedgerDocument,
-    MachineDocument,
-    Status,
-    TraceDocument,
-    WorkerDocument,
-    WorkersDocument,
-)
-from photosynth.operations.evidence_door import evidence_lines
-from photosynth.operations.ledger_lines import ledger_lines
+from photosynth.operations.manifest import Manifest, check_parts, load_manifest, write_mark
 from photosynth.operations.state import StateError, StateFolder
-from photosynth.pool.places import is_worker
-from photosynth.pool.records import WorkerTotals
-from photosynth.pool.segments import open_segments
 from photosynth.quantities.instants import iso_utc
-from photosynth.storage import Database
-from photosynth.treasury.chain import followed_top
-from photosynth.treasury.evidence.lines import last_body
-from photosynth.treasury.evidence.seal import Identity
-from photosynth.treasury.facts import MeterInfo
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from photosynth.bitcoin_node import EmbeddedNode
+    from photosynth.bitcoin_node.reading import RestingChain
+    from photosynth.operations.documents import (
+        ActionDocument,
+        BlockDocument,
+        DayPoint,
+        LedgerDocument,
+        MachineDocument,
+        Status,
+        TraceDocument,
+        WorkerDocument,
+        WorkersDocument,
+    )
+    from photosynth.pool.accounting import WorkAccount
+    from photosynth.pool.records import WorkerTotals
+    from photosynth.storage import Database
+    from photosynth.treasury.facts import MeterInfo
+    from photosynth.treasury.glance import Asked
 
 T = TypeVar("T")
 
+_UNKNOWN_POWERS = (
+    *("generation_w", "load_w", "surplus_w", "set_point_w", "mining_power_w", "grid_w", "curtailed_w"),
+    *("import_reason", "observed_ms"),
+)
+_MACHINE_STATES = ("running", "sleeping", "starting", "unreachable", "faulty")
 
-def _locked(state: Path) -> StateFolder:
-    folder = StateFolder(state)
+
+def _begun(folder: StateFolder) -> Manifest:
+    """What a folder's manifest says. Raises StateError where no site has lived there."""
     if not folder.exists:
-        raise StateError(f"no site has lived in {state}; start one with `photosynth up`, or name another folder with --state DIR")
-    folder.lock(reading=True)
-    return folder
+        raise StateError(
+            f"no site has lived in {folder.root}; start one with `photosynth up`, or name another folder with --state DIR"
+        )
+    manifest = load_manifest(folder)
+    if manifest is None:
+        raise StateError(f"{folder.manifest} is missing, so whose history {folder.root} holds cannot be told; restore it")
+    return manifest
+
+
+@contextmanager
+def _read(state: Path) -> Iterator[tuple[StateFolder, Manifest]]:
+    """A stopped site's folder, whole, kept as it is. Raises StateError."""
+    folder = StateFolder(state)
+    if folder.root.is_dir():
+        folder.lock(reading=True)
+    try:
+        manifest = _begun(folder)
+        check_parts(folder, manifest)
+        if not manifest.complete:
+            raise StateError(f"the first start on {state} did not finish; start it again with `photosynth up`")
+        yield folder, manifest
+    finally:
+        folder.unlock()
 
 
 class StoppedSite:
     """A stopped site's documents; satisfies ``SiteView``. It holds the folder's lock until :meth:`close`."""
 
-    def __init__(self, folder: StateFolder) -> None:
-        self._folder = folder
-        self._database = Database(folder.database)
-        self._account = open_segments(folder.shares).account
+    def __init__(self, folder: StateFolder, manifest: Manifest, release: Callable[[], None]) -> None:
+        self._folder, self._manifest, self._release = folder, manifest, release
+        self._known_account: WorkAccount | None = None
+        self._database: Database | None = None
 
     def close(self) -> None:
         """Let the folder go."""
-        self._database.close()
-        self._folder.unlock()
+        if self._database is not None:
+            self._database.close()
+        self._release()
 
-    async def status(self) -> Status:
+    async def status(self) -> "Status":
         """The last status, with what the state says now, and powers unknown."""
-        try:
-            last = Status.model_validate_json(self._folder.status.read_bytes())
-        except (FileNotFoundError, ValidationError) as error:
-            raise StateError(
-                f"{self._folder.root} has no whole status from its last run; start the site once with `photosynth up`"
-            ) from error
+        from photosynth.operations.summaries import evidence_status, ledger_status
+        from photosynth.pool.places import is_worker
+        from photosynth.storage.at_rest import RestingDatabase
+
+        last = self._last_status()
         totals = list(self._account.totals.values())
         rejected: dict[str, int] = {}
         for item in totals:
             for cause, number in item.rejected.items():
                 rejected[cause] = rejected.get(cause, 0) + number
         remembered = RememberedTime.load(self._folder.clock)
-        height, tip = await self._tip()
-        unknown = dict.fromkeys(
-            (
-                *("generation_w", "load_w", "surplus_w", "set_point_w", "mining_power_w"),
-                *("grid_w", "import_reason", "curtailed_w", "observed_ms"),
-            )
-        )
+        with RestingDatabase(self._folder.database) as database:
+            height, tip, age_s, warnings = self._tip(database)
+            ledger, evidence = ledger_status(database, last.ledger.asset), evidence_status(database)
         return last.model_copy(
             update={
                 "running": False,
@@ -96,14 +116,15 @@ class StoppedSite:
                         "tip": tip,
                         "synchronised": False,
                         "peers": 0,
-                        "warnings": ["the system is stopped"],
+                        "warnings": warnings,
+                        "last_block_age_s": age_s,
                     }
                 ),
-                "site": last.site.model_copy(update={**unknown, "quality": "unknown"}),
+                "site": last.site.model_copy(update={**dict.fromkeys(_UNKNOWN_POWERS), "quality": "unknown"}),
                 "pool": last.pool.model_copy(
                     update={
                         "connections": 0,
-                        "workers": len(totals),
+                        "workers": sum(map(is_worker, self._account.totals)),
                         "shares_accepted": sum(item.accepted for item in totals),
                         "shares_rejected": sum(rejected.values()),
                         "rejected_by_cause": rejected,
@@ -114,43 +135,62 @@ class StoppedSite:
                         "hash_rate_error_percent": None,
                     }
                 ),
-                "machines": last.machines.model_copy(
-                    update=dict.fromkeys(("running", "sleeping", "starting", "unreachable", "faulty"), 0)
-                ),
+                "machines": last.machines.model_copy(update=dict.fromkeys(_MACHINE_STATES, 0)),
                 "models": [model.model_copy(update={"running": 0}) for model in last.models],
-                "ledger": self._read(lambda tx: books.ledger_status(tx, last.ledger.asset)),
-                "evidence": self._read(books.evidence_status),
+                "ledger": ledger,
+                "evidence": evidence,
                 "conditions": [],
             }
         )
 
-    async def workers(self) -> WorkersDocument:
+    def _last_status(self) -> "Status":
+        from pydantic import ValidationError
+
+        from photosynth.operations.documents.status import Status
+
+        try:
+            return Status.model_validate_json(self._folder.status.read_bytes())
+        except (FileNotFoundError, ValidationError) as error:
+            raise StateError(
+                f"{self._folder.root} has no whole status from its last run; start the site once with `photosynth up`"
+            ) from error
+
+    async def workers(self) -> "WorkersDocument":
         """The pool's workers over the life of the state."""
+        from photosynth.operations.documents import WorkersDocument
+        from photosynth.pool.places import is_worker
+
         return WorkersDocument(
             running=False,
             workers=[_worker(name, item) for name, item in sorted(self._account.totals.items()) if is_worker(name)],
         )
 
-    async def machines(self) -> list[MachineDocument]:
+    async def machines(self) -> "list[MachineDocument]":
         """None can be asked."""
         return []
 
-    async def day(self, points: int = 288) -> list[DayPoint]:
+    async def day(self, points: int = 288) -> "list[DayPoint]":
         """The stored curve of the day on which the site stopped."""
+        from photosynth.operations.book_documents import day_points
+
         remembered = RememberedTime.load(self._folder.clock)
         if remembered is None:
             return []
-        return self._read(lambda tx: books.day_points(tx, remembered.site_ms, points))
+        return self._query(lambda tx: day_points(tx, remembered.site_ms, points))
 
-    async def blocks(self, limit: int = 100) -> list[BlockDocument]:
+    async def blocks(self, limit: int = 100) -> "list[BlockDocument]":
         """The site's own blocks, newest first."""
-        return self._read(lambda tx: books.block_documents(tx, limit))
+        from photosynth.operations.book_documents import block_documents
+
+        return self._query(lambda tx: block_documents(tx, limit))
 
     async def ledger(
         self, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None
-    ) -> LedgerDocument:
+    ) -> "LedgerDocument":
         """Trial balance of a period (site time) and its postings, newest first."""
-        return self._read(lambda tx: books.ledger_document(tx, from_ms, to_ms, limit, before_id))
+        from photosynth.operations.book_documents import ledger_document
+
+        return self._query(lambda tx: ledger_document(tx, from_ms, to_ms, limit, before_id))
 
     def ledger_lines(
         self,
@@ -162,96 +202,143 @@ class StoppedSite:
         oldest_first: bool = False,
     ) -> AsyncIterator[bytes]:
         """The same as lines of JSON: a LedgerDocument without postings, then a PostingDocument a line."""
+        from photosynth.operations.ledger_lines import ledger_lines
+
         return ledger_lines(self._reading, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
 
-    async def trace(self, block_or_txid: str) -> TraceDocument:
+    async def trace(self, block_or_txid: str) -> "TraceDocument":
         """The satoshis of a block (height, hash or coinbase txid). Raises NotKnownError."""
-        network = self._folder.site().get("network", "regtest")
-        return self._read(lambda tx: books.trace_document(tx, block_or_txid, _meters(tx), network))
+        from photosynth.operations.book_documents import trace_document
 
-    async def actions(self, limit: int = 200, before_id: int | None = None, subject: str | None = None) -> list[ActionDocument]:
+        return self._query(lambda tx: trace_document(tx, block_or_txid, _meters(tx), self._manifest.network))
+
+    async def actions(self, limit: int = 200, before_id: int | None = None, subject: str | None = None) -> "list[ActionDocument]":
         """Every change to the world, newest first."""
-        return self._read(lambda tx: books.action_documents(tx, limit, before_id, subject))
+        from photosynth.operations.book_documents import action_documents
 
-    async def stop_mining(self, actor: str, reason: str) -> ActionDocument:
+        return self._query(lambda tx: action_documents(tx, limit, before_id, subject))
+
+    async def stop_mining(self, actor: str, reason: str) -> "ActionDocument":
         """Refused: nothing runs."""
         self._not_running()
 
-    async def resume_mining(self, actor: str, reason: str) -> ActionDocument:
+    async def resume_mining(self, actor: str, reason: str) -> "ActionDocument":
         """Refused: nothing runs."""
         self._not_running()
 
     def _not_running(self) -> NoReturn:
         raise StateError(f"the site of {self._folder.root} does not run; start it with `photosynth up`")
 
-    def _read(self, call: Callable[[Connection], T]) -> T:
+    def _query(self, call: "Callable[[Connection], T]") -> T:
+        if self._database is None:
+            from photosynth.storage import Database
+
+            self._database = Database(self._folder.database, at_rest=True)
         with self._database.read() as tx:
             return call(tx)
 
-    async def _reading(self, call: Callable[[Connection], T]) -> T:
-        return self._read(call)
+    async def _reading(self, call: "Callable[[Connection], T]") -> T:
+        return self._query(call)
 
-    async def _tip(self) -> tuple[int, str]:
-        """The embedded node's own tip, which may be ahead of the books after a kill; the books' where it is a bitcoind."""
-        if self._folder.site().get("node") == "embedded":
-            async with _embedded(self._folder) as chain:
-                return await chain.tip()
-        top = self._read(followed_top)
-        return (0, "") if top is None else (top[0], hash_text(top[1]))
+    @property
+    def _account(self) -> "WorkAccount":
+        """What the share log adds up to; it is replayed once, and only where somebody asks."""
+        if self._known_account is None:
+            from photosynth.pool.segments import open_segments
+
+            self._known_account = open_segments(self._folder.shares, read_only=True).account
+        return self._known_account
+
+    def _tip(self, database: "Asked") -> tuple[int, str, int | None, list[str]]:
+        """Height, hash and age of the best block, and what there is to warn of.
+
+        The embedded node's own tip may be ahead of the books after a kill. Where it is a bitcoind, or cannot be read, the
+        books tell how far they have followed it.
+        """
+        from photosynth.treasury.glance import followed_top
+
+        warnings = ["the system is stopped"]
+        if self._manifest.embedded:
+            from photosynth.bitcoin_node.reading import RestingChain
+
+            try:
+                with RestingChain(self._folder.chain) as chain:
+                    tip = chain.tip()
+                age_s = max(0, int(time.time()) - tip.time_s) if tip.height else None
+                return tip.height, hash_text(tip.hash), age_s, warnings
+            except NodeUnavailableError as error:
+                warnings.append(f"the height is the books', for {error}")
+        top = followed_top(database)
+        return (0, "", None, warnings) if top is None else (top[0], hash_text(top[1]), None, warnings)
 
 
 def open_stopped(state: Path) -> StoppedSite:
     """Open the state of a stopped site. Raises StateError and StorageError with what to do."""
-    folder = _locked(state)
-    try:
-        return StoppedSite(folder)
-    except BaseException:
-        folder.unlock()
-        raise
+    held = ExitStack()
+    folder, manifest = held.enter_context(_read(state))
+    return StoppedSite(folder, manifest, held.close)
 
 
 class StoppedChain:
-    """The embedded node of a stopped site; satisfies ``api.chain_port.ChainPort``. The books follow at the next start."""
+    """The blocks of a stopped site, as its node left them."""
+
+    def __init__(self, chain: "RestingChain") -> None:
+        self._chain = chain
+
+    async def blocks(self, from_height: int) -> AsyncIterator[bytes]:
+        """Serialised blocks of the active chain, from a height to the tip, in order."""
+        for raw in self._chain.blocks(from_height):
+            yield raw
+
+
+@asynccontextmanager
+async def open_stopped_chain(state: Path) -> AsyncIterator[StoppedChain]:
+    """The chain of a stopped site, to read. Raises StateError, and NodeUnavailableError where its node is a bitcoind."""
+    from photosynth.bitcoin_node.reading import RestingChain
+
+    with _read(state) as (folder, manifest):
+        _only_embedded(manifest)
+        with RestingChain(folder.chain) as chain:
+            yield StoppedChain(chain)
+
+
+class StoppedNode:
+    """The embedded node of a stopped site, for blocks that come in; the books follow at the next start."""
 
     def __init__(self, node: "EmbeddedNode") -> None:
         self._node = node
-
-    def blocks(self, from_height: int) -> AsyncIterator[bytes]:
-        """Serialised blocks of the active chain, from a height to the tip, in order."""
-        return self._node.blocks(from_height)
 
     async def submit(self, raw: bytes) -> Verdict:
         """Hand in one serialised block."""
         return await self._node.submit_block(raw)
 
-    async def tip(self) -> tuple[int, str]:
-        """Height and hash of the best block."""
-        tip = await self._node.tip()
-        return tip.height, hash_text(tip.hash)
-
 
 @asynccontextmanager
-async def _embedded(folder: StateFolder) -> AsyncIterator[StoppedChain]:
+async def open_stopped_node(state: Path) -> AsyncIterator[StoppedNode]:
+    """The node of a stopped site, to write; a chain that was lost begins anew, so that an export can be brought back.
+
+    Raises StateError, and NodeUnavailableError where its node is a bitcoind.
+    """
     from photosynth.bitcoin_node import open_node
 
-    node = await open_node(folder.chain, folder.site().get("network", "regtest"))
+    folder = StateFolder(state)
+    _only_embedded(_begun(folder))
+    folder.lock()
     try:
-        yield StoppedChain(node)
-    finally:
-        await node.close()
-
-
-@asynccontextmanager
-async def open_stopped_chain(state: Path) -> AsyncIterator[StoppedChain]:
-    """The chain of a stopped site. Raises StateError, and NodeUnavailableError where its node is a bitcoind."""
-    folder = _locked(state)
-    try:
-        if folder.site().get("node") != "embedded":
-            raise NodeUnavailableError("this site's chain is a bitcoind's: ask that one, or start the site")
-        async with _embedded(folder) as chain:
-            yield chain
+        manifest = _begun(folder)
+        node = await open_node(folder.chain, manifest.network)
+        try:
+            write_mark(folder.chain, manifest)
+            yield StoppedNode(node)
+        finally:
+            await node.close()
     finally:
         folder.unlock()
+
+
+def _only_embedded(manifest: Manifest) -> None:
+    if not manifest.embedded:
+        raise NodeUnavailableError("this site's chain is a bitcoind's: ask that one, or start the site")
 
 
 class StoppedEvidence:
@@ -262,23 +349,28 @@ class StoppedEvidence:
 
     async def lines(self) -> AsyncIterator[bytes]:
         """The lines of an export, each without its line feed."""
-        lines = evidence_lines(self._folder.database, Identity.open(self._folder.identity), self._folder.root)
-        while (line := await asyncio.to_thread(next, lines, None)) is not None:
-            yield line
+        from photosynth.storage import Database
+        from photosynth.treasury.evidence.export import export_lines
+        from photosynth.treasury.evidence.seal import Identity
+
+        identity = Identity.open(self._folder.identity)
+        with Database(self._folder.database, at_rest=True) as database, database.read() as tx:
+            for line in export_lines(tx, identity):
+                yield line
 
 
 @asynccontextmanager
 async def open_stopped_evidence(state: Path) -> AsyncIterator[StoppedEvidence]:
     """The evidence of a stopped site. Raises StateError and StorageError."""
-    folder = _locked(state)
-    try:
+    with _read(state) as (folder, _):
         yield StoppedEvidence(folder)
-    finally:
-        folder.unlock()
 
 
-def _meters(tx: Connection) -> tuple[MeterInfo, ...]:
+def _meters(tx: "Connection") -> "tuple[MeterInfo, ...]":
     """The meters that the newest evidence header names."""
+    from photosynth.treasury.evidence.lines import last_body
+    from photosynth.treasury.facts import MeterInfo
+
     header = last_body(tx, "header")
     if header is None:
         return ()
@@ -287,7 +379,9 @@ def _meters(tx: Connection) -> tuple[MeterInfo, ...]:
     )
 
 
-def _worker(name: str, item: WorkerTotals) -> WorkerDocument:
+def _worker(name: str, item: "WorkerTotals") -> "WorkerDocument":
+    from photosynth.operations.documents import WorkerDocument
+
     return WorkerDocument(
         name=name,
         party=None,

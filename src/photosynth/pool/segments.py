@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from photosynth.files.whole import forget_unfinished, own_file, write_whole
 from photosynth.pool.accounting import WorkAccount
 from photosynth.pool.records import (
     KIND_CLAIM,
@@ -30,7 +31,7 @@ from photosynth.pool.records import (
     read_records,
     unpack_body,
 )
-from photosynth.pool.snapshots import FORMAT, Snapshot, freeze, read_snapshot, synchronise_folder, write_snapshot
+from photosynth.pool.snapshots import FORMAT, Snapshot, freeze, read_snapshot, write_snapshot
 from photosynth.stratum.work import double_sha256
 
 
@@ -62,13 +63,7 @@ def create_segment(folder: Path, number: int, checkpoint_seq: int) -> Segment:
     """A new segment with its first record, durable before it has its name. Raises OSError."""
     path = folder / f"{number:08d}.log"
     head = frame(packed_body(KIND_SEGMENT, FORMAT, checkpoint_seq))
-    temporary = path.with_suffix(".new")
-    with temporary.open("wb") as file:
-        file.write(head)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    synchronise_folder(folder)
+    write_whole(path, head)
     return Segment(path, len(head), 0)
 
 
@@ -84,8 +79,7 @@ def open_segments(folder: Path, *, read_only: bool = False) -> Replayed:
     """
     if not read_only:
         folder.mkdir(parents=True, exist_ok=True)
-        for unfinished in (*folder.glob("*.tmp"), *folder.glob("*.new")):
-            unfinished.unlink()
+        forget_unfinished(folder)
     paths = sorted(folder.glob("[0-9]*.log"))
     if not paths:
         if any(path.stem != "00000001" for path in folder.glob("*.state")):
@@ -116,7 +110,7 @@ def open_segments(folder: Path, *, read_only: bool = False) -> Replayed:
         if not bodies or bodies[0][0] != KIND_SEGMENT or (path is paths[0] and snapshot is None):
             raise ShareLogError(
                 f"{path} or {snapshot_path(path).name} beside it is not whole, so the totals before it are not known here. "
-                f"Restore both from a backup, or move {folder} away to count from zero."
+                f"Restore both from a backup, or start with --accept-lost-shares to count from zero."
             )
         if end < len(data) and not read_only:
             repairs.append(_cut_tail(path, data, end))
@@ -129,8 +123,8 @@ def open_segments(folder: Path, *, read_only: bool = False) -> Replayed:
 
 def _cut_tail(path: Path, data: bytes, end: int) -> str:
     damaged = path.with_suffix(".damaged")
-    damaged.write_bytes(data[end:])
-    with path.open("r+b") as file:
+    write_whole(damaged, data[end:])
+    with os.fdopen(own_file(path, os.O_RDWR), "r+b") as file:
         file.truncate(end)
         os.fsync(file.fileno())
     return (

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
+from photosynth.files.whole import own_file, sync_folder
 from photosynth.pool.accounting import WorkAccount
 from photosynth.pool.records import (
     FRAME,
@@ -33,7 +34,7 @@ from photosynth.pool.records import (
     share_body,
 )
 from photosynth.pool.segments import Segment, create_segment, open_segments, snapshot_path
-from photosynth.pool.snapshots import Frozen, Tidied, freeze, synchronise_folder, write_snapshot
+from photosynth.pool.snapshots import Frozen, Tidied, freeze, write_snapshot
 from photosynth.quantities.instants import interval_start_ms
 
 BATCH_S = 0.003
@@ -95,7 +96,7 @@ class ShareLog:
         self._pwrite = write
         self._sync = sync
         self._save = save
-        self._descriptor = os.open(self._segments[-1].path, os.O_WRONLY)
+        self._descriptor = own_file(self._segments[-1].path, os.O_WRONLY)
         self._untidy = False
         # A restart continues the segment and tells its groups anew; what is told last holds.
         self._groups: dict[tuple[str, int, int, int], int] = {}
@@ -371,7 +372,7 @@ class ShareLog:
         frozen = freeze(account, self.next_job)
         number = int(self._segments[-1].path.stem) + 1
         segment = await loop.run_in_executor(self._thread, create_segment, self.folder, number, frozen.checkpoint_seq)
-        descriptor = os.open(segment.path, os.O_WRONLY)
+        descriptor = own_file(segment.path, os.O_WRONLY)
         os.close(self._descriptor)
         self._descriptor, self._untidy, self._rotate = descriptor, False, False
         self._groups.clear()
@@ -417,7 +418,7 @@ def _remove(folder: Path, paths: list[Path]) -> None:
         path.with_suffix(".damaged").unlink(missing_ok=True)
         snapshot_path(path).unlink(missing_ok=True)
     if paths:
-        synchronise_folder(folder)
+        sync_folder(folder)
 
 
 def _interval_of_reject(key: tuple[str, str, int, int]) -> int:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import msgspec
 
+from photosynth.files.whole import write_whole
+
 MINUTE_MS = 60_000
 
 
@@ -22,9 +24,7 @@ class Series(msgspec.Struct, frozen=True):
 
 def write_series(path: Path, series: Series) -> None:
     """Write a series whole or not at all."""
-    beside = path.with_name(path.name + ".new")
-    beside.write_bytes(msgspec.json.encode(series))
-    beside.replace(path)
+    write_whole(path, msgspec.json.encode(series), durable=False)
 
 
 def read_series(path: Path) -> Series:

@@ -16,6 +16,8 @@ from typing import Any
 
 import msgspec
 
+from photosynth.files.whole import write_whole
+
 MINUTES = 1440
 TURBIDITY = {False: 4.0, True: 2.8}
 """Linke turbidity of hazy and of clear air in Central Europe (pvlib's clear-sky documentation)."""
@@ -173,9 +175,7 @@ def main() -> None:
     """Read one request, write one day, whole or not at all."""
     request = msgspec.json.decode(sys.stdin.buffer.read(1 << 20), type=SunRequest)
     path = Path(request.path)
-    beside = path.with_name(path.name + ".new")
-    beside.write_bytes(msgspec.json.encode(make_day(request)))
-    beside.replace(path)
+    write_whole(path, msgspec.json.encode(make_day(request)), durable=False)
 
 
 if __name__ == "__main__":

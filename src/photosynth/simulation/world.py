@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from photosynth.energy.market import is_bright_day
+from photosynth.files.whole import write_whole
 from photosynth.simulation import sun
 from photosynth.simulation.asics import AsicFleet
 from photosynth.simulation.factory import FactoryLoad
@@ -192,10 +193,8 @@ class World:
     def save(self) -> None:
         """Write down what the devices keep over a power cut, whole or not at all; a full disk does not stop the sun."""
         state = {"site": self.site.state(), "machines": self.fleet.state(), "mining_w": self._mining_w}
-        beside = self.folder / (STATE_FILE + ".new")
         try:
-            beside.write_bytes(msgspec.json.encode(state))
-            beside.replace(self.folder / STATE_FILE)
+            write_whole(self.folder / STATE_FILE, msgspec.json.encode(state), durable=False)
         except OSError as error:
             if not self._unsaved:
                 print(f"world: what the devices remember cannot be written: {error}", file=sys.stderr, flush=True)

@@ -11,10 +11,12 @@ from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
+from photosynth.storage.at_rest import connect_at_rest
 from photosynth.storage.errors import StorageError, storage_error
-from photosynth.storage.schema import HEAD, stored_revision, upgrade
+from photosynth.storage.revision import HEAD, refuse_newer, refuse_other
+from photosynth.storage.schema import stored_revision, upgrade
 
 T = TypeVar("T")
 
@@ -33,51 +35,40 @@ class Database:
     """A SQLite file in WAL mode that survives kill -9 after every commit (``synchronous=FULL``).
 
     Opening brings the schema up to date. Calls may come from any thread; writers wait for each other, and so do readers.
+    ``read_only`` is for reading beside a process that writes, ``at_rest`` for a file that nobody writes to: it and its
+    folder stay exactly as they are.
     Raises StorageError where the file cannot be opened, is damaged, or was written by a newer version.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False, at_rest: bool = False) -> None:
         self.path = path
         self._write_lock = threading.RLock()
         self._read_lock = threading.RLock()
         self._writer: Connection | None = None
         self._reader: Connection | None = None
         try:
-            self._open(read_only)
+            self._open(read_only, at_rest)
         except BaseException:
             self.close()
             raise
 
-    def _open(self, read_only: bool) -> None:
+    def _open(self, read_only: bool, at_rest: bool) -> None:
         with self._mapped():
-            if not read_only:
-                self._writer = _connect(self.path, write=True)
+            if not (read_only or at_rest):
+                self._writer = _connect(_writing(self.path), "BEGIN IMMEDIATE")
                 self._bring_up_to_date(self._writer)
-            self._reader = _connect(self.path, write=False)
-            if read_only:
+            self._reader = _connect(_resting(self.path) if at_rest else _reading(self.path), "BEGIN")
+            if self._writer is None:
                 with self.read() as tx:
-                    self._check(stored_revision(tx), missing_is_older=True)
+                    refuse_other(self.path, stored_revision(tx))
 
     def _bring_up_to_date(self, writer: Connection) -> None:
         with writer.begin():
             revision = stored_revision(writer)
             if revision == HEAD:
                 return
-            self._check(revision, missing_is_older=False)
+            refuse_newer(self.path, revision)
             upgrade(writer)
-
-    def _check(self, revision: str | None, *, missing_is_older: bool) -> None:
-        if revision is not None and revision > HEAD:
-            raise StorageError(
-                "newer",
-                self.path,
-                f"was written by a newer version of Photosynth (its schema is {revision}, this one knows {HEAD}). "
-                "Use that version, or another --state folder.",
-            )
-        if missing_is_older and revision != HEAD:
-            raise StorageError(
-                "older", self.path, f"has schema {revision}, not {HEAD}. Start the system once to bring it up to date."
-            )
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -126,8 +117,17 @@ class Database:
             raise known from error
 
 
-def _connect(path: Path, *, write: bool) -> Connection:
-    engine = _engine(path, write=write)
+Connect = Callable[[], sqlite3.Connection]
+
+
+def _connect(connect: Connect, begin: str) -> Connection:
+    engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.StaticPool)
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # By the driver itself: this happens before every posting, and SQLAlchemy's way to it takes longer than SQLite's.
+        connection.connection.cursor().execute(begin)
+
     try:
         return engine.connect()
     except BaseException:
@@ -135,33 +135,34 @@ def _connect(path: Path, *, write: bool) -> Connection:
         raise
 
 
-def _engine(path: Path, *, write: bool) -> Engine:
-    address = path.absolute().as_uri() + ("?mode=rwc" if write else "?mode=ro")
+def _writing(path: Path) -> Connect:
+    return _living(path, "rwc", ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"))
+
+
+def _reading(path: Path) -> Connect:
+    return _living(path, "ro", ("PRAGMA query_only = ON",))
+
+
+def _resting(path: Path) -> Connect:
+    return lambda: connect_at_rest(path)
+
+
+def _living(path: Path, mode: str, pragmas: tuple[str, ...]) -> Connect:
+    """Opens a file that this process or another writes to."""
 
     def connect() -> sqlite3.Connection:
-        # Autocommit in the driver: transactions are opened by the event below, DDL included.
+        # Autocommit in the driver: transactions are opened by the event above, DDL included.
+        address = f"{path.absolute().as_uri()}?mode={mode}"
         raw = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
         try:
-            raw.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-            raw.execute("PRAGMA foreign_keys = ON")
-            if write:
-                raw.execute("PRAGMA journal_mode = WAL")
-                raw.execute("PRAGMA synchronous = FULL")
-            else:
-                raw.execute("PRAGMA query_only = ON")
+            for pragma in (f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}", "PRAGMA foreign_keys = ON", *pragmas):
+                raw.execute(pragma)
         except sqlite3.Error:
             raw.close()
             raise
         return raw
 
-    engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.StaticPool)
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # By the driver itself: this happens before every posting, and SQLAlchemy's way to it takes longer than SQLite's.
-        connection.connection.cursor().execute("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
+    return connect
 
 
 class DatabaseThread:

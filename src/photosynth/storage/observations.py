@@ -1,5 +1,6 @@
 """Points of the day's curve: powers in watts and the spot price, by site time."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
@@ -22,9 +23,19 @@ class DayObservation:
     spot_cent_per_mwh: int | None = None
 
 
-def record_observation(tx: Connection, point: DayObservation) -> None:
-    """Store a point; one for the same instant is replaced."""
-    tx.execute(OBSERVATIONS.insert().prefix_with("OR REPLACE").values(asdict(point)))
+KEPT_MS = 8 * 86_400_000
+"""Of site time: a day's curve can be looked at for a week after it. What is older is in the quarter hours' records."""
+FORGOTTEN_AT_ONCE = 1000
+"""Rows that one pass removes at most, so that it takes some milliseconds whatever had piled up."""
+
+
+def keep_observations(tx: Connection, points: Iterable[DayObservation], now_ms: int) -> None:
+    """Store points, one for the same instant replaced, and forget some that are older than a week."""
+    for point in points:
+        tx.execute(OBSERVATIONS.insert().prefix_with("OR REPLACE").values(asdict(point)))
+    old = sa.select(OBSERVATIONS.c.time_ms).where(OBSERVATIONS.c.time_ms < now_ms - KEPT_MS)
+    some = old.order_by(OBSERVATIONS.c.time_ms).limit(FORGOTTEN_AT_ONCE)
+    tx.execute(OBSERVATIONS.delete().where(OBSERVATIONS.c.time_ms.in_(some)))
 
 
 def day_observations(tx: Connection, from_ms: int, to_ms: int, points: int) -> list[DayObservation]:
@@ -34,8 +45,3 @@ def day_observations(tx: Connection, from_ms: int, to_ms: int, points: int) -> l
     step = max(1, -(-count // max(1, points)))
     rows = tx.execute(sa.select(OBSERVATIONS).where(inside).order_by(OBSERVATIONS.c.time_ms)).mappings()
     return [DayObservation(**row) for index, row in enumerate(rows) if index % step == 0 or index == count - 1]
-
-
-def forget_observations(tx: Connection, before_ms: int) -> int:
-    """Delete points older than an instant and return how many: the curve is a convenience, the journal is not."""
-    return tx.execute(OBSERVATIONS.delete().where(OBSERVATIONS.c.time_ms < before_ms)).rowcount

@@ -5,9 +5,6 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-HEAD = "0001"
-"""The newest migration under ``migrations/versions``; revisions are numbered, so that their order can be read."""
-
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 

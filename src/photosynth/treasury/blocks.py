@@ -12,7 +12,7 @@ from photosynth.bitcoin.coinbase import read_commitment, read_height
 from photosynth.bitcoin.node import hash_bytes
 from photosynth.bitcoin.wire import FormatError
 from photosynth.quantities.value import coins_value_ueur
-from photosynth.storage.tables import BLOCK_ATTRIBUTION, BLOCKS
+from photosynth.storage.tables import BLOCK_ATTRIBUTION, BLOCKS, INTERVALS
 from photosynth.treasury.attribution import attribute
 from photosynth.treasury.facts import AttributionFact, BlockFact, CoinFact
 from photosynth.treasury.journal import TreasuryError
@@ -167,6 +167,21 @@ def attribution_of(tx: Connection, block_hash: bytes) -> list[AttributedShare]:
         for r in rows
     ]
     return sorted(shares, key=lambda s: (s.work.interval_start_ms, s.work.round, s.work.worker, s.work.scale))
+
+
+def forget_open_attributions(tx: Connection) -> int:
+    """Take back whose work the blocks claim that no record holds yet, where it lies in quarter hours that are not closed.
+
+    For books whose share log is lost: those quarter hours' records will not hold that work, and a claim of work that is on
+    no record does not verify. The blocks stay; whose they are is unknown. Returns how many blocks that concerns.
+    """
+    closed = sa.select(INTERVALS.c.start_ms)
+    rows = BLOCK_ATTRIBUTION.c
+    unsealed = sa.select(BLOCKS.c.hash).where(BLOCKS.c.attribution_seq.is_(None))
+    open_ones = sa.select(rows.block_hash).where(rows.block_hash.in_(unsealed), rows.interval_start_ms.not_in(closed))
+    blocks = [row.block_hash for row in tx.execute(open_ones.distinct())]
+    tx.execute(BLOCK_ATTRIBUTION.delete().where(rows.block_hash.in_(blocks)))
+    return len(blocks)
 
 
 def read_blocks(tx: Connection, limit: int = 100) -> list[BlockRow]:

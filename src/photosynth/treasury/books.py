@@ -1,7 +1,7 @@
 """Closing a quarter hour: its row, its work, its postings and its evidence record, in the transaction of the caller."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +12,6 @@ from photosynth.quantities.balance import Energies, MeterRole, allocate
 from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
 from photosynth.storage.meta import get_meta, put_meta
 from photosynth.storage.tables import BLOCK_ATTRIBUTION, BLOCKS, INTERVALS, REJECTED, WORK
-from photosynth.treasury import accounts as a
 from photosynth.treasury import energy
 from photosynth.treasury.blocks import attribution_of, blocks_where, record_found_block
 from photosynth.treasury.evidence import body as bodies
@@ -21,8 +20,8 @@ from photosynth.treasury.evidence.canonical import canonical
 from photosynth.treasury.evidence.lines import EvidenceRecord
 from photosynth.treasury.evidence.seal import Identity
 from photosynth.treasury.facts import BlockFact, IntervalFacts, MeterFact, SiteFacts
-from photosynth.treasury.journal import TreasuryError, balance, count_postings, post, postings_after
-from photosynth.treasury.reconciliation import reconciled_height
+from photosynth.treasury.glance import evidence_state
+from photosynth.treasury.journal import TreasuryError, post, postings_after
 
 LAST_POSTING = "evidence_last_posting"
 _UNSTABLE = ("seq", "follows")
@@ -45,25 +44,6 @@ _ENERGY_COLUMNS: dict[MeterRole, str] = {
 
 class OtherBooksError(TreasuryError):
     """The state's books are of another chain, script or key than those in use; the operator must act."""
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerTotals:
-    """The books in one glance: satoshis, and micro-EUR positive as their names say."""
-
-    immature_sat: int
-    mature_sat: int
-    carrying_ueur: int
-    mining_revenue_ueur: int
-    deferred_reward_ueur: int
-    mining_energy_j: int
-    mining_energy_cost_ueur: int
-    mining_energy_bought_ueur: int
-    factory_energy_bought_ueur: int
-    export_revenue_ueur: int
-    suspense_sat: int
-    postings: int
-    reconciled_height: int | None
 
 
 class Books:
@@ -153,7 +133,7 @@ class Books:
         unknown = {meter.id for meter in facts.meters} - {meter.id for meter in self.site.meters}
         if unknown:
             raise TreasuryError(f"the site has no meter {', '.join(sorted(unknown))}")
-        last = lines.evidence_state(tx).last_interval_ms
+        last = evidence_state(tx).last_interval_ms
         if last is not None and facts.start_ms < last:
             raise TreasuryError(f"the quarter hour {facts.start_ms} ms lies before {last} ms, which is closed")
 
@@ -233,22 +213,3 @@ def _store(tx: Connection, facts: IntervalFacts, seq: int, by_role: dict[MeterRo
     rejected = [{**key, "worker": fact.worker, "code": fact.code, "shares": fact.shares} for fact in facts.rejected]
     if rejected:
         tx.execute(REJECTED.insert(), rejected)
-
-
-def ledger_totals(tx: Connection) -> LedgerTotals:
-    """The books in one glance."""
-    return LedgerTotals(
-        immature_sat=balance(tx, a.COINS_IMMATURE, "SAT"),
-        mature_sat=balance(tx, a.COINS_AVAILABLE, "SAT"),
-        carrying_ueur=balance(tx, a.COINS_IMMATURE, "UEUR") + balance(tx, a.COINS_AVAILABLE, "UEUR"),
-        mining_revenue_ueur=-balance(tx, a.MINING_REVENUE, "UEUR"),
-        deferred_reward_ueur=-balance(tx, a.DEFERRED_REWARD, "UEUR"),
-        mining_energy_j=balance(tx, a.E_MINING, "J"),
-        mining_energy_cost_ueur=balance(tx, a.GRID_ENERGY_MINING, "UEUR") + balance(tx, a.OWN_ENERGY_CHARGED, "UEUR"),
-        mining_energy_bought_ueur=balance(tx, a.GRID_ENERGY_MINING, "UEUR"),
-        factory_energy_bought_ueur=balance(tx, a.GRID_ENERGY_FACTORY, "UEUR"),
-        export_revenue_ueur=-balance(tx, a.EXPORT_REVENUE, "UEUR") - balance(tx, a.PREMIUM_REVENUE, "UEUR"),
-        suspense_sat=-balance(tx, a.SUSPENSE, "SAT"),
-        postings=count_postings(tx),
-        reconciled_height=reconciled_height(tx),
-    )

@@ -57,12 +57,6 @@ class ChainView:
         return f"{self.chain}:{hash_text(block_hash)}:"
 
 
-def followed_top(tx: Connection) -> tuple[int, bytes] | None:
-    """Height and hash of the last block that the books have followed; None before the first."""
-    row = tx.execute(sa.select(CHAIN.c.height, CHAIN.c.hash).order_by(CHAIN.c.height.desc()).limit(1)).first()
-    return None if row is None else (row.height, row.hash)
-
-
 def followed_hash(tx: Connection, height: int) -> bytes | None:
     """The hash that the books followed at a height."""
     found: bytes | None = tx.execute(sa.select(CHAIN.c.hash).where(CHAIN.c.height == height)).scalar()

@@ -14,6 +14,7 @@ from photosynth.storage import Database, Runner
 from photosynth.treasury import chain
 from photosynth.treasury.chain import ChainView, Moment
 from photosynth.treasury.facts import CoinFact, Recognition
+from photosynth.treasury.glance import followed_top
 from photosynth.treasury.journal import TreasuryError
 from photosynth.treasury.reconciliation import Reconciliation, reconcile
 
@@ -95,7 +96,7 @@ class ChainBooks:
     async def _top(self, node: BitcoinNode, db: Database, run: Runner) -> tuple[int, bytes]:
         def read() -> tuple[int, bytes] | None:
             with db.read() as tx:
-                return chain.followed_top(tx)
+                return followed_top(tx)
 
         top = await run(read)
         if top is not None:

@@ -7,13 +7,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from photosynth.bitcoin.node import Coin, Tip, hash_text
-from photosynth.storage.meta import get_meta, put_meta
+from photosynth.storage.meta import put_meta
 from photosynth.storage.tables import COINS
 from photosynth.treasury import accounts as a
-from photosynth.treasury.chain import followed_hash, followed_top
+from photosynth.treasury.glance import RECONCILED, followed_top
 from photosynth.treasury.journal import balance
-
-RECONCILED = "reconciled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +51,3 @@ def reconcile(tx: Connection, coins: Iterable[Coin], tip: Tip) -> Reconciliation
     if result.agrees and followed_top(tx) == (tip.height, tip.hash):
         put_meta(tx, RECONCILED, {"height": tip.height, "hash": hash_text(tip.hash)})
     return result
-
-
-def reconciled_height(tx: Connection) -> int | None:
-    """The last height at which journal and chain agreed, None where that block is no longer in the chain."""
-    found = get_meta(tx, RECONCILED)
-    if found is None:
-        return None
-    known = followed_hash(tx, found["height"])
-    return found["height"] if known is not None and hash_text(known) == found["hash"] else None

@@ -315,6 +315,6 @@ class SampleView:
         self.actions_taken.append(("resume", actor, reason))
         return action("resume-mining", actor, reason, self.result)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Count how often it was closed."""
         self.closed += 1

@@ -107,7 +107,9 @@ def stopped(tmp_path: Path, view: SampleView, monkeypatch: pytest.MonkeyPatch) -
     async def evidence(_state: Path) -> AsyncIterator[SampleEvidence]:
         yield SampleEvidence()
 
-    vars(module).update(open_stopped=lambda _state: view, open_stopped_chain=chain, open_stopped_evidence=evidence)
+    vars(module).update(
+        open_stopped=lambda _state: view, open_stopped_chain=chain, open_stopped_node=chain, open_stopped_evidence=evidence
+    )
     monkeypatch.setitem(sys.modules, module.__name__, module)
     (tmp_path / "photosynth.sqlite3").touch()
     return tmp_path

@@ -4,6 +4,7 @@
 Each case changes the example: ``old`` becomes ``new``, and the caret in ``new`` stands where the problem is expected.
 """
 
+import re
 from pathlib import Path
 
 import pytest
@@ -72,10 +73,14 @@ CASES = {
     "peak below base": ("weekend_peak: 62 kW", "weekend_peak: ^6 kW", "below the base load", "at least the base"),
     "guard as connection": ("guard: 5 kW", "guard: ^400 kW", "as large as the connection", "like 5 kW"),
     "habit without times": ("habit: ignores_power_limit}", "habit: ignores_power_limit, every: ^5 s}", "has no times", "Remove"),
+    "before all calendars": ("start: 2026-06-14T11:00", "start: ^0001-01-01T00:00", "outside the time that sun", "from 1980 to 2199"),
+    "after all calendars": ("start: 2026-06-14T11:00", "start: ^9999-12-31T23:00", "outside the time that sun", "from 1980 to 2199"),
+    "a component called spot": ("name: levies", "name: ^spot", "the market's own price", "Rename"),
     "never there": ("every: 1800 s, for: 240 s", "every: 1800 s, for: ^1800 s", "never be there", "shorter than `every`"),
     # bitcoin and addresses
     "mainnet embedded": ("network: regtest", "network: ^main", "the embedded node does not serve main", "bitcoind"),
     "signet embedded": ("network: regtest", "network: ^signet", "does not serve signet yet", "regtest"),
+    "days between blocks": ("block_interval: 600 s", "block_interval: ^2 d", "more than a day apart", "24 h"),
     "half a script": ('f1433bd6"', 'f1433bd"', "not whole bytes", "scriptPubKey"),
     "strange script": ('"0014751e', '"0015751e', "22 bytes of no standard kind", "payout_address"),
     "two payouts": ("  payout_script:", "  payout_address: ^bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080\n  payout_script:", "exactly one of", "Keep one"),
@@ -93,6 +98,23 @@ CASES = {
     "one port for two": ("listen: 127.0.0.1:8480", "listen: ^127.0.0.1:3333", "the pool listens on", "another port"),
     "version mask": ("version_mask: 1fffe000", "version_mask: ^ffffffff", "bits that mark the block version", "BIP320"),
 }  # fmt: skip
+
+
+SIGNET = (
+    re.sub(r"  demonstration:\n(    .*\n)+", "", TEXT)
+    .replace("node: embedded", "node: {bitcoind: 'http://127.0.0.1:38332', cookie_file: c}")
+    .replace("0014751e76e8", "0014751e76e9")
+)
+"""The example on another chain: with a bitcoind, a wallet of its own, and no demonstration."""
+
+
+@pytest.mark.parametrize("network", ["signet", "testnet4", "main"])
+def test_a_chain_whose_coins_have_no_price_here_is_refused(network: str) -> None:
+    (problem,) = problems_of(SIGNET.replace("network: regtest", f"network: {network}"))
+    assert problem.path == "bitcoin.network"
+    assert SIGNET.splitlines()[problem.line - 1].strip().startswith("network:")
+    assert f"cannot mine on {network} yet" in problem.what
+    assert "regtest" in problem.how_to_mend
 
 
 def problems_of(text: str | bytes) -> tuple[Problem, ...]:

@@ -28,8 +28,8 @@ from photosynth.treasury import Books, ChainBooks, EvidenceRecord, Identity, att
 from photosynth.treasury.blocks import read_blocks
 from photosynth.treasury.chain import COINBASE_MATURITY
 from photosynth.treasury.evidence import check_claims
-from photosynth.treasury.evidence.lines import evidence_state
 from photosynth.treasury.facts import IntervalFacts
+from photosynth.treasury.glance import evidence_state
 from photosynth.treasury.journal import TreasuryError
 
 
@@ -119,6 +119,7 @@ class Desk:
             next_start_ms=START_MS,
             wall_start_ms=START_MS,
             head=head,
+            closed=lambda _record, _last_seq: None,
         )
 
     def found(self, height: int, script: bytes = SITE.payout_script) -> bytes:

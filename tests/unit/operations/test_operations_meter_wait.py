@@ -240,6 +240,7 @@ def bookkeeper(database: Database, identity: Identity, rig: Rig) -> Bookkeeper:
         next_start_ms=START_MS,
         wall_start_ms=START_MS,
         head=head,
+        closed=lambda _record, _last_seq: None,
     )
 
 

@@ -9,9 +9,9 @@ from tests.unit.treasury.treasury_site import METERS, PRICES, SITE
 
 from photosynth.energy.reasons import MiningLoad, import_reason
 from photosynth.miners.view import MachineView
-from photosynth.operations.book_documents import ledger_status
 from photosynth.operations.mining_loads import mining_loads
 from photosynth.operations.status import machines_status
+from photosynth.operations.summaries import ledger_status
 from photosynth.storage import Database
 from photosynth.treasury import Books, Identity
 from photosynth.treasury.facts import IntervalFacts, MeterFact

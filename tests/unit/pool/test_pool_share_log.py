@@ -370,7 +370,7 @@ async def test_a_head_that_is_not_whole_is_refused_with_advice(tmp_path: Path, n
     log = ShareLog(tmp_path)
     await log.close()
     (tmp_path / name).write_bytes(b"rubbish")
-    with pytest.raises(ShareLogError, match="Restore both from a backup, or move"):
+    with pytest.raises(ShareLogError, match="Restore both from a backup, or start with --accept-lost-shares"):
         ShareLog(tmp_path)
 
 
@@ -378,10 +378,10 @@ async def test_an_unfinished_segment_is_swept_away(tmp_path: Path) -> None:
     writer = Writer(tmp_path)
     await writer.shares(1)
     await writer.log.close()
-    (tmp_path / "00000002.tmp").write_bytes(b"half")
+    (tmp_path / ".00000002.log.0123456789abcdef.new").write_bytes(b"half")
     log = ShareLog(tmp_path)
     assert log.account.last_seq == 1
-    assert not list(tmp_path.glob("*.tmp"))
+    assert not list(tmp_path.glob(".*"))
     await log.close()
 
 
@@ -473,3 +473,17 @@ def test_rubbish_is_no_record(data: bytes) -> None:
         unpack_body(data)
     except RecordError:
         return
+
+
+async def test_reading_a_log_cuts_nothing_off_and_makes_nothing(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "log")
+    await writer.shares(3)
+    await writer.log.close()
+    (segment,) = (tmp_path / "log").iterdir()
+    with segment.open("ab") as file:
+        file.write(b"a torn tail")
+    before = segment.read_bytes()
+    assert open_segments(tmp_path / "log", read_only=True).account.last_seq == 3
+    assert open_segments(tmp_path / "none", read_only=True).account.last_seq == 0
+    assert list(tmp_path.rglob("*")) == [tmp_path / "log", segment]
+    assert segment.read_bytes() == before

@@ -15,9 +15,10 @@ from alembic.script import ScriptDirectory
 from photosynth.storage import Database, DatabaseThread, StorageError
 from photosynth.storage.actions import finish_action, read_action, read_actions, write_action
 from photosynth.storage.meta import get_meta, put_meta
-from photosynth.storage.observations import DayObservation, day_observations, forget_observations, record_observation
-from photosynth.storage.schema import HEAD, MIGRATIONS
-from photosynth.storage.tables import ACTIONS, EVIDENCE, META, METADATA, POSTINGS
+from photosynth.storage.observations import FORGOTTEN_AT_ONCE, KEPT_MS, DayObservation, day_observations, keep_observations
+from photosynth.storage.revision import HEAD
+from photosynth.storage.schema import MIGRATIONS
+from photosynth.storage.tables import ACTIONS, EVIDENCE, META, METADATA, OBSERVATIONS, POSTINGS
 
 POSTING = {"key": "a", "time_ms": 1, "wall_ms": 1, "event": "e", "text": "t", "source": {}}
 
@@ -177,16 +178,39 @@ def test_another_writer_is_said(db: Database, path: Path, monkeypatch: pytest.Mo
 
 def test_the_day_is_thinned_evenly(db: Database) -> None:
     with db.begin() as tx:
-        for n in range(100):
-            record_observation(tx, DayObservation(n * 10, load_w=n))
-        record_observation(tx, DayObservation(990, load_w=7))
+        keep_observations(tx, [DayObservation(n * 10, load_w=n) for n in range(100)], 990)
+        keep_observations(tx, [DayObservation(990, load_w=7)], 990)
     with db.read() as tx:
         points = day_observations(tx, 0, 1000, 10)
         assert [point.time_ms for point in points] == [*range(0, 1000, 100), 990]
         assert points[-1].load_w == 7
         assert day_observations(tx, 5000, 6000, 10) == []
+
+
+def test_the_curve_of_a_year_takes_no_more_room_than_that_of_some_days(db: Database) -> None:
+    """A point a minute is written each quarter hour; the quarter hours lie thirty times further apart, so that it is quick."""
+    quarter_ms, sizes, now_ms = 30 * 900_000, [], 0
+    for _ in range(12):
+        with db.begin() as tx:
+            for _ in range(40):
+                now_ms += quarter_ms
+                keep_observations(tx, [DayObservation(now_ms - n * 60_000, load_w=n) for n in range(15)], now_ms)
+            sizes.append(tx.exec_driver_sql("PRAGMA page_count").scalar_one())
+    with db.read() as tx:
+        assert len(day_observations(tx, 0, 1 << 62, 1 << 62)) <= 15 * (KEPT_MS // quarter_ms + 1)
+    assert max(sizes[1:]) <= sizes[0] + 2
+
+
+def test_what_piled_up_is_forgotten_in_passes_that_end(db: Database) -> None:
     with db.begin() as tx:
-        assert forget_observations(tx, 500) == 50
+        for n in range(3 * FORGOTTEN_AT_ONCE):
+            tx.execute(OBSERVATIONS.insert().values(time_ms=n))
+    left = []
+    for _ in range(4):
+        with db.begin() as tx:
+            keep_observations(tx, [], 2 * KEPT_MS)
+            left.append(tx.execute(sa.select(sa.func.count()).select_from(OBSERVATIONS)).scalar_one())
+    assert left == [2 * FORGOTTEN_AT_ONCE, FORGOTTEN_AT_ONCE, 0, 0]
 
 
 async def test_calls_run_in_one_thread_in_their_order(db: Database) -> None:

@@ -15,8 +15,9 @@ from photosynth.treasury import ChainBooks, OtherBooksError, TreasuryError, veri
 from photosynth.treasury import books as books_module
 from photosynth.treasury import journal as j
 from photosynth.treasury.evidence.export import export_evidence
-from photosynth.treasury.evidence.lines import all_lines, evidence_state
+from photosynth.treasury.evidence.lines import all_lines
 from photosynth.treasury.facts import BlockFact, SiteFacts
+from photosynth.treasury.glance import evidence_state
 from photosynth.treasury.trace import trace
 
 GOLDEN = Path(__file__).parent / "golden_evidence.jsonl"

@@ -101,7 +101,10 @@ def test_an_endless_line_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_an_identity_is_private_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "identity.key"
-    made = Identity.open(path)
+    with pytest.raises(SealError, match="is missing: it signed the evidence"):
+        Identity.open(path)
+    assert not path.exists()
+    made = Identity.create(path)
     assert path.stat().st_mode & 0o777 == 0o600
     assert Identity.open(path).public_key == made.public_key
     path.write_bytes(b"short")

@@ -15,6 +15,7 @@ import httpx2
 from photosynth.bitcoin.demonstration import DemonstrationTarget
 from photosynth.bitcoin.node import UNDECODABLE, Coin, NodeHealth, Template, Tip, Verdict, hash_bytes, hash_text
 from photosynth.bitcoin.wire import FormatError, double_sha256
+from photosynth.files.whole import write_whole
 from photosynth.networks.bitcoin.answers import (
     MALFORMED,
     coins_of,
@@ -260,10 +261,8 @@ class BitcoindNode:
     def _keep(self, demonstration: DemonstrationTarget) -> None:
         if self._state_file is None:
             return
-        pending = self._state_file.with_name(self._state_file.name + ".new")
         try:
-            pending.write_text(demonstration.to_json())
-            pending.replace(self._state_file)
+            write_whole(self._state_file, demonstration.to_json().encode(), durable=False)
         except OSError as error:
             # The pace is learnt again in a few blocks: no reason to hold up the block that has just come.
             self._warn(f"the demonstration's pace cannot be kept in {self._state_file}: {error.strerror}")

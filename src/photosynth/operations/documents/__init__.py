@@ -2,34 +2,40 @@
 
 Counters are cumulative over the life of the state. Integers that may exceed 2^53 are decimal strings. None is unknown,
 which is neither zero nor healthy. Times are milliseconds since the epoch (UTC), ``_ms``, unless their name says otherwise.
+
+Each is imported when it is asked for: defining them all takes longer than a status does.
 """
 
-from photosynth.operations.documents.activity import ActionDocument
-from photosynth.operations.documents.base import BigCount, Document
-from photosynth.operations.documents.ledger import (
-    BalanceRow,
-    BlockDocument,
-    LedgerDocument,
-    Line,
-    MeterInterval,
-    PostingDocument,
-    TraceDocument,
-    TraceInterval,
-    TraceShare,
-)
-from photosynth.operations.documents.machines import DayPoint, MachineDocument, WorkerDocument, WorkersDocument
-from photosynth.operations.documents.status import (
-    ChainStatus,
-    Condition,
-    EvidenceStatus,
-    LedgerStatus,
-    MachinesStatus,
-    MainnetOutlook,
-    ModelStatus,
-    PoolStatus,
-    SiteStatus,
-    Status,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from photosynth.operations.documents.activity import ActionDocument
+    from photosynth.operations.documents.base import BigCount, Document
+    from photosynth.operations.documents.ledger import (
+        BalanceRow,
+        BlockDocument,
+        LedgerDocument,
+        Line,
+        MeterInterval,
+        PostingDocument,
+        TraceDocument,
+        TraceInterval,
+        TraceShare,
+    )
+    from photosynth.operations.documents.machines import DayPoint, MachineDocument, WorkerDocument, WorkersDocument
+    from photosynth.operations.documents.status import (
+        ChainStatus,
+        Condition,
+        EvidenceStatus,
+        LedgerStatus,
+        MachinesStatus,
+        MainnetOutlook,
+        ModelStatus,
+        PoolStatus,
+        SiteStatus,
+        Status,
+    )
 
 __all__ = [
     "ActionDocument",
@@ -59,3 +65,38 @@ __all__ = [
     "WorkerDocument",
     "WorkersDocument",
 ]
+
+_MODULES = {
+    "ActionDocument": "activity",
+    "BalanceRow": "ledger",
+    "BigCount": "base",
+    "BlockDocument": "ledger",
+    "ChainStatus": "status",
+    "Condition": "status",
+    "DayPoint": "machines",
+    "Document": "base",
+    "EvidenceStatus": "status",
+    "LedgerDocument": "ledger",
+    "LedgerStatus": "status",
+    "Line": "ledger",
+    "MachineDocument": "machines",
+    "MachinesStatus": "status",
+    "MainnetOutlook": "status",
+    "MeterInterval": "ledger",
+    "ModelStatus": "status",
+    "PoolStatus": "status",
+    "PostingDocument": "ledger",
+    "SiteStatus": "status",
+    "Status": "status",
+    "TraceDocument": "ledger",
+    "TraceInterval": "ledger",
+    "TraceShare": "ledger",
+    "WorkerDocument": "machines",
+    "WorkersDocument": "machines",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__} has no {name}")

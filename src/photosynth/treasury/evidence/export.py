@@ -1,11 +1,12 @@
 """The evidence as a file that outsiders verify: every line as it was signed, and a last one that names count and head."""
 
-import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection
 
+from photosynth.files.whole import whole_file
 from photosynth.storage.tables import BLOCKS
 from photosynth.treasury.blocks import attribution_of, blocks_where
 from photosynth.treasury.evidence.body import block_member, end_body
@@ -31,25 +32,34 @@ def export_evidence(tx: Connection, identity: Identity, path: Path) -> Exported:
     The last line carries the blocks found since the last record: their coinbases anchor it. Raises OSError, and
     TreasuryError where there is no evidence yet.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     records = lines = size = 0
     head = NO_HASH
-    try:
-        with temporary.open("wb") as file:
-            for record in all_lines(tx):
-                size += file.write(record.line.text() + b"\n")
-                lines += 1
-                records += record.start_ms is not None
-                head = record.hash
-            if not lines:
-                raise TreasuryError("there is no evidence yet: the system was never started with this state")
-            waiting = blocks_where(tx, BLOCKS.c.evidence_seq.is_(None))
-            members = [block_member(block, attribution_of(tx, block.hash)) for block in waiting]
-            end = identity.seal(head, canonical(end_body(records, lines, head, members)))
-            size += file.write(end.text() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        for record in all_lines(tx):
+            size += file.write(record.line.text() + b"\n")
+            lines += 1
+            records += record.start_ms is not None
+            head = record.hash
+        size += file.write(end_line(tx, identity, records, lines, head) + b"\n")
     return Exported(records, lines, head, size)
+
+
+def export_lines(tx: Connection, identity: Identity) -> Iterator[bytes]:
+    """The same lines one by one, each without its line feed, for whoever may keep the transaction open meanwhile."""
+    records = lines = 0
+    head = NO_HASH
+    for record in all_lines(tx):
+        yield record.line.text()
+        lines += 1
+        records += record.start_ms is not None
+        head = record.hash
+    yield end_line(tx, identity, records, lines, head)
+
+
+def end_line(tx: Connection, identity: Identity, records: int, lines: int, head: bytes) -> bytes:
+    """The last line, signed now. Raises TreasuryError where there is no line before it."""
+    if not lines:
+        raise TreasuryError("there is no evidence yet: the system was never started with this state")
+    waiting = blocks_where(tx, BLOCKS.c.evidence_seq.is_(None))
+    members = [block_member(block, attribution_of(tx, block.hash)) for block in waiting]
+    return identity.seal(head, canonical(end_body(records, lines, head, members))).text()

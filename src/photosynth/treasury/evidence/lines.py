@@ -27,15 +27,6 @@ class EvidenceRecord:
         return self.line.hash
 
 
-@dataclass(frozen=True, slots=True)
-class EvidenceState:
-    """How many records there are, the head that coinbases commit to, and the last closed quarter hour."""
-
-    records: int
-    head: bytes | None
-    last_interval_ms: int | None
-
-
 def append(tx: Connection, identity: Identity, kind: str, start_ms: int | None, body: dict[str, Any]) -> EvidenceRecord:
     """Seal a body with the line before and store it; its ``seq`` is the next one."""
     last = last_line(tx)
@@ -50,6 +41,11 @@ def last_line(tx: Connection) -> EvidenceRecord | None:
     return _one(tx, sa.select(EVIDENCE).order_by(EVIDENCE.c.seq.desc()).limit(1))
 
 
+def line_at(tx: Connection, seq: int) -> EvidenceRecord | None:
+    """The line with a number, None where there is none."""
+    return _one(tx, sa.select(EVIDENCE).where(EVIDENCE.c.seq == seq))
+
+
 def record_of_interval(tx: Connection, start_ms: int) -> EvidenceRecord | None:
     """The record of a quarter hour, None where it is not closed."""
     return _one(tx, sa.select(EVIDENCE).where(EVIDENCE.c.kind == "record", EVIDENCE.c.start_ms == start_ms))
@@ -62,15 +58,6 @@ def last_body(tx: Connection, kind: str) -> dict[str, Any] | None:
         return None
     body: dict[str, Any] = json.loads(found.line.body)
     return body
-
-
-def evidence_state(tx: Connection) -> EvidenceState:
-    """The proof in one glance."""
-    records, last_ms = tx.execute(
-        sa.select(sa.func.count(), sa.func.max(EVIDENCE.c.start_ms)).where(EVIDENCE.c.kind == "record")
-    ).one()
-    last = tx.execute(sa.select(EVIDENCE.c.hash).order_by(EVIDENCE.c.seq.desc()).limit(1)).scalar()
-    return EvidenceState(records, last, last_ms)
 
 
 def all_lines(tx: Connection) -> Iterator[EvidenceRecord]:

@@ -5,13 +5,14 @@ previous line's hash (zeros for the first) and the exact bytes of BODY.
 """
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from photosynth.files.whole import write_whole
 
 NO_HASH = bytes(32)
 SIGNED_PREFIX = b"photosynth evidence, version 1\n"
@@ -51,15 +52,23 @@ class Identity:
 
     @classmethod
     def open(cls, path: Path) -> "Identity":
-        """The key of a state folder; made on the first start, readable by its owner alone. Raises SealError, OSError."""
+        """The key of a state folder. Raises SealError where it is missing or none, OSError."""
         try:
             raw = path.read_bytes()
         except FileNotFoundError:
-            raw = Ed25519PrivateKey.generate().private_bytes_raw()
-            _write_private(path, raw)
+            raise SealError(
+                f"{path} is missing: it signed the evidence that is here, and no other key can go on with that. "
+                "Restore it from a backup, or start anew with --fresh, which moves what is there aside"
+            ) from None
         if len(raw) != 32:
             raise SealError(f"{path} is not an identity key: it has {len(raw)} bytes, not 32. Restore it from a backup.")
         return cls(Ed25519PrivateKey.from_private_bytes(raw))
+
+    @classmethod
+    def create(cls, path: Path) -> "Identity":
+        """A new key, readable by its owner alone; for a state in which nothing was ever signed. Raises OSError."""
+        write_whole(path, Ed25519PrivateKey.generate().private_bytes_raw())
+        return cls.open(path)
 
     @classmethod
     def from_seed(cls, seed: bytes) -> "Identity":
@@ -104,20 +113,3 @@ def check_signature(line: SealedLine, public_key: bytes) -> None:
         Ed25519PublicKey.from_public_bytes(public_key).verify(line.signature, SIGNED_PREFIX + line.hash)
     except (InvalidSignature, ValueError) as error:
         raise SealError("its signature is not of the key that the header names") from error
-
-
-def _write_private(path: Path, raw: bytes) -> None:
-    temporary = path.with_name(path.name + ".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.fchmod(descriptor, 0o600)
-        os.write(descriptor, raw)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

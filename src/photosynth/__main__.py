@@ -1,0 +1,5 @@
+"""`python -m photosynth` is the `photosynth` command."""
+
+from photosynth.cli import main
+
+main()

@@ -1,0 +1,29 @@
+"""Books and proof in the words of the status document, and how a document is filled from a row."""
+
+from typing import TypeVar
+
+from photosynth.operations.documents.base import Document
+from photosynth.operations.documents.status import EvidenceStatus, LedgerStatus
+from photosynth.treasury.glance import Asked, evidence_state, ledger_totals
+
+D = TypeVar("D", bound=Document)
+
+
+def ledger_status(tx: Asked, asset: str) -> LedgerStatus:
+    """The books in one glance."""
+    return like(LedgerStatus, ledger_totals(tx), asset=asset)
+
+
+def evidence_status(tx: Asked) -> EvidenceStatus:
+    """The proof in one glance."""
+    state = evidence_state(tx)
+    return EvidenceStatus(
+        records=state.records,
+        head=None if state.head is None else state.head.hex(),
+        last_interval_ms=state.last_interval_ms,
+    )
+
+
+def like(document: type[D], row: object, **more: object) -> D:
+    """A document whose members are named as those of a row; ``more`` are those that it has beside them."""
+    return document.model_validate({name: more[name] if name in more else getattr(row, name) for name in document.model_fields})

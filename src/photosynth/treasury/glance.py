@@ -1,0 +1,104 @@
+"""The books and the proof in one glance, in plain SQL: asked of a running site's connection and of a file at rest alike."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from photosynth.treasury import accounts as a
+
+RECONCILED = "reconciled"
+"""Key in ``meta``: the height and hash at which journal and chain last agreed."""
+
+
+class Rows(Protocol):
+    """What a query found."""
+
+    def fetchall(self) -> Sequence[Any]:
+        """All of it, each row indexed by column number."""
+        ...
+
+
+class Asked(Protocol):
+    """What answers plain SQL: SQLAlchemy's connection, and a database at rest."""
+
+    def exec_driver_sql(self, statement: str, parameters: tuple[int | str, ...] = (), /) -> Rows:
+        """Run one query."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerTotals:
+    """The books in one glance: satoshis, and micro-EUR positive as their names say."""
+
+    immature_sat: int
+    mature_sat: int
+    carrying_ueur: int
+    mining_revenue_ueur: int
+    deferred_reward_ueur: int
+    mining_energy_j: int
+    mining_energy_cost_ueur: int
+    mining_energy_bought_ueur: int
+    factory_energy_bought_ueur: int
+    export_revenue_ueur: int
+    suspense_sat: int
+    postings: int
+    reconciled_height: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceState:
+    """How many records there are, the head that coinbases commit to, and the last closed quarter hour."""
+
+    records: int
+    head: bytes | None
+    last_interval_ms: int | None
+
+
+def ledger_totals(tx: Asked) -> LedgerTotals:
+    """The books in one glance."""
+    rows = tx.exec_driver_sql("SELECT account, asset, debit - credit FROM balances").fetchall()
+    held = {(row[0], row[1]): int(row[2]) for row in rows}
+
+    def balance(account: str, asset: str) -> int:
+        return held.get((account, asset), 0)
+
+    return LedgerTotals(
+        immature_sat=balance(a.COINS_IMMATURE, "SAT"),
+        mature_sat=balance(a.COINS_AVAILABLE, "SAT"),
+        carrying_ueur=balance(a.COINS_IMMATURE, "UEUR") + balance(a.COINS_AVAILABLE, "UEUR"),
+        mining_revenue_ueur=-balance(a.MINING_REVENUE, "UEUR"),
+        deferred_reward_ueur=-balance(a.DEFERRED_REWARD, "UEUR"),
+        mining_energy_j=balance(a.E_MINING, "J"),
+        mining_energy_cost_ueur=balance(a.GRID_ENERGY_MINING, "UEUR") + balance(a.OWN_ENERGY_CHARGED, "UEUR"),
+        mining_energy_bought_ueur=balance(a.GRID_ENERGY_MINING, "UEUR"),
+        factory_energy_bought_ueur=balance(a.GRID_ENERGY_FACTORY, "UEUR"),
+        export_revenue_ueur=-balance(a.EXPORT_REVENUE, "UEUR") - balance(a.PREMIUM_REVENUE, "UEUR"),
+        suspense_sat=-balance(a.SUSPENSE, "SAT"),
+        postings=int(tx.exec_driver_sql("SELECT coalesce(max(id), 0) FROM postings").fetchall()[0][0]),
+        reconciled_height=_reconciled_height(tx),
+    )
+
+
+def _reconciled_height(tx: Asked) -> int | None:
+    """The last height at which journal and chain agreed, None where that block is no longer in the chain."""
+    found = tx.exec_driver_sql("SELECT value FROM meta WHERE key = ?", (RECONCILED,)).fetchall()
+    if not found:
+        return None
+    known = json.loads(found[0][0])
+    height = int(known["height"])
+    rows = tx.exec_driver_sql("SELECT hash FROM chain WHERE height = ?", (height,)).fetchall()
+    return height if rows and bytes(rows[0][0])[::-1].hex() == known["hash"] else None
+
+
+def evidence_state(tx: Asked) -> EvidenceState:
+    """The proof in one glance."""
+    records, last_ms = tx.exec_driver_sql("SELECT count(*), max(start_ms) FROM evidence WHERE kind = 'record'").fetchall()[0]
+    last = tx.exec_driver_sql("SELECT hash FROM evidence ORDER BY seq DESC LIMIT 1").fetchall()
+    return EvidenceState(int(records), bytes(last[0][0]) if last else None, last_ms)
+
+
+def followed_top(tx: Asked) -> tuple[int, bytes] | None:
+    """Height and hash of the last block that the books have followed; None before the first."""
+    rows = tx.exec_driver_sql("SELECT height, hash FROM chain ORDER BY height DESC LIMIT 1").fetchall()
+    return (int(rows[0][0]), bytes(rows[0][1])) if rows else None
