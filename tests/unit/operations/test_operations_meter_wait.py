@@ -37,7 +37,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def identity(tmp_path: Path) -> Identity:
-    return Identity.open(tmp_path / "identity.key")
+    return Identity.create(tmp_path / "identity.key")
 
 
 @dataclass

@@ -79,7 +79,7 @@ def test_every_cause_of_mining_on_bought_energy_is_told() -> None:
 
 
 def test_beside_the_coins_stands_minings_energy_and_the_factorys_on_its_own(database: Database, tmp_path: Path) -> None:
-    books = Books(SITE, Identity.open(tmp_path / "identity.key"))
+    books = Books(SITE, Identity.create(tmp_path / "identity.key"))
     kwh = 3_600_000
     counted = dict(zip(METERS, (20 * kwh, 30 * kwh, 0, 40 * kwh, 10 * kwh), strict=True))
     meters = tuple(MeterFact(name, 0, joules, "good") for name, joules in counted.items())
