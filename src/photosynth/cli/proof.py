@@ -1,5 +1,6 @@
 """`photosynth verify` and `photosynth backtest`: what can be recomputed without a running site."""
 
+import gc
 import re
 import sys
 from collections.abc import Sequence
@@ -25,12 +26,17 @@ def verify(file: Path, keys: Sequence[str], as_json: bool) -> int:
     from photosynth.treasury.evidence.verify import NotEvidenceError
     from photosynth.treasury.evidence.verify import verify as recompute
 
+    expected = [_key(text) for text in keys]
+    # What a year's file leaves in memory holds no cycles, and looking for some among it takes a fifth of the time.
+    gc.disable()
     try:
-        report = recompute(file, *(_key(text) for text in keys))
+        report = recompute(file, *expected)
     except NotEvidenceError as error:
         raise CommandError(f"{file} is not an export of evidence: {error}", ExitCode.BAD_INPUT) from None
     except OSError as error:
         raise CommandError(f"{file} cannot be read: {error.strerror}.", ExitCode.BAD_INPUT) from None
+    finally:
+        gc.enable()
     if as_json:
         _print_json(report.document())
     else:

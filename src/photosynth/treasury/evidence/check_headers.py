@@ -61,7 +61,7 @@ def _all_at_once(entries: list[Any], asked: Asked, state: HeaderState) -> int | 
     parents, anchored = set(), -1
     for at in set(places):
         mine = [n for n, place in enumerate(places) if place == at]
-        found = _of_one_job(asked.jobs[at], [headers[n] for n in mine], [extranonces[n] for n in mine])
+        found = _of_one_job(asked.jobs[at], [headers[n] for n in mine], tuple(extranonces[n] for n in mine))
         if found is None:
             return None
         try:
@@ -92,19 +92,18 @@ def _cut(texts: tuple[Any, ...], size: int) -> list[bytes] | None:
     return [found[at : at + size] for at in range(0, len(found), size)]
 
 
-def _of_one_job(job: JobCoinbases, headers: list[bytes], extranonces: list[Any]) -> ReadCoinbase | None:
+def _of_one_job(job: JobCoinbases, headers: list[bytes], extranonces: tuple[Any, ...]) -> ReadCoinbase | None:
     """The coinbase that all these headers share but for its extranonce; None where one of them has another, or none."""
     size = len(extranonces[0]) // 2 if type(extranonces[0]) is str else 0
-    cut = _cut(tuple(extranonces), size) if size else None
+    cut = _cut(extranonces, size) if size else None
     known = None if cut is None else job.shared(cut[0])
     if cut is None or known is None or not known.is_coinbase:
         return None
     prefix, suffix, branch = job.prefix, job.suffix, job.branch
-    for header, extranonce in zip(headers, cut, strict=True):
-        root = sha256(sha256(prefix + extranonce + suffix).digest()).digest()
-        if (root_of_branch(root, branch) if branch else root) != header[36:68]:
-            return None
-    return known
+    roots = [sha256(sha256(prefix + extranonce + suffix).digest()).digest() for extranonce in cut]
+    if branch:
+        roots = [root_of_branch(root, branch) for root in roots]
+    return known if roots == [header[36:68] for header in headers] else None
 
 
 def _check_header(entry: Any, asked: Asked, state: HeaderState) -> int:

@@ -1,7 +1,7 @@
 """Does the journal hold: postings follow without a gap, balance, and say what meters, prices and blocks say."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from photosynth.quantities.value import coins_value_ueur
 from photosynth.treasury import accounts as a
@@ -81,7 +81,7 @@ def _check_coin_posting(stored: StoredPosting, blocks: Mapping[bytes, BlockLine]
             raise EvidenceError(f"posting {stored.id} is not the mirror of posting {posting.reverses}")
         _forget(original, state)
         return
-    state.reversible[stored.id] = posting
+    state.reversible[stored.id] = replace(posting, text="", source={"block": posting.source.get("block")})
     if posting.event in SUSPENSE_EVENTS:
         if any(line.account not in (a.COINS_AVAILABLE, a.SUSPENSE) for line in posting.lines):
             raise EvidenceError(f"posting {stored.id} moves more than coins in suspense")

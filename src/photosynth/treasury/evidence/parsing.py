@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from sys import intern
 from typing import Any
 
 from photosynth.bitcoin.node import hash_bytes
@@ -173,7 +174,7 @@ def parse_coin(value: Any) -> CoinFact | None:
 def parse_work(m: Members) -> tuple[list[WorkFact], list[RejectedFact]]:
     """The work of a record by worker, round, target and scale, and what was rejected."""
     workers = [
-        (text(name, "a worker"), maybe(text, party, "a party"), count(scale, "a scale"))
+        (intern(text(name, "a worker")), maybe(text, party, "a party"), count(scale, "a scale"))
         for name, party, scale in (row(entry, 3, "a worker") for entry in m.rows("workers"))
     ]
     targets = [target(value, "a target") for value in m.rows("targets")]
@@ -241,7 +242,7 @@ def parse_attribution(value: Any) -> tuple[tuple[AttributionFact, int], ...] | N
         fact = AttributionFact(
             interval_start_ms=count(start_s, "a quarter hour") * 1000,
             round=count(round_, "a round"),
-            worker=text(worker, "a worker"),
+            worker=intern(text(worker, "a worker")),
             scale=count(scale, "a scale"),
             shares=count(shares, "shares"),
             work=count(work, "work"),
