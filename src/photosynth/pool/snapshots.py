@@ -182,7 +182,7 @@ class Snapshot:
     def restore(self, account: WorkAccount) -> None:
         """Make an account what it was."""
         account.last_seq = self.last_seq
-        account.totals = self.totals
+        account.take_totals(self.totals)
         for job in self.jobs:
             account.apply_job(job)
         self.restore_unclaimed(account)

@@ -212,6 +212,26 @@ async def test_checkpoints_remove_old_segments_and_keep_the_totals(tmp_path: Pat
     await log.close()
 
 
+async def test_a_stop_while_outgrown_segments_go_keeps_the_totals(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    kept: dict[str, bytes] = {}
+    for _ in range(3):
+        await writer.shares(4)
+        writer.log.append_job(job(writer.log.next_job, writer.log.account.mark_cut()))
+        kept |= {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        writer.log.checkpoint(writer.log.account.last_seq)
+        await writer.log.settle()
+    await writer.shares(5)
+    await writer.log.close()
+    for name in ("00000001.log", "00000001.state"):  # removed last, so still there where it stops before
+        (tmp_path / name).write_bytes(kept[name])
+    again = ShareLog(tmp_path)
+    assert again.account.totals["a"].accepted == 17
+    assert again.account.totals["a"].work == 17 * WORK
+    assert again.account.unclaimed_represented == 17 * WORK * 10**30
+    await again.close()
+
+
 async def test_refused_shares_of_two_quarter_hours_in_one_batch_stay_in_theirs(tmp_path: Path) -> None:
     writer = Writer(tmp_path)
     log, later_ms = writer.log, START_MS + INTERVAL_MS
