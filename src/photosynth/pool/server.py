@@ -195,7 +195,8 @@ class Pool:
         workers = connection.session.workers
         if workers and connection.vardiff is not None and workers[0] in self.log.account.totals:
             self._places.difficulty[workers[0]] = connection.vardiff.difficulty
-        self._places.leave(connection, workers)
+        now_s = asyncio.get_running_loop().time()
+        self._places.leave(connection, workers, now_s, owed=connection.open_shares > 0)
 
     def misbehaved(self, connection: Connection) -> None:
         """Remember where a connection came from that is dropped for what it sent."""
@@ -203,7 +204,7 @@ class Pool:
 
     def admit_worker(self, connection: Connection, worker: str) -> str | None:
         """Any name may mine, as long as there is a place for it."""
-        return self._places.admit(connection, worker)
+        return self._places.admit(connection, worker, asyncio.get_running_loop().time())
 
     def became_ready(self, connection: Connection) -> None:
         """Give a miner its first difficulty and job."""
