@@ -5,6 +5,7 @@ the rest is copied. Another thread folds what is old, writes it in records of bo
 shares go on into the log. A snapshot is whole or does not count.
 """
 
+import contextlib
 import os
 import struct
 from collections.abc import Iterator
@@ -106,14 +107,19 @@ def write_snapshot(path: Path, frozen: Frozen) -> Tidied:
         pieces = tidy(pieces, needed, floor, frozen.closed_before_ms)
     temporary = path.with_suffix(".tmp")
     records = size = 0
-    with temporary.open("wb") as file:
-        for body in _bodies(frozen, pieces, floor):
-            size += file.write(frame(body))
-            records += 1
-        size += file.write(frame(packed_body(_END, records)))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    try:
+        with temporary.open("wb") as file:
+            for body in _bodies(frozen, pieces, floor):
+                size += file.write(frame(body))
+                records += 1
+            size += file.write(frame(packed_body(_END, records)))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    except (OSError, RecordError):
+        with contextlib.suppress(OSError):
+            temporary.unlink()  # on a full disk shares need its room
+        raise
     synchronise_folder(path.parent)
     return Tidied(pieces, floor, size)
 
