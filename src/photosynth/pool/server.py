@@ -59,7 +59,7 @@ class Pool:
         self._ticker: asyncio.Task[None] | None = None
         self._closed = False
         last = [t.last_share_site_ms for t in log.account.totals.values() if t.last_share_site_ms is not None]
-        self._site_ms = max(last, default=0)
+        self._site_ms = max([*last, *log.account.open_intervals()], default=0)
         self._started_site_ms = clock.site_ms()
         log.after_batch = self._after_batch
         log.forget_workers = lambda: self._places.trim(clock.wall_ms())
@@ -138,7 +138,7 @@ class Pool:
         return self.log.account.interval_work(interval_start_ms)
 
     def site_ms(self) -> int:
-        """Site time as shares are stamped with it: never earlier than a share before."""
+        """Site time as shares are stamped with it: never earlier than an entry before."""
         self._site_ms = max(self._site_ms, self._clock.site_ms())
         return self._site_ms
 
