@@ -66,6 +66,8 @@ class Client(Protocol):
 class _Name:
     source: str
     open: int = 0
+    owed: bool = False
+    """Whether somebody left whose share may have been accepted since."""
 
 
 class Places:
@@ -126,9 +128,10 @@ class Places:
             name = self._names.get(worker)
             if name is not None:
                 name.open -= 1
+                name.owed |= owed
                 if not name.open:
                     self._unused(worker, name, now_s)
-                    if not owed and worker not in self._account.totals:
+                    if not name.owed and worker not in self._account.totals:
                         self._forget(worker)
 
     def admit(self, client: Client, worker: str, now_s: float) -> str | None:
