@@ -57,7 +57,7 @@ class StoppedSite:
     def __init__(self, folder: StateFolder) -> None:
         self._folder = folder
         self._database = Database(folder.database)
-        self._account = open_segments(folder.shares).account
+        self._account = open_segments(folder.shares, read_only=True).account
 
     def close(self) -> None:
         """Let the folder go."""
@@ -103,7 +103,7 @@ class StoppedSite:
                 "pool": last.pool.model_copy(
                     update={
                         "connections": 0,
-                        "workers": len(totals),
+                        "workers": sum(is_worker(name) for name in self._account.totals),
                         "shares_accepted": sum(item.accepted for item in totals),
                         "shares_rejected": sum(rejected.values()),
                         "rejected_by_cause": rejected,
