@@ -83,13 +83,15 @@ async def serve(folder: Path) -> None:
     await pool.recover()
     await pool.start()
     print("port", pool.address[1], flush=True)
+    closed: set[int] = set()  # a checkpoint waits for the snapshot before it: until then they are open still
     while True:
         await asyncio.sleep(0.05)
         for start_ms in pool.snapshot().open_intervals_ms:
-            if start_ms + INTERVAL_MS <= interval_start_ms(clock.site_ms()):
+            if start_ms not in closed and start_ms + INTERVAL_MS <= interval_start_ms(clock.site_ms()):
                 work = await pool.close_interval(start_ms)
                 represented = sum(entry.represented for entry in work.entries)
                 books.write(interval=start_ms, shares=sum(e.accepted for e in work.entries), represented=represented)
+                closed.add(start_ms)
                 log.checkpoint(work.last_seq)
 
 

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from struct import Struct
 
+from photosynth.files.whole import write_whole
+
 _MAGIC = 0xBEEFC0DE
 _VERSION = 1
 _PAGE = Struct("=QHHHH")  # number, pad, flags, lower, upper
@@ -68,9 +70,7 @@ def seal(path: Path) -> None:
         sealed = {"transaction": _Reader(file, size).transaction, "bytes": size, "crc32": _checksum(file)}
     finally:
         os.close(file)
-    pending = _seal_of(path).with_suffix(".new")
-    pending.write_text(json.dumps(sealed))
-    pending.replace(_seal_of(path))
+    write_whole(_seal_of(path), json.dumps(sealed).encode(), durable=False)
 
 
 def _seal_of(path: Path) -> Path:

@@ -169,7 +169,8 @@ class PoolLimits(Part):
     connections_per_address: int = Field(default=10_000, ge=1, le=60_000)
     """Connections of guests from one address; of IPv6, from one /64."""
     workers: int = Field(default=10_000, ge=1, le=1_000_000)
-    """Guests that are counted by name. When all are taken, the one that has not mined for longest gives way to a new one."""
+    """Guests that are counted by name. When all are taken, the one that has not mined for longest gives way to a new one, if it
+    left a quarter hour ago or more."""
     workers_per_address: int = Field(default=1_000, ge=1, le=1_000_000)
     """Names of guests that one address may bring."""
     share_hashes: int = Field(default=128, ge=1, le=2**53)

@@ -255,6 +255,11 @@ class WorkAccount:
             del self._intervals[start_ms]
         self._tallies.clear()
 
+    def take_totals(self, totals: dict[str, WorkerTotals]) -> None:
+        """Go on from totals that were kept elsewhere."""
+        self.totals = totals
+        self._tallies.clear()
+
     def fold(self, worker: str, into: str) -> None:
         """Count a worker's totals under another name from now on; its unclaimed work keeps its own.
 

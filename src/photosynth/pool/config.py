@@ -39,6 +39,8 @@ class PoolConfig:
     max_workers: int = 10_000
     max_workers_per_address: int = 1_000
     """Names of guests that are counted one by one, in all, and that one address may bring."""
+    name_kept_s: float = 900.0
+    """How long a guest's name that brought a share keeps its place after it left: so a quarter hour has so many names only."""
     max_write_buffer: int = 512 * 1024
     """Bytes that may wait for a slow client; past them it is dropped."""
     max_open_shares: int = 2_000

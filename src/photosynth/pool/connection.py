@@ -322,6 +322,11 @@ class Connection(asyncio.Protocol):
         return None
 
     @property
+    def open_shares(self) -> int:
+        """Shares that wait for their answer."""
+        return self._open_shares
+
+    @property
     def target(self) -> int | None:
         """The target of the newest job."""
         return self._steps[-1][1][1] if self._steps else None

@@ -2,10 +2,13 @@
 
 Guests share a number of connections and of names, in all and for each address. A declared machine's place is beside those,
 so no guest can take it. Whoever has not logged in yet waits in a room of its own, where the newest push out the oldest. A
-guest's name is kept while it mines; afterwards only where it brought a share, and it gives way to newer ones. What a
-forgotten name did is counted with all other forgotten ones.
+guest's name is kept while it mines; afterwards only where it brought a share, and it gives way to newer ones after a quarter
+hour: whoever brings one name after the other would else make as many rows of work as it likes. What a forgotten name did is
+counted with all other forgotten ones.
 """
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Protocol
@@ -63,6 +66,8 @@ class Client(Protocol):
 class _Name:
     source: str
     open: int = 0
+    owed: bool = False
+    """Whether somebody left whose share may have been accepted since."""
 
 
 class Places:
@@ -82,8 +87,8 @@ class Places:
         self._names: dict[str, _Name] = {}
         self._names_of: dict[str, int] = {}
         self._punished: dict[str, float] = {}
-        # Names that nobody mines under now, the longest unused first; and the same by address.
-        self._idle: dict[str, None] = {}
+        # Names that nobody mines under now and since when, the longest unused first; and the same by address.
+        self._idle: dict[str, float] = {}
         self._idle_of: dict[str, dict[str, None]] = {}
         self.trim(0)
 
@@ -111,8 +116,8 @@ class Places:
             if not mine:
                 del self._waiting_of[client.source]
 
-    def leave(self, client: Client, workers: tuple[str, ...]) -> None:
-        """A connection is gone, and mined for these until now."""
+    def leave(self, client: Client, workers: tuple[str, ...], now_s: float, *, owed: bool = False) -> None:
+        """A connection is gone, and mined for these until now; ``owed``: a share of it may still be accepted."""
         self._no_longer_waiting(client)
         if self._guests.pop(client.number, None) is not None:
             _count_down(self._guests_of, client.source)
@@ -123,10 +128,13 @@ class Places:
             name = self._names.get(worker)
             if name is not None:
                 name.open -= 1
+                name.owed |= owed
                 if not name.open:
-                    self._unused(worker, name)
+                    self._unused(worker, name, now_s)
+                    if not name.owed and worker not in self._account.totals:
+                        self._forget(worker)
 
-    def admit(self, client: Client, worker: str) -> str | None:
+    def admit(self, client: Client, worker: str, now_s: float) -> str | None:
         """Give a connection its place for a worker that it did not mine for yet, or say why not."""
         declared = worker in self._config.declared
         if client.number not in self._guests and client.number not in self._machines:
@@ -139,7 +147,7 @@ class Places:
                 self._guests[client.number] = client.source
                 self._guests_of[client.source] = self._guests_of.get(client.source, 0) + 1
             self._no_longer_waiting(client)
-        return None if declared else self._take_name(worker, client.source)
+        return None if declared else self._take_name(worker, client.source, now_s)
 
     def _no_room(self, source: str) -> str | None:
         config = self._config
@@ -162,15 +170,15 @@ class Places:
 
     # Names.
 
-    def _take_name(self, worker: str, source: str) -> str | None:
+    def _take_name(self, worker: str, source: str, now_s: float) -> str | None:
         name = self._names.get(worker)
         if name is None:
             config = self._config
             if self._names_of.get(source, 0) >= config.max_workers_per_address and not self._forget_oldest(
-                self._idle_of.get(source)
+                self._idle_of.get(source), now_s
             ):
                 return f"too many workers: {config.max_workers_per_address} from one address is the limit"
-            if len(self._names) >= config.max_workers and not self._forget_oldest(self._idle):
+            if len(self._names) >= config.max_workers and not self._forget_oldest(self._idle, now_s):
                 return f"too many workers: {config.max_workers} is the limit"
             name = self._add_name(worker, source)
         else:
@@ -184,22 +192,21 @@ class Places:
         return name
 
     def _used(self, worker: str, name: _Name) -> None:
-        if self._idle.pop(worker, 0) is None:
+        if self._idle.pop(worker, None) is not None:
             mine = self._idle_of[name.source]
             del mine[worker]
             if not mine:
                 del self._idle_of[name.source]
 
-    def _unused(self, worker: str, name: _Name) -> None:
-        self._idle[worker] = None
+    def _unused(self, worker: str, name: _Name, since_s: float) -> None:
+        self._idle[worker] = since_s
         self._idle_of.setdefault(name.source, {})[worker] = None
-        if worker not in self._account.totals:
-            self._forget(worker)
 
-    def _forget_oldest(self, idle: dict[str, None] | None) -> bool:
-        if not idle:
+    def _forget_oldest(self, idle: Iterable[str] | None, now_s: float) -> bool:
+        oldest = next(iter(idle or ()), None)
+        if oldest is None or self._idle[oldest] > now_s - self._config.name_kept_s:
             return False
-        self._forget(next(iter(idle)))
+        self._forget(oldest)
         return True
 
     def _forget(self, worker: str) -> None:
@@ -224,9 +231,10 @@ class Places:
             if is_worker(worker) and worker not in self._config.declared and worker not in self._names
         ]
         for _, worker in sorted(unknown):
-            self._unused(worker, self._add_name(worker, ""))
+            self._unused(worker, self._add_name(worker, ""), -math.inf)
         for worker in list(self._idle):
-            seen_ms = account.totals[worker].last_share_wall_ms or 0
+            totals = account.totals.get(worker)
+            seen_ms = wall_ms if totals is None else totals.last_share_wall_ms or 0
             if len(self._names) > self._config.max_workers or seen_ms < wall_ms - FORGET_AFTER_MS:
                 self._forget(worker)
 

@@ -6,6 +6,7 @@ first bad record (keeping the cut bytes in a ``.damaged`` file) and says so.
 """
 
 import os
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,9 @@ from photosynth.pool.records import (
 )
 from photosynth.pool.snapshots import FORMAT, Snapshot, freeze, read_snapshot, write_snapshot
 from photosynth.stratum.work import double_sha256
+
+_NOT_UNDERSTOOD = (ValueError, TypeError, LookupError, OverflowError, struct.error, msgspec.MsgspecError)
+"""What reading raises where a record has its checksum and is none of ours."""
 
 
 class ShareLogError(Exception):
@@ -80,7 +84,7 @@ def open_segments(folder: Path, *, read_only: bool = False) -> Replayed:
     if not read_only:
         folder.mkdir(parents=True, exist_ok=True)
         forget_unfinished(folder)
-    paths = sorted(folder.glob("[0-9]*.log"))
+    paths = sorted(folder.glob(f"{'[0-9]' * 8}.log"))
     if not paths:
         if any(path.stem != "00000001" for path in folder.glob("*.state")):
             raise ShareLogError(
@@ -105,8 +109,8 @@ def open_segments(folder: Path, *, read_only: bool = False) -> Replayed:
             bodies.append(body)
         try:
             snapshot = read_snapshot(snapshot_path(path))
-        except RecordError as error:
-            raise ShareLogError(str(error)) from None
+        except _NOT_UNDERSTOOD as error:
+            raise ShareLogError(_advice(snapshot_path(path), error)) from error
         if not bodies or bodies[0][0] != KIND_SEGMENT or (path is paths[0] and snapshot is None):
             raise ShareLogError(
                 f"{path} or {snapshot_path(path).name} beside it is not whole, so the totals before it are not known here. "
@@ -117,8 +121,18 @@ def open_segments(folder: Path, *, read_only: bool = False) -> Replayed:
         contents.append(bodies)
         snapshots.append(snapshot)
         segments.append(Segment(path, end, 0, snapshot is not None))
-    account, next_job = _replay(contents, segments, snapshots, repairs)
+    try:
+        account, next_job = _replay(contents, segments, snapshots, repairs)
+    except _NOT_UNDERSTOOD as error:
+        raise ShareLogError(_advice(folder, error)) from error
     return Replayed(account, segments, next_job, tuple(repairs))
+
+
+def _advice(path: Path, error: Exception) -> str:
+    return (
+        f"{path}: what is written there is whole and cannot be understood ({error}): another version wrote it. Start that "
+        "one, restore a backup, or start with --accept-lost-shares to count from zero."
+    )
 
 
 def _cut_tail(path: Path, data: bytes, end: int) -> str:

@@ -59,7 +59,7 @@ class Pool:
         self._ticker: asyncio.Task[None] | None = None
         self._closed = False
         last = [t.last_share_site_ms for t in log.account.totals.values() if t.last_share_site_ms is not None]
-        self._site_ms = max(last, default=0)
+        self._site_ms = max([*last, *log.account.open_intervals()], default=0)
         self._started_site_ms = clock.site_ms()
         log.after_batch = self._after_batch
         log.forget_workers = lambda: self._places.trim(clock.wall_ms())
@@ -138,7 +138,7 @@ class Pool:
         return self.log.account.interval_work(interval_start_ms)
 
     def site_ms(self) -> int:
-        """Site time as shares are stamped with it: never earlier than a share before."""
+        """Site time as shares are stamped with it: never earlier than an entry before."""
         self._site_ms = max(self._site_ms, self._clock.site_ms())
         return self._site_ms
 
@@ -195,7 +195,8 @@ class Pool:
         workers = connection.session.workers
         if workers and connection.vardiff is not None and workers[0] in self.log.account.totals:
             self._places.difficulty[workers[0]] = connection.vardiff.difficulty
-        self._places.leave(connection, workers)
+        now_s = asyncio.get_running_loop().time()
+        self._places.leave(connection, workers, now_s, owed=connection.open_shares > 0)
 
     def misbehaved(self, connection: Connection) -> None:
         """Remember where a connection came from that is dropped for what it sent."""
@@ -203,7 +204,7 @@ class Pool:
 
     def admit_worker(self, connection: Connection, worker: str) -> str | None:
         """Any name may mine, as long as there is a place for it."""
-        return self._places.admit(connection, worker)
+        return self._places.admit(connection, worker, asyncio.get_running_loop().time())
 
     def became_ready(self, connection: Connection) -> None:
         """Give a miner its first difficulty and job."""

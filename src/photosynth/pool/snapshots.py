@@ -5,7 +5,6 @@ the rest is copied. Another thread folds what is old, writes it in records of bo
 shares go on into the log. A snapshot is whole or does not count.
 """
 
-import os
 import struct
 from collections.abc import Iterator
 from copy import copy
@@ -15,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from photosynth.files.whole import whole_file
 from photosynth.pool.accounting import WorkAccount
 from photosynth.pool.records import (
     ClaimRecord,
@@ -104,27 +104,13 @@ def write_snapshot(path: Path, frozen: Frozen) -> Tidied:
     if count_rows(pieces) > MANY_ROWS and frozen.soon_final > floor:
         floor = frozen.soon_final
         pieces = tidy(pieces, needed, floor, frozen.closed_before_ms)
-    temporary = path.with_suffix(".tmp")
     records = size = 0
-    with temporary.open("wb") as file:
+    with whole_file(path) as file:
         for body in _bodies(frozen, pieces, floor):
             size += file.write(frame(body))
             records += 1
         size += file.write(frame(packed_body(_END, records)))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    synchronise_folder(path.parent)
     return Tidied(pieces, floor, size)
-
-
-def synchronise_folder(folder: Path) -> None:
-    """Make new and removed names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _bodies(frozen: Frozen, pieces: list[Piece], floor: int) -> Iterator[bytes]:
@@ -182,7 +168,7 @@ class Snapshot:
     def restore(self, account: WorkAccount) -> None:
         """Make an account what it was."""
         account.last_seq = self.last_seq
-        account.totals = self.totals
+        account.take_totals(self.totals)
         for job in self.jobs:
             account.apply_job(job)
         self.restore_unclaimed(account)

@@ -192,7 +192,7 @@ async def test_names_with_a_stale_share_each_lock_nobody_out(tmp_path: Path) -> 
 
 
 async def test_what_the_log_remembers_of_forgotten_guests_shrinks_at_its_next_segment(tmp_path: Path) -> None:
-    pool = build(tmp_path, max_workers=3)
+    pool = build(tmp_path, max_workers=3, name_kept_s=0.0)
     await pool.start()
     for number in range(6):
         async with await Miner(f"name-{number}").connect(pool.address) as guest:

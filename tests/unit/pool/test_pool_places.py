@@ -40,6 +40,7 @@ class Hall:
         self.account = account or WorkAccount()
         self.places = Places(PoolConfig(declared=frozenset({"asic-1", "asic-2"}), **settings), self.account)  # type: ignore[arg-type]
         self.number = 0
+        self.now_s = 0.0
 
     def enter(self, source: str = "10.0.0.1") -> Client:
         self.number += 1
@@ -52,13 +53,13 @@ class Hall:
         return client, self.name(client, worker)
 
     def name(self, client: Client, worker: str) -> str | None:
-        reason = self.places.admit(client, worker)
+        reason = self.places.admit(client, worker, self.now_s)
         if reason is None:
             client.workers.append(worker)
         return reason
 
-    def leave(self, client: Client) -> None:
-        self.places.leave(client, tuple(client.workers))
+    def leave(self, client: Client, *, owed: bool = False) -> None:
+        self.places.leave(client, tuple(client.workers), self.now_s, owed=owed)
 
     def share(self, worker: str, wall_ms: int = 1000) -> None:
         share = ShareRecord(worker, 1, TARGET, 1, wall_ms, wall_ms, 1, bytes(80), bytes(12))
@@ -70,6 +71,10 @@ class Hall:
         assert reason is None
         self.share(worker, wall_ms)
         self.leave(client)
+
+    def wait(self) -> None:
+        """Until those who left may give way."""
+        self.now_s += PoolConfig().name_kept_s
 
 
 def test_names_that_never_brought_a_share_take_no_place() -> None:
@@ -121,6 +126,7 @@ def test_the_guest_that_has_not_mined_for_longest_gives_way_and_its_work_stays_c
     hall.visit("first")
     hall.visit("second")
     hall.visit("first")
+    hall.wait()
     hall.visit("third")
     assert set(hall.account.totals) == {"first", "third", GUESTS}
     assert hall.account.totals[GUESTS].accepted == 1
@@ -128,6 +134,7 @@ def test_the_guest_that_has_not_mined_for_longest_gives_way_and_its_work_stays_c
     assert hall.account.unclaimed_represented == 4 * work_of_target(TARGET)
     owed = attribute_work([Piece(1, hall.account.unclaimed.rows)])
     assert [part.worker for part in owed] == ["first", "second", "third"], "still owed"
+    hall.wait()
     hall.visit("second")
     assert hall.account.totals["second"].accepted == 1
 
@@ -137,7 +144,24 @@ def test_only_its_own_names_give_way_to_an_address_that_brings_many() -> None:
     hall.visit("neighbour", "10.0.0.9")
     for number in range(50):
         hall.visit(f"name-{number}", "10.0.0.1")
+        hall.wait()
     assert set(hall.account.totals) == {"neighbour", "name-47", "name-48", "name-49", GUESTS}
+
+
+def test_an_address_makes_no_more_rows_of_work_by_bringing_one_name_after_the_other() -> None:
+    hall = Hall(max_workers=10, max_workers_per_address=3)
+    for number in range(50):
+        client, reason = hall.log_in(f"name-{number}")
+        assert (reason is None) == (number < 3)
+        if reason is None:
+            other, _ = hall.log_in(f"name-{number}")
+            hall.leave(client, owed=True)  # it does not wait until its share is on the disk
+            hall.leave(other)
+            hall.share(f"name-{number}")
+    assert len(hall.account.unclaimed.rows) == 3
+    assert hall.log_in("name-0")[1] is None, "a name that is there may come back"
+    hall.wait()
+    assert hall.log_in("name-50")[1] is None
 
 
 def test_a_restart_keeps_the_latest_guests_and_every_machine() -> None:

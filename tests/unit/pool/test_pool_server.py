@@ -360,6 +360,22 @@ async def test_a_closed_interval_is_complete_repeats_itself_and_goes_at_the_chec
     )  # fmt: skip
 
 
+async def test_a_clock_that_was_put_back_loses_no_refused_shares(rig: Rig) -> None:
+    start_ms = interval_start_ms(rig.clock.site)
+    rig.clock.site = start_ms + INTERVAL_MS
+    rig.pool.rejected("asic", "stale")
+    await rig.pool.log.flush()
+    rig.clock.site = start_ms  # a stop without warning, and the clock's file is older than the log
+    await rig.restart()
+    async with await rig.miner() as asic:
+        assert (await asic.share(await asic.job())).accepted
+    rig.clock.site = start_ms + INTERVAL_MS
+    rig.pool.log.checkpoint((await rig.pool.close_interval(start_ms)).last_seq)
+    await rig.pool.log.settle()
+    rig.clock.site = start_ms + 2 * INTERVAL_MS
+    assert sum((await rig.pool.close_interval(start_ms + INTERVAL_MS)).rejected.values()) == 1
+
+
 async def test_a_block_that_a_crash_left_unclaimed_is_found_in_the_chain(rig: Rig) -> None:
     async with await rig.miner() as miner:
         assert (await miner.share(await miner.job())).accepted

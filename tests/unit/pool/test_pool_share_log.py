@@ -11,7 +11,20 @@ from hypothesis import strategies as st
 
 from photosynth.bitcoin.merkle import merkle_root
 from photosynth.pool.accounting import BEST_HEADERS, RunningRoot, WorkAccount
-from photosynth.pool.records import ClaimRecord, JobRecord, RecordError, ShareRecord, packed_body, unpack_body
+from photosynth.pool.records import (
+    KIND_CLAIM,
+    KIND_JOB,
+    KIND_REJECT,
+    KIND_SHARE,
+    ClaimRecord,
+    JobRecord,
+    RecordError,
+    ShareRecord,
+    frame,
+    packed_body,
+    read_records,
+    unpack_body,
+)
 from photosynth.pool.segments import ShareLogError, open_segments
 from photosynth.pool.share_log import ShareLog
 from photosynth.pool.snapshots import Frozen, Tidied, write_snapshot
@@ -212,6 +225,26 @@ async def test_checkpoints_remove_old_segments_and_keep_the_totals(tmp_path: Pat
     await log.close()
 
 
+async def test_a_stop_while_outgrown_segments_go_keeps_the_totals(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    kept: dict[str, bytes] = {}
+    for _ in range(3):
+        await writer.shares(4)
+        writer.log.append_job(job(writer.log.next_job, writer.log.account.mark_cut()))
+        kept |= {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        writer.log.checkpoint(writer.log.account.last_seq)
+        await writer.log.settle()
+    await writer.shares(5)
+    await writer.log.close()
+    for name in ("00000001.log", "00000001.state"):  # removed last, so still there where it stops before
+        (tmp_path / name).write_bytes(kept[name])
+    again = ShareLog(tmp_path)
+    assert again.account.totals["a"].accepted == 17
+    assert again.account.totals["a"].work == 17 * WORK
+    assert again.account.unclaimed_represented == 17 * WORK * 10**30
+    await again.close()
+
+
 async def test_refused_shares_of_two_quarter_hours_in_one_batch_stay_in_theirs(tmp_path: Path) -> None:
     writer = Writer(tmp_path)
     log, later_ms = writer.log, START_MS + INTERVAL_MS
@@ -372,6 +405,44 @@ async def test_a_head_that_is_not_whole_is_refused_with_advice(tmp_path: Path, n
     (tmp_path / name).write_bytes(b"rubbish")
     with pytest.raises(ShareLogError, match="Restore both from a backup, or start with --accept-lost-shares"):
         ShareLog(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        packed_body(77, 1),
+        packed_body(KIND_JOB, 5),
+        packed_body(KIND_REJECT, 5, [1]),
+        bytes([KIND_SHARE, 1]),
+        bytes([KIND_CLAIM, 0x90]),
+    ],
+    ids=["kind", "job", "reject", "share", "claim"],
+)
+async def test_an_entry_of_another_version_is_refused_with_advice(tmp_path: Path, body: bytes) -> None:
+    await (await filled(tmp_path)).close()
+    with (tmp_path / "00000002.log").open("ab") as file:
+        file.write(frame(body))
+    with pytest.raises(ShareLogError, match=r"another version wrote it.*restore a backup"):
+        ShareLog(tmp_path)
+
+
+async def test_a_snapshot_of_another_version_is_refused_with_advice(tmp_path: Path) -> None:
+    await (await filled(tmp_path)).close()
+    state_path = max(tmp_path.glob("*.state"))
+    first = unpack_body(next(body for _, body in read_records(state_path.read_bytes())))
+    state_path.write_bytes(frame(packed_body(32, *first, "new")) + frame(packed_body(40, 1)))
+    with pytest.raises(ShareLogError, match="another version wrote it"):
+        ShareLog(tmp_path)
+
+
+async def test_a_copy_that_somebody_left_in_the_folder_is_no_segment(tmp_path: Path) -> None:
+    log = await filled(tmp_path)
+    before = state(log.account)
+    await log.close()
+    (tmp_path / "1-backup.log").write_bytes((tmp_path / "00000002.log").read_bytes())
+    again = ShareLog(tmp_path)
+    assert state(again.account) == before
+    await again.close()
 
 
 async def test_an_unfinished_segment_is_swept_away(tmp_path: Path) -> None:

@@ -128,6 +128,16 @@ def test_what_could_not_be_read_again_is_not_written() -> None:
         frame(bytes(MAX_BODY + 1))
 
 
+def test_a_snapshot_that_cannot_be_written_takes_no_room(tmp_path: Path) -> None:
+    account = WorkAccount()
+    share = ShareRecord("a", 1, TARGET, 1, FIRST_MS, 0, 1, bytes(80), bytes(12))
+    account.apply_share(1, share, bytes(32))
+    account.counted.add(bytes(MAX_BODY))
+    with pytest.raises(RecordError):
+        write_snapshot(tmp_path / "00000002.state", freeze(account, 1))
+    assert list(tmp_path.iterdir()) == [], "what was begun is gone: shares need the room"
+
+
 def test_work_is_final_when_its_block_is_deep_and_in_the_books(tmp_path: Path) -> None:
     account = WorkAccount()
     parent = b""
