@@ -185,6 +185,7 @@ class Bookkeeper:
 
         record = await self.ledgers.run(commit)
         del self.controller.observations[: len(observations)]
+        self._well("notes")
         self.head = record.hash
         self.next_start_ms, self.wall_start_ms = start + INTERVAL_MS, wall_end_ms
         self.pool.log.checkpoint(work.last_seq)
@@ -204,6 +205,7 @@ class Bookkeeper:
         except (StorageError, TreasuryError) as error:
             self._faulty("notes", error)
         else:
+            self._well("notes")
             del self.controller.observations[: len(observations)]
 
     async def _reconcile(self) -> None:
