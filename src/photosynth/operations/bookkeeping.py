@@ -323,6 +323,6 @@ def _write_notes(tx: Connection, observations: list[DayObservation], memory: obj
 
 
 def _meter_fact(meter_id: str, reading: IntervalReading | None) -> MeterFact:
-    if reading is None:
+    if reading is None or reading.quality == "unknown":  # whatever figures stand beside that word are none
         return MeterFact(meter_id, None, None, "unknown")
     return MeterFact(meter_id, reading.start_j, reading.end_j, reading.quality)

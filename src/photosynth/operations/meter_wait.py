@@ -127,7 +127,7 @@ class MeterWait:
             found = await self._meters.profile(start_ms)
         except MeterError as error:
             return None, str(error)
-        return found or {}, "no registers of this quarter hour were given"
+        return found or {}, "no sound registers of this quarter hour were given"
 
     def _missing(self, answer: Registers | None) -> list[str]:
         found = answer or {}

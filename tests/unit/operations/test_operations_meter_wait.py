@@ -351,3 +351,21 @@ async def test_a_curve_that_could_not_be_written_while_a_quarter_hour_waits_is_n
     assert await keeper.close_interval()
     assert keeper.fault is None
     assert keeper.controller.observations == []
+
+
+async def test_figures_beside_the_word_unknown_are_not_counted(database: Database, identity: Identity) -> None:
+    rig = Rig(speed=1, grace_s=0)
+    keeper = bookkeeper(database, identity, rig)
+    sound = rig.meters.profile
+
+    async def profile(start_ms: int) -> dict[str, IntervalReading] | None:
+        found = await sound(start_ms)
+        return None if found is None else {**found, "grid-import": IntervalReading(0, 0, "unknown")}
+
+    rig.meters.profile = profile  # type: ignore[method-assign]
+    assert await keeper.close_interval()
+    assert ("grid-import", None, "unknown") in list(registers_of(database))
+    with database.read() as tx:
+        unknown = unknown_intervals(tx, START_MS)
+    assert unknown is not None
+    assert unknown.meters == ("grid-import",)
