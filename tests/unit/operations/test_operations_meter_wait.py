@@ -353,7 +353,9 @@ async def test_a_curve_that_could_not_be_written_while_a_quarter_hour_waits_is_n
     assert keeper.controller.observations == []
 
 
-async def test_figures_beside_the_word_unknown_are_not_counted(database: Database, identity: Identity) -> None:
+async def test_figures_beside_the_word_unknown_are_not_counted(
+    database: Database, identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rig = Rig(speed=1, grace_s=0)
     keeper = bookkeeper(database, identity, rig)
     sound = rig.meters.profile
@@ -362,7 +364,7 @@ async def test_figures_beside_the_word_unknown_are_not_counted(database: Databas
         found = await sound(start_ms)
         return None if found is None else {**found, "grid-import": IntervalReading(0, 0, "unknown")}
 
-    rig.meters.profile = profile  # type: ignore[method-assign]
+    monkeypatch.setattr(rig.meters, "profile", profile)
     assert await keeper.close_interval()
     assert ("grid-import", None, "unknown") in list(registers_of(database))
     with database.read() as tx:
