@@ -274,7 +274,7 @@ class Unit:
 
     def fresh(self, wall_ms: int, stale_ms: int) -> bool:
         """Whether its last reading is young enough to be believed."""
-        return self.reading_wall_ms is not None and not self.unreachable and wall_ms - self.reading_wall_ms <= stale_ms
+        return self.reading_wall_ms is not None and not self.unreachable and abs(wall_ms - self.reading_wall_ms) <= stale_ms
 
     def asleep_since(self, began_ms: int) -> bool:
         """Whether a reading since a site time proves that it sleeps, and nothing is on its way to it."""

@@ -282,3 +282,12 @@ async def test_dispatch_puts_a_machine_to_sleep_that_tells_nothing() -> None:
     await site.control.poll_once()
     await site.polls(2, {"m1": 0})
     assert site.machines["m1"].body.asleep
+
+
+async def test_a_clock_that_is_set_back_makes_no_old_reading_fresh() -> None:
+    site = hall()
+    await site.polls(3)
+    site.clock.wall -= 3_600_000
+    assert [view.fresh for view in site.control.machines()] == [False, False]
+    await site.control.poll_once()
+    assert [view.fresh for view in site.control.machines()] == [True, True]
