@@ -83,15 +83,18 @@ def read_answer(line: bytes) -> ReadAnswer:
 
 
 def profile_answer(line: bytes) -> dict[str, IntervalReading] | None:
-    """Parse the answer to ``profile``. Raises MeterError where it is not one or a register runs backwards."""
+    """Parse the answer to ``profile``. Raises MeterError where it is not one.
+
+    A meter whose register runs backwards (it was changed within the quarter hour) or beyond reason is left out: it alone is
+    unknown.
+    """
     try:
         meters = _PROFILE.decode(line).meters
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MeterError(f"the meters answered nonsense: {_refusal(line) or error}") from error
-    for name, reading in (meters or {}).items():
-        if not 0 <= reading.start_j <= reading.end_j <= MOST_J:
-            raise MeterError(f"meter {name[:60]!r} counts backwards or beyond reason")
-    return meters
+    if meters is None:
+        return None
+    return {name: reading for name, reading in meters.items() if 0 <= reading.start_j <= reading.end_j <= MOST_J}
 
 
 def done_answer(line: bytes) -> None:

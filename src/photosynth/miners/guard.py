@@ -30,6 +30,9 @@ T = TypeVar("T")
 LOGGED_KINDS = 16
 """Kinds of fault whose trace is logged for one machine, each once."""
 
+MOST_CUT_OFF = 4
+"""Calls of one name that may still be under way after whoever asked went away: code that swallows its cancellation."""
+
 
 class DriverFaultError(MachineError):
     """The driver broke its word. A mistake of the program, not of the operator."""
@@ -44,7 +47,7 @@ class Guard:
 
     def __init__(self, who: str, declared: type[Exception]) -> None:
         self._who, self._declared = who, declared
-        self._running: set[asyncio.Task[object]] = set()
+        self._running: dict[asyncio.Task[object], str] = {}
         self._hanging: dict[str, asyncio.Task[object]] = {}
         self._logged: set[tuple[str, str]] = set()
 
@@ -56,9 +59,11 @@ class Guard:
         before = self._hanging.get(name)
         if before is not None and not before.done():
             raise BrokenCallError(f"'{name}' still hangs since an earlier time")
+        if list(self._running.values()).count(name) >= MOST_CUT_OFF:
+            raise BrokenCallError(f"'{name}' still hangs, cut off {MOST_CUT_OFF} times")
         # In a task of its own: code that swallows its cancellation must not hold whoever asks.
         task = asyncio.get_running_loop().create_task(_kept(call, self._declared))
-        self._running.add(task)
+        self._running[task] = name
         task.add_done_callback(self._ended)
         try:
             done, _ = await asyncio.wait({task}, timeout=limit_s)
@@ -94,7 +99,7 @@ class Guard:
             task.cancel()
 
     def _ended(self, task: "asyncio.Task[object]") -> None:
-        self._running.discard(task)
+        self._running.pop(task, None)
         if not task.cancelled():
             task.exception()
 

@@ -17,7 +17,7 @@ from photosynth.miners.memory import Memory
 from photosynth.miners.model import MachineModel
 from photosynth.miners.obedience import PROOFS_TO_NAME, Obedience, Regulation
 from photosynth.miners.oddities import Oddities
-from photosynth.miners.verification import allowed_ms, describe, is_on, judge, judge_awake
+from photosynth.miners.verification import allowed_ms, describe, is_on, judge, judge_awake, tells_nothing
 from photosynth.quantities.instants import iso_utc
 
 State = Literal["running", "starting", "stopping", "sleeping", "unreachable", "faulty", "unknown"]
@@ -138,10 +138,13 @@ class Unit:
         if self.pending is not None and self._is_down(self.pending.command):
             return None
         on = self.pending is not None or (self.reading is not None and is_on(self.model, self.reading))
-        if self._insisted and (on or self.unreachable or self.reading is None or self._misses):
+        blind = self.reading is not None and tells_nothing(self.reading)
+        if self._insisted and (on or blind or self.unreachable or self.reading is None or self._misses):
             return sleep
-        if not on or self.unreachable or self.reading is None:
+        if self.unreachable or self.reading is None or not (on or blind):
             return None
+        if not on:  # it tells nothing, so it may run
+            return sleep if now_ms >= self._next_try_ms else None
         if self.regulation != "none":
             # sleep does not wait for long, whatever failed before
             return sleep if now_ms >= min(self._next_try_ms, self._tried_ms + FIRST_PATIENCE_MS) else None
@@ -221,10 +224,11 @@ class Unit:
         self.temperature_c = reading.temperature_c if reading.temperature_c is not None else self.temperature_c
         self.pool_url = reading.pool_url or self.pool_url
         on = is_on(self.model, reading)
-        if self._on is not None and on != self._on and self.pending is None:
-            self.changed_ms = now_ms
-        self.starts += on and self._on is False
-        self._on = on
+        if not tells_nothing(reading):
+            if self._on is not None and on != self._on and self.pending is None:
+                self.changed_ms = now_ms
+            self.starts += on and self._on is False
+            self._on = on
         ended = self._judge_pending(reading, wall_ms)
         if self.pending is None and self.sending is None:
             self.obedience.look(now_ms, reading.power_w)
@@ -232,6 +236,8 @@ class Unit:
             self.oddities.look(reading, on, wall_ms)
             if judge(self.model, 0, reading).met:
                 self.obedience.obeyed_off()  # whoever sent it to sleep
+                if not self.desired_w:
+                    self.conditions.clear("not_verified")
         self._settle_state(now_ms)
         return ended
 
@@ -268,7 +274,7 @@ class Unit:
 
     def fresh(self, wall_ms: int, stale_ms: int) -> bool:
         """Whether its last reading is young enough to be believed."""
-        return self.reading_wall_ms is not None and not self.unreachable and wall_ms - self.reading_wall_ms <= stale_ms
+        return self.reading_wall_ms is not None and not self.unreachable and abs(wall_ms - self.reading_wall_ms) <= stale_ms
 
     def asleep_since(self, began_ms: int) -> bool:
         """Whether a reading since a site time proves that it sleeps, and nothing is on its way to it."""
@@ -384,6 +390,8 @@ class Unit:
             state = "stopping" if self.pending.command.kind == "sleep" else "starting"
         elif self._faulty():
             state = "faulty"
+        elif tells_nothing(self.reading):
+            state = "unknown"
         else:
             state = "running" if self._on else "sleeping"
         if state != self.state:

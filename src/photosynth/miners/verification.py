@@ -58,6 +58,11 @@ def is_on(model: MachineModel, reading: Seen) -> bool:
     return (reading.hash_rate_hs or 0) > model.hash_rate_hs // 10
 
 
+def tells_nothing(reading: Seen) -> bool:
+    """Whether neither its power nor its hash rate is known: then nobody knows whether it runs or sleeps."""
+    return reading.power_w is None and reading.hash_rate_hs is None
+
+
 def judge(model: MachineModel, target_w: int, reading: MachineReading) -> Verdict:
     """Compare a reading with a target power; zero is asleep."""
     power, hash_rate = reading.power_w, reading.hash_rate_hs

@@ -110,7 +110,7 @@ class AuditLog:
     def noted(self, actor: str, kind: str, subject: str, reason: str, request: str) -> Action:
         """Take down what goes out now. It is written as soon as it can be; nobody waits for that."""
         action = self._action(actor, kind, subject, reason, request)
-        if len(self._new) < MOST_WAITING:
+        if len(self._new) < MOST_WAITING and not self._counted:  # what is counted comes before it
             self._new[action] = None
         else:
             counted = self._counted.setdefault((kind, subject), _Counted(action, action, 0))
@@ -197,7 +197,11 @@ class AuditLog:
 
     async def _write(self) -> None:
         try:
-            while not await self.flush() and not self._closing:
+            while not self._closing:
+                if await self.flush():
+                    if self._new or self._ended:
+                        continue  # came after the last look, when there was a writer already
+                    break
                 if self._plans:
                     continue  # whoever plans learns at once whether he may
                 self._wake.clear()

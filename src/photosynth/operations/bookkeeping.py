@@ -189,6 +189,7 @@ class Bookkeeper:
 
         record = await self.ledgers.run(commit)
         del self.controller.observations[: len(observations)]
+        self._well("notes")
         self.head = record.hash
         self.next_start_ms, self.wall_start_ms = start + INTERVAL_MS, wall_end_ms
         self.pool.log.checkpoint(work.last_seq)
@@ -209,6 +210,7 @@ class Bookkeeper:
         except (StorageError, TreasuryError) as error:
             self._faulty("notes", error)
         else:
+            self._well("notes")
             del self.controller.observations[: len(observations)]
 
     async def _reconcile(self) -> None:
@@ -325,6 +327,6 @@ def _write_notes(tx: Connection, observations: list[DayObservation], now_ms: int
 
 
 def _meter_fact(meter_id: str, reading: IntervalReading | None) -> MeterFact:
-    if reading is None:
+    if reading is None or reading.quality == "unknown":  # whatever figures stand beside that word are none
         return MeterFact(meter_id, None, None, "unknown")
     return MeterFact(meter_id, reading.start_j, reading.end_j, reading.quality)

@@ -62,6 +62,7 @@ class MeterWait:
         self._ended_s: dict[int, float] = {}
         self._asking_since_s: float | None = None
         self._told = False
+        self._given_up_ms: int | None = None
         self.waiting: Waiting | None = None
         """What is waited for now; None where no meter is late."""
 
@@ -69,15 +70,19 @@ class MeterWait:
         """The latched registers of a quarter hour that is over, as far as there are any; None where it stays open."""
         now_s = self._seconds()
         self._note_ends(start_ms, now_s)
-        found, why = await self._ask(start_ms)
-        missing = [name for name in self._ids if name not in found or found[name].quality == "unknown"]
+        answer, why = await self._ask(start_ms)
+        lost = False
+        if self._missing(answer) and await self._have_later(start_ms, self._missing(answer)):
+            # They may have come back between the two questions: only what they do not know now is lost.
+            answer, why = await self._ask(start_ms)
+            lost = answer is not None
+        found, missing = answer or {}, self._missing(answer)
         if not missing:
-            self._closed(start_ms)
             self._all_answer()
             return found
         if self._asking_since_s is None:
             self._asking_since_s = now_s
-        if await self._lost(start_ms, missing):
+        if lost:
             self._give_up(start_ms, missing, "they have later quarter hours, but keep this one no longer")
             return found
         waited_s, asked_s = now_s - self._ended_s[start_ms], now_s - self._asking_since_s
@@ -104,38 +109,44 @@ class MeterWait:
         return self._clock.wall_ms() - since_ms * 1000 // self._speed_milli
 
     def _note_ends(self, start_ms: int, now_s: float) -> None:
-        """Remember when each open quarter hour ended; the clock may stand still later, as a replayed day's does."""
+        """Remember when each open quarter hour ended; the clock may stand still later, as a replayed day's does.
+
+        One is forgotten when a later one is asked for, as the books may be unable to take it at first.
+        """
+        for known in [known for known in self._ended_s if known < start_ms]:
+            del self._ended_s[known]
         site_ms = self._clock.site_ms()
         newest = max(self._ended_s, default=start_ms - INTERVAL_MS)
         for open_ms in range(max(start_ms, newest + INTERVAL_MS), site_ms - INTERVAL_MS + 1, INTERVAL_MS):
             self._ended_s[open_ms] = now_s - (site_ms - open_ms - INTERVAL_MS) / self._speed_milli
         self._ended_s.setdefault(start_ms, now_s)
 
-    async def _ask(self, start_ms: int) -> tuple[Registers, str]:
-        """What the meters have of a quarter hour, and why there is not more."""
+    async def _ask(self, start_ms: int) -> tuple[Registers | None, str]:
+        """What the meters have of a quarter hour, None where they did not answer, and why there is not more."""
         try:
             found = await self._meters.profile(start_ms)
         except MeterError as error:
-            return {}, str(error)
-        return found or {}, "no registers of this quarter hour were given"
+            return None, str(error)
+        return found or {}, "no sound registers of this quarter hour were given"
 
-    async def _lost(self, start_ms: int, missing: Sequence[str]) -> bool:
-        """Whether every missing meter has a later quarter hour: then waiting for this one is of no use."""
+    def _missing(self, answer: Registers | None) -> list[str]:
+        found = answer or {}
+        return [name for name in self._ids if name not in found or found[name].quality == "unknown"]
+
+    async def _have_later(self, start_ms: int, missing: Sequence[str]) -> bool:
+        """Whether every missing meter has a later quarter hour."""
         latest_ms = interval_start_ms(self._clock.site_ms()) - INTERVAL_MS
         if latest_ms <= start_ms:
             return False
         later, _ = await self._ask(latest_ms)
-        return all(name in later and later[name].quality != "unknown" for name in missing)
+        return later is not None and not set(missing) & set(self._missing(later))
 
     def _give_up(self, start_ms: int, missing: Sequence[str], why: str) -> None:
-        log.warning("a quarter hour is closed with unknown meters", start=iso_utc(start_ms), meters=list(missing), why=why)
-        self._closed(start_ms)
-        if not self._ended_s:
+        if self._given_up_ms != start_ms:
+            self._given_up_ms = start_ms
+            log.warning("a quarter hour is closed with unknown meters", start=iso_utc(start_ms), meters=list(missing), why=why)
+        if max(self._ended_s) == start_ms:
             self.waiting = None
-
-    def _closed(self, start_ms: int) -> None:
-        for known in [known for known in self._ended_s if known <= start_ms]:
-            del self._ended_s[known]
 
     def _all_answer(self) -> None:
         self.waiting, self._asking_since_s = None, None

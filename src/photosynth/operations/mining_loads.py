@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from photosynth.energy.reasons import Cause, MiningLoad
-from photosynth.miners.verification import is_on
+from photosynth.miners.verification import is_on, tells_nothing
 from photosynth.miners.view import MachineView
 
 
@@ -28,7 +28,7 @@ def mining_loads(views: Sequence[MachineView], mining_w: int | None, now_ms: int
 
 
 def _cause(view: MachineView, now_ms: int, buying_allowed: bool) -> Cause:
-    if not view.fresh:
+    if not view.fresh or tells_nothing(view):
         return "unseen"
     if not is_on(view.model, view):
         return "standby"

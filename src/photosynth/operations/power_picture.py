@@ -48,8 +48,8 @@ class PowerPicture:
         )
 
     def quality(self, wall_ms: int) -> Quality:
-        """How far this look can be trusted now."""
-        age_ms = wall_ms - self.wall_ms
+        """How far this look can be trusted now; one from a future that a clock set back has made is as old as one of the past."""
+        age_ms = abs(wall_ms - self.wall_ms)
         if age_ms > LOST_AFTER_MS or self.generation_w is None or self.load_w is None:
             return "unknown"
         return "stale" if age_ms > STALE_AFTER_MS else "good"

@@ -48,6 +48,7 @@ class RunningSite:
         self._health_s = 0.0
         self._health_turn = asyncio.Lock()
         self._since: dict[str, int] = {}
+        self._stops = 0
 
     async def status(self) -> Status:
         """Everything in one document."""
@@ -170,6 +171,7 @@ class RunningSite:
     async def stop_mining(self, actor: str, reason: str) -> ActionDocument:
         """Everything off at once, also where nothing can be written down, and it stays off until resumed."""
         site = self._site
+        self._stops += 1
         action = site.audit.noted(actor, "stop_mining", "site", reason, "every machine sleeps")
         keeping = asyncio.ensure_future(self._keep_stopped())
         try:
@@ -184,16 +186,21 @@ class RunningSite:
         return books.action_document(await site.audit.row(action))
 
     async def resume_mining(self, actor: str, reason: str) -> ActionDocument:
-        """Let the dispatch decide again."""
+        """Let the dispatch decide again. A stop that comes before that is done outdoes it."""
         site = self._site
-        was_stopped = site.stopped
+        was_stopped, stops = site.stopped, self._stops
         action = await site.audit.planned(actor, "resume_mining", "site", reason, "the dispatch decides again")
         try:
-            await site.set_stopped(False)
+            if stops == self._stops:
+                await site.set_stopped(False)
         except BaseException as error:
-            site.stopped = was_stopped
+            if stops == self._stops:
+                site.stopped = was_stopped
             site.audit.finished(action, "failed", f"it could not be written down: {error}", None, None)
             raise
+        if stops != self._stops:
+            site.audit.finished(action, "failed", "everything was stopped meanwhile, and stays so", None, None)
+            return books.action_document(await site.audit.row(action))
         site.control.resume()
         # Nothing of the world is read back here: what the dispatch then tells machines are actions of their own.
         seen = "the dispatch decides again" if was_stopped else "mining was not stopped, so nothing changed"

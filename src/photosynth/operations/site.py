@@ -86,7 +86,9 @@ class Site:
         self.fleet = settings.fleet
         self.parties = self.fleet.party_of_worker()
         self._closing = contextlib.AsyncExitStack()
-        self.stopped = self._stopped_kept = False
+        self.stopped = False
+        self._stopped_kept: bool | None = False
+        self._keeping = asyncio.Lock()
         self.clock: RunningClock
         self.database: Database
         self.run_database: DatabaseThread
@@ -142,16 +144,18 @@ class Site:
         await self._keep_stopped()
 
     async def _keep_stopped(self) -> None:
-        stopped = self.stopped
-        if stopped == self._stopped_kept:
-            return
+        async with self._keeping:  # what is written last must be what was wanted last
+            stopped = self.stopped
+            if stopped == self._stopped_kept:
+                return
 
-        def write() -> None:
-            with self.database.begin() as tx:
-                put_meta(tx, STOPPED, stopped)
+            def write() -> None:
+                with self.database.begin() as tx:
+                    put_meta(tx, STOPPED, stopped)
 
-        await self.run_database(write)
-        self._stopped_kept = stopped
+            self._stopped_kept = None  # whoever ceases to wait does not know what was written
+            await self.run_database(write)
+            self._stopped_kept = stopped
 
     async def _try_to_keep_stopped(self) -> None:
         with contextlib.suppress(StorageError):

@@ -240,3 +240,54 @@ def test_the_control_survives_any_driver(seed: int) -> None:
         assert "planned" not in site.audit.results("m1") + site.audit.results("m2")
 
     asyncio.run(live())
+
+
+async def test_a_machine_that_tells_neither_power_nor_hash_rate_counts_as_neither_off_nor_started_and_is_put_to_sleep() -> None:
+    site = hall()
+    machine = site.machines["m1"]
+    await site.polls(10, {"m1": 3500, "m2": 3500})
+    starts = [view.starts for view in site.control.machines()]
+
+    async def nothing() -> MachineReading:
+        return MachineReading(site.clock.site_ms(), None, None)
+
+    machine.instead["read"] = nothing
+    await site.control.poll_once()
+    assert [view.state for view in site.control.machines()] == ["unknown", "running"]
+    del machine.instead["read"]
+    await site.control.poll_once()
+    assert [view.starts for view in site.control.machines()] == starts
+    machine.instead["read"] = nothing
+    before = len(machine.told)
+    report = await site.control.stop_all("operator", "red button")
+    assert machine.told[before:] == ["sleep"]
+    assert report.asleep == ("m2",)
+    assert "reads no power reading and no hash rate" in report.awake["m1"]
+    await site.polls(24 * 30, {"m1": 0})  # a day
+    assert 24 <= machine.told.count("sleep") <= 34
+    assert site.conditions("m1") == {"not_verified"}
+    del machine.instead["read"]
+    await site.polls(1)
+    assert site.conditions("m1") == set()
+
+
+async def test_dispatch_puts_a_machine_to_sleep_that_tells_nothing() -> None:
+    site = hall()
+    await site.polls(10, {"m1": 3500})
+
+    async def nothing() -> MachineReading:
+        return MachineReading(site.clock.site_ms(), None, None)
+
+    site.machines["m1"].instead["read"] = nothing
+    await site.control.poll_once()
+    await site.polls(2, {"m1": 0})
+    assert site.machines["m1"].body.asleep
+
+
+async def test_a_clock_that_is_set_back_makes_no_old_reading_fresh() -> None:
+    site = hall()
+    await site.polls(3)
+    site.clock.wall -= 3_600_000
+    assert [view.fresh for view in site.control.machines()] == [False, False]
+    await site.control.poll_once()
+    assert [view.fresh for view in site.control.machines()] == [True, True]

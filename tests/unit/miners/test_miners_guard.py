@@ -1,6 +1,7 @@
 """The guard before a driver: whatever one does, a sound value or a MachineError that names it comes out, in time."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 from tests.unit.miners.fleet_in_memory import BodyMachine, TurnedClock
 
-from photosynth.miners.guard import CallLimits, DriverFaultError, GuardedMachine
+from photosynth.miners.guard import MOST_CUT_OFF, CallLimits, DriverFaultError, GuardedMachine
 from photosynth.miners.machine import Answer, MachineReading, MalformedError, UnreachableError
 
 LIMITS = CallLimits(read_s=0.02, command_s=0.02, close_s=0.02)
@@ -186,3 +187,31 @@ async def test_a_driver_that_fails_to_close_is_told_and_left() -> None:
     with capture_logs() as logs:
         await door.close()
     assert logs[-1]["event"] == "a driver did not close"
+
+
+async def test_calls_that_outlive_whoever_asked_do_not_gather_and_do_not_keep_others_from_being_made() -> None:
+    machine, door = guarded()
+    release = asyncio.Event()
+    begun = 0
+
+    async def deaf_to_cancellation() -> Answer:
+        nonlocal begun
+        begun += 1
+        while not release.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await release.wait()
+        return Answer(True, "at last")
+
+    machine.instead["set_power"] = deaf_to_cancellation
+    with capture_logs():
+        for _ in range(20):
+            asking = asyncio.ensure_future(door.set_power(1850))
+            for _ in range(3):
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+    assert begun == MOST_CUT_OFF
+    assert (await door.sleep()).accepted
+    release.set()
+    await asyncio.sleep(0.01)
+    assert (await door.set_power(1850)).accepted

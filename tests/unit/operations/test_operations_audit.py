@@ -118,6 +118,18 @@ def note(audit: AuditLog, subject: str, kind: str = "sleep") -> Action:
     return audit.noted("operator", kind, subject, "red button", kind)
 
 
+@pytest.mark.parametrize("turns", range(5))
+async def test_what_comes_as_the_writer_ends_is_written_without_anybody_asking(turns: int, database: Database) -> None:
+    audit = AuditLog(database, Disk(), FakeClock())
+    action = await plan(audit, "m1")
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    audit.finished(action, "failed", "not sent: by then it should draw less", None, None)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert [row.result for row in rows(database)] == ["failed"]
+
+
 async def test_what_went_out_while_the_disk_was_full_is_written_later_in_order_with_its_time_and_end(database: Database) -> None:
     disk, clock = Disk(), FakeClock()
     audit = AuditLog(database, disk, clock)
@@ -244,3 +256,23 @@ async def test_words_that_no_database_takes_are_written_as_far_as_they_go(databa
     (row,) = rows(database)
     assert (row.subject, row.answer) == ("m?", "half ?")
     assert len(row.read_back or "") == module.LONGEST_READ_BACK
+
+
+async def test_what_goes_out_as_the_disk_recovers_comes_after_what_was_only_counted(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 4)
+    monkeypatch.setattr(module, "BATCH", 1)
+    disk = Disk()
+    audit = AuditLog(database, disk, FakeClock())
+    disk.full = True
+    for number in range(6):
+        note(audit, f"m{number}")
+    assert not await audit.flush()
+    disk.full = False
+    flushing = asyncio.ensure_future(audit.flush())
+    while len(audit._new) == 4:
+        await asyncio.sleep(0)
+    note(audit, "m6")
+    assert await flushing
+    assert [row.subject for row in reversed(rows(database))] == [f"m{number}" for number in range(7)]

@@ -6,20 +6,22 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from structlog.testing import capture_logs
 from tests.unit.operations.operations_fakes import QUOTE, START_MS, FakeClock, FakeMarket, Surroundings
 from tests.unit.treasury.treasury_site import METERS, SITE
 
 from photosynth.bitcoin.node import BitcoinNode
 from photosynth.energy.coin_market import DeclaredCoinMarket
 from photosynth.energy.meters import IntervalReading, MeterError, MeterReading
-from photosynth.operations.bookkeeping import Bookkeeper, Ledgers
+from photosynth.operations.bookkeeping import MOST_UNWRITTEN_POINTS, Bookkeeper, Ledgers
 from photosynth.operations.clock import RunningClock
 from photosynth.operations.meter_wait import MeterWait
 from photosynth.operations.status import system_conditions, unknown_conditions
 from photosynth.pool.results import IntervalWork
 from photosynth.pool.server import Pool
 from photosynth.quantities.instants import INTERVAL_MS
-from photosynth.storage import Database
+from photosynth.storage import Database, StorageError
+from photosynth.storage.observations import DayObservation
 from photosynth.treasury import Books, Identity
 from photosynth.treasury.coinbase import ChainBooks
 from photosynth.treasury.evidence.lines import last_body
@@ -48,6 +50,7 @@ class LatchedMeters:
     silent: set[str] = field(default_factory=set)
     cut_off: bool = False
     kept_since_ms: int = 0
+    back_after: int | None = None
     asked: list[int] = field(default_factory=list)
 
     async def read(self) -> dict[str, MeterReading]:
@@ -55,7 +58,7 @@ class LatchedMeters:
 
     async def profile(self, interval_start_ms: int) -> dict[str, IntervalReading] | None:
         self.asked.append(interval_start_ms)
-        if self.cut_off:
+        if self.cut_off and (self.back_after is None or len(self.asked) <= self.back_after):
             raise MeterError("the meters did not answer within 2 s")
         if interval_start_ms + INTERVAL_MS > self.clock.site or interval_start_ms < self.kept_since_ms:
             return None
@@ -164,6 +167,29 @@ async def test_what_meters_keep_no_longer_is_not_waited_for() -> None:
     rig.turn(15)
     assert await rig.registers() == {}
     assert await rig.registers(1) == dict.fromkeys(METERS, reading(1))
+
+
+@pytest.mark.parametrize("speed", [1, 60, 1000])
+async def test_meters_that_come_back_between_two_questions_lose_no_quarter_hour(speed: int) -> None:
+    rig = Rig(speed)
+    rig.clock.site += 2 * INTERVAL_MS
+    rig.meters.cut_off = True
+    assert await rig.registers() is None
+    rig.meters.back_after = len(rig.meters.asked) + 1  # the next question fails, the one after it is answered
+    assert await rig.registers() in (None, dict.fromkeys(METERS, reading(0)))
+    assert await rig.registers() == dict.fromkeys(METERS, reading(0))
+
+
+async def test_a_quarter_hour_that_the_books_could_not_take_keeps_its_grace() -> None:
+    rig = Rig(speed=1)
+    rig.meters.silent = {METERS[0]}
+    assert await rig.registers() is None
+    rig.turn(GRACE_S + 1)
+    with capture_logs() as logs:
+        assert await rig.registers() is not None
+        rig.turn(1)
+        assert await rig.registers() is not None, "its grace has passed, whatever the books could not take meanwhile"
+    assert len(logs) == 1
 
 
 async def test_one_silent_meter_is_not_given_up_because_others_go_on() -> None:
@@ -302,3 +328,47 @@ async def test_a_late_quarter_hour_says_when_it_was_and_not_when_it_was_closed(d
         body = last_body(tx, "record")
     assert body is not None
     assert body["wall_end_ms"] == ended_ms
+
+
+async def test_a_curve_that_could_not_be_written_while_a_quarter_hour_waits_is_no_trouble_once_it_can(
+    database: Database, identity: Identity
+) -> None:
+    rig = Rig(speed=1)
+    keeper = bookkeeper(database, identity, rig)
+    taken, full = keeper.ledgers.run, True
+
+    async def run(call: object) -> object:
+        if full:
+            raise StorageError("full", database.path, "no space is left")
+        return await taken(call)  # type: ignore[arg-type]
+
+    keeper.ledgers.run = run  # type: ignore[assignment]
+    keeper.controller.observations += [DayObservation(START_MS + number) for number in range(MOST_UNWRITTEN_POINTS)]
+    rig.meters.cut_off = True
+    assert not await keeper.close_interval()
+    assert "no space is left" in str(keeper.fault)
+    full = False
+    rig.meters.cut_off = False
+    assert await keeper.close_interval()
+    assert keeper.fault is None
+    assert keeper.controller.observations == []
+
+
+async def test_figures_beside_the_word_unknown_are_not_counted(
+    database: Database, identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(speed=1, grace_s=0)
+    keeper = bookkeeper(database, identity, rig)
+    sound = rig.meters.profile
+
+    async def profile(start_ms: int) -> dict[str, IntervalReading] | None:
+        found = await sound(start_ms)
+        return None if found is None else {**found, "grid-import": IntervalReading(0, 0, "unknown")}
+
+    monkeypatch.setattr(rig.meters, "profile", profile)
+    assert await keeper.close_interval()
+    assert ("grid-import", None, "unknown") in list(registers_of(database))
+    with database.read() as tx:
+        unknown = unknown_intervals(tx, START_MS)
+    assert unknown is not None
+    assert unknown.meters == ("grid-import",)

@@ -35,6 +35,7 @@ def test_meters_are_brought_together_by_their_roles() -> None:
         (STALE_AFTER_MS + 1, "stale"),
         (LOST_AFTER_MS, "stale"),
         (LOST_AFTER_MS + 1, "unknown"),
+        (-3_600_000, "unknown"),  # the clock was set back by an hour while the meters were silent
     ],
 )
 def test_a_look_grows_old(age_ms: int, quality: str) -> None:

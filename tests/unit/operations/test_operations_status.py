@@ -56,6 +56,11 @@ def test_an_import_at_night_names_the_factory_and_the_machine_that_ignores_order
     assert import_reason(60, 11_820, 60, loads) is None
 
 
+def test_a_machine_that_answers_without_figures_is_not_said_to_stand_by() -> None:
+    loads = mining_loads([view("mute", power_w=None, hash_rate_hs=None)], 3_400, START_MS, buying_allowed=False)
+    assert loads == [MiningLoad("unseen", ("mute",), 3_400)]
+
+
 def test_every_cause_of_mining_on_bought_energy_is_told() -> None:
     minute_ms = 60_000
     young = view("young", on=True, desired_w=1_900, changed_ms=START_MS - minute_ms)

@@ -1,8 +1,9 @@
 """Stopping and resuming all mining: a stop gets through whatever the disk does, and says what is true of it."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -12,11 +13,13 @@ from tests.unit.operations.test_operations_audit import Disk
 from photosynth.miners.actions import NotAuditedError
 from photosynth.miners.control import MinerControl
 from photosynth.operations.audit import AuditLog
+from photosynth.operations.past import STOPPED
 from photosynth.operations.running import RunningSite
-from photosynth.operations.site import Site
+from photosynth.operations.site import Site, SiteSettings
 from photosynth.simulation.habits import Habit
-from photosynth.storage import Database, StorageError
+from photosynth.storage import Database, DatabaseThread, StorageError
 from photosynth.storage.actions import read_actions
+from photosynth.storage.meta import get_meta, put_meta
 
 
 class SmallSite:
@@ -140,3 +143,73 @@ async def test_a_stop_that_is_cut_off_does_not_stay_open(database: Database) -> 
     assert ("stop_mining", "site", "unverified") in kinds(database)
     assert "planned" not in {result for _, _, result in kinds(database)}
     assert site.asleep() == ["m2"]
+
+
+@pytest.mark.parametrize("stopped_before", [True, False])
+@pytest.mark.parametrize("full_by_then", [True, False])
+async def test_a_stop_is_not_undone_by_a_resume_that_was_asked_for_before_it(
+    stopped_before: bool, full_by_then: bool, database: Database
+) -> None:
+    site = SmallSite(database)
+    if stopped_before:
+        await site.door.stop_mining("me", "storm")
+    go_on = asyncio.Event()
+
+    async def keep(stopped: bool) -> None:
+        site.stopped = stopped
+        if not stopped:
+            await go_on.wait()
+            if full_by_then:
+                raise StorageError("full", Path("photosynth.sqlite3"), "no space is left")
+
+    site.set_stopped = keep  # type: ignore[method-assign]
+    door = site.door
+    resuming = asyncio.ensure_future(door.resume_mining("me", "over"))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    await door.stop_mining("me", "storm again")
+    go_on.set()
+    await asyncio.gather(resuming, return_exceptions=True)
+    assert site.stopped
+    assert site.control.stopped
+    assert site.asleep() == ["m1", "m2"]
+    await site.audit.close()
+    assert ("resume_mining", "site", "failed") in kinds(database)
+
+
+async def test_what_is_remembered_of_a_stop_is_what_was_wanted_last(database: Database) -> None:
+    settings = SimpleNamespace(fleet=SimpleNamespace(party_of_worker=dict))
+    site = Site(cast(SiteSettings, settings))
+    slow = asyncio.Event()
+
+    async def run(call: Callable[[], object]) -> None:
+        await slow.wait()
+        call()
+
+    site.database, site.run_database = database, cast(DatabaseThread, run)
+
+    def remembered() -> object:
+        with database.read() as tx:
+            return get_meta(tx, STOPPED)
+
+    slow.set()
+    await site.set_stopped(True)
+    slow.clear()
+    resuming = asyncio.ensure_future(site.set_stopped(False))
+    await asyncio.sleep(0)
+    stopping = asyncio.ensure_future(site.set_stopped(True))
+    await asyncio.sleep(0)
+    slow.set()
+    await asyncio.gather(resuming, stopping)
+    assert remembered() is True
+
+    slow.clear()
+    resuming = asyncio.ensure_future(site.set_stopped(False))
+    await asyncio.sleep(0)
+    resuming.cancel()
+    await asyncio.gather(resuming, return_exceptions=True)
+    with database.begin() as tx:  # the thread finishes what it began
+        put_meta(tx, STOPPED, False)
+    slow.set()
+    await site.set_stopped(True)
+    assert remembered() is True

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from photosynth.energy.metering_protocol import LONGEST_LINE, Request, line_of, profile_answer, read_answer, request_of
-from photosynth.energy.meters import MeterError
+from photosynth.energy.meters import IntervalReading, MeterError
 from photosynth.energy.simulated_meters import SimulatedMeters
 from photosynth.miners.model import MachineModel
 from photosynth.quantities.balance import MeterRole
@@ -205,9 +205,12 @@ def test_nonsense_from_the_meters_is_refused(line: bytes) -> None:
         read_answer(line)
 
 
-def test_registers_that_run_backwards_are_refused() -> None:
-    with pytest.raises(MeterError, match="backwards"):
-        profile_answer(b'{"meters":{"a":{"start_j":5,"end_j":4,"quality":"good"}}}')
+def test_a_register_that_runs_backwards_or_beyond_reason_makes_no_other_meter_unknown() -> None:
+    line = (
+        b'{"meters":{"changed":{"start_j":5,"end_j":4,"quality":"good"},"far":{"start_j":5,"end_j":9000000000000000000,'
+        b'"quality":"good"},"sound":{"start_j":4,"end_j":5,"quality":"good"}}}'
+    )
+    assert profile_answer(line) == {"sound": IntervalReading(4, 5, "good")}
     assert request_of(line_of(Request("read"))) == Request("read")
 
 
