@@ -24,6 +24,9 @@ STALL_S = 20.0
 STALL_BYTES = 20 * 1024
 UNFINISHED_LIMIT_BYTES = 64 * 1024
 """Most bytes of a request's head, or of anything else that is neither a whole head nor a piece of a body."""
+SENT_AHEAD = 16
+"""Most whole requests that a connection may send before an answer is due to them; no browser sends any. One read of a socket
+holds thousands, each of which would wait as some kilobytes of memory."""
 SWEEP_S = 1.0
 BACKLOG = 64
 """Connections that the system hands over in one go: fewer than a row holds, so that a request in hand is read before a crowd
@@ -204,6 +207,9 @@ def protocols(lobby: Lobby) -> tuple[type[asyncio.Protocol], type[asyncio.Protoc
 
         def on_headers_complete(self) -> None:
             self._unfinished = 0
+            if len(self.pipeline) >= SENT_AHEAD:
+                self.transport.abort()
+                return
             before = self.cycle
             super().on_headers_complete()
             if self.cycle is not before:  # a request to become a websocket begins there
