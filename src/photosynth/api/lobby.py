@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 PATIENCE_S = 15.0
@@ -185,10 +185,14 @@ def protocols(lobby: Lobby) -> tuple[type[asyncio.Protocol], type[asyncio.Protoc
     """uvicorn's protocols for HTTP and for websockets, which tell a lobby what their connections do."""
 
     class Http(HttpToolsProtocol):
-        """HTTP with bounded heads. ``_unfinished`` counts the bytes since the last whole head or piece of a body."""
+        """HTTP with bounded heads. ``_unfinished`` counts the bytes since the last whole head or piece of a body.
+
+        ``_answered_now`` is the request that is being answered; uvicorn itself keeps in mind the last one that came.
+        """
 
         _visitor: Visitor
         _unfinished = 0
+        _answered_now: RequestResponseCycle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
             self._visitor = lobby.arrived(transport)
@@ -196,7 +200,15 @@ def protocols(lobby: Lobby) -> tuple[type[asyncio.Protocol], type[asyncio.Protoc
 
         def connection_lost(self, exc: Exception | None) -> None:
             lobby.left(self._visitor)
+            if self._answered_now is not None and not self._answered_now.response_complete:
+                self._answered_now.disconnected = True
+                self._answered_now.message_event.set()
+            self.pipeline.clear()
             super().connection_lost(exc)
+
+        def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+            self._answered_now = cycle
+            super()._start_asgi_task(cycle, app)
 
         def data_received(self, data: bytes) -> None:
             if self._unfinished > UNFINISHED_LIMIT_BYTES:

@@ -292,6 +292,26 @@ async def test_requests_sent_ahead_are_answered_in_their_order_up_to_a_bound() -
     await server.stop()
 
 
+async def test_what_is_being_answered_is_told_that_its_reader_went_though_more_was_sent_ahead() -> None:
+    begun, told = asyncio.Event(), asyncio.Event()
+
+    async def waiting(request: Request) -> PlainTextResponse:
+        begun.set()
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        told.set()
+        return PlainTextResponse("")
+
+    server = WebServer(Starlette(routes=[Route("/", waiting)]))
+    _, writer = await asyncio.open_connection("127.0.0.1", await served(server))
+    writer.write(GET * 2)
+    async with asyncio.timeout(20):
+        await begun.wait()
+        writer.transport.abort()
+        await told.wait()
+    await server.stop()
+
+
 async def test_half_a_request_is_dropped_in_time() -> None:
     server = WebServer(APP)
     reader, writer = await asyncio.open_connection("127.0.0.1", await served(server))
