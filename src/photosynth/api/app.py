@@ -173,9 +173,10 @@ def _add_reads(app: FastAPI, view: SiteView) -> None:
     ) -> Response:
         """Trial balance of a period and its postings, newest first."""
         _check_period(from_ms, to_ms)
-        # Written from the database's rows: a page of documents, made and checked one by one, would keep others waiting.
-        document = as_document(view.ledger_lines(from_ms, to_ms, limit, before_id=before_id))
-        return Response(b"".join([piece async for piece in document]), media_type="application/json")
+        # Written from the database's rows: a page of documents, made and checked one by one, would keep others waiting. And
+        # in pieces: the largest page has megabytes, and a crowd that asks for it and reads nothing would fill the memory.
+        document = await _started(as_document(view.ledger_lines(from_ms, to_ms, limit, before_id=before_id)))
+        return StreamingResponse(document, media_type="application/json")
 
     @app.get("/api/v1/ledger/export", tags=["ledger"], response_class=StreamingResponse)
     async def ledger_export(

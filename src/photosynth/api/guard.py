@@ -7,6 +7,7 @@ The API listens on loopback, where a browser's pages of other sites are the dang
 
 import asyncio
 import hmac
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -41,12 +42,13 @@ SECURITY_HEADERS = (
 DROPPED_REQUEST_HEADERS = frozenset({b"x-forwarded-prefix"})
 
 
+_NETLOC = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{0,5})?")
+
+
 def host_name(netloc: str) -> str:
-    """The name in ``name:port`` or ``[address]:port``, in lower case, without brackets."""
-    text = netloc.strip().lower()
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    return text.partition(":")[0]
+    """The name in ``name:port`` or ``[address]:port``, in lower case, without brackets; empty where it is neither."""
+    match = _NETLOC.fullmatch(netloc.strip().lower())
+    return "" if match is None else match[1] or match[2]
 
 
 def _headers(scope: Scope, name: bytes) -> list[str]:
@@ -111,7 +113,8 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         hosts = _headers(scope, b"host")
-        if len(hosts) != 1 or not ({host_name(hosts[0]), "*"} & self._hosts):
+        name = host_name(hosts[0]) if len(hosts) == 1 else ""
+        if not name or not ({name, "*"} & self._hosts):
             return 400, "This host name is not one that Photosynth answers to; see console.listen in the fleet file."
         for origin in _headers(scope, b"origin"):
             _, separator, netloc = origin.partition("://")

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 PATIENCE_S = 15.0
@@ -24,6 +24,9 @@ STALL_S = 20.0
 STALL_BYTES = 20 * 1024
 UNFINISHED_LIMIT_BYTES = 64 * 1024
 """Most bytes of a request's head, or of anything else that is neither a whole head nor a piece of a body."""
+SENT_AHEAD = 16
+"""Most whole requests that a connection may send before an answer is due to them; no browser sends any. One read of a socket
+holds thousands, each of which would wait as some kilobytes of memory."""
 SWEEP_S = 1.0
 BACKLOG = 64
 """Connections that the system hands over in one go: fewer than a row holds, so that a request in hand is read before a crowd
@@ -182,10 +185,14 @@ def protocols(lobby: Lobby) -> tuple[type[asyncio.Protocol], type[asyncio.Protoc
     """uvicorn's protocols for HTTP and for websockets, which tell a lobby what their connections do."""
 
     class Http(HttpToolsProtocol):
-        """HTTP with bounded heads. ``_unfinished`` counts the bytes since the last whole head or piece of a body."""
+        """HTTP with bounded heads. ``_unfinished`` counts the bytes since the last whole head or piece of a body.
+
+        ``_answered_now`` is the request that is being answered; uvicorn itself keeps in mind the last one that came.
+        """
 
         _visitor: Visitor
         _unfinished = 0
+        _answered_now: RequestResponseCycle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
             self._visitor = lobby.arrived(transport)
@@ -193,7 +200,15 @@ def protocols(lobby: Lobby) -> tuple[type[asyncio.Protocol], type[asyncio.Protoc
 
         def connection_lost(self, exc: Exception | None) -> None:
             lobby.left(self._visitor)
+            if self._answered_now is not None and not self._answered_now.response_complete:
+                self._answered_now.disconnected = True
+                self._answered_now.message_event.set()
+            self.pipeline.clear()
             super().connection_lost(exc)
+
+        def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+            self._answered_now = cycle
+            super()._start_asgi_task(cycle, app)
 
         def data_received(self, data: bytes) -> None:
             if self._unfinished > UNFINISHED_LIMIT_BYTES:
@@ -204,6 +219,9 @@ def protocols(lobby: Lobby) -> tuple[type[asyncio.Protocol], type[asyncio.Protoc
 
         def on_headers_complete(self) -> None:
             self._unfinished = 0
+            if len(self.pipeline) >= SENT_AHEAD:
+                self.transport.abort()
+                return
             before = self.cycle
             super().on_headers_complete()
             if self.cycle is not before:  # a request to become a websocket begins there

@@ -272,7 +272,7 @@ def trace_flow(trace: TraceDocument, numbers: Numbers, most: int = 10) -> Option
     ]
     workers = sorted({w for _, w in pairs}, key=lambda w: (w not in named, w))
     data += [
-        {"name": w, "depth": 2, "itemStyle": {"color": MINING},
+        {"name": f"worker {w}", "depth": 2, "itemStyle": {"color": MINING},
          "label": {"formatter": f"{w}  {{m|{numbers.integer(sum(v for (_, x), v in pairs.items() if x == w))}}}"}}
         for w in workers
     ]  # fmt: skip
@@ -280,5 +280,8 @@ def trace_flow(trace: TraceDocument, numbers: Numbers, most: int = 10) -> Option
     series |= {"data": data, "nodeGap": 12}
     series["links"] = [
         {"source": "block", "target": str(at), "value": totals[at], "lineStyle": {"color": SUN}} for at in intervals
-    ] + [{"source": str(at), "target": w, "value": v, "lineStyle": {"color": MINING}} for (at, w), v in sorted(pairs.items())]
+    ] + [
+        {"source": str(at), "target": f"worker {w}", "value": v, "lineStyle": {"color": MINING}}
+        for (at, w), v in sorted(pairs.items())
+    ]  # a guest may call its worker "block", which would lead the picture round in a circle
     return options

@@ -1,11 +1,13 @@
 """The API: documents, errors as problems, the token before every write, and nothing of the inside."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from starlette.types import Message
 from tests.browser.fake_site import FakeSite
 
 from photosynth.api import create_app
@@ -88,6 +90,37 @@ async def test_the_ledger_as_a_page_and_as_lines_says_what_the_view_says() -> No
     assert document.trial_balance
     ids = [PostingDocument.model_validate_json(line).id for line in postings]
     assert ids == list(range(document.total_postings - 4, document.total_postings + 1))
+
+
+async def test_a_page_of_the_ledger_is_read_no_faster_than_it_is_taken() -> None:
+    class Long(FakeSite):
+        pieces = 0
+
+        async def ledger_lines(self, *_: Any, **__: Any) -> AsyncIterator[bytes]:
+            yield b'{"postings":[]}\n'
+            for self.pieces in range(1, 100):
+                yield b"{}\n"
+
+    site, held_up, taken = Long(), asyncio.Event(), asyncio.Event()
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            held_up.set()
+            await taken.wait()
+
+    headers = [(b"host", b"127.0.0.1")]
+    scope = {"type": "http", "method": "GET", "path": "/api/v1/ledger", "query_string": b"", "headers": headers}
+    answering = asyncio.create_task(create_app(site, token=TOKEN)(scope, receive, send))
+    async with asyncio.timeout(20):
+        await held_up.wait()
+        assert site.pieces <= 2
+        taken.set()
+        await answering
+    assert site.pieces == 99
 
 
 async def test_big_numbers_stay_decimal_text_and_unknown_stays_null() -> None:

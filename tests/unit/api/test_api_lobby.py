@@ -16,7 +16,17 @@ from websockets.asyncio.client import connect
 
 from photosynth.api import WebServer, create_app, listen
 from photosynth.api.guard import ANSWERED_OF_ADDRESS
-from photosynth.api.lobby import IDLE_ROOM, NEW_ROOM, PATIENCE_S, STALL_BYTES, STALL_S, UNFINISHED_LIMIT_BYTES, Lobby, Visitor
+from photosynth.api.lobby import (
+    IDLE_ROOM,
+    NEW_ROOM,
+    PATIENCE_S,
+    SENT_AHEAD,
+    STALL_BYTES,
+    STALL_S,
+    UNFINISHED_LIMIT_BYTES,
+    Lobby,
+    Visitor,
+)
 from photosynth.operations.documents import WorkersDocument
 
 CROWD = 2000
@@ -260,6 +270,46 @@ def later(server: WebServer, seconds: float) -> None:
     now = server.lobby.clock
     server.lobby.clock = lambda: now() + seconds
     server.lobby.sweep()
+
+
+async def test_requests_sent_ahead_are_answered_in_their_order_up_to_a_bound() -> None:
+    server = WebServer(APP)
+    port = await served(server)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GET * (SENT_AHEAD + 1))
+    async with asyncio.timeout(20):
+        for _ in range(SENT_AHEAD + 1):
+            await reader.readuntil(b"here")
+        writer.write(GET * CROWD)
+        answers = b""
+        with contextlib.suppress(ConnectionError):
+            while (piece := await reader.read(65_536)) != b"":
+                answers += piece
+                assert answers.count(b"here") < CROWD
+        while server.lobby.visitors:
+            await asyncio.sleep(0)
+    writer.close()
+    await server.stop()
+
+
+async def test_what_is_being_answered_is_told_that_its_reader_went_though_more_was_sent_ahead() -> None:
+    begun, told = asyncio.Event(), asyncio.Event()
+
+    async def waiting(request: Request) -> PlainTextResponse:
+        begun.set()
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        told.set()
+        return PlainTextResponse("")
+
+    server = WebServer(Starlette(routes=[Route("/", waiting)]))
+    _, writer = await asyncio.open_connection("127.0.0.1", await served(server))
+    writer.write(GET * 2)
+    async with asyncio.timeout(20):
+        await begun.wait()
+        writer.transport.abort()
+        await told.wait()
+    await server.stop()
 
 
 async def test_half_a_request_is_dropped_in_time() -> None:

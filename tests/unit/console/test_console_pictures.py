@@ -74,6 +74,17 @@ async def test_a_trace_keeps_every_satoshi_in_its_picture() -> None:
     assert sum(link["value"] for link in links if link["source"] != "block") == trace.block.value_sat
 
 
+async def test_no_workers_name_leads_a_trace_in_a_circle() -> None:
+    trace = await FakeSite().trace("120")
+    first = trace.shares[0]
+    for name in ("block", str((first.interval_ms, first.duration_s))):
+        named = trace.model_copy(update={"shares": [first.model_copy(update={"worker": name})]})
+        series = charts.trace_flow(named, EN)["series"][0]
+        names = [node["name"] for node in series["data"]]
+        assert len(set(names)) == len(names)
+        assert {link["target"] for link in series["links"]} == set(names) - {"block"}
+
+
 async def test_values_of_a_site_that_was_never_seen_are_unknown() -> None:
     nothing = Snapshot(error="no answer")
     assert overview.power_values(nothing, EN)["surplus.value"] == "unknown"

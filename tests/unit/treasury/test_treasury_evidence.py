@@ -1,7 +1,10 @@
 """The evidence: what holds is found to hold, and no byte, line or figure can be changed unnoticed."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from photosynth.treasury import ChainBooks, Identity, verify
 from photosynth.treasury.evidence.canonical import canonical
 from photosynth.treasury.evidence.export import export_evidence
 from photosynth.treasury.evidence.seal import NO_HASH
+from photosynth.treasury.evidence.verify import LOOK_BYTES
 
 SEED = b"\x01" * 32
 
@@ -346,6 +350,20 @@ def test_another_file_is_no_evidence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "other"
     path.write_bytes(content)
     assert verify(path).exit_code == 2
+
+
+@pytest.mark.parametrize("more", [b"", b"x", b"y" * 2 * LOOK_BYTES, b"y" * 2 * LOOK_BYTES + b"\n"])
+def test_a_pipe_is_read_like_a_file(tmp_path: Path, more: bytes) -> None:
+    content = (Path(__file__).parent / "golden_evidence.jsonl").read_bytes() + more
+    file, pipe = tmp_path / "file", tmp_path / "pipe"
+    file.write_bytes(content)
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(pipe.write_bytes, content)
+        report = verify(pipe)
+        assert written.result() == len(content)
+    assert replace(report, path="") == replace(verify(file), path="")
+    assert report.holds is not bool(more)
 
 
 def test_a_file_that_is_not_there_is_no_evidence(tmp_path: Path) -> None:

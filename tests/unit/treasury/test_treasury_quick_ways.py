@@ -71,6 +71,14 @@ def test_changed_bytes_are_judged_alike(line: bytes, changes: list[tuple[float, 
     both(reduce(changed, changes, line))
 
 
+@pytest.mark.parametrize("innermost", ["1", "[]", "{}"])
+@pytest.mark.parametrize("layers", [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]"), ('{"a":[', "]}")])
+def test_no_line_is_too_deep_for_one_way_alone(layers: tuple[str, str], innermost: str) -> None:
+    opening, closing = layers
+    for depth in range(1, 25):
+        both(f'{{"z":{opening * depth}{innermost}{closing * depth}}}'.encode())
+
+
 TEXTS = st.text(st.sampled_from('[]{}",:\\a\x00\x1f\x7fü\ue000\U0001f6001e.-'), max_size=6)
 NUMBERS = st.integers(-(2**53), 2**53) | st.sampled_from([2**53, -(2**53), 2**53 - 1, 10**15, 10**15 - 1, -(10**15)])
 VALUES = st.recursive(

@@ -17,7 +17,8 @@ _DELETED = bytes(sorted(set(range(256)) - set(b'[]{}"')))
 _KINDS = bytes(ord("0") if chr(byte) in "0123456789" else ord(",") if chr(byte) in ":[-" else byte for byte in range(256))
 _LONG_NUMBER = b"," + b"0" * 16
 _ABOVE_UTF16_ORDER = bytes(range(0xEE))
-_PLAIN_DEPTH = 10
+_PLAIN_DEPTH = MAX_DEPTH // 2
+"""So often brackets are taken out: each time a list and the object around it may go, two levels at once."""
 
 
 class CanonicalError(ValueError):

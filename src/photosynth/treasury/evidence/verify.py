@@ -231,10 +231,13 @@ def _lines(path: Path) -> Iterator[bytes]:
     """The file's lines with their ends, as long as they may be; NotEvidenceError where it is something else."""
     try:
         with path.open("rb") as file:
-            if not _resembles(file.read(LOOK_BYTES)):
+            start = file.read(LOOK_BYTES)
+            if not _resembles(start):
                 raise NotEvidenceError(f"{path} is not an evidence file of Photosynth")
-            file.seek(0)
-            line = file.readline(MAX_LINE_BYTES + 1)
+            # A pipe cannot be read a second time from its start.
+            *whole, begun = start.split(b"\n")
+            yield from (line + b"\n" for line in whole)
+            line = begun + file.readline(MAX_LINE_BYTES + 1 - len(begun))
             while line:
                 yield line
                 line = file.readline(MAX_LINE_BYTES + 1)
