@@ -27,6 +27,7 @@ CHAINS = {
     "testnet4": pbk.ChainType.TESTNET_4,
 }
 SOFTWARE = f"libbitcoinkernel (py-bitcoinkernel {version('py-bitcoinkernel')})"
+HASH_BYTES = 32
 UNDECODABLE = "Block decode failed"
 """The reason for bytes that are not exactly one block: bitcoind has no BIP22 string for them, but refuses the call."""
 
@@ -176,13 +177,23 @@ class Kernel:
 
     def active_hash(self, height: int) -> bytes:
         """The hash at a height of the active chain, which must not be past its tip."""
-        return bytes(self.manager.get_active_chain().block_tree_entries[height].block_hash)
+        # Without the binding's objects, which cost more than the look-up: this is asked several times for every block.
+        chain = bindings.btck_chainstate_manager_get_active_chain(self.manager)
+        entry = bindings.btck_chain_get_by_height(chain, height)
+        if not entry:
+            raise KernelError(f"the consensus library has no block at height {height}")
+        found = (ctypes.c_ubyte * HASH_BYTES)()
+        bindings.btck_block_hash_to_bytes(bindings.btck_block_tree_entry_get_block_hash(entry), found)
+        return bytes(found)
 
     def height_of(self, block_hash: bytes) -> int | None:
         """The height of a block of any branch, None where the library does not know it."""
-        key = pbk.BlockHash(block_hash)
-        entries = self.manager.block_tree_entries
-        return entries[key].height if key in entries else None
+        key = bindings.btck_block_hash_create((ctypes.c_ubyte * HASH_BYTES)(*block_hash))
+        try:
+            entry = bindings.btck_chainstate_manager_get_block_tree_entry_by_hash(self.manager, key)
+            return int(bindings.btck_block_tree_entry_get_height(entry)) if entry else None
+        finally:
+            bindings.btck_block_hash_destroy(key)
 
     def read(self, block_hash: bytes) -> bytes | None:
         """A serialised block from the library's own files, None where it is unknown or cannot be read."""

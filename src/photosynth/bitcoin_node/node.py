@@ -117,15 +117,20 @@ class EmbeddedNode:
         """
         self._check()
         raw = bytes(raw)
+        self._stay_open()
         verdict = await self._loop.run_in_executor(self._writer, self._submit, raw)
         self._reopen_in_time()
         return verdict
 
-    def _reopen_in_time(self) -> None:
-        """Have the library write its databases when no block has come for a moment, or when it cannot wait any longer."""
+    def _stay_open(self) -> None:
+        """A block came, so the library is not reopened for want of one; judging it may take longer than the wait for it."""
         if self._reopening is not None:
             self._reopening.cancel()
             self._reopening = None
+
+    def _reopen_in_time(self) -> None:
+        """Have the library write its databases when no block has come for a moment, or when it cannot wait any longer."""
+        self._stay_open()
         if self._closing or not self._stored.wants_reopen:
             return
         if self._stored.needs_reopen:
