@@ -100,7 +100,7 @@ def test_the_commands_of_the_readme_do_what_it_says(terminals: Terminals) -> Non
     assert len(totals) == 2
     assert all(after >= before for before, after in zip(*totals, strict=True)), totals
     everything = "\n".join(said.values())
-    for part in ("awake: ", "hall-c-11", "Who hashed for it", "Trial balance", "It holds:", "It does not hold.", "commits to"):
+    for part in ("awake: ", "hall-c-11", "who hashed", "Trial balance", "It holds:", "It does not hold.", "commits to"):
         assert part in everything, part
 
 
