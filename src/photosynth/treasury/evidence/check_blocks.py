@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from photosynth.bitcoin.block import root_of_branch
 from photosynth.bitcoin.node import hash_text
 from photosynth.bitcoin.target import target_of_bits
@@ -19,8 +21,7 @@ from photosynth.treasury.facts import AttributionFact, SiteFacts
 Attribution = tuple[tuple[AttributionFact, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class KnownBlock:
+class KnownBlock(Struct, frozen=True, gc=False):
     """What later lines ask of a block; a year of headers, coinbases and attributions would be most of what is remembered."""
 
     hash: bytes

@@ -95,9 +95,9 @@ def claims_of(facts: Iterable[AttributionFact], accepted: Mapping[int, Quarter])
 
 
 def shared(start_ms: int, rows: Quarter, accepted: Mapping[int, Quarter]) -> Quarter:
-    """The rows, as the very dict of what was accepted where they are the same."""
+    """The rows, as the very dict of what was accepted where they are the same, in the same order too: what is refused first."""
     known = accepted.get(start_ms)
-    return known if known is not None and known == rows else rows
+    return known if known is not None and known == rows and list(known) == list(rows) else rows
 
 
 def _starts(claims: Claims) -> set[int]:

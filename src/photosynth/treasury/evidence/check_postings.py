@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from photosynth.quantities.value import coins_value_ueur
 from photosynth.treasury import accounts as a
 from photosynth.treasury.evidence.check_blocks import KnownBlock
@@ -20,8 +22,7 @@ _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 RECOGNITIONS: tuple[Recognition, ...] = ("at_maturity", "at_accrual")
 
 
-@dataclass(frozen=True, slots=True)
-class Accrual:
+class Accrual(Struct, frozen=True, gc=False):
     """At what a block stands in the books."""
 
     block: KnownBlock
@@ -34,8 +35,7 @@ class Accrual:
         return accrual_lines(self.block.value_sat, self.value_ueur, self.recognition)
 
 
-@dataclass(frozen=True, slots=True)
-class OpenPosting:
+class OpenPosting(Struct, frozen=True, gc=False):
     """A posting that may be reversed. A coinbase's lines follow from its accrual, so only those of others are kept."""
 
     key: str
@@ -53,11 +53,11 @@ class OpenPosting:
 
 @dataclass(slots=True)
 class JournalState:
-    """What is carried over: the last id, keys, postings that may be reversed, accruals by block, and balances.
+    """What is carried over: the last id, keys, postings that may be reversed, accruals by block, and balances in satoshis.
 
-    ``intervals`` are the keys of quarter hours' own postings by their start, as far as nothing but these begins like them
-    (``foreign_keys`` says that something did). ``chain`` holds the blocks whose accrual stands, the highest last; ``moves`` those that were accrued (True) or reversed
-    since somebody looked.
+    ``intervals`` are the names of quarter hours' own postings by their start, whose keys are not in ``keys``; it suffices as
+    long as no other posting's key begins like theirs (``foreign_keys``). ``chain`` holds the blocks whose accrual stands, the
+    highest last; ``moves`` those that were accrued (True) or reversed since somebody looked.
     """
 
     last_id: int = 0

@@ -42,7 +42,6 @@ def check_work(m: Members, site: SiteFacts, start_ms: int, state: WorkState) -> 
     jobs = [_job(entry) for entry in m.rows("jobs")]
     by_scale: dict[int, list[WorkFact]] = {}
     totals: Quarter = {}
-    state.accepted[start_ms] = totals
     state.newest_ms = start_ms
     for fact in work:
         by_scale.setdefault(fact.scale, []).append(fact)
@@ -52,6 +51,7 @@ def check_work(m: Members, site: SiteFacts, start_ms: int, state: WorkState) -> 
         state.work += fact.work
         state.represented += fact.represented
         state.shares += fact.accepted
+    state.accepted[start_ms] = in_order(totals)
     state.rejected += sum(fact.shares for fact in rejected)
     listed = {}
     for entry in m.rows("best"):
@@ -86,6 +86,11 @@ def _check_best(entries: list[Any], work: list[WorkFact], jobs: list[JobCoinbase
         raise EvidenceError("its best headers are too few for so much work: shares are listed that nobody hashed")
     state.better_than_listed += as_low < LEAST * TWO_256
     state.estimated_work += claimed * (BEST_HEADERS - 1) * TWO_256 // max(1, as_low)
+
+
+def in_order(totals: Quarter) -> Quarter:
+    """The same in the order of an attribution's rows."""
+    return dict(sorted(totals.items()))
 
 
 def expected_as_low(work: Iterable[WorkFact], highest: int) -> int:
