@@ -199,7 +199,7 @@ def named(site: RunningSite, machine: str) -> set[str]:
 def test_damaged_files_are_told_in_a_sentence(site: RunningSite) -> None:
     site.start()
     site.stop()
-    start = ("up", "--no-open", "--port", "0", "--pool-port", "0", "--for", "1s")
+    start = ("up", "--no-open", "--port", "0", "--pool-port", "0", "--for", "60s")
     database, whose = site.state / "photosynth.sqlite3", site.state / "site.json"
     whole = database.read_bytes()
     database.write_bytes(b"no database at all" * 100)
@@ -218,7 +218,8 @@ def test_damaged_files_are_told_in_a_sentence(site: RunningSite) -> None:
     whose.write_bytes(known)
     (site.state / "clock.json").write_bytes(b"half a li")
     (site.state / "world" / "state.json").write_bytes(b"{}")
-    assert site.command(*start).returncode == 0
+    site.start()
+    site.stop()
 
 
 def test_a_suspended_site_goes_on_in_order(site: RunningSite) -> None:

@@ -65,7 +65,7 @@ def residual_bound_j(meters: Iterable[MeterInfo], facts: Iterable[MeterFact]) ->
     """
     by_id = {fact.id: fact for fact in facts}
     meters = tuple(meters)
-    weights = _class_weights(tuple(meter.meter_class for meter in meters))
+    weights = class_weights(tuple(meter.meter_class for meter in meters))
     if weights is None:
         return None
     over, parts = weights
@@ -79,7 +79,7 @@ def residual_bound_j(meters: Iterable[MeterInfo], facts: Iterable[MeterFact]) ->
 
 
 @lru_cache(maxsize=64)
-def _class_weights(classes: tuple[str, ...]) -> tuple[int, tuple[int, ...]] | None:
+def class_weights(classes: tuple[str, ...]) -> tuple[int, tuple[int, ...]] | None:
     """Meters' classes as integer parts of one whole: the whole, and each one's; None where a class is unknown."""
     percents = [class_percent(meter_class) for meter_class in classes]
     known = [percent / 100 for percent in percents if percent is not None]

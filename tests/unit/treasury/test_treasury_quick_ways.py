@@ -101,7 +101,7 @@ def asked(jobs: list[JobCoinbases]) -> h.Asked:
 
 
 def state() -> h.HeaderState:
-    return h.HeaderState(heads={HEAD: 3}, hashes={b"\x09" * 32}, parents=set())
+    return h.HeaderState(heads={HEAD: 3}, parents=set())
 
 
 def entries() -> tuple[list[list[Any]], list[dict[str, Any]]]:

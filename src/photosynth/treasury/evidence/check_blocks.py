@@ -1,7 +1,9 @@
 """Do the blocks hold: proof of work, coinbase, value, anchor, and whose their satoshis are."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 from photosynth.bitcoin.block import root_of_branch
 from photosynth.bitcoin.node import hash_text
@@ -9,7 +11,7 @@ from photosynth.bitcoin.target import target_of_bits
 from photosynth.bitcoin.wire import FormatError, double_sha256
 from photosynth.quantities.work import work_of_target
 from photosynth.treasury.attribution import attribute, claim_sat
-from photosynth.treasury.evidence.check_claims import ClaimState, check_claims
+from photosynth.treasury.evidence.check_claims import ClaimState, check_claims, claims_of
 from photosynth.treasury.evidence.check_work import WorkState
 from photosynth.treasury.evidence.coinbases import ReadCoinbase
 from photosynth.treasury.evidence.parsing import BlockLine, parse_attribution, parse_block
@@ -19,14 +21,24 @@ from photosynth.treasury.facts import AttributionFact, SiteFacts
 Attribution = tuple[tuple[AttributionFact, int], ...]
 
 
+class KnownBlock(Struct, frozen=True, gc=False):
+    """What later lines ask of a block; a year of headers, coinbases and attributions would be most of what is remembered."""
+
+    hash: bytes
+    previous_hash: bytes
+    height: int
+    value_sat: int
+    mainnet_target: int | None
+    reward_sat: int | None
+
+
 @dataclass(slots=True)
 class BlockState:
     """What is carried over: the blocks seen, what they claim, and what anchors what."""
 
-    blocks: dict[bytes, BlockLine] = field(default_factory=dict)
+    blocks: dict[bytes, KnownBlock] = field(default_factory=dict)
     claims: ClaimState = field(default_factory=ClaimState)
     attributed: set[bytes] = field(default_factory=set)
-    by_height: dict[int, set[bytes]] = field(default_factory=dict)
     links: int = 0
     anchored: int = -1
     foreign: set[bytes] = field(default_factory=set)
@@ -37,7 +49,7 @@ class BlockState:
         return sum(self.blocks[name].value_sat for name in self.claims.standing & self.claims.rows.keys())
 
 
-def check_block(value: Any, site: SiteFacts, work: WorkState, state: BlockState) -> BlockLine:
+def check_block(value: Any, site: SiteFacts, work: WorkState, state: BlockState) -> None:
     """Check one block of a record and remember it."""
     block = parse_block(value)
     name = f"block {block.height}"
@@ -60,13 +72,12 @@ def check_block(value: Any, site: SiteFacts, work: WorkState, state: BlockState)
     if block.origin == "mined" and not coinbase.pays_only(site.payout_script):
         raise EvidenceError(f"the coinbase of {name} pays somebody else too")
     _check_anchor(name, block, coinbase.commitment, work, state)
-    state.links += block.previous_hash in state.by_height.get(block.height - 1, ())
-    state.by_height.setdefault(block.height, set()).add(block.hash)
-    # What later lines ask for; a year of coinbases and attributions would be most of what a verifier remembers.
-    state.blocks[block.hash] = replace(block, coinbase=b"", branch=(), attribution=None)
+    below = state.blocks.get(block.previous_hash)
+    state.links += below is not None and below.height == block.height - 1
+    known = KnownBlock(block.hash, block.previous_hash, block.height, block.value_sat, block.mainnet_target, block.reward_sat)
+    state.blocks[block.hash] = known
     if block.attribution is not None:
-        _check_attribution(name, block, block.attribution, site, work, state)
-    return block
+        _check_attribution(name, known, block.attribution, site, work, state)
 
 
 def check_late_attribution(value: Any, site: SiteFacts, work: WorkState, state: BlockState) -> set[int]:
@@ -106,12 +117,13 @@ def _check_anchor(name: str, block: BlockLine, commitment: bytes | None, work: W
 
 
 def _check_attribution(  # noqa: PLR0917  what it holds against what
-    name: str, block: BlockLine, rows: Attribution, site: SiteFacts, work: WorkState, state: BlockState
+    name: str, block: KnownBlock, rows: Attribution, site: SiteFacts, work: WorkState, state: BlockState
 ) -> set[int]:
     facts = tuple(fact for fact, _ in rows)
     try:
         alone = ClaimState(standing={block.hash})
-        alone_starts = alone.attribute(block.hash, facts)
+        claims = claims_of(facts, work.accepted)
+        alone_starts = alone.attribute(block.hash, claims)
         expected = attribute(block.value_sat, facts)
     except ValueError as error:
         raise EvidenceError(f"the satoshis of {name}: {error}") from error
@@ -128,4 +140,4 @@ def _check_attribution(  # noqa: PLR0917  what it holds against what
     state.attributed.add(block.hash)
     # Also a block that does not stand claims nothing that was never accepted.
     check_claims(alone_starts, work, alone)
-    return state.claims.attribute(block.hash, facts)
+    return state.claims.attribute(block.hash, claims)

@@ -8,16 +8,20 @@ on record there.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from photosynth.quantities.instants import INTERVAL_MS
-from photosynth.treasury.attribution import DAY_MS, Span, span_of
-from photosynth.treasury.evidence.check_work import WorkState
+from photosynth.treasury.attribution import DAY_MS, span_of
+from photosynth.treasury.evidence.check_work import Quarter, WorkState
 from photosynth.treasury.evidence.reading import EvidenceError
 from photosynth.treasury.facts import AttributionFact
 
+K = TypeVar("K")
 OTHERS = "(others)"
 """The worker of a row of all days that stands for several."""
-Sums = dict[tuple[str, int], list[int]]
+Sums = dict[tuple[str, int], tuple[int, int]]
+Claims = tuple[tuple[int, Quarter], ...]
+"""What rows claim by the start of their time; those of several rounds have round 0."""
 
 
 @dataclass(slots=True)
@@ -27,47 +31,78 @@ class ClaimState:
     ``folded`` are what folded rows claim, by the start of their day, zero for all days together.
     """
 
-    rows: dict[bytes, tuple[AttributionFact, ...]] = field(default_factory=dict)
+    rows: dict[bytes, Claims] = field(default_factory=dict)
     standing: set[bytes] = field(default_factory=set)
-    quarters: dict[int, dict[tuple[int, str, int], list[int]]] = field(default_factory=dict)
+    quarters: dict[int, Quarter] = field(default_factory=dict)
     folded: dict[int, Sums] = field(default_factory=dict)
 
-    def attribute(self, block_hash: bytes, facts: tuple[AttributionFact, ...]) -> set[int]:
+    def attribute(self, block_hash: bytes, claims: Claims) -> set[int]:
         """Remember whose work a block pays; returns the starts that have to be checked by now."""
-        self.rows[block_hash] = facts
+        self.rows[block_hash] = claims
         if block_hash in self.standing:
-            self._add(facts, 1)
-            return _starts(facts)
+            self._add(claims, 1)
+            return _starts(claims)
         return set()
 
     def follow(self, moves: list[tuple[bytes, bool]]) -> set[int]:
         """Blocks were accrued (True) or reversed, in this order; returns the starts that have to be checked by now."""
         touched: set[int] = set()
         for block_hash, enters in moves:
-            facts = self.rows.get(block_hash, ())
+            claims = self.rows.get(block_hash, ())
             if enters:
                 self.standing.add(block_hash)
-                touched |= _starts(facts)
+                touched |= _starts(claims)
             else:
                 self.standing.discard(block_hash)
-            self._add(facts, 1 if enters else -1)
+            self._add(claims, 1 if enters else -1)
         moves.clear()
         return touched
 
-    def _add(self, facts: tuple[AttributionFact, ...], sign: int) -> None:
-        for fact in facts:
-            if span_of(fact) is Span.QUARTER_HOUR:
-                quarter = self.quarters.setdefault(fact.interval_start_ms, {})
-                sums = quarter.setdefault((fact.round, fact.worker, fact.scale), [0, 0])
-            else:
-                sums = self.folded.setdefault(fact.interval_start_ms, {}).setdefault((fact.worker, fact.scale), [0, 0])
-            sums[0] += sign * fact.shares
-            sums[1] += sign * fact.work
+    def _add(self, claims: Claims, sign: int) -> None:
+        for start_ms, rows in claims:
+            rounds = {key: sums for key, sums in rows.items() if key[0]}
+            if rounds:
+                known = self.quarters.get(start_ms)
+                # Most quarter hours are claimed by one block; they share its rows.
+                alone = known is None and sign == 1 and len(rounds) == len(rows)
+                self.quarters[start_ms] = rows if alone else _added(known or {}, rounds, sign)
+            if len(rounds) < len(rows):
+                folded = {(worker, scale): sums for (round_, worker, scale), sums in rows.items() if not round_}
+                self.folded[start_ms] = _added(self.folded.get(start_ms, {}), folded, sign)
 
 
-def _starts(facts: tuple[AttributionFact, ...]) -> set[int]:
+def _added(known: dict[K, tuple[int, int]], rows: dict[K, tuple[int, int]], sign: int) -> dict[K, tuple[int, int]]:
+    found = dict(known)
+    for key, (shares, hashes) in rows.items():
+        before = found.get(key, (0, 0))
+        found[key] = (before[0] + sign * shares, before[1] + sign * hashes)
+    return found
+
+
+def claims_of(facts: Iterable[AttributionFact], accepted: Mapping[int, Quarter]) -> Claims:
+    """What the rows of an attribution claim. Raises ValueError where a row is of no time that there is.
+
+    What is all that was accepted in a quarter hour is the dict that says so: a year has tens of thousands.
+    """
+    found: dict[int, Quarter] = {}
+    for fact in facts:
+        span_of(fact)
+        rows = found.setdefault(fact.interval_start_ms, {})
+        key = (fact.round, fact.worker, fact.scale)
+        shares, hashes = rows.get(key, (0, 0))
+        rows[key] = (shares + fact.shares, hashes + fact.work)
+    return tuple((start_ms, shared(start_ms, rows, accepted)) for start_ms, rows in found.items())
+
+
+def shared(start_ms: int, rows: Quarter, accepted: Mapping[int, Quarter]) -> Quarter:
+    """The rows, as the very dict of what was accepted where they are the same, in the same order too: what is refused first."""
+    known = accepted.get(start_ms)
+    return known if known is not None and known == rows and list(known) == list(rows) else rows
+
+
+def _starts(claims: Claims) -> set[int]:
     """Quarter hours and days that rows are of; zero for all days together."""
-    return {fact.interval_start_ms for fact in facts}
+    return {start_ms for start_ms, _ in claims}
 
 
 def check_claims(starts: set[int], work: WorkState, state: ClaimState) -> None:
@@ -78,7 +113,7 @@ def check_claims(starts: set[int], work: WorkState, state: ClaimState) -> None:
     for start_ms in sorted(start_ms for start_ms in starts if start_ms <= work.newest_ms):
         accepted = work.accepted.get(start_ms, {})
         for key, (shares, hashes) in state.quarters.get(start_ms, {}).items():
-            known = accepted.get(key, [0, 0])
+            known = accepted.get(key, (0, 0))
             if shares > known[0] or hashes > known[1]:
                 raise EvidenceError(
                     f"blocks claim {shares} shares of worker {key[1]} in round {key[0]}, but {known[0]} are on record there"
@@ -105,7 +140,7 @@ def _check_folded(start_ms: int, work: WorkState, state: ClaimState) -> None:
     if start_ms == 0:
         _check_others(claimed, on_record)
     for key, (shares, hashes) in claimed.items():
-        known = on_record.get(key, [0, 0])
+        known = on_record.get(key, (0, 0))
         if shares > known[0] or hashes > known[1]:
             when = "in all" if start_ms == 0 else "on one day"
             raise EvidenceError(f"blocks claim {shares} shares of worker {key[0]} {when}, but {known[0]} are on record there")
@@ -126,12 +161,11 @@ def _of_scale(sums: Sums, wanted: int) -> tuple[int, int]:
     return sum(row[0] for row in rows), sum(row[1] for row in rows)
 
 
-def _by_worker(rows: Mapping[tuple[int, str, int], list[int]]) -> Iterator[tuple[tuple[str, int], list[int]]]:
+def _by_worker(rows: Quarter) -> Iterator[tuple[tuple[str, int], tuple[int, int]]]:
     return (((worker, scale), sums) for (_, worker, scale), sums in rows.items())
 
 
-def _add_up(into: Sums, rows: Iterable[tuple[tuple[str, int], list[int]]]) -> None:
+def _add_up(into: Sums, rows: Iterable[tuple[tuple[str, int], tuple[int, int]]]) -> None:
     for key, (shares, hashes) in rows:
-        sums = into.setdefault(key, [0, 0])
-        sums[0] += shares
-        sums[1] += hashes
+        before = into.get(key, (0, 0))
+        into[key] = (before[0] + shares, before[1] + hashes)

@@ -8,6 +8,7 @@ from photosynth.bitcoin.block import root_of_branch
 from photosynth.bitcoin.wire import FormatError, double_sha256
 from photosynth.treasury.evidence.coinbases import JobCoinbases, ReadCoinbase
 from photosynth.treasury.evidence.reading import EvidenceError, count, octets, row
+from photosynth.treasury.evidence.seen import SeenHeaders
 
 HEADER_BYTES = 80
 
@@ -16,14 +17,14 @@ HEADER_BYTES = 80
 class HeaderState:
     """What is carried over: the lines that may be committed to by their hashes, and what was seen.
 
-    ``hashes`` are those of all best headers, ``parents`` the blocks that they stand on, the genesis block aside.
+    ``seen`` are all best headers, ``parents`` the blocks that they stand on, the genesis block aside.
     """
 
     heads: dict[bytes, int] = field(default_factory=dict)
     headers: int = 0
     unlinked_headers: int = 0
     anchored_by_work: int = -1
-    hashes: set[bytes] = field(default_factory=set)
+    seen: SeenHeaders = field(default_factory=SeenHeaders)
     parents: set[bytes] = field(default_factory=set)
 
 
@@ -55,13 +56,17 @@ def _all_at_once(entries: list[Any], asked: Asked, state: HeaderState) -> int | 
         return None
     hashes = [sha256(sha256(header).digest()).digest() for header in headers]
     highest = int.from_bytes(max(header_hash[::-1] for header_hash in hashes), "big")
-    new = set(hashes)
-    if highest > asked.loosest or len(new) != len(hashes) or not new.isdisjoint(state.hashes):
+    new: dict[bytes, list[bytes]] = {}
+    for header, header_hash in zip(headers, hashes, strict=True):
+        new.setdefault(header[4:36], []).append(header_hash)
+    if highest > asked.loosest or len(set(hashes)) != len(hashes):
+        return None
+    if not all(state.seen.holds_none(parent, mine) for parent, mine in new.items()):
         return None
     parents, anchored = set(), -1
     for at in set(places):
-        mine = [n for n, place in enumerate(places) if place == at]
-        found = _of_one_job(asked.jobs[at], [headers[n] for n in mine], tuple(extranonces[n] for n in mine))
+        of_job = [n for n, place in enumerate(places) if place == at]
+        found = _of_one_job(asked.jobs[at], [headers[n] for n in of_job], tuple(extranonces[n] for n in of_job))
         if found is None:
             return None
         try:
@@ -70,8 +75,9 @@ def _all_at_once(entries: list[Any], asked: Asked, state: HeaderState) -> int | 
             return None
         anchored = max(anchored, committed)
         if height > 1:
-            parents |= {headers[n][4:36] for n in mine}
-    state.hashes |= new
+            parents |= {headers[n][4:36] for n in of_job}
+    for parent, mine in new.items():
+        state.seen.add(parent, mine)
     state.parents |= parents
     state.headers += len(headers)
     state.anchored_by_work = max(state.anchored_by_work, anchored)
@@ -110,9 +116,9 @@ def _check_header(entry: Any, asked: Asked, state: HeaderState) -> int:
     raw, job_at, extranonce = row(entry, 3, "a best header")
     header = octets(raw, "a best header", HEADER_BYTES)
     header_hash = double_sha256(header)
-    if header_hash in state.hashes:
+    if not state.seen.holds_none(header[4:36], (header_hash,)):
         raise EvidenceError("a header is listed twice among the best, here or in a record before")
-    state.hashes.add(header_hash)
+    state.seen.add(header[4:36], (header_hash,))
     hash_number = int.from_bytes(header_hash, "little")
     if hash_number > asked.loosest:
         raise EvidenceError("a best header does not meet the target of its shares")

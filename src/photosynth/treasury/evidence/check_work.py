@@ -18,12 +18,15 @@ target it follows a gamma distribution of shape 32 (mean 32, standard deviation 
 outside these bounds lies less than one honest record in a thousand million. Above it shares were invented. Below it they were
 left out, or a miner handed in only what met a harder target of its own, as some machines do: that is no fault."""
 
+Quarter = dict[tuple[int, str, int], tuple[int, int]]
+"""Shares and work of a quarter hour by round, worker and scale. Several places hold one such dict, so none changes it."""
+
 
 @dataclass(slots=True)
 class WorkState(HeaderState):
-    """What is carried over: accepted shares by key, what best headers need, and sums for the report."""
+    """What is carried over: accepted shares and work by quarter hour, what best headers need, and sums for the report."""
 
-    accepted: dict[int, dict[tuple[int, str, int], list[int]]] = field(default_factory=dict)
+    accepted: dict[int, Quarter] = field(default_factory=dict)
     newest_ms: int = -1
     shares: int = 0
     rejected: int = 0
@@ -38,16 +41,17 @@ def check_work(m: Members, site: SiteFacts, start_ms: int, state: WorkState) -> 
     work, rejected = parse_work(m)
     jobs = [_job(entry) for entry in m.rows("jobs")]
     by_scale: dict[int, list[WorkFact]] = {}
-    totals = state.accepted.setdefault(start_ms, {})
+    totals: Quarter = {}
     state.newest_ms = start_ms
     for fact in work:
         by_scale.setdefault(fact.scale, []).append(fact)
-        sums = totals.setdefault((fact.round, fact.worker, fact.scale), [0, 0])
-        sums[0] += fact.accepted
-        sums[1] += fact.work
+        key = (fact.round, fact.worker, fact.scale)
+        shares, hashes = totals.get(key, (0, 0))
+        totals[key] = (shares + fact.accepted, hashes + fact.work)
         state.work += fact.work
         state.represented += fact.represented
         state.shares += fact.accepted
+    state.accepted[start_ms] = in_order(totals)
     state.rejected += sum(fact.shares for fact in rejected)
     listed = {}
     for entry in m.rows("best"):
@@ -82,6 +86,11 @@ def _check_best(entries: list[Any], work: list[WorkFact], jobs: list[JobCoinbase
         raise EvidenceError("its best headers are too few for so much work: shares are listed that nobody hashed")
     state.better_than_listed += as_low < LEAST * TWO_256
     state.estimated_work += claimed * (BEST_HEADERS - 1) * TWO_256 // max(1, as_low)
+
+
+def in_order(totals: Quarter) -> Quarter:
+    """The same in the order of an attribution's rows."""
+    return dict(sorted(totals.items()))
 
 
 def expected_as_low(work: Iterable[WorkFact], highest: int) -> int:

@@ -1,10 +1,10 @@
 """The coinbases of evidence, read once for all that differ in nothing but their extranonce."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
-from photosynth.bitcoin.coinbase import script_commitment, script_height
-from photosynth.bitcoin.script import elements
+from photosynth.bitcoin.coinbase import COMMITMENT_BYTES, script_commitment, script_height
+from photosynth.bitcoin.script import OP_PUSHDATA1, elements
 from photosynth.bitcoin.transaction import NULL_INDEX, NULL_TXID, Transaction
 from photosynth.bitcoin.wire import FormatError, compact_size, double_sha256
 
@@ -35,8 +35,8 @@ class ReadCoinbase:
         read = _taken_apart(raw)
         if read is not None:
             script, outputs = read
-            height, commitment = script_height(script), script_commitment(script)
-            return cls(True, height, commitment, outputs, double_sha256(raw), _last_push(script))
+            says = _as_ours(script) or (script_height(script), script_commitment(script), _last_push(script))
+            return cls(True, says[0], says[1], outputs, double_sha256(raw), says[2])
         transaction = Transaction.parse(raw)
         outputs = tuple((output.value_sat, output.script) for output in transaction.outputs)
         if not transaction.is_coinbase:
@@ -60,6 +60,8 @@ class JobCoinbases:
     prefix: bytes
     suffix: bytes
     branch: tuple[bytes, ...]
+    _shared: dict[int, ReadCoinbase] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What is shared by all coinbases with an extranonce of a length."""
 
     def coinbase(self, extranonce: bytes) -> ReadCoinbase:
         """What the coinbase with an extranonce says. Raises FormatError."""
@@ -67,12 +69,18 @@ class JobCoinbases:
 
     def shared(self, extranonce: bytes) -> ReadCoinbase | None:
         """What the coinbases with an extranonce of this length say, all the same but for their ids; None where they may not."""
+        size = len(extranonce)
+        if size in self._shared:
+            return self._shared[size]
         try:
             read = self.coinbase(extranonce)
         except FormatError:
             return None
         first, past = read.free
-        return read if first <= len(self.prefix) and len(self.prefix) + len(extranonce) <= past else None
+        if first > len(self.prefix) or len(self.prefix) + size > past:
+            return None
+        self._shared[size] = read
+        return read
 
 
 def _taken_apart(raw: bytes) -> tuple[bytes, tuple[tuple[int, bytes], ...]] | None:
@@ -93,6 +101,22 @@ def _taken_apart(raw: bytes) -> tuple[bytes, tuple[tuple[int, bytes], ...]] | No
         outputs.append((int.from_bytes(raw[at : at + 8], "little", signed=True), raw[at + 9 : past]))
         at = past
     return (script, tuple(outputs)) if len(raw) == at + 4 else None
+
+
+def _as_ours(script: bytes) -> tuple[int, bytes, tuple[int, int]] | None:
+    """Height, commitment and last push of a script that pushes three times as ours do, each at once; None for any other."""
+    size = script[0] if script else 0
+    if not 1 <= size <= 4 or len(script) <= size + 34:
+        return None
+    # Numbers up to 16 are no pushes, and a number's last byte is neither empty nor a sign: whatever is not so plain is not ours.
+    last, top = script[size + 34], script[size]
+    if script[size + 1] != COMMITMENT_BYTES or len(script) != size + 35 + last or not 1 <= last < OP_PUSHDATA1:
+        return None
+    height = int.from_bytes(script[1 : size + 1], "little")
+    if height <= 16 or not 1 <= top < 0x80:
+        return None
+    past = 4 + len(_FIRST) + 1 + len(script)
+    return height, script[size + 2 : size + 34], (past - last, past)
 
 
 def _last_push(script: bytes) -> tuple[int, int]:

@@ -88,7 +88,9 @@ class Identity:
 
 def chain_hash(previous: bytes, body: bytes) -> bytes:
     """SHA-256 over the previous hash and the exact bytes of a body."""
-    return hashlib.sha256(previous + body).digest()
+    digest = hashlib.sha256(previous)
+    digest.update(body)
+    return digest.digest()
 
 
 def split_line(line: bytes) -> SealedLine:
@@ -107,9 +109,20 @@ def check_hash(line: SealedLine, previous: bytes) -> None:
         raise SealError("its hash is not that of its bytes and the line before: one of them was changed")
 
 
-def check_signature(line: SealedLine, public_key: bytes) -> None:
-    """Raise SealError where a line was not signed with the key."""
-    try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(line.signature, SIGNED_PREFIX + line.hash)
-    except (InvalidSignature, ValueError) as error:
-        raise SealError("its signature is not of the key that the header names") from error
+class Checker:
+    """Checks the signatures of one key, which is read once."""
+
+    def __init__(self, public_key: bytes) -> None:
+        try:
+            self._key: Ed25519PublicKey | None = Ed25519PublicKey.from_public_bytes(public_key)
+        except ValueError:
+            self._key = None
+
+    def check(self, line: SealedLine) -> None:
+        """Raise SealError where a line was not signed with the key."""
+        try:
+            if self._key is None:
+                raise InvalidSignature
+            self._key.verify(line.signature, SIGNED_PREFIX + line.hash)
+        except (InvalidSignature, ValueError) as error:
+            raise SealError("its signature is not of the key that the header names") from error

@@ -1,0 +1,316 @@
+"""A record without fault, held against everything at once; any that is not so beyond doubt is left to the careful way.
+
+Nothing is remembered before all of it holds, so a record that is left leaves no trace. Every rule stands in the modules of
+the careful way (``check_*``), which also say what is wrong; here it is only seen that nothing is.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from sys import intern
+from typing import Any, TypeVar
+
+from photosynth.quantities.instants import INTERVAL_S
+from photosynth.quantities.work import TWO_256, work_of_target
+from photosynth.treasury.evidence.body import BEST_HEADERS
+from photosynth.treasury.evidence.canonical import parse_canonical
+from photosynth.treasury.evidence.check_blocks import BlockState
+from photosynth.treasury.evidence.check_energy import EnergyState
+from photosynth.treasury.evidence.check_postings import JournalState
+from photosynth.treasury.evidence.check_work import LEAST, MOST, Quarter, WorkState, in_order
+from photosynth.treasury.evidence.coinbases import JobCoinbases
+from photosynth.treasury.evidence.parsing import parse_coin
+from photosynth.treasury.evidence.quick_coins import Coins, DoubtError
+from photosynth.treasury.evidence.quick_energy import Meters, allocation_of, expected_postings
+from photosynth.treasury.evidence.quick_headers import HeaderRows, read_rows
+from photosynth.treasury.evidence.reading import count, maybe, octets, row, rows, target, text
+from photosynth.treasury.evidence.typed import Record
+from photosynth.treasury.facts import SiteFacts
+
+T = TypeVar("T")
+MOST_KEPT = 64
+"""So many different lists of workers, targets, jobs and the like are kept read; records repeat those of the record before."""
+
+LONGEST_KEPT = 16 * 1024
+"""What is longer, in bytes or characters, is read each time: a line may have megabytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a verifier counts of a record."""
+
+    start_ms: int
+    shares: int
+    mining_j: int
+
+
+@dataclass(slots=True)
+class _Work:
+    """What a record's work comes to."""
+
+    accepted: Quarter = field(default_factory=dict)
+    shares: int = 0
+    rejected: int = 0
+    work: int = 0
+    represented: int = 0
+    estimated: int = 0
+    better: int = 0
+    headers: int = 0
+    anchored: int = -1
+    seen: list[tuple[bytes, list[bytes]]] = field(default_factory=list)
+    parents: set[bytes] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Scale:
+    """The work of one scale."""
+
+    accepted: int = 0
+    work: int = 0
+    loosest: int = -1
+    rounds: set[int] = field(default_factory=set)
+    parts: list[tuple[int, int]] = field(default_factory=list)
+
+
+class QuickRecords:
+    """Takes records of a site, and keeps read what one record repeats of another."""
+
+    def __init__(self, energy: EnergyState, work: WorkState, blocks: BlockState, journal: JournalState) -> None:
+        self.energy = energy
+        self.work = work
+        self.blocks = blocks
+        self.journal = journal
+        self._site: SiteFacts | None = None
+        self._meters = Meters((), (), 1, None, 0)
+        self._kept: dict[tuple[str, Any], Any] = {}
+
+    def take(self, record: Record, site: SiteFacts, seq: int) -> Taken | None:
+        """Take a record that holds; None where that is not certain, and then nothing is changed. Never raises."""
+        try:
+            return self._take(record, site, seq)
+        except (ValueError, ArithmeticError):
+            return None
+
+    def _take(self, record: Record, site: SiteFacts, seq: int) -> Taken:
+        if site is not self._site:
+            self._site, self._meters = site, Meters.of(site)
+        state = self.energy
+        start_s = record.start_utc_s
+        start_ms = start_s * 1000
+        if (
+            record.seq != seq
+            or state.waived
+            or start_s != state.next_start_s
+            or record.duration_s != INTERVAL_S
+            or start_s % INTERVAL_S
+            or record.wall_end_ms < record.wall_start_ms
+            or record.speed_milli <= 0
+        ):
+            raise DoubtError
+        energies = self._meters.energies(record.meters, state.register_ends, record.residual_j)
+        allocation = None if energies is None else allocation_of(energies, record.allocation)
+        if energies is None or allocation is None:
+            raise DoubtError
+        self._read("coin", bytes(record.coin), _coin)
+        work = self._check_work(record, site)
+        coins = Coins(site, start_ms, work.accepted, self.work, self.blocks, self.journal)
+        for block in record.blocks:
+            coins.block(block)
+        expected = expected_postings(start_ms, record.wall_end_ms, energies, allocation, record.prices, site.export_limit_w)
+        if expected is None:
+            raise DoubtError
+        names, texts = expected
+        number = self._check_postings(record, texts, coins)
+        coins.check_claims()
+
+        state.next_start_s = start_s + INTERVAL_S
+        for reading in record.meters:
+            state.register_ends[reading.id] = reading.register_end_j
+            if reading.signature is None:
+                state.unsigned = True
+        state.residual_j += record.residual_j
+        state.own_mining_j += allocation.own_mining_j
+        state.grid_mining_j += allocation.grid_mining_j
+        state.mining_j += energies.mining_j
+        self._remember(work, start_ms)
+        coins.remember()
+        self.journal.last_id = number
+        self.journal.intervals[start_ms] = self._read("names", names, _same)
+        return Taken(start_ms, work.shares, energies.mining_j)
+
+    def _read(self, kind: str, key: Any, read: Callable[[Any], T]) -> T:
+        """What is read of some bytes or texts, once while records repeat them."""
+        known: T | None = self._kept.get((kind, key))
+        if known is None:
+            known = read(key)
+            if (len(key) if type(key) is bytes else sum(map(len, key))) <= LONGEST_KEPT:
+                if len(self._kept) >= MOST_KEPT:
+                    self._kept.clear()
+                self._kept[kind, key] = known
+        return known
+
+    def _check_postings(self, record: Record, texts: list[tuple[bytes, bytes]], coins: Coins) -> int:
+        """The postings are those that are expected, in their order, and sound ones of coins; returns the last id."""
+        number, at = self.journal.last_id, 0
+        if self.journal.foreign_keys:
+            raise DoubtError
+        for entry in record.postings:
+            number += 1
+            raw = bytes(entry)
+            if at < len(texts) and raw == b"%b%d%b" % (texts[at][0], number, texts[at][1]):
+                at += 1
+            else:
+                coins.posting(raw, number)
+        if at < len(texts):
+            raise DoubtError
+        return number
+
+    def _check_work(self, record: Record, site: SiteFacts) -> _Work:
+        workers = self._read("workers", bytes(record.workers), _workers)
+        targets = self._read("targets", bytes(record.targets), _targets)
+        found = _Work()
+        scales: dict[int, _Scale] = {}
+        keys = set()
+        roots = []
+        for at, round_, target_at, accepted, root in record.work:
+            if at >= len(workers) or target_at >= len(targets) or len(root) != 64:
+                raise DoubtError
+            roots.append(root)
+            keys.add((at, round_, target_at))
+            worker, scale = workers[at]
+            loose, each = targets[target_at]
+            work = accepted * each
+            of_scale = scales.get(scale)
+            if of_scale is None:
+                of_scale = scales[scale] = _Scale()
+            of_scale.accepted += accepted
+            of_scale.work += work
+            of_scale.rounds.add(round_)
+            of_scale.parts.append((work, loose))
+            if accepted and loose > of_scale.loosest:
+                of_scale.loosest = loose
+            key = (round_, worker, scale)
+            before = found.accepted.get(key)
+            found.accepted[key] = (accepted, work) if before is None else (before[0] + accepted, before[1] + work)
+        found.accepted = in_order(found.accepted)
+        together = "".join(roots)
+        if len(keys) != len(roots) or bytes.fromhex(together).hex() != together:
+            raise DoubtError
+        for _, _, shares in record.rejected:
+            found.rejected += shares
+        jobs = [self._read("job", (job.prefix, job.suffix, *job.branch), _job) for job in record.jobs]
+        listed = {}
+        for best in record.best:
+            listed[_big(best.scale)] = best.headers
+        if len(listed) != len(record.best) or not listed.keys() <= scales.keys():
+            raise DoubtError
+        for scale, of_scale in scales.items():
+            found.shares += of_scale.accepted
+            found.work += of_scale.work
+            found.represented += of_scale.work * scale
+            if of_scale.accepted or scale in listed:
+                headers = read_rows(bytes(listed[scale]), jobs) if scale in listed else None
+                if headers is None:
+                    raise DoubtError
+                self._check_best(headers, of_scale, site.payout_script, found)
+        if len({name for _, mine in found.seen for name in mine}) != found.headers:
+            raise DoubtError
+        return found
+
+    def _check_best(self, headers: HeaderRows, of_scale: _Scale, payout_script: bytes, found: _Work) -> None:
+        hashes, highest = headers.hashes, headers.highest
+        if len(hashes) != min(BEST_HEADERS, of_scale.accepted) or highest > of_scale.loosest:
+            raise DoubtError
+        by_parent = headers.by_parent()
+        for parent, mine in by_parent.items():
+            if not self.work.seen.holds_none(parent, mine):
+                raise DoubtError
+            found.seen.append((parent, mine))
+        for coinbase, rows_at in headers.used:
+            height, commitment = coinbase.height, coinbase.commitment
+            if height is None or height not in of_scale.rounds or commitment is None:
+                raise DoubtError
+            anchored = self.work.heads.get(commitment)
+            if anchored is None or not coinbase.pays_only(payout_script):
+                raise DoubtError
+            found.anchored = max(found.anchored, anchored)
+            if height > 1:
+                if len(headers.used) == 1:
+                    found.parents.update(by_parent)
+                else:
+                    found.parents.update(headers.headers[80 * at + 4 : 80 * at + 36] for at in rows_at)
+        found.headers += len(hashes)
+        if len(hashes) < BEST_HEADERS:
+            found.estimated += of_scale.work
+            return
+        as_low = 0
+        for work, loose in of_scale.parts:
+            as_low += work * (loose if loose < highest else highest)
+        if as_low > MOST * TWO_256:
+            raise DoubtError
+        found.better += as_low < LEAST * TWO_256
+        found.estimated += of_scale.work * (BEST_HEADERS - 1) * TWO_256 // max(1, as_low)
+
+    def _remember(self, found: _Work, start_ms: int) -> None:
+        state = self.work
+        state.accepted[start_ms] = found.accepted
+        state.newest_ms = start_ms
+        state.shares += found.shares
+        state.rejected += found.rejected
+        state.work += found.work
+        state.represented += found.represented
+        state.estimated_work += found.estimated
+        state.better_than_listed += found.better
+        state.headers += found.headers
+        state.anchored_by_work = max(state.anchored_by_work, found.anchored)
+        for parent, hashes in found.seen:
+            state.seen.add(parent, hashes)
+        state.parents |= found.parents
+
+
+def _coin(raw: bytes) -> bool:
+    """Whether it is a coin's price, or null. Raises ValueError."""
+    parse_coin(_value(raw))
+    return True
+
+
+def _workers(raw: bytes) -> list[tuple[str, int]]:
+    """Name and scale of workers, each pair once. Raises ValueError."""
+    found = []
+    for entry in rows(_value(raw), "workers"):
+        name, party, scale = row(entry, 3, "a worker")
+        maybe(text, party, "a party")
+        found.append((intern(text(name, "a worker")), count(scale, "a scale")))
+    if len(set(found)) != len(found):
+        raise DoubtError
+    return found
+
+
+def _targets(raw: bytes) -> list[tuple[int, int]]:
+    """Targets, each once, and the work of a share. Raises ValueError."""
+    found = [target(value, "a target") for value in rows(_value(raw), "targets")]
+    if len(set(found)) != len(found):
+        raise DoubtError
+    return [(loose, work_of_target(loose)) for loose in found]
+
+
+def _value(raw: bytes) -> Any:
+    """The value of a member. Raises ValueError where it is not canonical."""
+    return parse_canonical(b'{"a":%b}' % raw)["a"]
+
+
+def _job(texts: tuple[str, ...]) -> JobCoinbases:
+    prefix, suffix, *branch = texts
+    return JobCoinbases(
+        octets(prefix, "prefix"), octets(suffix, "suffix"), tuple(octets(sibling, "a branch", 32) for sibling in branch)
+    )
+
+
+def _same(value: T) -> T:
+    return value
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _big(value: int | str) -> int:
+    """A number that is not negative and may be written as text. Raises ValueError where it is not as it must be."""
+    return count(value, "a number")
