@@ -4,7 +4,7 @@ SQLAlchemy's work for each call, results and conversions, costs more than such a
 SQLAlchemy's own for the database at hand, the transaction too, and so are the errors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,9 +26,9 @@ class Prepared:
         found: Sequence[Any] | None = self._run(tx, row, many=False).fetchone()
         return found
 
-    def all(self, tx: Connection, row: Row) -> list[tuple[Any, ...]]:
-        """Run it and return every row of its answer."""
-        found: list[tuple[Any, ...]] = self._run(tx, row, many=False).fetchall()
+    def each(self, tx: Connection, row: Row) -> Iterator[tuple[Any, ...]]:
+        """Run it and go through the rows of its answer, of which only one is held at a time."""
+        found: Iterator[tuple[Any, ...]] = self._run(tx, row, many=False)
         return found
 
     def many(self, tx: Connection, rows: Sequence[Row]) -> None:
