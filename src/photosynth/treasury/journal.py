@@ -12,7 +12,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from photosynth.storage.prepared import Prepared
+from photosynth.storage.prepared import Prepared, PreparedRows
 from photosynth.storage.tables import BALANCES, POSTING_LINES, POSTINGS
 from photosynth.storage.types import INT64_MAX, document_text, int64
 from photosynth.treasury.accounts import ACCOUNTS, Asset, Side
@@ -109,7 +109,7 @@ def post(tx: Connection, posting: Posting) -> int | None:
         return None
     posting_id = int(row[0])
     lines = [(x.account, x.side, x.asset, x.amount) for x in posting.lines]
-    _INSERT_LINES.many(tx, [(posting_id, number, *line) for number, line in enumerate(lines)])
+    _INSERT_LINES.run(tx, [(posting_id, number, *line) for number, line in enumerate(lines)])
     add_posting(tx, posting_id, posting.time_ms, lines)
     return posting_id
 
@@ -119,9 +119,8 @@ _INSERT = Prepared(
     "VALUES (:key, :time_ms, :wall_ms, :event, :text, :reverses, :source) ON CONFLICT (key) DO NOTHING RETURNING id",
     *("key", "time_ms", "wall_ms", "event", "text", "reverses", "source"),
 )
-_INSERT_LINES = Prepared(
-    "INSERT INTO posting_lines (posting_id, number, account, side, asset, amount) "
-    "VALUES (:posting_id, :number, :account, :side, :asset, :amount)",
+_INSERT_LINES = PreparedRows(
+    "INSERT INTO posting_lines (posting_id, number, account, side, asset, amount) VALUES {rows}",
     *("posting_id", "number", "account", "side", "asset", "amount"),
 )
 

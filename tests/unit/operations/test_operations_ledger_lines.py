@@ -106,7 +106,9 @@ def test_a_line_is_byte_by_byte_what_the_document_says(
         found = asyncio.run(whole(as_document(ledger_lines(read, None, None, None))))
         assert wanted.postings
         assert found.replace(b"\n", b"") == wanted.model_dump_json().encode()
-        tx.get_transaction().rollback()  # type: ignore[union-attr]
+        undone = tx.get_transaction()
+        assert undone is not None
+        undone.rollback()
 
 
 async def test_every_piece_is_a_question_of_its_own_and_all_are_of_one_moment(tmp_path: Path) -> None:
