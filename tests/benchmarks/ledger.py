@@ -102,6 +102,7 @@ class Journal:
 
 ASK = """
 import asyncio, resource, sys
+from zoneinfo import ZoneInfo
 from photosynth.cli.client import ApiClient, Opened
 from photosynth.cli.ledger import _Wanted, _write_json
 from photosynth.operations.ledger_lines import ledger_lines
@@ -121,7 +122,7 @@ class Stopped:
 async def main():
     place = sys.argv[1]
     view = ApiClient(ApiAddress(place, "t", 1)) if place.startswith("http") else Stopped(place)
-    await _write_json(sys.stdout.buffer, Opened(view, ""), _Wanted(None, None, None))
+    await _write_json(sys.stdout.buffer, Opened(view, "", ZoneInfo("UTC")), _Wanted(None, None, None))
 asyncio.run(main())
 used = resource.getrusage(resource.RUSAGE_SELF)
 sys.stderr.write(f"{used.ru_utime + used.ru_stime} {used.ru_maxrss}")

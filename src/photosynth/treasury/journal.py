@@ -5,14 +5,14 @@ micro-EUR (UEUR), joules (J).
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from photosynth.storage.prepared import Prepared
+from photosynth.storage.prepared import Prepared, PreparedRows
 from photosynth.storage.tables import BALANCES, POSTING_LINES, POSTINGS
 from photosynth.storage.types import INT64_MAX, document_text, int64
 from photosynth.treasury.accounts import ACCOUNTS, Asset, Side
@@ -109,7 +109,7 @@ def post(tx: Connection, posting: Posting) -> int | None:
         return None
     posting_id = int(row[0])
     lines = [(x.account, x.side, x.asset, x.amount) for x in posting.lines]
-    _INSERT_LINES.many(tx, [(posting_id, number, *line) for number, line in enumerate(lines)])
+    _INSERT_LINES.run(tx, [(posting_id, number, *line) for number, line in enumerate(lines)])
     add_posting(tx, posting_id, posting.time_ms, lines)
     return posting_id
 
@@ -119,9 +119,8 @@ _INSERT = Prepared(
     "VALUES (:key, :time_ms, :wall_ms, :event, :text, :reverses, :source) ON CONFLICT (key) DO NOTHING RETURNING id",
     *("key", "time_ms", "wall_ms", "event", "text", "reverses", "source"),
 )
-_INSERT_LINES = Prepared(
-    "INSERT INTO posting_lines (posting_id, number, account, side, asset, amount) "
-    "VALUES (:posting_id, :number, :account, :side, :asset, :amount)",
+_INSERT_LINES = PreparedRows(
+    "INSERT INTO posting_lines (posting_id, number, account, side, asset, amount) VALUES {rows}",
     *("posting_id", "number", "account", "side", "asset", "amount"),
 )
 
@@ -220,19 +219,10 @@ def count_postings_of(tx: Connection, from_ms: int | None, to_ms: int | None) ->
     return max(0, until - (0 if from_ms is None else count_before(tx, from_ms)))
 
 
-class RawPosting(NamedTuple):
-    """A posting as it is stored, for those who write many of them down: ``source`` is JSON text."""
-
-    id: int
-    key: str
-    time_ms: int
-    wall_ms: int
-    event: str
-    text: str
-    reverses: int | None
-    source: str
-    lines: list[tuple[Any, ...]]
-    """Posting, account, side, asset, amount."""
+RawPosting = tuple[int, str, int, int, str, str, int | None, str]
+"""A posting as it is stored: id, key, times of site and wall, event, text, what it reverses, and its source as JSON text."""
+RawLine = tuple[int, str, int]
+"""A line as it is stored: its posting, then account, side and asset in one text with blanks between, and its amount."""
 
 
 def raw_postings(
@@ -248,23 +238,23 @@ def raw_postings(
     query = _of_period(_RAW, tx, from_ms, to_ms, before_id)
     if after_id is not None:
         query = query.where(POSTINGS.c.id > after_id).order_by(None).order_by(POSTINGS.c.id)
-    rows = tx.execute(query.limit(limit)).all()
-    found = {row.id: RawPosting._make((*row, [])) for row in rows}
-    for line in _lines_of(tx, sorted(found)):
-        if line[0] in found:
-            found[line[0]].lines.append(line)
-    return list(found.values())
+    return cast("list[RawPosting]", tx.execute(query.limit(limit)).all())
 
 
-def _lines_of(tx: Connection, ids: list[int]) -> Iterable[tuple[Any, ...]]:
-    """The lines of these postings, of some others too where ids have gaps: most follow each other, but late ones do not."""
+def raw_lines(tx: Connection, ids: Sequence[int]) -> Iterable[RawLine]:
+    """The lines of these postings in their order, of some others too where ids have gaps."""
     if not ids:
         return ()
-    if ids[-1] - ids[0] < 2 * len(ids):
-        return _LINES_BETWEEN.all(tx, (ids[0], ids[-1]))
-    line = POSTING_LINES.c
-    chosen = sa.select(line.posting_id, line.account, line.side, line.asset, line.amount).where(line.posting_id.in_(ids))
-    return (tuple(row) for row in tx.execute(chosen.order_by(line.posting_id, line.number)))
+    first, last = min(ids), max(ids)
+    # Most postings follow each other, but late ones do not.
+    if last - first < 2 * len(ids):
+        return cast("Iterator[RawLine]", _LINES_BETWEEN.each(tx, (first, last)))
+    line, found = POSTING_LINES.c, list[RawLine]()
+    kind = line.account + " " + line.side + " " + line.asset
+    for at in range(0, len(ids), 500):
+        chosen = sa.select(line.posting_id, kind, line.amount).where(line.posting_id.in_(ids[at : at + 500]))
+        found += cast("list[RawLine]", tx.execute(chosen.order_by(line.posting_id, line.number)).all())
+    return found
 
 
 def oldest_of_newest(tx: Connection, from_ms: int | None, to_ms: int | None, limit: int) -> int:
@@ -278,8 +268,8 @@ _RAW = sa.select(
     sa.type_coerce(POSTINGS.c.source, sa.Text).label("source"),
 )
 _LINES_BETWEEN = Prepared(
-    "SELECT posting_id, account, side, asset, amount FROM posting_lines WHERE posting_id BETWEEN :first AND :last "
-    "ORDER BY posting_id, number",
+    "SELECT posting_id, account || ' ' || side || ' ' || asset, amount FROM posting_lines "
+    "WHERE posting_id BETWEEN :first AND :last ORDER BY posting_id, number",
     *("first", "last"),
 )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from photosynth.storage.prepared import Prepared
+from photosynth.storage.prepared import Prepared, PreparedRows
 from photosynth.storage.tables import BALANCES, DAY_BALANCES, POSTING_DAYS, POSTING_LINES, POSTINGS
 from photosynth.treasury.accounts import Side
 
@@ -17,14 +17,14 @@ DAY_MS = 86_400_000
 Sums = dict[tuple[str, str], tuple[int, int]]
 """Debits and credits by account and asset."""
 
-_ADD = Prepared(
-    "INSERT INTO balances (account, asset, debit, credit) VALUES (:account, :asset, :debit, :credit) "
+_ADD = PreparedRows(
+    "INSERT INTO balances (account, asset, debit, credit) VALUES {rows} "
     "ON CONFLICT (account, asset) DO UPDATE SET debit = balances.debit + excluded.debit, "
     "credit = balances.credit + excluded.credit",
     *("account", "asset", "debit", "credit"),
 )
-_ADD_TO_DAY = Prepared(
-    "INSERT INTO day_balances (account, asset, debit, credit, day) VALUES (:account, :asset, :debit, :credit, :day) "
+_ADD_TO_DAY = PreparedRows(
+    "INSERT INTO day_balances (account, asset, debit, credit, day) VALUES {rows} "
     "ON CONFLICT (day, account, asset) DO UPDATE SET debit = day_balances.debit + excluded.debit, "
     "credit = day_balances.credit + excluded.credit",
     *("account", "asset", "debit", "credit", "day"),
@@ -46,9 +46,9 @@ def add_posting(tx: Connection, posting_id: int, time_ms: int, lines: Iterable[t
         entry[side == "credit"] += amount
     day = time_ms // DAY_MS
     rows = [(account, asset, debit, credit) for (account, asset), (debit, credit) in moved.items()]
-    _ADD.many(tx, rows)
-    _ADD_TO_DAY.many(tx, [(*row, day) for row in rows])
-    _COUNT.many(tx, [(day, posting_id, posting_id)])
+    _ADD.run(tx, rows)
+    _ADD_TO_DAY.run(tx, [(*row, day) for row in rows])
+    _COUNT.run(tx, (day, posting_id, posting_id))
 
 
 def sums_now(tx: Connection) -> Sums:

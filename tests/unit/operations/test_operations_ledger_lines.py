@@ -1,11 +1,14 @@
 """The ledger as lines: the same as its document, one moment however slowly it is read, and nothing kept meanwhile."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import Connection
 from tests.unit.treasury.treasury_site import open_database
 
@@ -28,6 +31,12 @@ def db(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
             for n in range(COUNT):
                 put(tx, n)
             reverse(tx, 7, 0, 0, "taken back, and late")
+        yield database
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    with open_database(tmp_path_factory.mktemp("empty")) as database:
         yield database
 
 
@@ -66,12 +75,40 @@ async def test_lines_are_the_document(
         wanted = ledger_document(tx, *period, limit, before_id)
     text = await whole(as_document(ledger_lines(Reading(db), *period, limit, before_id=before_id)))
     assert LedgerDocument.model_validate_json(text) == wanted
-    assert json.loads(text) == json.loads(wanted.model_dump_json())
+    assert text.replace(b"\n", b"") == wanted.model_dump_json().encode()
     assert text.count(b"\n") == 1 + len(wanted.postings)
     if before_id is None:
         head, *lines = (await whole(ledger_lines(Reading(db), *period, limit, oldest_first=True))).splitlines()
         assert json.loads(head)["total_postings"] == wanted.total_postings
         assert [json.loads(line)["id"] for line in lines] == [posting.id for posting in reversed(wanted.postings)]
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
+    ["\x00\x1f\x7f\x80", '"\\/\b\f', "\u2028\ufeff\U0001f600"]
+)
+SOURCE = st.dictionaries(TEXT, TEXT | st.none() | st.integers())
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(TEXT, TEXT, TEXT, SOURCE, st.integers(1, 2**62), st.integers(1, 3)), min_size=1, max_size=6))
+def test_a_line_is_byte_by_byte_what_the_document_says(
+    empty: Database, entries: list[tuple[str, str, str, dict[str, str | int | None], int, int]]
+) -> None:
+    with empty.begin() as tx:
+
+        async def read(call: Callable[[Connection], T]) -> T:
+            return call(tx)
+
+        for n, (key, event, text, source, amount, pairs) in enumerate(entries):
+            lines = transfer("1100", "3100", "SAT", amount) + transfer("5100", "2100", "J", n + 1) * (pairs - 1)
+            post(tx, Posting(key, n, -n, event, text, lines, source))
+        wanted = ledger_document(tx, None, None, 100, None)
+        found = asyncio.run(whole(as_document(ledger_lines(read, None, None, None))))
+        assert wanted.postings
+        assert found.replace(b"\n", b"") == wanted.model_dump_json().encode()
+        undone = tx.get_transaction()
+        assert undone is not None
+        undone.rollback()
 
 
 async def test_every_piece_is_a_question_of_its_own_and_all_are_of_one_moment(tmp_path: Path) -> None:
