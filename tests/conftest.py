@@ -1,5 +1,9 @@
-"""What all tests share: the peers, real software that tests run beside us, and no deadline for property tests."""
+"""What all tests share: the peers, real software that tests run beside us, and how property tests are run.
 
+With ``CI=true`` they try the same examples each time, so that a change is judged by what it changed; everywhere else, new ones.
+"""
+
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -8,7 +12,7 @@ from hypothesis import settings
 
 pytest_plugins = ["tests.peers.bitcoind"]
 
-settings.register_profile("photosynth", deadline=None)
+settings.register_profile("photosynth", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("photosynth")
 
 
