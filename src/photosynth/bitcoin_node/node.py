@@ -4,6 +4,7 @@ Whatever changes the chain runs on one thread of the node's own, in order; look-
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -54,10 +55,9 @@ class EmbeddedNode:
         self._changed = asyncio.Event()
 
     async def _wait(self, changed: asyncio.Event, timeout_s: float | None) -> None:
-        try:
-            await asyncio.wait_for(changed.wait(), timeout_s)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await changed.wait()
 
     async def health(self) -> NodeHealth:
         """What the node says of itself now; it has no peers and is as synchronised as what it is given."""

@@ -240,7 +240,8 @@ class _Up:
                 task.result()
         finally:
             with contextlib.suppress(Exception):
-                self._save(await asyncio.wait_for(view.status(), 1))
+                async with asyncio.timeout(1):
+                    self._save(await view.status())
             for task in (running, showing, world, stopping):
                 task.cancel()
             await asyncio.gather(running, showing, world, stopping, return_exceptions=True)

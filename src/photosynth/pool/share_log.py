@@ -261,7 +261,8 @@ class ShareLog:
                 if self._closing:
                     return
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopped(), RETRY_S)
+                    async with asyncio.timeout(RETRY_S):
+                        await self._stopped()
                 self._wake.set()
             elif self._closing and not self._has_work():
                 return

@@ -84,7 +84,8 @@ async def compute_day(request: SunRequest, timeout_s: float = 60) -> SunDay:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        _, errors = await asyncio.wait_for(child.communicate(msgspec.json.encode(request)), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            _, errors = await child.communicate(msgspec.json.encode(request))
     except BaseException as error:
         if child.returncode is None:
             child.kill()

@@ -247,7 +247,8 @@ async def run(config: WorldConfig) -> int:
     saved = time.monotonic()
     while not stop.is_set():
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), TICK_S)
+            async with asyncio.timeout(TICK_S):
+                await stop.wait()
         world.step()
         if time.monotonic() - saved >= SAVE_EVERY_S:
             saved = time.monotonic()

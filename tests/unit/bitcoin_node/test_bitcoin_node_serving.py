@@ -210,3 +210,19 @@ async def test_the_loop_goes_on_while_blocks_are_judged_and_the_library_reopens(
     assert all(verdict.accepted for verdict in await verdicts)
     assert turns > len(chain)
     assert (await node.tip()).height == 250
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_whoever_waits_for_a_tip_can_be_cancelled_as_it_is_woken(tmp_path: Path, turns: int) -> None:
+    node = await open_node(tmp_path / "chain")
+    tip = await node.tip()
+    waiting = asyncio.create_task(node.wait_for_tip(tip.hash, 60))
+    await asyncio.sleep(0)
+    node._announce()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    waiting.cancel()
+    done, _ = await asyncio.wait({waiting}, timeout=5)
+    assert done, "the cancellation was lost, and with it the end of whoever waits"
+    assert waiting.cancelled()
+    await node.close()
