@@ -73,7 +73,8 @@ def posting_item(posting: PostingDocument, numbers: Numbers) -> str:
     opened = table(f"Lines of posting {posting.id}", ("Account", "Debit", "Credit", "Unit"), lines, numbers=frozenset({1, 2}))
     origin = f"{reverses} · {source}" if source else reverses
     return (
-        f'<details class="posting"><summary><span class="when">{when}</span><code class="event">{text(posting.event)}</code>'
+        f'<details class="posting" id="posting-{posting.id}"><summary><span class="when">{when}</span>'
+        f'<code class="event">{text(posting.event)}</code>'
         f'<span class="what">{text(posting.text)}</span><span class="id">{posting.id}</span></summary>'
         f'{opened}<p class="age">key <code>{text(posting.key)}</code>{origin}</p></details>'
     )

@@ -12,7 +12,9 @@
     const place = old ? [old.scrollLeft, old.scrollTop] : null;
     const active = element.contains(document.activeElement) ? document.activeElement : null;
     const again = active && (active.id ? `#${CSS.escape(active.id)}` : active.hasAttribute("href") ? `[href="${CSS.escape(active.getAttribute("href"))}"]` : active.classList.contains("sort") ? `th:nth-child(${active.closest("th").cellIndex + 1}) .sort` : active === old ? ".scroll" : null);
+    const opened = [...element.querySelectorAll("details[id][open]")].map((line) => line.id);
     element.innerHTML = markup;
+    for (const id of opened) element.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", "");
     element.querySelectorAll("table").forEach(window.photosynth.arrange);
     for (const line of element.querySelectorAll("details[data-decision][open]")) line.toggleAttribute("data-told", true);
     const box = element.querySelector(".scroll");
