@@ -19,7 +19,8 @@ from photosynth.bitcoin.node import UNDECODABLE, BitcoinNode, Coin, Template, Ve
 from photosynth.bitcoin.target import REGTEST_BITS, target_of_bits
 from photosynth.bitcoin.transaction import Transaction
 from photosynth.bitcoin.wire import FormatError
-from photosynth.networks.bitcoin import BitcoindNode, CredentialsFile
+from photosynth.networks.bitcoin.node import BitcoindNode
+from photosynth.networks.bitcoin.rpc import CredentialsFile
 
 REGTEST_GENESIS = "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206"
 OTHER_SCRIPT = bytes.fromhex("52")

@@ -185,9 +185,9 @@ def test_days_in_a_row_are_one_run() -> None:
 
 @recorded
 def test_the_example_site_is_backtested_from_its_fleet_file() -> None:
-    fleet = load_fleet(Path(__file__).parents[2] / "examples" / "backnang.yaml")
+    (mining,) = load_fleet(Path(__file__).parents[2] / "examples" / "backnang.yaml").mining_sites()
     intervals: list[BacktestInterval] = []
-    report = backtest(fleet, date(2024, 5, 12), date(2024, 5, 12), DATA, intervals.append)
+    report = backtest(mining, date(2024, 5, 12), date(2024, 5, 12), DATA, intervals.append)
     check_rules(intervals)
     assert report.site == "backnang"
     text = str(report)
@@ -206,7 +206,7 @@ def test_the_example_site_is_backtested_from_its_fleet_file() -> None:
     assert books["E40", "J"].closing == ours.energy_j.mined
     assert report.total.postings >= len(intervals)
     assert set(report.total.dispatch.money.import_components_ueur) == {"spot"} | {
-        item.name for item in fleet.market.import_components
+        item.name for item in mining.site.market.import_components
     }
 
 

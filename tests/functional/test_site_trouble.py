@@ -166,11 +166,11 @@ def test_a_machine_that_says_impossible_things_ends_nothing(tmp_path: Path) -> N
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"127.0.0.1:{server.server_address[1]}"
         group = (
-            "    - {id: rogue, model: s21, count: 1, party: photosynth-demo, driver: luxos, "
+            "        - {id: rogue, model: s21, count: 1, party: photosynth-demo, driver: luxos, "
             f'worker: "{{machine}}", addresses: ["{address}"]}}\n'
         )
         fleet = tmp_path / "fleet.yaml"
-        fleet.write_text((EXAMPLES / "backnang.yaml").read_text().replace("  habits:", group + "  habits:"))
+        fleet.write_text((EXAMPLES / "backnang.yaml").read_text().replace("      habits:", group + "      habits:"))
         site = RunningSite(tmp_path / "state", fleet=fleet)
         try:
             site.start()

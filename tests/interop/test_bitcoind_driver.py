@@ -18,15 +18,10 @@ from photosynth.bitcoin.address import address_of_script
 from photosynth.bitcoin.demonstration import HOLD_MS, DemonstrationTarget
 from photosynth.bitcoin.node import NodeUnavailableError, hash_bytes, hash_text
 from photosynth.bitcoin.transaction import Transaction, TxIn, TxOut
-from photosynth.networks.bitcoin import (
-    BITCOIND,
-    BitcoindNode,
-    CredentialsFile,
-    RpcClient,
-    RpcError,
-    UserWithPasswordFile,
-    probe,
-)
+from photosynth.networks.bitcoin.node import BitcoindNode
+from photosynth.networks.bitcoin.probe import probe
+from photosynth.networks.bitcoin.recipe import BITCOIND
+from photosynth.networks.bitcoin.rpc import CredentialsFile, RpcClient, RpcError, UserWithPasswordFile
 
 pytestmark = pytest.mark.interop
 ANYONE = bytes.fromhex("51")

@@ -10,7 +10,8 @@ from tests.contract.solving import mine
 from tests.functional.running_site import EXAMPLES, RunningSite
 from tests.peers.bitcoind import RunningBitcoind
 
-from photosynth.networks.bitcoin import BitcoindNode, CredentialsFile
+from photosynth.networks.bitcoin.node import BitcoindNode
+from photosynth.networks.bitcoin.rpc import CredentialsFile
 
 pytestmark = pytest.mark.interop
 
@@ -22,7 +23,7 @@ def site(tmp_path: Path) -> Iterator[RunningSite]:
     # Without its machine that ignores orders, so that a stopped site finds no more blocks.
     text = (EXAMPLES / "backnang.yaml").read_text()
     fleet = tmp_path / "obedient.yaml"
-    fleet.write_text(text[: text.index("  habits:")] + text[text.index("ledger:") :])
+    fleet.write_text(text[: text.index("      habits:")] + text[text.index("nodes:\n") :])
     running = RunningSite(tmp_path / "state", "--speed", "300", fleet=fleet)
     yield running
     running.end()

@@ -14,8 +14,9 @@ pytestmark = pytest.mark.interop
 def site(tmp_path: Path, bitcoind: RunningBitcoind) -> Iterator[RunningSite]:
     fleet = tmp_path / "fleet.yaml"
     text = (EXAMPLES / "backnang.yaml").read_text()
-    assert text.count("node: embedded") == 1
-    fleet.write_text(text.replace("node: embedded", f"node: {{bitcoind: '{bitcoind.url}', cookie_file: {bitcoind.cookie}}}"))
+    assert text.count("run: embedded") == 1
+    reached = f"endpoints: {{rpc: '{bitcoind.url}'}}\n    credentials: {{cookie_file: {bitcoind.cookie}}}"
+    fleet.write_text(text.replace("run: embedded", f"run: external\n    {reached}"))
     running = RunningSite(tmp_path / "state", fleet=fleet)
     yield running
     running.end()

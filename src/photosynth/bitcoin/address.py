@@ -13,6 +13,8 @@ from photosynth.bitcoin.wire import FormatError, double_sha256
 
 Chain = Literal["main", "test", "testnet4", "signet", "regtest"]
 """A chain by the name that bitcoind gives it."""
+CHAINS: dict[str, Chain] = {"main": "main", "test": "test", "testnet4": "testnet4", "signet": "signet", "regtest": "regtest"}
+"""Every chain by its name as text."""
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _MAX_BASE58_CHARACTERS = 50

@@ -255,3 +255,12 @@ def fleet_check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The f
     from photosynth.cli.fleet_check import check
 
     return check(file)
+
+
+@fleet.command("schema", epilog="Example: photosynth fleet schema > fleet.schema.json")
+@command
+def fleet_schema() -> int:
+    """Print a JSON Schema of the fleet file with the installed networks, for an editor that completes and checks it."""
+    from photosynth.cli.fleet_check import schema
+
+    return schema()

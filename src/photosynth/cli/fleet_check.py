@@ -1,5 +1,6 @@
 """`photosynth fleet check`: what a fleet file declares, or everything that is wrong with it."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -7,23 +8,51 @@ import typer
 
 from photosynth.cli.errors import CommandError, ExitCode
 from photosynth.cli.format import user_style
-from photosynth.fleet import Fleet, FleetFileError, load_fleet
-from photosynth.quantities.format import count, hash_rate, power
+from photosynth.fleet import Fleet, FleetFileError, MiningSite, Node, load_fleet
+from photosynth.quantities.format import Style, count, hash_rate, power
 
 
 def check(file: Path) -> int:
     """Say in a few lines what the file declares."""
     fleet = usable_fleet(file)
-    style, specs = user_style(), fleet.machine_specs()
+    style = user_style()
+    typer.echo(f"{file}: nothing is wrong with it.")
+    for mining in fleet.mining_sites():
+        typer.echo(_site(mining, style))
+    for node in fleet.nodes:
+        typer.echo(f"Node {node.id}: {_node(node)}.")
+    for wallet in fleet.wallets:
+        typer.echo(
+            f"Wallet {wallet.id}: {wallet.network} on {wallet.chain}, of {wallet.party}, {wallet.custody}, {wallet.storage}."
+        )
+    return ExitCode.OK
+
+
+def _site(mining: MiningSite, style: Style) -> str:
+    site, specs = mining.site, mining.site.machine_specs()
     models = Counter(spec.model.name for spec in specs)
     nominal_hs = sum(spec.model.hash_rate_hs for spec in specs)
     nominal_w = sum(spec.model.power_w for spec in specs)
-    node = "embedded node" if fleet.bitcoin.node.embedded else f"bitcoind at {fleet.bitcoin.node.bitcoind}"
-    typer.echo(f"{file}: nothing is wrong with it.")
-    typer.echo(f"{fleet.site.title}: {power(sum(s.peak_w for s in fleet.sources), style)} of sources at peak,")
-    typer.echo(f"a connection of {power(fleet.grid.connection_w, style)}, {node} on {fleet.bitcoin.network},")
-    typer.echo(f"{count(len(specs), style)} machines ({power(nominal_w, style)}, {hash_rate(nominal_hs, style)}):")
-    typer.echo(", ".join(f"{count(number, style)} {name}" for name, number in models.items()) + ".")
+    return (
+        f"{site.title}: {power(sum(s.peak_w for s in site.sources), style)} of sources at peak,\n"
+        f"a connection of {power(site.grid.connection_w, style)}, mining on {mining.node.id} for {mining.wallet.id},\n"
+        f"{count(len(specs), style)} machines ({power(nominal_w, style)}, {hash_rate(nominal_hs, style)}):\n"
+        + ", ".join(f"{count(number, style)} {name}" for name, number in models.items())
+        + "."
+    )
+
+
+def _node(node: Node) -> str:
+    how = {"external": "run by somebody else", "process": "run as a child process"}.get(node.run, node.run)
+    where = f" at {', '.join(node.endpoints.values())}" if node.endpoints else ""
+    return f"{node.network} on {node.chain}, {node.role}, {how}{where}"
+
+
+def schema() -> int:
+    """Print the schema of a fleet file."""
+    from photosynth.fleet.schema import fleet_schema
+
+    typer.echo(json.dumps(fleet_schema(), indent=2, ensure_ascii=False))
     return ExitCode.OK
 
 
@@ -35,3 +64,23 @@ def usable_fleet(file: Path) -> Fleet:
         number = len(error.problems)
         closing = "1 mistake; nothing was started." if number == 1 else f"{number} mistakes; nothing was started."
         raise CommandError(f"{error}\n{closing}", ExitCode.BAD_INPUT) from None
+
+
+def only_site(file: Path) -> MiningSite:
+    """The one site of a fleet file, which is all that can be run yet. Raises CommandError where the file has other things."""
+    fleet = usable_fleet(file)
+    sites = fleet.mining_sites()
+    if len(sites) != 1:
+        found = "no site" if not sites else f"{len(sites)} sites ({', '.join(mining.site.name for mining in sites[:5])})"
+        raise CommandError(
+            f"{file} declares {found}, and one site with its Bitcoin node is what can be run yet. Keep one under `sites:`.",
+            ExitCode.BAD_INPUT,
+        )
+    mining = sites[0]
+    if mining.node.run not in ("embedded", "external"):
+        raise CommandError(
+            f"{file}: the site mines on {mining.node.id}, and a node with `run: {mining.node.run}` cannot be started yet. "
+            "Write `run: embedded`, or start it yourself and write `run: external`.",
+            ExitCode.BAD_INPUT,
+        )
+    return mining

@@ -8,7 +8,7 @@ from photosynth.energy.coin_market import CoinMarket, CoinQuote
 from photosynth.energy.market import Market, SyntheticMarket
 from photosynth.energy.prices import Prices
 from photosynth.energy.recorded_market import RecordedEnergy, RecordedMarket
-from photosynth.fleet import Fleet
+from photosynth.fleet import MiningSite
 from photosynth.operations.configuration import declared_coin_market, tariff_of
 from photosynth.quantities.instants import market_day_bounds_ms, market_day_of
 from photosynth.simulation.recorded_site import peak_w, recorded_coin_market
@@ -53,21 +53,22 @@ class _UntilEnd:
         return self.coin.at(min(instant_ms, self.end_ms - 1))
 
 
-def synthetic_markets(fleet: Fleet) -> Markets:
-    """The fleet file's own: a synthetic price and the declared mainnet figures, which every loaded fleet has."""
-    assert fleet.bitcoin.demonstration is not None, "a fleet on another chain than regtest is refused when it is loaded"
-    coin = declared_coin_market(fleet.bitcoin.demonstration)
-    market = SyntheticMarket(tariff_of(fleet), fleet.simulation.seed)
-    return Markets(market, coin, fleet.start_site_ms(), None, None)
+def synthetic_markets(mining: MiningSite) -> Markets:
+    """The fleet file's own: a synthetic price and the declared mainnet figures, which every site that is loaded has."""
+    site, demonstration = mining.site, mining.node.demonstration
+    assert demonstration is not None, "a site on another chain than regtest is refused when it is loaded"
+    coin = declared_coin_market(demonstration)
+    market = SyntheticMarket(tariff_of(site), site.simulation.seed)
+    return Markets(market, coin, site.start_ms(), None, None)
 
 
-def recorded_markets(fleet: Fleet, day: date, data: Path) -> Markets:
+def recorded_markets(mining: MiningSite, day: date, data: Path) -> Markets:
     """Those of a recorded Berlin day. Raises RecordedDataError naming file and date where something is missing."""
     energy = RecordedEnergy(data)
-    market = RecordedMarket(tariff_of(fleet), energy)
+    market = RecordedMarket(tariff_of(mining.site), energy)
     market.check(day)
-    coin = recorded_coin_market(fleet, data)
+    coin = recorded_coin_market(mining, data)
     start_ms, end_ms = market_day_bounds_ms(day)
     coin.at(start_ms)
     until = _UntilEnd(market, coin, end_ms)
-    return Markets(until, until, start_ms, end_ms, generation_of(energy, day, peak_w(fleet)))
+    return Markets(until, until, start_ms, end_ms, generation_of(energy, day, peak_w(mining.site)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from photosynth.api.server import PortInUseError, listen
 from photosynth.cli.errors import CommandError, ExitCode, sentence
 from photosynth.cli.options import UpOptions
-from photosynth.fleet import Fleet
+from photosynth.fleet import MiningSite
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +28,16 @@ class Ports:
 
 
 @contextlib.contextmanager
-def take_ports(fleet: Fleet, options: UpOptions) -> Iterator[Ports]:
+def take_ports(mining: MiningSite, options: UpOptions) -> Iterator[Ports]:
     """Take every port of a run, or none, and let them go at the end. Raises CommandError naming the one that is not to be had."""
-    console, pool = fleet.console.listen, fleet.pool.listen
+    console, pool = mining.fleet.console.listen, mining.site.pool.listen
     console_port = console.port if options.port is None else options.port
     pool_port = pool.port if options.pool_port is None else options.pool_port
     with contextlib.ExitStack() as taken:
         try:
             ports = Ports(
                 taken.enter_context(listen(console.host, console_port, "--port N or console.listen")),
-                taken.enter_context(listen(pool.host, pool_port, "--pool-port N or pool.listen")),
+                taken.enter_context(listen(pool.host, pool_port, "--pool-port N or the site's pool.listen")),
             )
         except PortInUseError as error:
             raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None

@@ -12,7 +12,7 @@ import typer
 from pydantic_core import to_json
 
 from photosynth.cli.errors import CommandError, ExitCode
-from photosynth.cli.fleet_check import usable_fleet
+from photosynth.cli.fleet_check import only_site
 
 if TYPE_CHECKING:
     from photosynth.treasury.evidence.report import VerifyReport
@@ -88,14 +88,14 @@ def backtest(fleet_file: Path, start: date, end: date, data: Path, as_json: bool
     """Run recorded days without a clock; the same days give the same bytes."""
     if end < start:
         raise CommandError(f"The last day ({end}) lies before the first ({start}).", ExitCode.BAD_INPUT)
-    fleet = usable_fleet(fleet_file)
+    mining = only_site(fleet_file)
     if not data.is_dir():
         raise CommandError(f"{data} is not a folder; name the one with the recorded days.", ExitCode.BAD_INPUT)
     from photosynth.energy.recorded_files import RecordedDataError
     from photosynth.simulation.backtest import backtest as run
 
     try:
-        report = run(fleet, start, end, data)
+        report = run(mining, start, end, data)
     except RecordedDataError as error:
         raise CommandError(str(error), ExitCode.BAD_INPUT) from None
     if as_json:

@@ -4,13 +4,10 @@ The fleet file's keys from the classes of `photosynth.fleet` and the texts below
 options, the documents from the classes that ``--json`` prints. A test holds the committed pages against these.
 """
 
-import ast
-import importlib
 import inspect
 import re
 import sys
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -21,6 +18,7 @@ from pydantic_core import PydanticUndefined
 
 from photosynth.cli.app import app
 from photosynth.fleet import Fleet
+from photosynth.fleet.texts import field_texts, parser_of
 from photosynth.fleet.units import Dimension
 from photosynth.operations import documents
 from photosynth.simulation.backtest_report import BacktestReport
@@ -105,17 +103,6 @@ def _first_paragraph(model: type) -> str:
     return " ".join((inspect.getdoc(model) or "").split("\n\n", maxsplit=1)[0].split()).replace("``", "`")
 
 
-def field_texts(model: type[BaseModel]) -> dict[str, str]:
-    """The text below each field of a class, as the source has it; read here, so that a start does not pay for it."""
-    module = ast.parse(inspect.getsource(importlib.import_module(model.__module__)))
-    body = next(node.body for node in module.body if isinstance(node, ast.ClassDef) and node.name == model.__name__)
-    texts = {}
-    for field, after in pairwise(body):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(after, ast.Expr):
-            texts[field.target.id] = str(ast.literal_eval(after.value))
-    return texts
-
-
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
@@ -154,18 +141,18 @@ def _default(value: Any) -> str:
 
 def _value(annotation: Any, metadata: list[Any]) -> str:
     """What may be written: from a quantity's dimension, a parser's own description, or the type."""
-    for marker in metadata:
-        function = getattr(marker, "func", None)
-        dimension = getattr(function, "__self__", None)
-        if isinstance(dimension, Dimension):
-            return f"{dimension.name} in {dimension.unit_list()}, like `{dimension.example}`"
-        if function is not None and function.__doc__ and function.__module__.endswith("fleet.values"):
-            return _sentence_part(function.__doc__)
+    parser = parser_of(metadata)
+    if isinstance(parser, Dimension):
+        return f"{parser.name} in {parser.unit_list()}, like `{parser.example}`"
+    if parser is not None and parser.__doc__ and parser.__module__.endswith("fleet.values"):
+        return _sentence_part(parser.__doc__)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " or ".join(f"`{str(item).lower() if isinstance(item, bool) else item}`" for item in arguments)
     if origin is tuple:
         return f"list of: {_value(arguments[0], [])}"
+    if origin is dict:
+        return f"mapping of names to: {_value(arguments[1], [])}"
     if origin is Annotated:
         return _value(arguments[0], list(arguments[1:]))
     if origin in (UnionType, Union):

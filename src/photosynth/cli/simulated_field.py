@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from photosynth.energy.simulated_meters import SimulatedMeters
-from photosynth.fleet import Fleet, MachineSpec
+from photosynth.fleet import MachineSpec, Site
 from photosynth.operations.clock import RunningClock
 from photosynth.operations.configuration import machine_model
 from photosynth.operations.field import Field
@@ -21,17 +21,16 @@ from photosynth.simulation.world_config import (
 MILLI = 1000
 
 
-def world_config(fleet: Fleet, folder: Path, clock: RunningClock, pool: tuple[str, int], series: Path | None) -> WorldConfig:
-    """What the world process is told of a fleet; ``series`` is a recorded day's generation in place of the computed sun."""
-    scales = fleet.scale_of_worker(clock.time.speed_milli)
-    site = fleet.site
+def world_config(site: Site, folder: Path, clock: RunningClock, pool: tuple[str, int], series: Path | None) -> WorldConfig:
+    """What the world process is told of a site; ``series`` is a recorded day's generation in place of the computed sun."""
+    scales = site.scale_of_worker(clock.time.speed_milli)
     return WorldConfig(
-        seed=fleet.simulation.seed,
+        seed=site.simulation.seed,
         zone=str(site.zone),
         folder=str(folder),
         time=TimeConfig.of(clock.time),
-        connection_w=fleet.grid.connection_w,
-        curtailable=fleet.grid.curtailable,
+        connection_w=site.grid.connection_w,
+        curtailable=site.grid.curtailable,
         panels=tuple(
             Panels(
                 latitude=float(site.latitude),
@@ -41,16 +40,16 @@ def world_config(fleet: Fleet, folder: Path, clock: RunningClock, pool: tuple[st
                 peak_w=source.peak_w,
                 inverter_w=source.peak_w,
             )
-            for source in fleet.sources
+            for source in site.sources
         ),
-        loads=tuple(LoadConfig(load.id, load.base_w, load.weekday_peak_w, load.weekend_peak_w) for load in fleet.loads),
-        meters=tuple(MeterConfig(m.id, m.role, m.party, m.class_ppm, m.register_step_j) for m in fleet.meters),
-        models=tuple(machine_model(model) for model in fleet.machines.models),
-        machines=tuple(_machine(spec, scales[spec.worker]) for spec in fleet.machine_specs() if spec.address is None),
+        loads=tuple(LoadConfig(load.id, load.base_w, load.weekday_peak_w, load.weekend_peak_w) for load in site.loads),
+        meters=tuple(MeterConfig(m.id, m.role, m.party, m.class_ppm, m.register_step_j) for m in site.meters),
+        models=tuple(machine_model(model) for model in site.machines.models),
+        machines=tuple(_machine(spec, scales[spec.worker]) for spec in site.machine_specs() if spec.address is None),
         pool_host=pool[0],
         pool_port=pool[1],
         series_path=None if series is None else str(series),
-        warm=fleet.simulation.warm,
+        warm=site.simulation.warm,
         asleep=series is not None,  # a recorded day begins at midnight
     )
 
@@ -69,20 +68,20 @@ def _machine(spec: MachineSpec, scale: int) -> MachineConfig:
 
 
 class SimulatedField:
-    """Opens the simulated field of one fleet; satisfies ``operations.field.OpenField``."""
+    """Opens the simulated field of one site; satisfies ``operations.field.OpenField``."""
 
-    def __init__(self, fleet: Fleet, folder: Path, series: Path | None, log: Callable[[str], None]) -> None:
-        self._fleet, self._folder, self._series, self._log = fleet, folder, series, log
+    def __init__(self, site: Site, folder: Path, series: Path | None, log: Callable[[str], None]) -> None:
+        self._site, self._folder, self._series, self._log = site, folder, series, log
         self.world: WorldProcess | None = None
 
     async def __call__(self, clock: RunningClock, pool: tuple[str, int]) -> Field:
         """Start the world and connect to its meters; its machines connect to the pool by themselves."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        config = world_config(self._fleet, self._folder, clock, pool, self._series)
+        config = world_config(self._site, self._folder, clock, pool, self._series)
         world = await WorldProcess.start(config, log=self._log)
         self.world = world
         meters = SimulatedMeters(*world.ready.meters)
-        real = {spec.id: (spec.address.host, spec.address.port) for spec in self._fleet.machine_specs() if spec.address}
+        real = {spec.id: (spec.address.host, spec.address.port) for spec in self._site.machine_specs() if spec.address}
 
         async def close() -> None:
             await meters.close()

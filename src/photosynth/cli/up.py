@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from photosynth.cli.errors import CommandError, ExitCode, os_sentence, sentence, state_errors
+from photosynth.cli.fleet_check import only_site
 from photosynth.cli.format import output
 from photosynth.cli.logs import configure_logs
 from photosynth.cli.options import UpOptions
 from photosynth.cli.ports import Ports, take_ports
-from photosynth.fleet import Fleet, FleetFileError, load_fleet
+from photosynth.fleet import MiningSite
 from photosynth.operations.manifest import begin, check_parts
 from photosynth.operations.state import ApiAddress, StateError, StateFolder
 
@@ -40,9 +41,9 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def run_up(options: UpOptions) -> int:
     """Run a site until Ctrl-C, SIGTERM or the end of ``--for``. Raises CommandError where it cannot start."""
-    fleet = _load(options)
-    speed_milli = _speed(fleet, options)
-    markets = _markets(fleet, options)  # a day that cannot be had leaves the state alone
+    mining = only_site(options.fleet)
+    speed_milli = _speed(mining, options)
+    markets = _markets(mining, options)  # a day that cannot be had leaves the state alone
     os.umask(0o077)  # what is kept is for this user alone, also in a folder that others may enter
     state = StateFolder(options.state)
     try:
@@ -50,13 +51,13 @@ def run_up(options: UpOptions) -> int:
     except StateError as error:
         raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
     try:
-        with take_ports(fleet, options) as ports:
+        with take_ports(mining, options) as ports:
             try:
-                _prepare(state, _identity(fleet, options), options)
+                _prepare(state, _identity(mining, options), options)
             except StateError as error:
                 raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
             configure_logs(state.log, to_terminal=options.json_log)
-            return _run_loop(_Up(fleet, speed_milli, markets, state, options, ports))
+            return _run_loop(_Up(mining, speed_milli, markets, state, options, ports))
     finally:
         state.unlock()
 
@@ -74,42 +75,35 @@ def _prepare(state: StateFolder, identity: dict[str, str], options: UpOptions) -
     check_parts(state, manifest)
 
 
-def _load(options: UpOptions) -> Fleet:
-    try:
-        return load_fleet(options.fleet)
-    except FleetFileError as error:
-        raise CommandError(str(error), ExitCode.BAD_INPUT) from None
-
-
-def _markets(fleet: Fleet, options: UpOptions) -> "Markets":
+def _markets(mining: MiningSite, options: UpOptions) -> "Markets":
     from photosynth.cli.markets import recorded_markets, synthetic_markets
     from photosynth.energy.recorded_files import RecordedDataError
 
     try:
         if options.replay is not None and options.data is not None:
-            return recorded_markets(fleet, options.replay, options.data)
-        return synthetic_markets(fleet)
+            return recorded_markets(mining, options.replay, options.data)
+        return synthetic_markets(mining)
     except RecordedDataError as error:
         raise CommandError(sentence(error), ExitCode.BAD_INPUT) from None
 
 
-def _speed(fleet: Fleet, options: UpOptions) -> int:
-    speed_milli = options.speed_milli if options.speed_milli is not None else fleet.simulation.speed * 1000
-    real = fleet.real_parts()
+def _speed(mining: MiningSite, options: UpOptions) -> int:
+    speed_milli = options.speed_milli if options.speed_milli is not None else mining.fleet.clock.speed * 1000
+    real = mining.site.real_parts()
     if real and speed_milli != FULL_SPEED_MILLI:
         if options.speed_milli is not None:
             names = ", ".join(real[:3]) + (" and more" if len(real) > 3 else "")
-            typer.echo(f"{names} are real, so the site runs at speed 1; --speed is for simulated sites.", err=True)
+            typer.echo(f"{names} are real, so the fleet runs at speed 1; --speed is for simulated sites.", err=True)
         return FULL_SPEED_MILLI
     return speed_milli
 
 
-def _identity(fleet: Fleet, options: UpOptions) -> dict[str, str]:
+def _identity(mining: MiningSite, options: UpOptions) -> dict[str, str]:
     return {
-        "site": fleet.site.name,
-        "network": fleet.bitcoin.network,
-        "node": "embedded" if fleet.bitcoin.node.embedded else "bitcoind",
-        "payout_script": fleet.bitcoin.script().hex(),
+        "site": mining.site.name,
+        "network": mining.node.chain,
+        "node": "embedded" if mining.node.run == "embedded" else "bitcoind",
+        "payout_script": mining.wallet.output_script().hex(),
         "day": "synthetic" if options.replay is None else f"recorded {options.replay.isoformat()}",
     }
 
@@ -125,7 +119,7 @@ def _run_loop(up: "_Up") -> int:
 class _Up:
     """One run of the command."""
 
-    fleet: Fleet
+    mining: MiningSite
     speed_milli: int
     markets: "Markets"
     state: StateFolder
@@ -160,11 +154,11 @@ class _Up:
         from photosynth.operations.running import RunningSite
         from photosynth.operations.site import Site, SiteSettings
 
-        options, fleet, state, markets = self.options, self.fleet, self.state, self.markets
+        options, mining, state, markets = self.options, self.mining, self.state, self.markets
         series = await asyncio.to_thread(markets.series_in, state.world)
-        field = SimulatedField(fleet, state.world, series, _log_world)
+        field = SimulatedField(mining.site, state.world, series, _log_world)
         settings = SiteSettings(
-            fleet=fleet,
+            mining=mining,
             state=state,
             speed_milli=self.speed_milli,
             start_ms=markets.start_ms,
@@ -201,7 +195,7 @@ class _Up:
         from photosynth.operations.running import ChainDoor
 
         token = secrets.token_urlsafe(32)
-        hosts = (*LOOPBACK_NAMES, self.fleet.console.listen.host)
+        hosts = (*LOOPBACK_NAMES, self.mining.fleet.console.listen.host)
         app = create_app(view, token=token, allowed_hosts=hosts, chain=ChainDoor(site.node), evidence=view)
         mount(app, view)
         server = WebServer(app)
@@ -250,10 +244,10 @@ class _Up:
         return f"Console {url}   Pool {self.ports.pool_url()}   State {self.state.root}"
 
     def _banner(self) -> str:
-        demonstration = self.fleet.bitcoin.demonstration
+        demonstration = self.mining.node.demonstration
         day = "a recorded day" if self.options.replay else "a synthetic sunny Sunday"
         lines = [
-            f"{self.fleet.site.title}: {day}, time runs {self.speed_milli / 1000:g} times faster.",
+            f"{self.mining.site.title}: {day}, time runs {self.speed_milli / 1000:g} times faster.",
             "Simulated: sun, factory, meters, prices and the machines' bodies."
             if not self.options.replay
             else "Simulated: factory, meters and the machines' bodies; prices and sun are recorded.",
@@ -264,7 +258,7 @@ class _Up:
         return "\n".join(lines)
 
     def _scale(self) -> int:
-        return self.fleet.scale(self.speed_milli)
+        return self.mining.site.scale(self.speed_milli)
 
     async def _show(self, view: "RunningSite", url: str, banner: str) -> None:
         """The live status, and its last state on disk for questions after the end."""

@@ -1,18 +1,21 @@
-"""The fleet file: what a site consists of, read with exact quantities, and every mistake with its line and column."""
+"""The fleet file: what an operator has, read with exact quantities, and every mistake with its file, line and column."""
 
-from photosynth.fleet.bitcoin import Bitcoin, Console, Demonstration, NodeChoice, Pool
-from photosynth.fleet.fleet import Fleet, LedgerPolicy
+from photosynth.fleet.fleet import Clock, Console, Fleet, LedgerPolicy, MiningSite, Party
 from photosynth.fleet.load import load_fleet, parse_fleet
 from photosynth.fleet.machines import Group, Habit, MachineSpec, Model
 from photosynth.fleet.market import DemandCharge, ExportTerms, Market, MarketingFee, Premium, PriceComponent
-from photosynth.fleet.model import Grid, Load, Meter, Party, Simulation, Site, Source
+from photosynth.fleet.node import Credentials, Demonstration, Node
+from photosynth.fleet.pool import Pool
 from photosynth.fleet.problems import FleetFileError, Problem
+from photosynth.fleet.site import Grid, Load, Meter, Simulation, Site, Source
 from photosynth.fleet.values import Address
+from photosynth.fleet.wallet import Wallet
 
 __all__ = [
     "Address",
-    "Bitcoin",
+    "Clock",
     "Console",
+    "Credentials",
     "DemandCharge",
     "Demonstration",
     "ExportTerms",
@@ -27,8 +30,9 @@ __all__ = [
     "Market",
     "MarketingFee",
     "Meter",
+    "MiningSite",
     "Model",
-    "NodeChoice",
+    "Node",
     "Party",
     "Pool",
     "Premium",
@@ -37,6 +41,7 @@ __all__ = [
     "Simulation",
     "Site",
     "Source",
+    "Wallet",
     "load_fleet",
     "parse_fleet",
 ]

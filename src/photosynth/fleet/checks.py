@@ -1,208 +1,206 @@
-"""What holds between parts of a fleet file: names that clash, references that lead nowhere, workers that collide.
+"""What holds between the parts of a fleet file: names that clash, references that lead nowhere, nodes that no network knows.
 
 These look at the plain values and not at the models, so that they find their mistakes even where other parts are wrong.
 """
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from difflib import get_close_matches
-from typing import cast
-from zoneinfo import ZoneInfo
+from collections.abc import Generator, Iterator, Mapping
 
-from photosynth.fleet.machines import machine_ids
+from photosynth.fleet.plain import dangling, did_you_mean, each, repeated, texts
 from photosynth.fleet.problems import Finding, Path, path_text
+from photosynth.fleet.site_checks import LISTS_WITH_PARTY, check_site
+from photosynth.fleet.units import shown
 from photosynth.fleet.yaml_source import Value
-from photosynth.quantities.balance import ROLES
-from photosynth.stratum.names import MAX_WORKER_NAME
+from photosynth.networks.grammar import Network
+from photosynth.networks.registry import NetworkError, installed, network
 
-_LISTS_WITH_IDS: tuple[tuple[Path, str], ...] = (
-    (("parties",), "party"),
-    (("sources",), "source"),
-    (("loads",), "load"),
-    (("meters",), "meter"),
-    (("machines", "models"), "model"),
-    (("machines", "groups"), "group"),
+_LISTS: tuple[tuple[str, str, str], ...] = (
+    ("parties", "id", "party"),
+    ("sites", "name", "site"),
+    ("nodes", "id", "node"),
+    ("wallets", "id", "wallet"),
 )
-_YEARS = range(1980, 2200)
-"""Where calendars, time zones and the sun can be computed with; instants are counted from 1970 on."""
-_LISTS_WITH_PARTY: tuple[Path, ...] = (("sources",), ("loads",), ("meters",), ("machines", "groups"))
 
 
 def check(root: Value) -> list[Finding]:
     """Every mistake between parts."""
     return [
-        *_duplicates(root),
+        *(finding for path, key, kind in _LISTS for finding in repeated(root, (path,), key, kind)),
+        *(finding for where, site in each(root, ("sites",)) for finding in check_site(site, where)),
         *_references(root),
-        *_machines(root),
-        *_meter_roles(root),
+        *_nodes(root),
+        *_mining(root),
         *_ports(root),
-        *_start(root),
-        *_components(root),
     ]
-
-
-def did_you_mean(word: str, known: list[str], otherwise: str) -> str:
-    """A mend that names the closest known word, or says otherwise."""
-    close = get_close_matches(word[:60], known, n=1, cutoff=0.6)
-    return f"Perhaps `{close[0]}` is meant" if close else otherwise
-
-
-def _at(root: Value, path: Path) -> Value:
-    for part in path:
-        root = root.get(cast("str", part)) if isinstance(root, dict) else None
-    return root
-
-
-def _each(root: Value, path: Path) -> Iterator[tuple[Path, dict[str, Value]]]:
-    items = _at(root, path)
-    for number, item in enumerate(items if isinstance(items, tuple) else ()):
-        if isinstance(item, dict):
-            yield (*path, number), item
-
-
-def _texts(root: Value, path: Path, key: str) -> list[str]:
-    return [value for _, item in _each(root, path) if isinstance(value := item.get(key), str)]
-
-
-def _duplicates(root: Value) -> Iterator[Finding]:
-    for path, kind in _LISTS_WITH_IDS:
-        yield from _repeated(root, path, "id", kind)
-    yield from _repeated(root, ("market", "import"), "name", "price component")
-    yield from _repeated(root, ("machines", "habits"), "machine", "habit of machine")
-
-
-def _repeated(root: Value, path: Path, key: str, kind: str) -> Iterator[Finding]:
-    seen: dict[str, Path] = {}
-    for where, item in _each(root, path):
-        name = item.get(key)
-        if not isinstance(name, str):
-            continue
-        if name in seen:
-            yield Finding(
-                (*where, key), f"the {kind} {name[:40]} is there already as {path_text(seen[name])}", "Give it another name"
-            )
-        else:
-            seen[name] = where
 
 
 def _references(root: Value) -> Iterator[Finding]:
-    parties = _texts(root, ("parties",), "id")
-    models = _texts(root, ("machines", "models"), "id")
-    places: list[tuple[Path, Value]] = [(("site", "operator"), _at(root, ("site", "operator")))]
-    places += [((*where, "party"), item.get("party")) for path in _LISTS_WITH_PARTY for where, item in _each(root, path)]
-    yield from _dangling(places, parties, "party", "parties")
-    groups: list[tuple[Path, Value]] = [
-        ((*where, "model"), item.get("model")) for where, item in _each(root, ("machines", "groups"))
-    ]
-    yield from _dangling(groups, models, "model", "machines.models")
+    parties = texts(root, ("parties",), "id")
+    operator = root.get("operator") if isinstance(root, dict) else None
+    if not parties and isinstance(operator, str):
+        parties = [operator]  # where nobody else owns anything, the operator need not be listed
+    places: list[tuple[Path, Value]] = [(("operator",), operator)]
+    places += [((*where, "party"), wallet.get("party")) for where, wallet in each(root, ("wallets",))]
+    for where, site in each(root, ("sites",)):
+        places += [((*at, "party"), item.get("party")) for path in LISTS_WITH_PARTY for at, item in each(site, path, where)]
+    yield from dangling(places, parties, "party", "parties")
+    stands = [((*where, "site"), node.get("site")) for where, node in each(root, ("nodes",))]
+    yield from dangling(stands, texts(root, ("sites",), "name"), "site", "sites")
 
 
-def _dangling(places: list[tuple[Path, Value]], known: list[str], kind: str, where: str) -> Iterator[Finding]:
-    for path, name in places:
-        if isinstance(name, str) and name not in known:
-            otherwise = f"Declare it under {where}" + (f"; declared are {', '.join(known[:8])}" if known else "")
-            yield Finding(path, f"no {kind} is called {name[:40]}", did_you_mean(name, known, otherwise))
+def _nodes(root: Value) -> Iterator[Finding]:
+    for where, node in each(root, ("nodes",)):
+        yield from _of_network(where, node)
+    for where, wallet in each(root, ("wallets",)):
+        found = yield from _network(where, wallet)
+        if found is not None:
+            yield from _choice((*where, "chain"), wallet.get("chain"), found.chains, f"chain of {found.name}")
 
 
-def _machines(root: Value) -> Iterator[Finding]:
-    owners: dict[str, Path] = {}
-    simulated: set[str] = set()
-    workers: dict[str, Path] = {}
-    seen_groups: set[str] = set()
-    for where, group in _each(root, ("machines", "groups")):
-        name, count = group.get("id"), group.get("count")
-        worker: Value = group.get("worker", "{machine}")
-        if not (isinstance(name, str) and isinstance(count, int) and 1 <= count <= 1000):
-            continue
-        names = machine_ids(name[:40], count)
-        if name in seen_groups:
-            continue
-        seen_groups.add(name)
-        clash = next((machine for machine in names if machine in owners), None)
-        if clash:
-            yield Finding((*where, "id"), f"its machine {clash} is also one of {path_text(owners[clash])}", "Rename the group")
-        for machine in names:
-            owners.setdefault(machine, where)
-        if not group.get("addresses"):
-            simulated.update(names)
-        if isinstance(worker, str) and not clash:
-            yield from _workers(where, worker, group, names, workers)
-    for where, habit in _each(root, ("machines", "habits")):
-        named = habit.get("machine")
-        if not isinstance(named, str):
-            continue
-        if named not in owners:
-            mend = did_you_mean(named, list(owners), "Name a machine of a group, like hall-a-01")
-            yield Finding((*where, "machine"), f"no machine is called {named[:40]}", mend)
-        elif named not in simulated:
-            yield Finding((*where, "machine"), f"{named} is a real machine, which has habits of its own", "Remove the habit")
-
-
-def _workers(where: Path, worker: str, group: dict[str, Value], names: list[str], seen: dict[str, Path]) -> Iterator[Finding]:
-    if len(names) > 1 and "{machine}" not in worker:
-        yield Finding(
-            (*where, "worker"), f"its {len(names)} machines would all mine as {worker[:40]}", "Use {machine} in the worker's name"
+def _network(where: Path, item: Mapping[str, Value]) -> Generator[Finding, None, Network | None]:
+    """The network that a node or wallet names; a finding where none of that name is installed."""
+    name = item.get("network")
+    if not isinstance(name, str):
+        return None
+    try:
+        found = network(name)
+    except NetworkError as error:
+        yield Finding((*where, "network"), str(error), "Mend or remove that package")
+        return None
+    if found is None:
+        here = installed()
+        mend = did_you_mean(
+            name,
+            list(here),
+            f"Installed are {', '.join(here)}; for another, install its package into this environment: "
+            f"pip install photosynth-network-{name[:32]}",
         )
+        yield Finding((*where, "network"), f"no network is called {name[:40]}", mend)
+    return found
+
+
+def _choice(path: Path, value: Value, known: tuple[str, ...], kind: str) -> Iterator[Finding]:
+    if isinstance(value, str) and value not in known:
+        mend = did_you_mean(value, list(known), f"Write {' or '.join(known)}")
+        yield Finding(path, f"{shown(value)} is not a {kind}; it takes {', '.join(known)}", mend)
+
+
+def _of_network(where: Path, node: Mapping[str, Value]) -> Iterator[Finding]:
+    """What a node's network has to say of it: chain, role, how it runs, endpoints and ports."""
+    found = yield from _network(where, node)
+    if found is None:
         return
-    fixed = {key: str(group.get(key))[:40] for key in ("model", "party")} | {"group": str(group.get("id"))[:40]}
-    for machine in names:
-        name = worker[:1000]
-        for key, value in {**fixed, "machine": machine}.items():
-            name = name.replace("{" + key + "}", value)
-        if len(name) > MAX_WORKER_NAME:
-            what = f"{machine} would mine under a name of {len(name)} characters, and a pool takes {MAX_WORKER_NAME}"
-            yield Finding((*where, "worker"), what, "Shorten the worker's name")
-            return
-        if name in seen:
-            at = "worker" if "worker" in group else "id"
+    chain, run = node.get("chain"), node.get("run")
+    yield from _choice((*where, "chain"), chain, found.chains, f"chain of {found.name}")
+    yield from _choice((*where, "role"), node.get("role"), tuple(found.roles), f"role of {found.name}")
+    role = found.roles.get(str(node.get("role")))
+    if role is None:
+        return
+    yield from _choice((*where, "run"), run, role.runs, f"way to run this node of {found.name}")
+    if run == "embedded" and isinstance(chain, str) and chain in found.chains and chain not in found.embedded:
+        money = " where coins are worth money" if chain == "main" else " yet"
+        mend = (
+            f"Write `chain: {found.embedded[0]}`, or let somebody run it: `run: external`"
+            if found.embedded
+            else "Run it elsewhere"
+        )
+        yield Finding((*where, "chain"), f"the embedded node does not serve {chain}{money}", mend)
+    for key, names in (("endpoints", tuple(role.endpoints)), ("ports", role.ports)):
+        given = node.get(key)
+        for name in given if isinstance(given, dict) else ():
+            if name not in names:
+                mend = did_you_mean(name, list(names), f"Known are {', '.join(names)}")
+                yield Finding((*where, key, name), f"this node has no {name[:40]} among its {key}", mend, at_key=True)
+    if run == "external":
+        given = node.get("endpoints")
+        missing = [name for name in role.endpoints if not isinstance(given, dict) or name not in given]
+        if missing:
+            example = f"endpoints: {{{missing[0]}: ...}}"
+            what = f"nothing says where this node is reached: {', '.join(f'{name} ({role.endpoints[name]})' for name in missing)}"
+            yield Finding((*where, "endpoints"), what, f"Add `{example}`", at_key=True)
+        if found.name == "bitcoin" and not node.get("credentials"):
             yield Finding(
-                (*where, at), f"{machine} would mine as {name[:60]}, as does one of {path_text(seen[name])}", "Rename it"
+                (*where, "credentials"),
+                "bitcoind lets nobody in without credentials",
+                "Add `credentials: {cookie_file: ~/.bitcoin/.cookie}`, or `{user: NAME, password_file: PATH}`",
+                at_key=True,
             )
-            return
-        seen[name] = where
 
 
-def _meter_roles(root: Value) -> Iterator[Finding]:
-    if not isinstance(_at(root, ("meters",)), tuple):
+def _mining(root: Value) -> Iterator[Finding]:
+    """What a site needs of the rest: Bitcoin nodes of one chain that it can mine on, and one wallet on that chain."""
+    nodes = {node["id"]: node for _, node in each(root, ("nodes",)) if isinstance(node.get("id"), str)}
+    for where, site in each(root, ("sites",)):
+        pool = site.get("pool")
+        if not isinstance(pool, dict):
+            continue
+        named = pool.get("node")
+        names = named if isinstance(named, tuple) else (named,)
+        at: Path = (*where, "pool", "node")
+        yield from dangling([(at, name) for name in names], [str(name) for name in nodes], "node", "nodes")
+        known = [nodes[name] for name in names if isinstance(name, str) and name in nodes]
+        if not known:
+            continue
+        others = [node for node in known if node.get("network") != "bitcoin"]
+        if others:
+            yield Finding(at, f"{others[0]['id']} is no Bitcoin node", "Name a node with `network: bitcoin`")
+            continue
+        chains = dict.fromkeys(str(node.get("chain")) for node in known)
+        if len(chains) > 1:
+            yield Finding(at, f"its nodes are of different chains: {', '.join(chains)}", "Name nodes of one chain")
+            continue
+        chain = next(iter(chains))
+        if chain != "regtest":
+            yield Finding(
+                at,
+                f"a site cannot mine on {chain} yet: nothing tells what its coins are worth, which decides when to mine",
+                "Name a node of regtest that has a `demonstration`",
+            )
+        elif "demonstration" not in known[0]:
+            yield Finding(
+                at,
+                f"{known[0]['id']} is a node of regtest without a demonstration, and would find thousands of blocks a second",
+                "Add `demonstration:` to that node, with block_interval, difficulty, subsidy, fees, price and date",
+            )
+        yield from _wallet(root, (*where, "pool"), pool, chain)
+
+
+def _wallet(root: Value, where: Path, pool: Mapping[str, Value], chain: str) -> Iterator[Finding]:
+    named, wallets = pool.get("wallet"), [wallet for _, wallet in each(root, ("wallets",))]
+    ids = [str(wallet.get("id")) for wallet in wallets]
+    if named is not None:
+        yield from dangling([((*where, "wallet"), named)], ids, "wallet", "wallets")
+        chosen = next((wallet for wallet in wallets if wallet.get("id") == named), None)
+        if chosen is not None and (chosen.get("network"), chosen.get("chain")) != ("bitcoin", chain):
+            what = f"the wallet {str(named)[:40]} is not on Bitcoin's {chain}, where the pool's node is"
+            yield Finding((*where, "wallet"), what, "Name a wallet of that chain")
         return
-    seen: dict[str, str] = {}
-    for where, meter in _each(root, ("meters",)):
-        role = meter.get("role")
-        if isinstance(role, str) and role in ROLES:
-            if role in seen:
-                yield Finding((*where, "role"), f"the role {role} is already measured by {seen[role]}", "Keep one meter per role")
-            seen.setdefault(role, str(meter.get("id"))[:40])
-    missing = [role for role in ROLES if role not in seen]
-    if missing:
-        yield Finding(("meters",), f"nothing measures {', '.join(missing)}", "Add a meter of each role", at_key=True)
+    fitting = [
+        wallet
+        for wallet in wallets
+        if (wallet.get("network"), wallet.get("chain"), wallet.get("custody", "own")) == ("bitcoin", chain, "own")
+    ]
+    if not fitting:
+        mend = "Add one under wallets: id, network, chain, party, and script or address"
+        yield Finding((*where, "wallet"), f"no own wallet on Bitcoin's {chain} says where its blocks pay to", mend, at_key=True)
+    elif len(fitting) > 1:
+        names = ", ".join(str(wallet.get("id"))[:40] for wallet in fitting[:5])
+        yield Finding((*where, "wallet"), f"several wallets could be paid: {names}", "Say which with `wallet:`", at_key=True)
 
 
 def _ports(root: Value) -> Iterator[Finding]:
-    pool, console = _at(root, ("pool", "listen")), _at(root, ("console", "listen"))
-    if isinstance(pool, str) and pool == console:
-        yield Finding(("console", "listen"), f"the pool listens on {pool[:40]} too", "Give the console another port")
-
-
-def _start(root: Value) -> Iterator[Finding]:
-    start, zone = _at(root, ("simulation", "start")), _at(root, ("site", "zone"))
-    try:
-        if datetime.fromisoformat(str(start)).year not in _YEARS:
-            mend = f"Write a year from {_YEARS.start} to {_YEARS.stop - 1}"
-            yield Finding(
-                ("simulation", "start"), f"{str(start)[:40]} is outside the time that sun and prices are known for", mend
-            )
-            return
-        local = datetime.fromisoformat(str(start)).replace(tzinfo=ZoneInfo(str(zone)))
-        back = local.astimezone(UTC).astimezone(local.tzinfo)
-    except (ValueError, OSError, KeyError, OverflowError):
-        return
-    if back.replace(tzinfo=None) != local.replace(tzinfo=None):
-        yield Finding(("simulation", "start"), f"{start} is skipped by {zone} when clocks go forward", "Choose another hour")
-
-
-def _components(root: Value) -> Iterator[Finding]:
-    for where, item in _each(root, ("market", "import")):
-        if item.get("name") == "spot":
-            yield Finding(
-                (*where, "name"), "spot is the market's own price, which every other component is added to", "Rename it"
-            )
+    """Two things that listen on one port; pools may be moved on the command line, but files shall work as they are."""
+    places: list[tuple[Path, Value]] = [
+        ((*where, "pool", "listen"), pool.get("listen"))
+        for where, site in each(root, ("sites",))
+        if isinstance(pool := site.get("pool"), dict)
+    ]
+    console = root.get("console") if isinstance(root, dict) else None
+    if isinstance(console, dict):
+        places.append((("console", "listen"), console.get("listen")))
+    seen: dict[str, Path] = {}
+    for path, listen in places:
+        if not isinstance(listen, str):
+            continue
+        if listen in seen:
+            yield Finding(path, f"{path_text(seen[listen][:-1])} listens on {listen[:40]} too", "Give one of them another port")
+        seen.setdefault(listen, path)

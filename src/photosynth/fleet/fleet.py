@@ -1,16 +1,16 @@
-"""A whole fleet file as one value, and what the rest of the system asks of it."""
+"""A whole fleet file as one value: its operator's sites, nodes and wallets, and what is the same for all of them."""
 
-from datetime import UTC
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from photosynth.fleet.bitcoin import Bitcoin, Console, Pool
-from photosynth.fleet.machines import Machines, MachineSpec, specs
-from photosynth.fleet.market import Market
-from photosynth.fleet.model import Grid, Load, Meter, Part, Party, Simulation, Site, Source
+from photosynth.fleet.node import Node
+from photosynth.fleet.part import Part
+from photosynth.fleet.site import Site
 from photosynth.fleet.units import Seconds, mistake
+from photosynth.fleet.values import Address, Id, ListenAddress, Text
+from photosynth.fleet.wallet import Wallet
 
 LONGEST_METER_GRACE_S = 7 * 86_400
 """Nothing after a quarter hour that waits is closed either, and what is open is held in memory."""
@@ -22,9 +22,9 @@ class LedgerPolicy(Part):
     An hour of ``meter_grace`` is time for a device to start again or for somebody to get to it; what it latched is then exact.
     """
 
-    currency: Literal["EUR"]
+    currency: Literal["EUR"] = "EUR"
     """The currency of every value."""
-    recognise_mining_revenue: Literal["at_maturity", "at_accrual"]
+    recognise_mining_revenue: Literal["at_maturity", "at_accrual"] = "at_maturity"
     """Whether a coinbase is revenue when it can be spent, 100 blocks later, or when it is found."""
     meter_grace_s: Seconds = 3600
     """Time of the wall for which a quarter hour that is over waits for a silent meter. Then it is closed with it unknown."""
@@ -38,78 +38,92 @@ class LedgerPolicy(Part):
         return self
 
 
+class Clock(Part):
+    """The fleet's one clock, which simulated sites and networks share."""
+
+    speed: int = Field(default=1, ge=1, le=3600)
+    """Seconds of it per second. Hashing and block headers stay on the real clock; with anything real it is 1."""
+
+
+class Party(Part):
+    """A legal person that owns a source, a load, a meter, machines or a wallet. What crosses between two is a delivery."""
+
+    id: Id
+    """How the rest of the file refers to it."""
+    name: Text
+    """Name as people read it."""
+
+
+class Alerts(Part):
+    """Whom to wake. Nothing can be written here yet."""
+
+
+class Console(Part):
+    """The pages and the API."""
+
+    listen: ListenAddress = Address("127.0.0.1", 8480)
+    """Address and port on this machine: there is no sign-in yet, so other machines are not let in."""
+
+    @model_validator(mode="after")
+    def _stays_here(self) -> "Console":
+        if not self.listen.loopback:
+            raise mistake(
+                f"{self.listen} would show the console to other machines without a sign-in",
+                "Listen on 127.0.0.1 and reach it with `ssh -L`",
+                "listen",
+            )
+        return self
+
+
 class Fleet(Part):
-    """Everything that is declared about a site.
+    """Everything that an operator declares. What the operator does not have is left out.
 
     Made by :func:`photosynth.fleet.load_fleet`.
     """
 
-    version: Literal[1]
+    version: Literal[2]
     """Version of this format."""
-    site: Site
-    """The place."""
-    parties: Annotated[tuple[Party, ...], Field(min_length=1, max_length=100)]
-    """The legal persons that own something here."""
-    simulation: Simulation
-    """What stands in for the physical world."""
-    grid: Grid
-    """The connection to the public grid."""
-    sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=100)]
-    """What generates behind the connection."""
-    loads: Annotated[tuple[Load, ...], Field(max_length=100)] = ()
-    """What comes before mining."""
-    meters: Annotated[tuple[Meter, ...], Field(max_length=100)]
-    """One meter of each role."""
-    market: Market
-    """Prices."""
-    bitcoin: Bitcoin
-    """The node and the payout."""
-    pool: Pool
-    """The Stratum server."""
-    machines: Machines
-    """Models, groups, habits."""
-    ledger: LedgerPolicy
+    operator: Id
+    """The party that runs this software."""
+    include: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
+    """More files of the same keys, like `sites/*.yaml`, beside this one; their lists come after this file's."""
+    clock: Clock = Clock()
+    """One clock for all."""
+    parties: Annotated[tuple[Party, ...], Field(max_length=1000)] = ()
+    """The legal persons that own something here; not needed where only the operator does."""
+    sites: Annotated[tuple[Site, ...], Field(max_length=100)] = ()
+    """Where energy is turned into work."""
+    nodes: Annotated[tuple[Node, ...], Field(max_length=1000)] = ()
+    """The members of networks."""
+    wallets: Annotated[tuple[Wallet, ...], Field(max_length=1000)] = ()
+    """Where coins go."""
+    ledger: LedgerPolicy = LedgerPolicy()
     """How the books are kept."""
-    console: Console
+    alerts: Alerts = Alerts()
+    """Whom to wake."""
+    console: Console = Console()
     """The pages and the API."""
 
-    @cached_property
-    def _specs(self) -> tuple[MachineSpec, ...]:
-        return specs(self.machines)
+    def mining_sites(self) -> tuple["MiningSite", ...]:
+        """Every site with its node and its wallet, in the file's order."""
+        nodes = {node.id: node for node in self.nodes}
+        return tuple(MiningSite(self, site, nodes[site.pool.node[0]], self._wallet_of(site)) for site in self.sites)
 
-    def machine_specs(self) -> tuple[MachineSpec, ...]:
-        """Every machine in the file's order: hall-a-01, hall-a-02 and so on."""
-        return self._specs
+    def _wallet_of(self, site: Site) -> Wallet:
+        chain = next(node.chain for node in self.nodes if node.id == site.pool.node[0])
+        return next(
+            wallet
+            for wallet in self.wallets
+            if wallet.id == site.pool.wallet
+            or (site.pool.wallet is None and (wallet.network, wallet.chain, wallet.custody) == ("bitcoin", chain, "own"))
+        )
 
-    def party_of_worker(self) -> dict[str, str]:
-        """Which party each declared worker belongs to; a guest's name is not among them."""
-        return {spec.worker: spec.party for spec in self._specs}
 
-    def start_site_ms(self) -> int:
-        """Site time at which a fresh site starts, in milliseconds since the epoch (UTC)."""
-        return int(self.simulation.start.replace(tzinfo=self.site.zone).astimezone(UTC).timestamp()) * 1000
+@dataclass(frozen=True, slots=True)
+class MiningSite:
+    """A site with what the rest of its fleet file gives it: the node that it mines on, the wallet that it pays."""
 
-    def meter_of_role(self, role: str) -> Meter:
-        """The meter that measures one of ``quantities.balance.ROLES``; every loaded fleet has one of each."""
-        return next(meter for meter in self.meters if meter.role == role)
-
-    def real_parts(self) -> tuple[str, ...]:
-        """The machines that are real; where there are any, the site runs at speed 1."""
-        return tuple(spec.id for spec in self._specs if spec.address is not None)
-
-    def represented_hash_rate_hs(self) -> int:
-        """What the simulated machines stand for together at full power, in hashes per second."""
-        return sum(spec.model.hash_rate_hs for spec in self._specs if spec.address is None)
-
-    def scale(self, speed_milli: int = 1000) -> int:
-        """How many hashes one real hash of a simulated machine stands for, at a speed in thousandths; at least one.
-
-        Hashing stays on the real clock while site time runs ``speed_milli / 1000`` times faster, so each hash stands for
-        so many times more.
-        """
-        return max(1, self.represented_hash_rate_hs() * speed_milli // (self.simulation.hash_rate_hs * 1000))
-
-    def scale_of_worker(self, speed_milli: int = 1000) -> dict[str, int]:
-        """The scale of each declared worker; a real machine's is 1, and so is a guest's, who is not among them."""
-        scale = self.scale(speed_milli)
-        return {spec.worker: 1 if spec.address is not None else scale for spec in self._specs}
+    fleet: Fleet
+    site: Site
+    node: Node
+    wallet: Wallet

@@ -5,11 +5,13 @@ from typing import Any, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from photosynth.fleet.checks import check, did_you_mean
+from photosynth.fleet.checks import check
 from photosynth.fleet.fleet import Fleet
+from photosynth.fleet.include import Gathered, gather
+from photosynth.fleet.plain import did_you_mean
 from photosynth.fleet.problems import Finding, FleetFileError, Path, Problem, path_text
 from photosynth.fleet.units import shown
-from photosynth.fleet.yaml_source import LARGEST_FILE, Source, YamlRefusedError, read
+from photosynth.fleet.yaml_source import LARGEST_FILE, YamlRefusedError
 
 MOST_PROBLEMS = 200
 
@@ -28,39 +30,40 @@ def load_fleet(path: FilePath) -> Fleet:
 
 
 def parse_fleet(raw: bytes, name: str, folder: FilePath) -> Fleet:
-    """The fleet in a file's bytes; relative paths in it start at ``folder``. Raises FleetFileError."""
+    """The fleet in a file's bytes; what it includes, and relative paths in it, start at ``folder``. Raises FleetFileError."""
     try:
-        source = read(raw)
+        found = gather(raw, name, folder)
     except YamlRefusedError as refused:
         raise FleetFileError([Problem(name, *refused.position, "", refused.what, refused.how_to_mend)]) from None
-    if not isinstance(source.value, dict):
-        line, column = source.position(())
-        mend = "Start with `version: 1` and sections like `site:`; see examples/backnang.yaml"
-        raise FleetFileError([Problem(name, line, column, "", "the file is not a mapping of sections", mend)])
-    findings = list(source.findings)
+    value = found.source.value
+    if not isinstance(value, dict):
+        mend = "Start with `version: 2` and sections like `sites:`; see examples/backnang.yaml"
+        raise FleetFileError([Problem(*found.source.place(()), "", "the file is not a mapping of sections", mend)])
+    findings = list(found.source.findings)
     fleet: Fleet | None = None
     try:
-        fleet = Fleet.model_validate(source.value, context={"folder": folder})
+        fleet = Fleet.model_validate(value, context={"folder": folder})
     except ValidationError as error:
         findings += [_finding(dict(detail)) for detail in error.errors(include_url=False) if not _follows(dict(detail))]
-    findings += check(source.value)
-    if findings or fleet is None:
-        raise FleetFileError(_problems(findings, source, name))
+    findings += check(value)
+    if findings or found.problems or fleet is None:
+        raise FleetFileError(_problems(findings, found))
     return fleet
 
 
-def _problems(findings: list[Finding], source: Source, name: str) -> list[Problem]:
+def _problems(findings: list[Finding], found: Gathered) -> list[Problem]:
     unique = {(f.path, f.what): f for f in findings}.values()
-    problems = []
+    problems = list(found.problems)
     for finding in unique:
-        line, column = source.position(finding.path, finding.at_key)
+        place = found.source.place(finding.path, finding.at_key)
         where = path_text(tuple(part.strip() if isinstance(part, str) else part for part in finding.path))
-        problems.append(Problem(name, line, column, where, finding.what, finding.how_to_mend))
-    problems.sort(key=lambda problem: (problem.line, problem.column, problem.path))
+        problems.append(Problem(*place, where, finding.what, finding.how_to_mend))
+    order = {file: number for number, file in enumerate(found.files)}
+    problems.sort(key=lambda problem: (order.get(problem.file, len(order)), problem.line, problem.column, problem.path))
     if len(problems) > MOST_PROBLEMS:
         more = len(problems) - MOST_PROBLEMS
         last = problems[MOST_PROBLEMS]
-        rest = Problem(name, last.line, last.column, "", f"and {more} more problems from here on", "Mend those above first")
+        rest = Problem(last.file, last.line, last.column, "", f"and {more} more problems from here on", "Mend those above first")
         problems = [*problems[:MOST_PROBLEMS], rest]
     return problems
 
@@ -85,8 +88,8 @@ def _finding(error: dict[str, Any]) -> Finding:
     if kind == "literal_error":
         choices = _choices(str(context["expected"]))
         if path == ("version",):
-            return Finding(path, f"version {shown(value)} of the format is not known", "Write `version: 1`")
-        if path == ("site", "simulated"):
+            return Finding(path, f"version {shown(value)} of the format is not known", "Write `version: 2`")
+        if path[0] == "sites" and path[-1] == "simulated":
             return Finding(path, "real meters cannot be read yet", "Write `simulated: true`")
         text = "it takes only" if len(choices) == 1 else "it takes one of"
         if not isinstance(value, str) and str(value) in choices:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from photosynth.fleet.model import Part
+from photosynth.fleet.part import Part
 from photosynth.fleet.units import HashRate, Money, PositiveSeconds, PositiveWatts, Seconds, Watts, mistake
 from photosynth.fleet.values import Address, Id, ListenAddress, Text, WorkerName
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from photosynth.fleet.model import Part
+from photosynth.fleet.part import Part
 from photosynth.fleet.units import DemandPrice, EnergyPrice
 from photosynth.fleet.values import Day, Text
 

@@ -2,9 +2,18 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 Path = tuple[str | int, ...]
 """Where a value stands inside the file: keys and list positions from the outside in."""
+
+
+class Place(NamedTuple):
+    """Where something stands: a file, and line and column in it, both from 1."""
+
+    file: str
+    line: int
+    column: int
 
 
 @dataclass(frozen=True, slots=True)

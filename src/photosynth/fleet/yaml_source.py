@@ -13,7 +13,7 @@ from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 from ruamel.yaml.reader import ReaderError
 
-from photosynth.fleet.problems import Finding, Path
+from photosynth.fleet.problems import Finding, Path, Place
 
 LARGEST_FILE = 1_000_000
 """Bytes; a thousand groups with a line each are a tenth of it."""
@@ -36,15 +36,16 @@ class YamlRefusedError(Exception):
 
 @dataclass(slots=True)
 class Source:
-    """The values of a file with their positions, and the mistakes met on the way (duplicate keys, odd tags)."""
+    """The values of a file with their places, and the mistakes met on the way (duplicate keys, odd tags)."""
 
+    file: str
     value: Value = None
-    keys: dict[Path, Position] = field(default_factory=dict)
-    values: dict[Path, Position] = field(default_factory=dict)
+    keys: dict[Path, Place] = field(default_factory=dict)
+    values: dict[Path, Place] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     count: int = 0
 
-    def position(self, path: Path, at_key: bool = False) -> Position:
+    def place(self, path: Path, at_key: bool = False) -> Place:
         """Where a path stands, or the nearest thing around it."""
         for length in range(len(path), -1, -1):
             part = path[:length]
@@ -52,13 +53,15 @@ class Source:
             found = found or self.values.get(part)
             if found:
                 return found
-        return (1, 1)
+        return Place(self.file, 1, 1)
 
 
-def read(raw: bytes) -> Source:
-    """The values of a YAML document. Raises YamlRefusedError where it cannot be read at all."""
+def read(raw: bytes, file: str) -> Source:
+    """The values of a YAML document, which stands in a file of that name. Raises YamlRefusedError where it cannot be read."""
     if len(raw) > LARGEST_FILE:
-        raise YamlRefusedError(f"the file is larger than {LARGEST_FILE // 1_000_000} MB", "Split the site or shorten the file")
+        raise YamlRefusedError(
+            f"the file is larger than {LARGEST_FILE // 1_000_000} MB", "Split it with `include`, or shorten it"
+        )
     text = _decode(raw)
     try:
         with warnings.catch_warnings():
@@ -73,7 +76,7 @@ def read(raw: bytes) -> Source:
         raise YamlRefusedError("values are nested too deeply", f"Nest at most {DEEPEST} levels") from None
     except (YAMLError, ValueError, AttributeError, LookupError, TypeError, AssertionError, NotImplementedError) as error:
         raise YamlRefusedError(f"this is not YAML that can be read ({type(error).__name__})", "See the examples") from None
-    source = Source()
+    source = Source(file)
     if root is None:
         raise YamlRefusedError("the file is empty", "Start from examples/backnang.yaml")
     source.value = _value(root, (), source)
@@ -100,7 +103,7 @@ def _refused(error: MarkedYAMLError) -> YamlRefusedError:
     mends = {
         "'\\t'": "Indent with spaces, never with tabs",
         "mapping values are not allowed": "Put texts with a colon in quotes, and check the indentation",
-        "expected a single document": "Keep one site per file; remove the `---` between them",
+        "expected a single document": "Keep one document per file; remove the `---` between them",
         "undefined alias": "Define the anchor before, or put a text that begins with * in quotes",
         "cannot start any token": "Put texts that begin with a special character in quotes",
         "end of stream": "Close the quotes and brackets",
@@ -112,7 +115,7 @@ def _refused(error: MarkedYAMLError) -> YamlRefusedError:
 
 def _value(node: Node, path: Path, source: Source) -> Value:
     position = (node.start_mark.line + 1, node.start_mark.column + 1)
-    source.values.setdefault(path, position)
+    source.values.setdefault(path, Place(source.file, *position))
     source.count += 1
     if source.count > MOST_VALUES:
         raise YamlRefusedError(f"more than {MOST_VALUES} values, aliases counted", "Write fewer, without aliases", position)
@@ -131,14 +134,14 @@ def _value(node: Node, path: Path, source: Source) -> Value:
 def _mapping(node: MappingNode, path: Path, source: Source) -> Value:
     result: dict[str, Value] = {}
     for key_node, value_node in node.value:
-        at = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+        at = Place(source.file, key_node.start_mark.line + 1, key_node.start_mark.column + 1)
         if not isinstance(key_node, ScalarNode):
             source.keys.setdefault((*path, "?"), at)
             source.findings.append(Finding((*path, "?"), "a key is not a text", "Write keys as plain words", at_key=True))
             continue
         key = str(key_node.value)
         if key in result:
-            first = source.keys[(*path, key)][0]
+            first = source.keys[(*path, key)].line
             source.keys[(*path, f"{key} ")] = at
             source.findings.append(
                 Finding((*path, f"{key} "), f"the key is given twice, first in line {first}", "Keep one of them", at_key=True)

@@ -1,6 +1,7 @@
-"""The words that every network's package is written in: recipes, and values that a node may not have told."""
+"""The words that every network's package is written in: what a network is, recipes, and values that a node may not have told."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
@@ -67,3 +68,33 @@ class Recipe:
     def command(self, **places: str | int) -> list[str]:
         """The whole command line with its placeholders filled in. Raises KeyError where one is missing."""
         return [self.program, *(flag.argument(**places) for flag in self.flags)]
+
+
+Run = Literal["embedded", "process", "external", "simulated"]
+"""How a node comes to run: inside this program, as its child process, by somebody else, or as a model of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a node of a network may be for: how it can run here, where it is spoken to, and the ports it may be given.
+
+    ``endpoints`` are the names of the addresses that a node run by somebody else is reached at, each with what it is.
+    """
+
+    runs: tuple[Run, ...]
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network as its folder announces it: what a fleet file may say of its nodes.
+
+    ``embedded`` names the chains that the embedded node serves.
+    """
+
+    name: str
+    title: str
+    chains: tuple[str, ...]
+    roles: Mapping[str, Role]
+    embedded: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from photosynth.energy.coin_market import CoinMarket, DeclaredCoinMarket, declar
 from photosynth.energy.dispatch import DispatchPolicy
 from photosynth.energy.meters import MeterSpec
 from photosynth.energy.prices import PriceComponent, Tariff
-from photosynth.fleet import Demonstration, Fleet, Model
+from photosynth.fleet import Demonstration, MiningSite, Model, Site
 from photosynth.miners.model import MachineModel
 from photosynth.operations.limits import room_for_miners
 from photosynth.pool.config import PoolConfig
@@ -27,9 +27,9 @@ REFRESHES_PER_BLOCK = 10
 DEMONSTRATION_ASSET = "demonstration BTC"
 
 
-def tariff_of(fleet: Fleet) -> Tariff:
+def tariff_of(site: Site) -> Tariff:
     """What the site pays on top of the spot price and gets beside it."""
-    market = fleet.market
+    market = site.market
     premium, fee = market.export.premium, market.export.marketing_fee
     return Tariff(
         import_components=tuple(
@@ -44,23 +44,23 @@ def tariff_of(fleet: Fleet) -> Tariff:
     )
 
 
-def dispatch_policy(fleet: Fleet, *, stopped: bool) -> DispatchPolicy:
+def dispatch_policy(site: Site, *, stopped: bool) -> DispatchPolicy:
     """What the dispatch may do on this site."""
-    grid = fleet.grid
+    grid = site.grid
     return DispatchPolicy(
         connection_w=grid.connection_w,
         guard_w=grid.guard_w,
         import_for_mining=grid.import_for_mining,
         curtail_to_import=grid.curtail_to_import,
         curtailable=grid.curtailable,
-        demand_charge=fleet.market.demand_charge is not None,
+        demand_charge=site.market.demand_charge is not None,
         stopped=stopped,
     )
 
 
-def meter_specs(fleet: Fleet) -> tuple[MeterSpec, ...]:
+def meter_specs(site: Site) -> tuple[MeterSpec, ...]:
     """The declared meters as control and balance know them."""
-    return tuple(MeterSpec(m.id, m.role, m.party, m.class_ppm, m.register_step_j) for m in fleet.meters)
+    return tuple(MeterSpec(m.id, m.role, m.party, m.class_ppm, m.register_step_j) for m in site.meters)
 
 
 def machine_model(model: Model) -> MachineModel:
@@ -115,19 +115,19 @@ class Pace:
         return min(LONGEST_REFRESH_S, max(SHORTEST_REFRESH_S, wanted))
 
 
-def demonstration_target(fleet: Fleet, pace: Pace) -> DemonstrationTarget | None:
+def demonstration_target(mining: MiningSite, pace: Pace) -> DemonstrationTarget | None:
     """The state machine that paces a demonstration's chain; None where the chain is a real one."""
-    demonstration = fleet.bitcoin.demonstration
+    demonstration = mining.node.demonstration
     if demonstration is None:
         return None
-    return DemonstrationTarget(pace.block_interval_s(demonstration), fleet.simulation.hash_rate_hs)
+    return DemonstrationTarget(pace.block_interval_s(demonstration), mining.site.simulation.hash_rate_hs)
 
 
-def pool_config(fleet: Fleet, pace: Pace) -> PoolConfig:
+def pool_config(mining: MiningSite, pace: Pace) -> PoolConfig:
     """The pool's settings."""
-    pool, limits = fleet.pool, fleet.pool.limits
-    specs = fleet.machine_specs()
-    per_machine_hs = max(1, fleet.simulation.hash_rate_hs // max(1, len(specs)))
+    site, pool, limits = mining.site, mining.site.pool, mining.site.pool.limits
+    specs = site.machine_specs()
+    per_machine_hs = max(1, site.simulation.hash_rate_hs // max(1, len(specs)))
     # Beside the guests' places there are those of our machines, each twice as it may dial again, and the room for logins.
     beside = 2 * len(specs) + login_room(limits.connections)
     room = room_for_miners(limits.connections + beside)
@@ -140,7 +140,7 @@ def pool_config(fleet: Fleet, pace: Pace) -> PoolConfig:
         version_mask=pool.version_mask,
         start_difficulty=per_machine_hs * pool.share_interval_s / 2**32,
         min_difficulty=limits.share_hashes / 2**32,
-        refresh_s=pace.refresh_s(fleet.bitcoin.demonstration),
+        refresh_s=pace.refresh_s(mining.node.demonstration),
         declared=frozenset(spec.worker for spec in specs),
         max_connections=connections,
         max_connections_per_address=min(connections, limits.connections_per_address),
@@ -149,21 +149,22 @@ def pool_config(fleet: Fleet, pace: Pace) -> PoolConfig:
     )
 
 
-def site_facts(fleet: Fleet, genesis_hash: bytes) -> SiteFacts:
+def site_facts(mining: MiningSite, genesis_hash: bytes) -> SiteFacts:
     """What the evidence's header says of the site; ``genesis_hash`` is the node's own."""
+    site = mining.site
     return SiteFacts(
-        site=fleet.site.name,
-        title=fleet.site.title,
-        operator=fleet.site.operator,
-        simulated=fleet.site.simulated,
-        network=fleet.bitcoin.network,
+        site=site.name,
+        title=site.title,
+        operator=mining.fleet.operator,
+        simulated=site.simulated,
+        network=mining.node.chain,
         genesis_hash=genesis_hash,
-        payout_script=fleet.bitcoin.script(),
-        asset=DEMONSTRATION_ASSET if fleet.bitcoin.demonstration else "BTC",
+        payout_script=mining.wallet.output_script(),
+        asset=DEMONSTRATION_ASSET if mining.node.demonstration else "BTC",
         meters=tuple(
-            MeterInfo(m.id, m.role, m.party, m.accuracy_class.rstrip("S"), m.register_step_j, simulated=fleet.site.simulated)
-            for m in fleet.meters
+            MeterInfo(m.id, m.role, m.party, m.accuracy_class.rstrip("S"), m.register_step_j, simulated=site.simulated)
+            for m in site.meters
         ),
-        export_limit_w=fleet.grid.connection_w,
-        recognition=fleet.ledger.recognise_mining_revenue,
+        export_limit_w=site.grid.connection_w,
+        recognition=mining.fleet.ledger.recognise_mining_revenue,
     )

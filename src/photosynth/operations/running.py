@@ -56,7 +56,7 @@ class RunningSite:
         now_ms, wall_ms = site.clock.site_ms(), site.clock.wall_ms()
         snapshot, views, quote = site.pool.snapshot(), site.control.machines(), site.quote()
         health = await self._node_health()
-        asset = DEMONSTRATION_ASSET if site.fleet.bitcoin.demonstration else "BTC"
+        asset = DEMONSTRATION_ASSET if site.mining.node.demonstration else "BTC"
         ledger, evidence, unknown = await site.read(
             lambda tx: (ledger_status(tx, asset), evidence_status(tx), unknown_intervals(tx, now_ms - DAY_MS))
         )
@@ -67,9 +67,9 @@ class RunningSite:
             running=True,
             version=VERSION,
             speed=site.clock.speed,
-            chain=parts.chain_status(site.fleet, health, site.pool.template, tip_age_s),
+            chain=parts.chain_status(site.mining, health, site.pool.template, tip_age_s),
             site=parts.site_status(
-                site.fleet,
+                site.declared,
                 site.controller,
                 views,
                 now_ms=now_ms,
@@ -80,7 +80,7 @@ class RunningSite:
             ),
             pool=parts.pool_status(snapshot),
             machines=parts.machines_status(views),
-            models=parts.model_statuses(site.fleet, views, quote),
+            models=parts.model_statuses(site.declared, views, quote),
             mainnet=parts.mainnet_outlook(quote, snapshot.hash_rate.hash_rate_hs),
             ledger=ledger,
             evidence=evidence,
@@ -98,7 +98,7 @@ class RunningSite:
         workers = {item.name: item for item in site.pool.snapshot().workers}
         quote = site.quote()
         documents = []
-        for spec, view in zip(site.fleet.machine_specs(), site.control.machines(), strict=True):
+        for spec, view in zip(site.declared.machine_specs(), site.control.machines(), strict=True):
             worker = workers.get(spec.worker)
             host, port = site.field.machines[spec.id]
             documents.append(
@@ -243,7 +243,7 @@ class RunningSite:
             reconciled=site.keeper.reconciled,
             now_ms=site.clock.site_ms(),
         )
-        demonstration, template, rate = site.fleet.bitcoin.demonstration, site.pool.template, snapshot.hash_rate.hash_rate_hs
+        demonstration, template, rate = site.mining.node.demonstration, site.pool.template, snapshot.hash_rate.hash_rate_hs
         if demonstration is not None and template is not None and rate is not None:
             usual_sat = site.quote().expected_sat(rate * demonstration.block_interval_s)
             system += parts.money_conditions(template, usual_sat, site.clock.site_ms())

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError
 from photosynth.energy.coin_market import CoinMarket, CoinQuote
 from photosynth.energy.market import Market
-from photosynth.fleet import Fleet
+from photosynth.fleet import MiningSite
 from photosynth.miners.control import MinerControl
 from photosynth.miners.luxos import LuxosMachine
 from photosynth.operations import consistency
@@ -65,7 +65,7 @@ FOLLOW_AT_START_S = 2.0
 class SiteSettings:
     """What one run of a site is given beyond its fleet file."""
 
-    fleet: Fleet
+    mining: MiningSite
     state: StateFolder
     speed_milli: int
     start_ms: int
@@ -83,8 +83,9 @@ class Site:
 
     def __init__(self, settings: SiteSettings) -> None:
         self.settings = settings
-        self.fleet = settings.fleet
-        self.parties = self.fleet.party_of_worker()
+        self.mining = settings.mining
+        self.declared = settings.mining.site
+        self.parties = self.declared.party_of_worker()
         self._closing = contextlib.AsyncExitStack()
         self.stopped = False
         self._stopped_kept: bool | None = False
@@ -171,7 +172,7 @@ class Site:
         return await self.run_readers(reading)
 
     async def _open(self) -> None:
-        settings, fleet, state = self.settings, self.fleet, self.settings.state
+        settings, mining, state = self.settings, self.mining, self.settings.state
         manifest = load_manifest(state)
         if manifest is None:
             raise StateError(f"{state.manifest} is missing: whose state this is cannot be told")
@@ -183,7 +184,7 @@ class Site:
         self.database = await self.run_database(lambda: Database(state.database))
         self._closing.callback(self.database.close)
         await self.run_database(lambda: consistency.claim_database(self.database, state, manifest))
-        past = await self.run_database(lambda: read_past(self.database, tariff_of(fleet).demand_period))
+        past = await self.run_database(lambda: read_past(self.database, tariff_of(mining.site).demand_period))
         self.stopped = self._stopped_kept = past.stopped
         share_log = await asyncio.to_thread(ShareLog, state.shares)
         self._closing.push_async_callback(share_log.close)
@@ -193,7 +194,7 @@ class Site:
         write_mark(state.shares, manifest)
         self.clock = self._clock(past, share_log)
         pace = Pace(settings.speed_milli)
-        self.node = await open_bitcoin_node(fleet, state, demonstration_target(fleet, pace))
+        self.node = await open_bitcoin_node(mining, state, demonstration_target(mining, pace))
         self._closing.push_async_callback(self.node.close)
         if manifest.embedded:
             await consistency.check_chain(self.node, await self.read(followed_top), state)
@@ -233,7 +234,7 @@ class Site:
         genesis_hash = await self.node.block_hash(0)
         if genesis_hash is None:
             raise NodeUnavailableError("the Bitcoin node knows no genesis block; let it finish its start and try again")
-        facts = site_facts(self.fleet, genesis_hash)
+        facts = site_facts(self.mining, genesis_hash)
         self.identity = await self.run_database(lambda: consistency.open_identity(self.database, self.settings.state))
         self.books = Books(facts, self.identity)
         chain = ChainBooks(
@@ -261,15 +262,15 @@ class Site:
         self._wall_start_ms = self.clock.wall_ms() if past.last_wall_end_ms is None else past.last_wall_end_ms
 
     def _open_pool(self, share_log: ShareLog, pace: Pace) -> None:
-        fleet, settings = self.fleet, self.settings
-        scales = fleet.scale_of_worker(settings.speed_milli)
-        demonstration = fleet.bitcoin.demonstration is not None
-        policy = Reward(fleet.bitcoin.script(), self.quote if demonstration else None, self._head)
-        config = pool_config(fleet, pace)
-        if "connections" in fleet.pool.limits.model_fields_set and config.max_connections < fleet.pool.limits.connections:
+        mining, settings, limits = self.mining, self.settings, self.declared.pool.limits
+        scales = mining.site.scale_of_worker(settings.speed_milli)
+        demonstration = mining.node.demonstration is not None
+        policy = Reward(mining.wallet.output_script(), self.quote if demonstration else None, self._head)
+        config = pool_config(mining, pace)
+        if "connections" in limits.model_fields_set and config.max_connections < limits.connections:
             log.warning(
                 "the system allows too few open files for the pool's connections; raise `ulimit -Hn`",
-                wanted=fleet.pool.limits.connections,
+                wanted=limits.connections,
                 possible=config.max_connections,
             )
         self._early: list[FoundBlock] = []
@@ -286,9 +287,9 @@ class Site:
         return self.keeper.head if hasattr(self, "keeper") else self._first_head
 
     def _open_control(self, past: Past) -> None:
-        fleet, settings = self.fleet, self.settings
-        specs = fleet.machine_specs()
-        models = {model.id: machine_model(model) for model in fleet.machines.models}
+        declared, settings = self.declared, self.settings
+        specs = declared.machine_specs()
+        models = {model.id: machine_model(model) for model in declared.machines.models}
         workers = {spec.id: spec.worker for spec in specs}
         totals = self.pool.log.account.totals
 
@@ -308,14 +309,14 @@ class Site:
             self.control.remember(past.machine_memory)
         self.control.stopped = self.stopped
         self.controller = Controller(
-            specs=meter_specs(fleet),
+            specs=meter_specs(declared),
             meters=self.meters,
             sources=self.meters,
             market=settings.market,
             coin_market=settings.coin_market,
             control=self.control,
             parties={spec.id: spec.party for spec in specs},
-            policy=lambda: dispatch_policy(fleet, stopped=self.stopped),
+            policy=lambda: dispatch_policy(declared, stopped=self.stopped),
             audit=self.audit,
             clock=self.clock,
             import_peak=past.import_peak,
@@ -326,10 +327,10 @@ class Site:
             pool=self.pool,
             meter_wait=MeterWait(
                 self.meters,
-                [meter.id for meter in fleet.meters],
+                [meter.id for meter in declared.meters],
                 self.clock,
                 speed_milli=settings.speed_milli,
-                grace_s=fleet.ledger.meter_grace_s,
+                grace_s=self.mining.fleet.ledger.meter_grace_s,
             ),
             controller=self.controller,
             market=settings.market,

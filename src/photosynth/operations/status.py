@@ -7,7 +7,7 @@ from photosynth.bitcoin.node import NodeHealth, Template, hash_text
 from photosynth.energy.coin_market import CoinQuote, outlook
 from photosynth.energy.prices import Prices
 from photosynth.energy.reasons import import_reason
-from photosynth.fleet import Fleet
+from photosynth.fleet import MiningSite, Site
 from photosynth.miners.verification import is_on
 from photosynth.miners.view import MachineView
 from photosynth.operations.controller import Controller
@@ -30,13 +30,13 @@ from photosynth.quantities.work import difficulty_of_target
 from photosynth.treasury.unknown_intervals import UnknownIntervals
 
 
-def chain_status(fleet: Fleet, health: NodeHealth | None, template: Template | None, tip_age_s: int | None) -> ChainStatus:
+def chain_status(mining: MiningSite, health: NodeHealth | None, template: Template | None, tip_age_s: int | None) -> ChainStatus:
     """The chain, as the node says it; without an answer nothing is claimed to be synchronised."""
     target = None if template is None else template.target
-    demonstration = fleet.bitcoin.demonstration is not None
+    demonstration = mining.node.demonstration is not None
     if health is None:
         return ChainStatus(
-            network=fleet.bitcoin.network,
+            network=mining.node.chain,
             software="unknown",
             height=0,
             tip="",
@@ -64,7 +64,7 @@ def chain_status(fleet: Fleet, health: NodeHealth | None, template: Template | N
 
 
 def site_status(
-    fleet: Fleet,
+    site: Site,
     controller: Controller,
     views: Sequence[MachineView],
     *,
@@ -79,11 +79,11 @@ def site_status(
     quality = "unknown" if picture is None else picture.quality(wall_ms)
     seen = picture if quality in ("good", "estimated") else None
     return SiteStatus(
-        name=fleet.site.name,
-        title=fleet.site.title,
-        simulated=fleet.site.simulated,
+        name=site.name,
+        title=site.title,
+        simulated=site.simulated,
         time_ms=now_ms,
-        zone=str(fleet.site.zone),
+        zone=str(site.zone),
         speed=speed,
         replay=replay,
         generation_w=None if seen is None else seen.generation_w,
@@ -92,9 +92,9 @@ def site_status(
         set_point_w=None if plan is None else plan.set_point_w,
         mining_power_w=None if seen is None else seen.mining_w,
         grid_w=None if seen is None else seen.grid_w,
-        import_reason=None if seen is None else _import_reason(fleet, seen, views, prices, now_ms),
+        import_reason=None if seen is None else _import_reason(site, seen, views, prices, now_ms),
         curtailed_w=None if seen is None else seen.curtailed_w,
-        connection_w=fleet.grid.connection_w,
+        connection_w=site.grid.connection_w,
         observed_ms=None if picture is None else picture.at_ms,
         quality=quality,
         spot_cent_per_mwh=None if prices is None else prices.spot_cent_per_mwh,
@@ -106,12 +106,12 @@ def site_status(
 
 
 def _import_reason(
-    fleet: Fleet, seen: PowerPicture, views: Sequence[MachineView], prices: Prices | None, now_ms: int
+    site: Site, seen: PowerPicture, views: Sequence[MachineView], prices: Prices | None, now_ms: int
 ) -> str | None:
     """Why energy is bought now; None where it is not, or where a meter or the price is not known."""
     if seen.grid_w is None or seen.surplus_w is None or prices is None:
         return None
-    loads = mining_loads(views, seen.mining_w, now_ms, buying_allowed=fleet.grid.import_for_mining)
+    loads = mining_loads(views, seen.mining_w, now_ms, buying_allowed=site.grid.import_for_mining)
     return import_reason(seen.grid_w, prices.import_cent_per_mwh, -seen.surplus_w, loads)
 
 
@@ -147,7 +147,7 @@ def machines_status(views: Sequence[MachineView]) -> MachinesStatus:
     )
 
 
-def model_statuses(fleet: Fleet, views: Sequence[MachineView], quote: CoinQuote) -> list[ModelStatus]:
+def model_statuses(site: Site, views: Sequence[MachineView], quote: CoinQuote) -> list[ModelStatus]:
     """Each model with its strike price at full power."""
     return [
         ModelStatus(
@@ -157,7 +157,7 @@ def model_statuses(fleet: Fleet, views: Sequence[MachineView], quote: CoinQuote)
             running=sum(view.model.id == model.id and is_on(view.model, view) for view in views),
             strike_cent_per_mwh=quote.strike_cent_per_mwh(model.hash_rate_hs, model.power_w),
         )
-        for model in fleet.machines.models
+        for model in site.machines.models
     ]
 
 

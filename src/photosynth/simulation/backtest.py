@@ -19,7 +19,7 @@ from photosynth.energy.merit_order import Climb
 from photosynth.energy.prices import Prices
 from photosynth.energy.recorded_files import RecordedDataError
 from photosynth.energy.recorded_market import RecordedMarket
-from photosynth.fleet import Fleet
+from photosynth.fleet import MiningSite
 from photosynth.quantities.balance import Energies, allocate
 from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S, market_day_bounds_ms
 from photosynth.simulation.backtest_accounts import Account
@@ -50,14 +50,14 @@ class _Day:
 
 
 def backtest(
-    fleet: Fleet,
+    mining: MiningSite,
     first_day: date,
     last_day: date,
     data: Path,
     on_interval: Callable[[BacktestInterval], None] | None = None,
 ) -> BacktestReport:
     """Backtest a declared site over recorded days in ``data``; see :func:`run_backtest`."""
-    return run_backtest(backtest_config(fleet, first_day, last_day, data), on_interval)
+    return run_backtest(backtest_config(mining, first_day, last_day, data), on_interval)
 
 
 def run_backtest(config: BacktestConfig, on_interval: Callable[[BacktestInterval], None] | None = None) -> BacktestReport:

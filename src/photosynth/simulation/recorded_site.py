@@ -7,7 +7,7 @@ from photosynth.energy.coin_market import CoinMarket
 from photosynth.energy.recorded_coin_market import RecordedCoinMarket, has_coin_files
 from photosynth.energy.recorded_files import RecordedDataError
 from photosynth.energy.recorded_market import RecordedEnergy
-from photosynth.fleet import Fleet
+from photosynth.fleet import MiningSite, Site
 from photosynth.operations.configuration import declared_coin_market, dispatch_policy, machine_model, tariff_of
 from photosynth.simulation.backtest_facts import BacktestConfig
 from photosynth.simulation.backtest_machines import BacktestMachine
@@ -18,17 +18,17 @@ FEES_SAT = 2_000_000
 FEES_DATE = "2026-02-12"
 
 
-def peak_w(fleet: Fleet) -> int:
+def peak_w(site: Site) -> int:
     """All sources' nameplate power, which a recorded sun's yearly maximum is scaled to."""
-    return sum(source.peak_w for source in fleet.sources)
+    return sum(source.peak_w for source in site.sources)
 
 
-def recorded_coin_market(fleet: Fleet, data: Path) -> CoinMarket:
+def recorded_coin_market(mining: MiningSite, data: Path) -> CoinMarket:
     """The coin market of recorded days: from the files in ``data``, or, where it holds none of them, as the fleet declares.
 
     Raises RecordedDataError where files are garbled or some are missing, or where there are neither files nor a declaration.
     """
-    declared = fleet.bitcoin.demonstration
+    declared = mining.node.demonstration
     if has_coin_files(data):
         fees_sat = FEES_SAT if declared is None else declared.fees_sat
         fees_date = FEES_DATE if declared is None else declared.date.isoformat()
@@ -38,22 +38,23 @@ def recorded_coin_market(fleet: Fleet, data: Path) -> CoinMarket:
     return declared_coin_market(declared)
 
 
-def backtest_config(fleet: Fleet, first_day: date, last_day: date, data: Path) -> BacktestConfig:
-    """What a backtest of a fleet runs: its machines without their habits, and its market's recorded prices."""
-    models = {model.id: machine_model(model) for model in fleet.machines.models}
+def backtest_config(mining: MiningSite, first_day: date, last_day: date, data: Path) -> BacktestConfig:
+    """What a backtest of a site runs: its machines without their habits, and its market's recorded prices."""
+    site = mining.site
+    models = {model.id: machine_model(model) for model in site.machines.models}
     return BacktestConfig(
-        site=fleet.site.name,
-        seed=fleet.simulation.seed,
-        peak_w=peak_w(fleet),
+        site=site.name,
+        seed=site.simulation.seed,
+        peak_w=peak_w(site),
         loads=tuple(
-            FactoryLoad(load.id, load.base_w, load.weekday_peak_w, load.weekend_peak_w, fleet.simulation.seed, fleet.site.zone)
-            for load in fleet.loads
+            FactoryLoad(load.id, load.base_w, load.weekday_peak_w, load.weekend_peak_w, site.simulation.seed, site.zone)
+            for load in site.loads
         ),
-        machines=tuple(BacktestMachine(spec.id, models[spec.model.id], spec.party) for spec in fleet.machine_specs()),
-        policy=dispatch_policy(fleet, stopped=False),
-        tariff=tariff_of(fleet),
+        machines=tuple(BacktestMachine(spec.id, models[spec.model.id], spec.party) for spec in site.machine_specs()),
+        policy=dispatch_policy(site, stopped=False),
+        tariff=tariff_of(site),
         energy=RecordedEnergy(data),
-        coins=recorded_coin_market(fleet, data),
+        coins=recorded_coin_market(mining, data),
         first_day=first_day,
         last_day=last_day,
     )

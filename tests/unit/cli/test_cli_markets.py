@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from photosynth.cli.app import app
 from photosynth.cli.markets import recorded_markets, synthetic_markets
-from photosynth.fleet import Fleet, load_fleet
+from photosynth.fleet import MiningSite, load_fleet
 from photosynth.quantities.instants import market_day_bounds_ms
 from photosynth.simulation.series import read_series
 
@@ -17,8 +17,8 @@ DAY = date(2023, 7, 2)
 
 
 @pytest.fixture(scope="module")
-def fleet() -> Fleet:
-    return load_fleet(EXAMPLE)
+def mining() -> MiningSite:
+    return load_fleet(EXAMPLE).mining_sites()[0]
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_hourly_file_alone_drives_a_day_with_the_declared_coin(fleet: Fleet, data: Path) -> None:
-    markets = recorded_markets(fleet, DAY, data)
+def test_the_hourly_file_alone_drives_a_day_with_the_declared_coin(mining: MiningSite, data: Path) -> None:
+    markets = recorded_markets(mining, DAY, data)
     assert (markets.start_ms, markets.end_ms) == market_day_bounds_ms(DAY)
     first = markets.energy.prices(markets.start_ms)
     assert first is not None
@@ -47,13 +47,13 @@ def test_the_hourly_file_alone_drives_a_day_with_the_declared_coin(fleet: Fleet,
         assert quote.source == "fleet file, as of 2026-02-12"
 
 
-def test_the_days_sun_is_written_for_the_world(fleet: Fleet, data: Path, tmp_path: Path) -> None:
-    path = recorded_markets(fleet, DAY, data).series_in(tmp_path / "world")
+def test_the_days_sun_is_written_for_the_world(mining: MiningSite, data: Path, tmp_path: Path) -> None:
+    path = recorded_markets(mining, DAY, data).series_in(tmp_path / "world")
     assert path is not None
     series = read_series(path)
     assert (len(series.watts), series.start_ms) == (24 * 60, market_day_bounds_ms(DAY)[0])
     assert max(series.watts) <= 600_000
-    assert synthetic_markets(fleet).series_in(tmp_path / "other") is None
+    assert synthetic_markets(mining).series_in(tmp_path / "other") is None
     assert not (tmp_path / "other").exists()
 
 

@@ -31,7 +31,7 @@ def taken() -> Iterator[int]:
 
 
 @pytest.mark.parametrize(
-    ("which", "option"), [("port", "--port N or console.listen"), ("pool_port", "--pool-port N or pool.listen")]
+    ("which", "option"), [("port", "--port N or console.listen"), ("pool_port", "--pool-port N or the site.s pool.listen")]
 )
 def test_a_port_that_is_taken_ends_a_start_before_anything_is_touched(
     tmp_path: Path, taken: int, which: str, option: str, monkeypatch: pytest.MonkeyPatch
@@ -45,7 +45,7 @@ def test_a_port_that_is_taken_ends_a_start_before_anything_is_touched(
 
 
 def test_taken_ports_listen_at_once_and_are_let_go() -> None:
-    with take_ports(load_fleet(BACKNANG), options(Path("unused"))) as ports:
+    with take_ports(load_fleet(BACKNANG).mining_sites()[0], options(Path("unused"))) as ports:
         addresses = [ports.console.getsockname(), ports.pool.getsockname()]
         assert ports.console_url() == f"http://127.0.0.1:{addresses[0][1]}"
         assert ports.pool_url() == f"stratum+tcp://127.0.0.1:{addresses[1][1]}"

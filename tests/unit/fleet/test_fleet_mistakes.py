@@ -33,10 +33,10 @@ CASES = {
     "not a truth": ("warm: true", "warm: ^yes", "neither true nor false", "Write true or false"),
     # keys
     "unknown key": ("connection: 400 kW", "^conection: 400 kW", "this key is not known", "Perhaps `connection` is meant"),
-    "unknown section": ("console:\n", "^zzz: 1\nconsole:\n", "this key is not known", "known here are version, site"),
-    "duplicate key": ("guard: 5 kW", "guard: 5 kW\n  ^guard: 6 kW", "given twice, first in line 31", "Keep one"),
-    "missing key": ("  title: Factory roof, Backnang\n", "", "site.title: it is missing", "Add `title:`"),
-    "missing quantity": ("  connection: 400 kW ", "  curtailable: true\n  # ", "grid.connection: it is missing", "like `connection: 400 kW`"),
+    "unknown section": ("console:\n", "^zzz: 1\nconsole:\n", "this key is not known", "known here are version, operator"),
+    "duplicate key": ("guard: 5 kW", "guard: 5 kW\n      ^guard: 6 kW", "given twice, first in line 32", "Keep one"),
+    "missing key": ("    title: Factory roof, Backnang\n", "", "sites[1].title: it is missing", "Add `title:`"),
+    "missing quantity": ("      connection: 400 kW ", "      curtailable: true\n      # ", "sites[1].grid.connection: it is missing", "like `connection: 400 kW`"),
     "a text for a section": ("ledger:\n", "ledger: ^none\nbooks:\n", "is not a mapping", "key: value"),
     "a text for a list": ("allow: [127.0.0.0/8]", "allow: ^127.0.0.0/8", "is not a list", "Write a list"),
     "a tag": ("operator: photosynth-demo", "operator: ^!!python/name:os.system x", "the tag", "Remove the tag"),
@@ -48,18 +48,18 @@ CASES = {
     "duplicate group": ("id: hall-b, model", "id: ^hall-a, model", "group hall-a is there already", "another name"),
     "duplicate component": ("name: grid_fee", "name: ^levies", "price component levies is there already", "another name"),
     "dangling operator": ("operator: photosynth-demo", "operator: ^photosynth-dem", "no party is called", "`photosynth-demo` is meant"),
-    "dangling party": ("kind: photovoltaic\n    party: factory", "kind: photovoltaic\n    party: ^nobody", "no party", "under parties"),
+    "dangling party": ("kind: photovoltaic\n        party: factory", "kind: photovoltaic\n        party: ^nobody", "no party", "under parties"),
     "dangling model": ("id: hall-b, model: s21,", "id: hall-b, model: ^s22,", "no model is called s22", "`s21` is meant"),
     "dangling habit": ("machine: hall-b-07", "machine: ^hall-b-77", "no machine is called hall-b-77", "is meant"),
     "two habits": ("machine: hall-c-23", "machine: ^hall-c-11", "habit of machine hall-c-11 is there already", "another"),
-    "one worker for all": ('driver: luxos, worker: "{machine}"}\n    - {id: hall-b', 'driver: luxos, worker: ^all}\n    - {id: hall-b', "would all mine as all", "{machine}"),
-    "format tricks": ('driver: luxos, worker: "{machine}"}\n    - {id: hall-b', 'driver: luxos, worker: ^"{machine:999999999}"}\n    - {id: hall-b', "not a usable worker's name", "placeholders"),
-    "name beyond a pool's": ('driver: luxos, worker: "{machine}"}\n    - {id: hall-b', f'driver: luxos, worker: ^"{15 * "{machine}"}"}}\n    - {{id: hall-b', "under a name of 135 characters, and a pool takes 128", "Shorten"),
+    "one worker for all": ('driver: luxos, worker: "{machine}"}\n        - {id: hall-b', 'driver: luxos, worker: ^all}\n        - {id: hall-b', "would all mine as all", "{machine}"),
+    "format tricks": ('driver: luxos, worker: "{machine}"}\n        - {id: hall-b', 'driver: luxos, worker: ^"{machine:999999999}"}\n        - {id: hall-b', "not a usable worker's name", "placeholders"),
+    "name beyond a pool's": ('driver: luxos, worker: "{machine}"}\n        - {id: hall-b', f'driver: luxos, worker: ^"{15 * "{machine}"}"}}\n        - {{id: hall-b', "under a name of 135 characters, and a pool takes 128", "Shorten"),
     # choices, dates, places
     "unknown choice": ("kind: photovoltaic", "kind: ^photovoltaik", "is not known here", "`photovoltaic` is meant"),
     "class as a number": ('role: own_generation, class: "0.5"', "role: own_generation, class: ^0.5", "a number where a text", '"0.5"'),
     "second role": ("role: export", "role: ^import", "already measured by grid-import", "one meter per role"),
-    "version": ("version: 1", "version: ^2", "version `2` of the format", "Write `version: 1`"),
+    "version": ("version: 2", "version: ^1", "version `1` of the format", "Write `version: 2`"),
     "real meters": ("simulated: true", "simulated: ^false", "real meters cannot be read yet", "simulated: true"),
     "no such day": ("commissioned: 2025-05-01", "commissioned: ^2025-02-30", "is not a date", "2026-01-01"),
     "no such zone": ("zone: Europe/Berlin", "zone: ^Europe/Backnang", "not a time zone", "Europe/Berlin"),
@@ -78,31 +78,45 @@ CASES = {
     "a component called spot": ("name: levies", "name: ^spot", "the market's own price", "Rename"),
     "never there": ("every: 1800 s, for: 240 s", "every: 1800 s, for: ^1800 s", "never be there", "shorter than `every`"),
     # bitcoin and addresses
-    "mainnet embedded": ("network: regtest", "network: ^main", "the embedded node does not serve main", "bitcoind"),
-    "signet embedded": ("network: regtest", "network: ^signet", "does not serve signet yet", "regtest"),
+    "mainnet embedded": ("chain: regtest\n    role", "chain: ^main\n    role", "the embedded node does not serve main", "chain: regtest"),
+    "signet embedded": ("chain: regtest\n    role", "chain: ^signet\n    role", "does not serve signet yet", "regtest"),
     "days between blocks": ("block_interval: 600 s", "block_interval: ^2 d", "more than a day apart", "24 h"),
     "half a script": ('f1433bd6"', 'f1433bd"', "not whole bytes", "scriptPubKey"),
-    "strange script": ('"0014751e', '"0015751e', "22 bytes of no standard kind", "payout_address"),
-    "two payouts": ("  payout_script:", "  payout_address: ^bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080\n  payout_script:", "exactly one of", "Keep one"),
-    "credentials inline": ("node: embedded", "node: {bitcoind: ^'http://u:p@127.0.0.1:18443', cookie_file: c}", "carries a user or a password", "kept in files"),
-    "no way in": ("node: embedded", "node: ^{bitcoind: 'http://127.0.0.1:18443'}", "exactly one way to sign in", "cookie_file"),
-    "no RPC port": ("node: embedded", "node: {bitcoind: ^'http://127.0.0.1', cookie_file: c}", "not the address of an RPC server", "18443"),
-    "unknown node": ("node: embedded", "node: ^btcd", "`btcd` is not a node", "Write `embedded`"),
+    "strange script": ('"0014751e', '"0015751e', "22 bytes of no standard kind", "address"),
+    "two payouts": ("    script:", "    address: ^bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080\n    script:", "exactly one of", "Keep one"),
+    "credentials inline": ("run: embedded", "run: external\n    credentials: {cookie_file: c}\n    endpoints: {rpc: ^'http://u:p@127.0.0.1:18443'}", "carries a user or a password", "kept in files"),
+    "no way in": ("run: embedded", "run: external\n    endpoints: {rpc: 'http://127.0.0.1:18443'}\n    credentials: ^{user: me}", "one way to sign in", "cookie_file"),
+    "no RPC port": ("run: embedded", "run: external\n    credentials: {cookie_file: c}\n    endpoints: {rpc: ^'http://127.0.0.1'}", "not the address of an RPC server", "18443"),
+    "unknown run": ("run: embedded", "run: ^btcd", "`btcd` is not known here", "Write embedded or process"),
+    "unknown network": ("network: bitcoin\n    chain: regtest\n    role", "network: ^dogecoin\n    chain: regtest\n    role", "no network is called dogecoin", "pip install"),
+    "unknown chain": ("chain: regtest\n    role", "chain: ^regtets\n    role", "is not a chain of bitcoin", "`regtest` is meant"),
+    "unknown role": ("role: full", "role: ^miner", "is not a role of bitcoin", "Write full"),
+    "unknown port": ("run: embedded", "run: embedded\n    ports: {^rcp: 1}", "no rcp among its ports", "`rpc` is meant"),
+    "nowhere to be reached": ("run: embedded", "run: external\n    credentials: {cookie_file: c}", "nothing says where this node is reached: rpc", "endpoints"),
+    "nobody let in": ("run: embedded", "run: external\n    endpoints: {rpc: 'http://127.0.0.1:1'}", "without credentials", "cookie_file"),
+    "endpoints of our own": ("run: embedded", "run: embedded\n    endpoints: ^{rpc: 'http://127.0.0.1:1'}", "endpoints belong to a node with `run: external`", "Remove"),
+    "no program": ("- id: btc-1\n    network: bitcoin\n    chain: regtest\n    role: full\n    run: embedded", "- ^id: btc-1\n    network: bitcoin\n    chain: regtest\n    role: full\n    run: process", "needs its program", "program:"),
+    "dangling node": ("node: btc-1", "node: ^btc-2", "no node is called btc-2", "`btc-1` is meant"),
+    "dangling wallet": ("node: btc-1", "node: btc-1\n      wallet: ^minning", "no wallet is called minning", "`mining` is meant"),
+    "dangling site": ("run: embedded", "run: embedded\n    site: ^backnag", "no site is called backnag", "`backnang` is meant"),
+    "wallet elsewhere": ("  - id: mining\n    network: bitcoin\n    chain: regtest", "  - id: mining\n    network: bitcoin\n    chain: signet", "published test key that anybody", "your own"),
+    "a descriptor": ('script: "0014751e76e8199196d454941c45d1b3a323f1433bd6"', 'descriptor: ^wpkh(xpub)', "is not a descriptor of regtest", "wallet again"),
+    "another chain's address": ('script: "0014751e76e8199196d454941c45d1b3a323f1433bd6"', 'address: ^bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4', "is not an address of regtest", "wallet again"),
     "port": ("listen: 127.0.0.1:3333", "listen: ^127.0.0.1:99999", "is not an address and a port", "1 to 65535"),
     "host name": ("listen: 127.0.0.1:3333", "listen: ^pool.example:3333", "is not an address and a port", "IP address"),
     "bad network": ("allow: [127.0.0.0/8]", "allow: [^127.0.0.300/8]", "is not a network", "10.20.0.0/16"),
     "host bits": ("allow: [127.0.0.0/8]", "allow: [^10.20.0.1/16]", "bits set after its prefix", "Write `10.20.0.0/16`"),
-    "open pool": ("listen: 127.0.0.1:3333\n  allow: [127.0.0.0/8]\n", "listen: ^0.0.0.0:3333\n", "reached from other machines", "Add `allow"),
+    "open pool": ("listen: 127.0.0.1:3333\n      node: btc-1\n      allow: [127.0.0.0/8]\n", "listen: ^0.0.0.0:3333\n      node: btc-1\n", "reached from other machines", "Add `allow"),
     "nobody": ("allow: [127.0.0.0/8]", "allow: ^[]", "nobody may connect", "127.0.0.0/8"),
     "open console": ("listen: 127.0.0.1:8480", "listen: ^0.0.0.0:8480", "without a sign-in", "ssh -L"),
-    "one port for two": ("listen: 127.0.0.1:8480", "listen: ^127.0.0.1:3333", "the pool listens on", "another port"),
+    "one port for two": ("listen: 127.0.0.1:8480", "listen: ^127.0.0.1:3333", "sites[1].pool listens on", "another port"),
     "version mask": ("version_mask: 1fffe000", "version_mask: ^ffffffff", "bits that mark the block version", "BIP320"),
 }  # fmt: skip
 
 
 SIGNET = (
-    re.sub(r"  demonstration:\n(    .*\n)+", "", TEXT)
-    .replace("node: embedded", "node: {bitcoind: 'http://127.0.0.1:38332', cookie_file: c}")
+    re.sub(r"    demonstration:\n(      .*\n)+", "", TEXT)
+    .replace("run: embedded", "run: external\n    endpoints: {rpc: 'http://127.0.0.1:38332'}\n    credentials: {cookie_file: c}")
     .replace("0014751e76e8", "0014751e76e9")
 )
 """The example on another chain: with a bitcoind, a wallet of its own, and no demonstration."""
@@ -110,9 +124,9 @@ SIGNET = (
 
 @pytest.mark.parametrize("network", ["signet", "testnet4", "main"])
 def test_a_chain_whose_coins_have_no_price_here_is_refused(network: str) -> None:
-    (problem,) = problems_of(SIGNET.replace("network: regtest", f"network: {network}"))
-    assert problem.path == "bitcoin.network"
-    assert SIGNET.splitlines()[problem.line - 1].strip().startswith("network:")
+    (problem,) = problems_of(SIGNET.replace("chain: regtest", f"chain: {network}"))
+    assert problem.path == "sites[1].pool.node"
+    assert SIGNET.splitlines()[problem.line - 1].strip().startswith("node:")
     assert f"cannot mine on {network} yet" in problem.what
     assert "regtest" in problem.how_to_mend
 
@@ -146,14 +160,14 @@ def test_mistake_is_named_where_it_is(name: str) -> None:
 def test_all_mistakes_at_once_in_order() -> None:
     """Mistakes of different sections and kinds come together, sorted by line."""
     text = TEXT.replace("400 kW", "-400 kW", 1).replace("kind: photovoltaic", "kind: wind").replace("model: s21,", "model: x9,")
-    text = text.replace("version: 1", "versoin: 1").replace("127.0.0.1:8480", "somewhere")
+    text = text.replace("version: 2", "versoin: 2").replace("127.0.0.1:8480", "somewhere")
     problems = problems_of(text)
     assert [problem.path for problem in problems] == [
         "version",
         "versoin",
-        "grid.connection",
-        "sources[1].kind",
-        "machines.groups[2].model",
+        "sites[1].grid.connection",
+        "sites[1].sources[1].kind",
+        "sites[1].machines.groups[2].model",
         "console.listen",
     ]
     assert [problem.line for problem in problems] == sorted(problem.line for problem in problems)
@@ -161,7 +175,7 @@ def test_all_mistakes_at_once_in_order() -> None:
 
 def test_overlapping_machine_names() -> None:
     """Groups whose machines would share a name are refused, though the groups' names differ."""
-    line = "    - {id: hall-a, model: s21-xp, count: 36"
+    line = "        - {id: hall-a, model: s21-xp, count: 36"
     assert line in TEXT
     one = TEXT.replace("id: hall-b, model", "id: hall-a-0, model")
     assert all("no machine is called hall-b-07" in p.what for p in problems_of(one))
@@ -169,7 +183,7 @@ def test_overlapping_machine_names() -> None:
     both = both.replace(
         'party: photosynth-demo, driver: luxos, worker: "{machine}"}', "party: photosynth-demo, driver: luxos, worker: same}", 2
     )
-    assert any("would mine as same, as does one of machines.groups[1]" in p.what for p in problems_of(both))
+    assert any("would mine as same, as does one of sites[1].machines.groups[1]" in p.what for p in problems_of(both))
 
 
 @pytest.mark.parametrize(
@@ -224,3 +238,36 @@ def test_very_many_mistakes_are_bounded() -> None:
     problems = problems_of(text)
     assert len(problems) == 201
     assert "more problems" in problems[-1].what
+
+
+def test_regtest_without_a_demonstration_is_refused_at_the_pool() -> None:
+    """The node itself may be so; a site that mines on it would find thousands of blocks a second."""
+    text = re.sub(r"    demonstration:\n(      .*\n)+", "", TEXT)
+    (problem,) = problems_of(text)
+    assert (problem.path, "without a demonstration" in problem.what) == ("sites[1].pool.node", True)
+
+
+def test_a_choice_of_wallets_is_asked_for() -> None:
+    """Two own wallets on one chain: the pool says which."""
+    second = 'wallets:\n  - {id: other, network: bitcoin, chain: regtest, script: "0014' + 40 * "7" + '", party: factory}\n'
+    text = TEXT.replace("wallets:\n", second)
+    (problem,) = problems_of(text)
+    assert (problem.path, problem.what) == ("sites[1].pool.wallet", "several wallets could be paid: other, mining")
+    fleet = parse_fleet(text.replace("node: btc-1\n", "node: btc-1\n      wallet: other\n").encode(), "x", Path())
+    assert fleet.mining_sites()[0].wallet.id == "other"
+    (none,) = problems_of(TEXT[: TEXT.index("wallets:")] + TEXT[TEXT.index("ledger:") :])
+    assert "no own wallet on Bitcoin's regtest" in none.what
+
+
+def test_no_part_is_needed_that_the_operator_does_not_have() -> None:
+    """A fleet of nodes, a fleet of nothing, and a second site copied under another name."""
+    text = "version: 2\noperator: me\n"
+    assert parse_fleet(text.encode(), "x", Path()).mining_sites() == ()
+    nodes = text + "nodes: [{id: btc-1, network: bitcoin, chain: regtest, role: full, run: embedded}]\n"
+    assert [node.id for node in parse_fleet(nodes.encode(), "x", Path()).nodes] == ["btc-1"]
+    start, end = TEXT.index("  - name: backnang"), TEXT.index("nodes:\n")
+    copied = TEXT[start:end].replace("name: backnang", "name: second").replace("127.0.0.1:3333", "127.0.0.1:3334")
+    fleet = parse_fleet((TEXT[:end] + copied + TEXT[end:]).encode(), "x", Path())
+    assert [mining.site.name for mining in fleet.mining_sites()] == ["backnang", "second"]
+    (problem,) = problems_of(TEXT[:end] + copied.replace("name: second", "name: backnang") + TEXT[end:])
+    assert "the site backnang is there already as sites[1]" in problem.what

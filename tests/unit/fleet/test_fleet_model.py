@@ -1,5 +1,6 @@
 """The example files load to the exact integers that they declare."""
 
+import difflib
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +19,8 @@ TEXT = (EXAMPLES / "backnang.yaml").read_text(encoding="utf-8")
 
 def test_example_in_exact_integers() -> None:
     """Each kind of quantity arrives in its base unit."""
-    fleet = load_fleet(EXAMPLES / "backnang.yaml")
+    mining = load_fleet(EXAMPLES / "backnang.yaml").mining_sites()[0]
+    fleet = mining.site
     assert fleet.grid.connection_w == 400_000
     assert fleet.sources[0].peak_w == 600_000
     assert fleet.sources[0].tilt_mdeg == 12_000
@@ -30,17 +32,17 @@ def test_example_in_exact_integers() -> None:
     assert [c.price_cent_per_mwh for c in fleet.market.import_components] == [2946, 50, 1240, 300]
     assert fleet.market.demand_charge is not None
     assert fleet.market.demand_charge.price_cent_per_kw == 12_800
-    assert fleet.bitcoin.demonstration is not None
-    assert fleet.bitcoin.demonstration.price_cent_per_btc == 5_577_046
-    assert fleet.bitcoin.script().hex() == "0014751e76e8199196d454941c45d1b3a323f1433bd6"
+    assert mining.node.demonstration is not None
+    assert mining.node.demonstration.price_cent_per_btc == 5_577_046
+    assert mining.wallet.output_script().hex() == "0014751e76e8199196d454941c45d1b3a323f1433bd6"
     assert fleet.pool.version_mask == 0x1FFFE000
     assert fleet.machines.models[0].start_cost_ueur == 50_000
-    assert fleet.start_site_ms() == 1_781_427_600_000  # 2026-06-14T09:00Z: eleven o'clock in summer
+    assert fleet.start_ms() == 1_781_427_600_000  # 2026-06-14T09:00Z: eleven o'clock in summer
 
 
 def test_machines_by_name() -> None:
     """Groups unfold into machines, each with its model, party, worker and habit."""
-    fleet = load_fleet(EXAMPLES / "backnang.yaml")
+    fleet = load_fleet(EXAMPLES / "backnang.yaml").sites[0]
     specs = fleet.machine_specs()
     assert len(specs) == 102
     assert (specs[0].id, specs[35].id, specs[36].id, specs[-1].id) == ("hall-a-01", "hall-a-36", "hall-b-01", "hall-c-32")
@@ -54,7 +56,7 @@ def test_machines_by_name() -> None:
 
 def test_scale_follows_the_speed() -> None:
     """At speed 60 each real hash stands for sixty times as many."""
-    fleet = load_fleet(EXAMPLES / "backnang.yaml")
+    fleet = load_fleet(EXAMPLES / "backnang.yaml").sites[0]
     assert fleet.represented_hash_rate_hs() == 19_848 * 10**12
     assert fleet.scale(1000) == 19_848 * 10**12 // 50_000
     assert fleet.scale(60_000) == 60 * fleet.scale(1000)
@@ -63,42 +65,48 @@ def test_scale_follows_the_speed() -> None:
 
 def test_real_machines_have_scale_one() -> None:
     """A group with addresses is real: it is named, and its hashes stand for themselves."""
-    group = (
-        '    - {id: yard, model: s21, count: 2, party: factory, driver: luxos, addresses: ["10.0.0.5:4028", "10.0.0.6:4028"]}\n'
-    )
-    fleet = parse_fleet(TEXT.replace("  habits:", group + "  habits:").encode(), "x", Path())
+    addresses = '["10.0.0.5:4028", "10.0.0.6:4028"]'
+    group = f"        - {{id: yard, model: s21, count: 2, party: factory, driver: luxos, addresses: {addresses}}}\n"
+    fleet = parse_fleet(TEXT.replace("      habits:", group + "      habits:").encode(), "x", Path()).sites[0]
     assert fleet.real_parts() == ("yard-01", "yard-02")
     assert fleet.scale_of_worker(1000)["yard-02"] == 1
-    assert fleet.scale(1000) == load_fleet(EXAMPLES / "backnang.yaml").scale(1000)
+    assert fleet.scale(1000) == load_fleet(EXAMPLES / "backnang.yaml").sites[0].scale(1000)
 
 
-def test_the_bitcoind_example_differs_in_one_line() -> None:
-    """Embedded node or bitcoind: one line of the file."""
+def test_the_bitcoind_example_differs_in_its_node_alone() -> None:
+    """Embedded node or bitcoind: how one node runs."""
     other = EXAMPLES / "backnang-bitcoind.yaml"
     lines, others = TEXT.splitlines(), other.read_text(encoding="utf-8").splitlines()
-    assert len(lines) == len(others)
-    assert [b for a, b in zip(lines, others, strict=True) if a != b and not b.startswith("#")] == [
-        line for line in others if line.startswith("  node:")
-    ]
-    node = load_fleet(other).bitcoin.node
-    assert not node.embedded
-    assert node.bitcoind == "http://127.0.0.1:18443"
-    assert node.cookie_file == Path.home() / ".bitcoin/regtest/.cookie"
+    changed = [line.strip() for line in difflib.ndiff(lines, others) if line[0] in "+-" and not line[2:].startswith("#")]
+    assert [line.split(":")[0] for line in changed] == ["-     run", "+     run", "+     endpoints", "+     credentials"]
+    node = load_fleet(other).nodes[0]
+    assert (node.run, node.endpoints) == ("external", {"rpc": "http://127.0.0.1:18443"})
+    assert node.credentials is not None
+    assert node.credentials.cookie_file == Path.home() / ".bitcoin/regtest/.cookie"
 
 
 def test_paths_start_at_the_file() -> None:
     """A relative password file lies beside the fleet file; the secret itself is never read here."""
-    node = "node: {bitcoind: 'http://127.0.0.1:18443', user: me, password_file: secret}"
-    fleet = parse_fleet(TEXT.replace("node: embedded", node).encode(), "x", Path("/etc/photosynth"))
-    assert fleet.bitcoin.node.credentials() == (None, "me", Path("/etc/photosynth/secret"))
+    node = "run: external\n    endpoints: {rpc: 'http://127.0.0.1:18443'}\n    credentials: {user: me, password_file: secret}"
+    fleet = parse_fleet(TEXT.replace("run: embedded", node).encode(), "x", Path("/etc/photosynth"))
+    assert fleet.nodes[0].credentials is not None
+    assert fleet.nodes[0].credentials.password_file == Path("/etc/photosynth/secret")
 
 
-def test_payout_address() -> None:
-    """An address says the same as its script; one of another network is refused."""
-    line = '  payout_script: "0014751e76e8199196d454941c45d1b3a323f1433bd6"'
-    address = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"  # BIP173's test key on regtest
-    fleet = parse_fleet(TEXT.replace(line, f"  payout_address: {address}").encode(), "x", Path())
-    assert fleet.bitcoin.script().hex() == "0014751e76e8199196d454941c45d1b3a323f1433bd6"
+@pytest.mark.parametrize(
+    "said",
+    [
+        "address: bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080",  # BIP173's test key on regtest
+        "descriptor: addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)",
+        "descriptor: raw(0014751e76e8199196d454941c45d1b3a323f1433bd6)",
+    ],
+)
+def test_a_wallet_by_address_or_descriptor(said: str) -> None:
+    """An address and a descriptor say the same as their script."""
+    script = 'script: "0014751e76e8199196d454941c45d1b3a323f1433bd6"'
+    assert script in TEXT
+    fleet = parse_fleet(TEXT.replace(script, said).encode(), "x", Path())
+    assert fleet.wallets[0].output_script().hex() == "0014751e76e8199196d454941c45d1b3a323f1433bd6"
 
 
 @pytest.mark.parametrize("dimension", ALL, ids=lambda dimension: dimension.name)

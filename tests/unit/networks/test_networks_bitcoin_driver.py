@@ -12,8 +12,11 @@ import pytest
 from photosynth.bitcoin.demonstration import DemonstrationTarget
 from photosynth.bitcoin.node import NodeUnavailableError, Verdict, hash_text
 from photosynth.bitcoin.wire import double_sha256
-from photosynth.networks.bitcoin import BITCOIND, BitcoindNode, CredentialsFile, RpcClient, probe
 from photosynth.networks.bitcoin.answers import satoshis
+from photosynth.networks.bitcoin.node import BitcoindNode
+from photosynth.networks.bitcoin.probe import probe
+from photosynth.networks.bitcoin.recipe import BITCOIND
+from photosynth.networks.bitcoin.rpc import CredentialsFile, RpcClient
 from photosynth.networks.grammar import UNKNOWN
 
 URL = "http://127.0.0.1:18443"

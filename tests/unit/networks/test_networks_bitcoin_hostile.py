@@ -13,10 +13,11 @@ import httpx2
 import pytest
 
 from photosynth.bitcoin.node import Coin, NodeHealth, NodeUnavailableError, Template, Tip, Verdict
-from photosynth.networks.bitcoin import BitcoindNode, CredentialsFile, NodeObservation, RpcClient, probe
 from photosynth.networks.bitcoin.answers import satoshis
 from photosynth.networks.bitcoin.document import NotAnAnswerError, parse
-from photosynth.networks.bitcoin.rpc import OTHER_ANSWER_LIMIT
+from photosynth.networks.bitcoin.node import BitcoindNode
+from photosynth.networks.bitcoin.probe import NodeObservation, probe
+from photosynth.networks.bitcoin.rpc import OTHER_ANSWER_LIMIT, CredentialsFile, RpcClient
 
 URL = "http://127.0.0.1:18443"
 SCRIPT = b"\x51"

@@ -8,7 +8,7 @@ from photosynth.bitcoin.node import NodeHealth, Template, Tip
 from photosynth.fleet import load_fleet
 from photosynth.operations.status import chain_status
 
-FLEET = load_fleet(Path(__file__).parents[3] / "examples/backnang.yaml")
+(MINING,) = load_fleet(Path(__file__).parents[3] / "examples/backnang.yaml").mining_sites()
 NETWORK_TARGET = 0x7FFFFF << 232
 
 
@@ -35,16 +35,16 @@ HEALTH = NodeHealth(
 
 
 def test_a_demonstrations_difficulty_is_of_its_own_target() -> None:
-    status = chain_status(FLEET, HEALTH, template(2**256 // 29_000_000), 1)
+    status = chain_status(MINING, HEALTH, template(2**256 // 29_000_000), 1)
     assert status.difficulty == pytest.approx(0.00675, rel=0.01)
     assert status.target == str(2**256 // 29_000_000)
 
 
 def test_in_the_pause_after_a_block_the_networks_difficulty_is_not_shown_in_its_place() -> None:
-    status = chain_status(FLEET, HEALTH, template(0), 1)
+    status = chain_status(MINING, HEALTH, template(0), 1)
     assert (status.target, status.difficulty) == ("0", None)
 
 
 def test_without_a_template_the_target_is_unknown() -> None:
-    status = chain_status(FLEET, HEALTH, None, 1)
+    status = chain_status(MINING, HEALTH, None, 1)
     assert (status.target, status.difficulty) == (None, None)

@@ -178,7 +178,7 @@ async def test_a_stop_is_not_undone_by_a_resume_that_was_asked_for_before_it(
 
 
 async def test_what_is_remembered_of_a_stop_is_what_was_wanted_last(database: Database) -> None:
-    settings = SimpleNamespace(fleet=SimpleNamespace(party_of_worker=dict))
+    settings = SimpleNamespace(mining=SimpleNamespace(site=SimpleNamespace(party_of_worker=dict)))
     site = Site(cast(SiteSettings, settings))
     slow = asyncio.Event()
 

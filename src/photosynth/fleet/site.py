@@ -1,69 +1,18 @@
-"""What every part of a fleet file shares, and the site itself: parties, grid, sources, loads, meters.
+"""A mining site: a place with a connection to the grid, what generates and consumes behind it, its pool and its machines."""
 
-A field's key in the file is its name here without the unit: ``connection_w`` is written ``connection: 400 kW``.
-"""
-
+from datetime import UTC
+from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from photosynth.fleet.machines import Machines, MachineSpec, specs
+from photosynth.fleet.market import Market
+from photosynth.fleet.part import Part
+from photosynth.fleet.pool import Pool
 from photosynth.fleet.units import ANGLE, Angle, HashRate, Joules, PeakWatts, PositiveWatts, Watts, mistake
 from photosynth.fleet.values import Day, Id, Latitude, LocalTime, Longitude, Text, Zone
 from photosynth.quantities.balance import MeterRole
-
-_UNITS = (
-    *("_cent_per_mwh", "_cent_per_btc", "_cent_per_kw", "_ueur", "_sat", "_mdeg"),
-    *("_hs", "_w", "_j", "_s"),
-)
-
-
-def file_key(name: str) -> str:
-    """The key under which a field is written: its name without the unit."""
-    for unit in _UNITS:
-        if name.endswith(unit):
-            return name.removesuffix(unit)
-    return name
-
-
-class Part(BaseModel):
-    """A part of a fleet file: unknown keys are refused, nothing is converted silently, nothing changes later."""
-
-    model_config = ConfigDict(
-        strict=True,
-        extra="forbid",
-        frozen=True,
-        alias_generator=file_key,
-        arbitrary_types_allowed=True,
-        hide_input_in_errors=True,
-    )
-
-
-class Site(Part):
-    """The place: where it is, what time it keeps, who runs it."""
-
-    name: Id
-    """Short name, used in evidence records and in the state folder."""
-    title: Text
-    """Name as people read it."""
-    zone: Zone
-    """Time zone of the site's clock, by its IANA name."""
-    latitude: Latitude
-    """Degrees north; negative south of the equator."""
-    longitude: Longitude
-    """Degrees east; negative west of Greenwich."""
-    operator: Id
-    """The party that runs this software."""
-    simulated: Literal[True]
-    """Whether sun, load, meters and market are simulated. Meters of a real site cannot be read yet, so it is true."""
-
-
-class Party(Part):
-    """A legal person that owns a source, a load, a meter or machines. Energy that crosses between two is a delivery."""
-
-    id: Id
-    """How the rest of the file refers to it."""
-    name: Text
-    """Name as people read it."""
 
 
 class Simulation(Part):
@@ -73,8 +22,6 @@ class Simulation(Part):
     """Start of every random series: the same seed gives the same sun, load and prices."""
     start: LocalTime
     """Local time at which a fresh site starts."""
-    speed: int = Field(default=1, ge=1, le=3600)
-    """Site seconds per second. Hashing and block headers stay on the real clock."""
     warm: bool = False
     """Whether the machines start at temperature and running."""
     hash_rate_hs: HashRate
@@ -171,3 +118,80 @@ class Meter(Part):
     def class_ppm(self) -> int:
         """Largest error of the accuracy class, in millionths of the reading."""
         return {"0.2": 2000, "0.5": 5000, "1": 10_000, "2": 20_000}[self.accuracy_class.rstrip("S")]
+
+
+class Site(Part):
+    """One mining site.
+
+    ``name`` is its id: one copied under another name is a valid second site.
+    """
+
+    name: Id
+    """Short name, used in evidence records, in commands and in the state."""
+    title: Text
+    """Name as people read it."""
+    zone: Zone
+    """Time zone of the site's clock, by its IANA name."""
+    latitude: Latitude
+    """Degrees north; negative south of the equator."""
+    longitude: Longitude
+    """Degrees east; negative west of Greenwich."""
+    simulated: Literal[True]
+    """Whether sun, load, meters and market are simulated. Meters of a real site cannot be read yet, so it is true."""
+    simulation: Simulation
+    """What stands in for the physical world."""
+    grid: Grid
+    """The connection to the public grid."""
+    sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=100)]
+    """What generates behind the connection."""
+    loads: Annotated[tuple[Load, ...], Field(max_length=100)] = ()
+    """What comes before mining."""
+    meters: Annotated[tuple[Meter, ...], Field(max_length=100)]
+    """One meter of each role."""
+    market: Market
+    """Prices."""
+    pool: Pool
+    """The Stratum server, the node that it mines on, and the wallet that its blocks pay."""
+    machines: Machines
+    """Models, groups, habits."""
+
+    @cached_property
+    def _specs(self) -> tuple[MachineSpec, ...]:
+        return specs(self.machines)
+
+    def machine_specs(self) -> tuple[MachineSpec, ...]:
+        """Every machine in the file's order: hall-a-01, hall-a-02 and so on."""
+        return self._specs
+
+    def party_of_worker(self) -> dict[str, str]:
+        """Which party each declared worker belongs to; a guest's name is not among them."""
+        return {spec.worker: spec.party for spec in self._specs}
+
+    def start_ms(self) -> int:
+        """Site time at which a fresh site starts, in milliseconds since the epoch (UTC)."""
+        return int(self.simulation.start.replace(tzinfo=self.zone).astimezone(UTC).timestamp()) * 1000
+
+    def meter_of_role(self, role: str) -> Meter:
+        """The meter that measures one of ``quantities.balance.ROLES``; every loaded site has one of each."""
+        return next(meter for meter in self.meters if meter.role == role)
+
+    def real_parts(self) -> tuple[str, ...]:
+        """The machines that are real; where there are any, the fleet's clock runs at speed 1."""
+        return tuple(spec.id for spec in self._specs if spec.address is not None)
+
+    def represented_hash_rate_hs(self) -> int:
+        """What the simulated machines stand for together at full power, in hashes per second."""
+        return sum(spec.model.hash_rate_hs for spec in self._specs if spec.address is None)
+
+    def scale(self, speed_milli: int = 1000) -> int:
+        """How many hashes one real hash of a simulated machine stands for, at a speed in thousandths; at least one.
+
+        Hashing stays on the real clock while site time runs ``speed_milli / 1000`` times faster, so each hash stands for
+        so many times more.
+        """
+        return max(1, self.represented_hash_rate_hs() * speed_milli // (self.simulation.hash_rate_hs * 1000))
+
+    def scale_of_worker(self, speed_milli: int = 1000) -> dict[str, int]:
+        """The scale of each declared worker; a real machine's is 1, and so is a guest's, who is not among them."""
+        scale = self.scale(speed_milli)
+        return {spec.worker: 1 if spec.address is not None else scale for spec in self._specs}

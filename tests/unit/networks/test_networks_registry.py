@@ -1,0 +1,63 @@
+"""Networks are found by name: the house's own, and those that other packages announce."""
+
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from photosynth.fleet import FleetFileError, parse_fleet
+from photosynth.networks import registry
+from photosynth.networks.grammar import Network, Role
+from photosynth.networks.registry import NetworkError, installed, network
+
+TALLY = Network("tally", "Tally", ("main",), {"counter": Role(("external",), {"rpc": "JSON-RPC"})})
+WRONG = "not a network"
+NODE = "version: 2\noperator: me\nnodes: [{id: t-1, network: tally, chain: main, role: counter, run: external"
+
+
+@pytest.fixture
+def announce(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, EntryPoint]]:
+    """What packages announce, for as long as a test takes."""
+    points: dict[str, EntryPoint] = {}
+    monkeypatch.setattr(registry, "_announced", lambda: points)
+    network.cache_clear()
+    yield points
+    network.cache_clear()
+
+
+def point(name: str, value: str) -> EntryPoint:
+    return EntryPoint(name, value, "photosynth.networks")
+
+
+def test_bitcoin_is_ours() -> None:
+    assert network("bitcoin") is not None
+    assert "bitcoin" in installed()
+    assert network("dogecoin") is None
+
+
+def test_another_packages_network_is_checked_like_ours(announce: dict[str, EntryPoint]) -> None:
+    announce["tally"] = point("tally", f"{__name__}:TALLY")
+    assert network("tally") is TALLY
+    assert installed() == ("bitcoin", "tally")
+    fleet = parse_fleet((NODE + ", endpoints: {rpc: 'http://127.0.0.1:1'}}]\n").encode(), "x", Path())
+    assert fleet.nodes[0].network == "tally"
+    with pytest.raises(FleetFileError, match=r"no rcp among its endpoints.*Perhaps `rpc` is meant"):
+        parse_fleet((NODE + ", endpoints: {rcp: 'http://127.0.0.1:1'}}]\n").encode(), "x", Path())
+
+
+@pytest.mark.parametrize("value", [f"{__name__}:WRONG", f"{__name__}:NOTHING", "no.such.module:NETWORK"])
+def test_a_package_that_announces_no_network_is_named(announce: dict[str, EntryPoint], value: str) -> None:
+    announce["tally"] = point("tally", value)
+    with pytest.raises(NetworkError, match="the entry point tally = "):
+        network("tally")
+    with pytest.raises(FleetFileError, match=r"nodes\[1\].network: the entry point tally"):
+        parse_fleet((NODE + "}]\n").encode(), "x", Path())
+
+
+def test_nobody_takes_the_name_of_ours(announce: dict[str, EntryPoint]) -> None:
+    announce["bitcoin"] = point("bitcoin", f"{__name__}:TALLY")
+    found = network("bitcoin")
+    assert found is not None
+    assert found.title == "Bitcoin"
+    assert installed() == ("bitcoin",)
