@@ -18,10 +18,12 @@ from photosynth.bitcoin.address import address_of_script
 from photosynth.bitcoin.demonstration import HOLD_MS, DemonstrationTarget
 from photosynth.bitcoin.node import NodeUnavailableError, hash_bytes, hash_text
 from photosynth.bitcoin.transaction import Transaction, TxIn, TxOut
+from photosynth.networks.bitcoin import recipe
+from photosynth.networks.bitcoin.conditions import judge
 from photosynth.networks.bitcoin.node import BitcoindNode
 from photosynth.networks.bitcoin.probe import probe
-from photosynth.networks.bitcoin.recipe import BITCOIND
 from photosynth.networks.bitcoin.rpc import CredentialsFile, RpcClient, RpcError, UserWithPasswordFile
+from photosynth.networks.grammar import Place
 
 pytestmark = pytest.mark.interop
 ANYONE = bytes.fromhex("51")
@@ -177,15 +179,15 @@ async def test_the_probe_of_a_real_bitcoind(bitcoind: RunningBitcoind) -> None:
     assert isinstance(seen.software, str)
     assert "Satoshi" in seen.software
     assert seen.warnings == ()
-    assert seen.concerns() == ()
+    assert judge(seen, "regtest") == ()
+    assert judge(seen, "main")[0].kind == "wrong_chain"
     await node.close()
 
 
 async def test_the_recipe_starts_a_real_bitcoind(bitcoind_software: Bitcoind, tmp_path: Path) -> None:
     rpc_port, p2p_port = free_port(), free_port()
-    command = BITCOIND.command(chain="regtest", data=str(tmp_path), rpc_port=rpc_port, p2p_port=p2p_port, cache_mib=50)
-    # Without -listen=0 it would bind the port after its own too, which another test may have.
-    command = [*bitcoind_software.command, *command[1:], "-listen=0"]
+    place = Place("btc", "regtest", Path("bitcoind"), tmp_path, {"rpc": rpc_port, "p2p": p2p_port}, flags=("-dbcache=50",))
+    command = [*bitcoind_software.command, *recipe.command(place).arguments[1:]]
     with (tmp_path / "output.txt").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
     running = RunningBitcoind(bitcoind_software.version, tmp_path, rpc_port, p2p_port, process)

@@ -104,7 +104,7 @@ def _of_network(where: Path, node: Mapping[str, Value]) -> Iterator[Finding]:
             else "Run it elsewhere"
         )
         yield Finding((*where, "chain"), f"the embedded node does not serve {chain}{money}", mend)
-    for key, names in (("endpoints", tuple(role.endpoints)), ("ports", role.ports)):
+    for key, names in (("endpoints", tuple(role.endpoints)), ("ports", tuple(role.ports))):
         given = node.get(key)
         for name in given if isinstance(given, dict) else ():
             if name not in names:

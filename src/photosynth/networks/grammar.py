@@ -1,9 +1,10 @@
 """The words that every network's package is written in: what a network is, recipes, and values that a node may not have told."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Protocol
 
 
 class Unknown(Enum):
@@ -72,18 +73,94 @@ class Recipe:
 
 Run = Literal["embedded", "process", "external", "simulated"]
 """How a node comes to run: inside this program, as its child process, by somebody else, or as a model of one."""
+Severity = Literal["info", "warning", "critical"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is wrong with a node: of which kind, how urgent, what was seen, and what to do about it."""
+
+    kind: str
+    severity: Severity
+    summary: str
+    evidence: str
+    runbook: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One look at a node: when (wall milliseconds since the epoch), what it told of itself, and what is wrong with that.
+
+    ``problem`` says why it did not answer; then nothing else was told. None is a value that it did not tell.
+    """
+
+    at_ms: int
+    problem: str | None = None
+    head: int | None = None
+    peers: int | None = None
+    version: str | None = None
+    judgements: tuple[Judgement, ...] = ()
+
+
+class Probe(Protocol):
+    """Looks at one node again and again."""
+
+    async def look(self, now_ms: int) -> Report:
+        """One look, which never raises for what the node does: a silent node is a report with its problem."""
+        ...
+
+    async def close(self) -> None:
+        """Let its connections go; safe to call twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a node is spoken to: its chain, its addresses by name, and the files that let us in."""
+
+    name: str
+    chain: str
+    endpoints: Mapping[str, str]
+    cookie_file: Path | None = None
+    user: str | None = None
+    password_file: Path | None = None
+    token_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a child process of a node shall live: its program, its folder, its ports, and what it is told beside its recipe."""
+
+    name: str
+    chain: str
+    program: Path
+    data: Path
+    ports: Mapping[str, int]
+    flags: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How a child process is started, how long it may take to end (seconds), and how it is spoken to once it runs."""
+
+    arguments: tuple[str, ...]
+    stop_s: int
+    access: Access
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What a node of a network may be for: how it can run here, where it is spoken to, and the ports it may be given.
+    """What a node of a network may be for: how it can run here, where it is spoken to, and how it is looked at and started.
 
-    ``endpoints`` are the names of the addresses that a node run by somebody else is reached at, each with what it is.
+    ``endpoints`` are the names of the addresses that a node run by somebody else is reached at, each with what it is;
+    ``ports`` the names of those that it may be given, each with its usual number by chain.
     """
 
     runs: tuple[Run, ...]
     endpoints: Mapping[str, str] = field(default_factory=dict)
-    ports: tuple[str, ...] = ()
+    ports: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    probe: Callable[[Access], Probe] | None = None
+    command: Callable[[Place], Command] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from photosynth.bitcoin.demonstration import DemonstrationTarget
 from photosynth.bitcoin.node import NodeUnavailableError, Verdict, hash_text
 from photosynth.bitcoin.wire import double_sha256
 from photosynth.networks.bitcoin.answers import satoshis
+from photosynth.networks.bitcoin.conditions import judge
 from photosynth.networks.bitcoin.node import BitcoindNode
 from photosynth.networks.bitcoin.probe import probe
 from photosynth.networks.bitcoin.recipe import BITCOIND
@@ -200,7 +201,7 @@ async def test_a_probe_leaves_unknown_what_was_not_answered(tmp_path: Path) -> N
     seen = await probe(rpc, 1_800_000_000_000)
     assert (seen.chain, seen.height, seen.problem) == ("main", 5, None)
     assert {seen.headers, seen.peers_in, seen.warnings, seen.tip_age_s, seen.software, seen.uptime_s} == {UNKNOWN}
-    assert seen.concerns() == ("it does not tell its height",)
+    assert [found.summary for found in judge(seen, "main")] == ["it does not tell its height"]
     await rpc.close()
 
 
@@ -212,7 +213,7 @@ async def test_a_probe_of_a_silent_node_is_an_observation_with_its_problem(tmp_p
     rpc = RpcClient(URL, CredentialsFile(fake.cookie), name="far node", transport=httpx2.MockTransport(handler))
     seen = await probe(rpc, 0)
     assert seen.problem is not None
-    assert seen.concerns() == (seen.problem,)
+    assert [(found.kind, found.evidence) for found in judge(seen, "main")] == [("node_unreachable", seen.problem)]
     assert seen.height is UNKNOWN
     await rpc.close()
 
@@ -233,13 +234,14 @@ async def test_a_probe_names_every_concern_of_a_node_on_the_main_chain(tmp_path:
         getnetworkinfo={"subversion": "/Satoshi:29/", "version": 290000, "connections_in": 0, "connections_out": 0},
         getmempoolinfo={"size": 1, "bytes": 200},
         uptime=77,
-        getblockheader={"time": 1_800_000_000 - 3 * 3600},
+        getblockheader=(68 * b"\0" + (1_800_000_000 - 3 * 3600).to_bytes(4, "little") + 8 * b"\0").hex(),
     )
     rpc = fake.client()
     seen = await probe(rpc, 1_800_000_000_000)
     assert seen.tip_age_s == 3 * 3600
     assert seen.uptime_s == 77
-    assert seen.concerns() == (
+    assert tuple(found.summary for found in judge(seen, "main")) == (
+        "its best block breaks Bitcoin's proof of work",
         "it knows 30 headers whose blocks it has not checked",
         "it is still downloading the chain",
         "its last block is 180 minutes old",
@@ -257,7 +259,7 @@ def test_amounts_that_are_none(amount: str) -> None:
 
 
 def test_the_recipe_is_a_whole_command() -> None:
-    command = BITCOIND.command(chain="regtest", data="/data", rpc_port=18443, p2p_port=18444, cache_mib=450)
+    command = BITCOIND.command(chain="regtest", data="/data", rpc_port=18443, p2p_bind="127.0.0.1", p2p_port=18444, cache_mib=450)
     assert command[0] == "bitcoind"
     assert "-rpcbind=127.0.0.1:18443" in command
     assert not any("{" in argument for argument in command)

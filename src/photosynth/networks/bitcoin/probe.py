@@ -3,20 +3,24 @@
 Only calls that read, and that every bitcoind since version 0.21 has.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from photosynth.bitcoin.block import HEADER_BYTES
 from photosynth.bitcoin.node import NodeUnavailableError, hash_text
 from photosynth.networks.bitcoin.answers import MALFORMED, hash_of, warnings_of
-from photosynth.networks.bitcoin.document import shown_text, truth, whole_number
-from photosynth.networks.bitcoin.rpc import RpcClient
-from photosynth.networks.grammar import UNKNOWN, Unknown
+from photosynth.networks.bitcoin.conditions import judge
+from photosynth.networks.bitcoin.document import hexadecimal, shown_text, truth, whole_number
+from photosynth.networks.bitcoin.identity import CHECKPOINTS
+from photosynth.networks.bitcoin.rpc import CredentialsFile, RpcClient, UserWithPasswordFile
+from photosynth.networks.grammar import UNKNOWN, Access, Report, Unknown
 
 T = TypeVar("T")
 
-STALE_TIP_S = 2 * 3600
-"""A main chain waits this long for a block about once in 160,000 blocks, e^-12 (three years): then look at the node."""
+LOOK_S = 10.0
+"""A look takes so long at most; a node that needs longer does not answer."""
 MAX_TEXT = 500
 MAX_COUNT = 2**63 - 1
 """The largest number that bitcoind writes."""
@@ -26,7 +30,8 @@ MAX_COUNT = 2**63 - 1
 class NodeObservation:
     """One look at a bitcoind: when (milliseconds since the epoch), and each value that it told.
 
-    ``tip_age_s`` is now less the time in the tip's header, which may run up to two hours ahead: it can be negative.
+    ``header`` is its best block's, ``tip`` the hash that the node gives it; ``at_heights`` what it has at the heights of
+    checkpoints. ``tip_age_s`` is now less the time in the header, which may run up to two hours ahead: it can be negative.
     """
 
     at_ms: int
@@ -37,7 +42,8 @@ class NodeObservation:
     chain: str | Unknown = UNKNOWN
     height: int | Unknown = UNKNOWN
     headers: int | Unknown = UNKNOWN
-    tip_time_s: int | Unknown = UNKNOWN
+    tip: bytes | Unknown = UNKNOWN
+    header: bytes | Unknown = UNKNOWN
     tip_age_s: int | Unknown = UNKNOWN
     initial_download: bool | Unknown = UNKNOWN
     pruned: bool | Unknown = UNKNOWN
@@ -48,26 +54,7 @@ class NodeObservation:
     mempool_bytes: int | Unknown = UNKNOWN
     uptime_s: int | Unknown = UNKNOWN
     warnings: tuple[str, ...] | Unknown = UNKNOWN
-
-    def concerns(self) -> tuple[str, ...]:
-        """Why the node is not to be trusted now, in words; empty where nothing that was told speaks against it."""
-        if self.problem is not None:
-            return (self.problem,)
-        found: list[str] = []
-        test = self.chain == "regtest"
-        if self.height is UNKNOWN or self.headers is UNKNOWN:
-            found.append("it does not tell its height")
-        elif isinstance(self.height, int) and isinstance(self.headers, int) and self.headers > self.height:
-            found.append(f"it knows {self.headers - self.height} headers whose blocks it has not checked")
-        if self.initial_download is True and not test:
-            found.append("it is still downloading the chain")
-        if isinstance(self.tip_age_s, int) and self.tip_age_s > STALE_TIP_S and not test:
-            found.append(f"its last block is {self.tip_age_s // 60} minutes old")
-        if self.peers_in == 0 and self.peers_out == 0 and not test:
-            found.append("it has no peers")
-        if isinstance(self.warnings, tuple):
-            found.extend(f"it warns: {text}" for text in self.warnings)
-        return tuple(found)
+    at_heights: tuple[tuple[int, str], ...] = ()
 
 
 async def probe(rpc: RpcClient, now_ms: int) -> NodeObservation:
@@ -79,19 +66,21 @@ async def probe(rpc: RpcClient, now_ms: int) -> NodeObservation:
     network = await _answer(rpc, "getnetworkinfo")
     mempool = await _answer(rpc, "getmempoolinfo")
     uptime = await _answer(rpc, "uptime")
-    header = await _answer(rpc, "getblockheader", _told(chain, "bestblockhash", _hash_text))
-    tip_time_s = _told(header, "time", _count)
+    best = _told(chain, "bestblockhash", _hash_text)
+    raw = _told({"header": await _answer(rpc, "getblockheader", best, False)}, "header", _header)
+    name, height = _told(chain, "chain", _text), _told(chain, "blocks", _count)
     return NodeObservation(
         at_ms=now_ms,
         name=rpc.name,
         problem=None,
         software=_told(network, "subversion", _text),
         version=_told(network, "version", _count),
-        chain=_told(chain, "chain", _text),
-        height=_told(chain, "blocks", _count),
+        chain=name,
+        height=height,
         headers=_told(chain, "headers", _count),
-        tip_time_s=tip_time_s,
-        tip_age_s=now_ms // 1000 - tip_time_s if isinstance(tip_time_s, int) else UNKNOWN,
+        tip=_told(chain, "bestblockhash", hash_of),
+        header=raw,
+        tip_age_s=now_ms // 1000 - int.from_bytes(raw[68:72], "little") if isinstance(raw, bytes) else UNKNOWN,
         initial_download=_told(chain, "initialblockdownload", truth),
         pruned=_told(chain, "pruned", truth),
         disk_bytes=_told(chain, "size_on_disk", _count),
@@ -101,6 +90,57 @@ async def probe(rpc: RpcClient, now_ms: int) -> NodeObservation:
         mempool_bytes=_told(mempool, "bytes", _count),
         uptime_s=_told({"uptime": uptime}, "uptime", _count),
         warnings=_warnings(chain, network),
+        at_heights=await _at_checkpoints(rpc, name, height),
+    )
+
+
+async def _at_checkpoints(rpc: RpcClient, chain: str | Unknown, height: int | Unknown) -> tuple[tuple[int, str], ...]:
+    """Which blocks the node has at the heights of its chain's checkpoints, those that it tells."""
+    found: list[tuple[int, str]] = []
+    for point in CHECKPOINTS.get(str(chain), ()):
+        if isinstance(height, int) and point.height <= height:
+            told = _told({"hash": await _answer(rpc, "getblockhash", point.height)}, "hash", _hash_text)
+            found += [(point.height, told)] if isinstance(told, str) else []
+    return tuple(found)
+
+
+class BitcoindProbe:
+    """Looks at one bitcoind; satisfies ``networks.grammar.Probe``."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        if access.cookie_file is not None:
+            credentials: CredentialsFile | UserWithPasswordFile = CredentialsFile(access.cookie_file)
+        elif access.user is not None and access.password_file is not None:
+            credentials = UserWithPasswordFile(access.user, access.password_file)
+        else:
+            raise ValueError(f"{access.name}: bitcoind lets nobody in without a cookie file, or a user and a password file")
+        self._rpc = RpcClient(access.endpoints["rpc"], credentials, name=access.name, timeout_s=LOOK_S)
+
+    async def look(self, now_ms: int) -> Report:
+        """One look, in words that are the same for every network."""
+        try:
+            async with asyncio.timeout(LOOK_S):
+                seen = await probe(self._rpc, now_ms)
+        except TimeoutError:
+            seen = NodeObservation(now_ms, self._access.name, f"{self._access.name}: no whole answer within {LOOK_S:g} s")
+        return report_of(seen, self._access.chain)
+
+    async def close(self) -> None:
+        """Let its connections go."""
+        await self._rpc.close()
+
+
+def report_of(seen: NodeObservation, chain: str) -> Report:
+    """What was seen of a node that is declared to be on a chain, judged."""
+    peers_in, peers_out = seen.peers_in, seen.peers_out
+    return Report(
+        at_ms=seen.at_ms,
+        problem=seen.problem,
+        head=seen.height if isinstance(seen.height, int) else None,
+        peers=peers_in + peers_out if isinstance(peers_in, int) and isinstance(peers_out, int) else None,
+        version=seen.software if isinstance(seen.software, str) else None,
+        judgements=judge(seen, chain),
     )
 
 
@@ -132,6 +172,10 @@ def _count(value: Any) -> int:
 
 def _hash_text(value: Any) -> str:
     return hash_text(hash_of(value))
+
+
+def _header(value: Any) -> bytes:
+    return hexadecimal(value, HEADER_BYTES)
 
 
 def _warnings(*answers: Any) -> tuple[str, ...] | Unknown:

@@ -3,7 +3,8 @@
 Source: ``bitcoind -help`` of Bitcoin Knots 29.4; the same flags exist in Bitcoin Core 29.
 """
 
-from photosynth.networks.grammar import Flag, Port, Recipe, Volume
+from photosynth.networks.bitcoin.network import P2P_PORTS, RPC_PORTS
+from photosynth.networks.grammar import Access, Command, Flag, Place, Port, Recipe, Volume
 
 GIGABYTE = 10**9
 
@@ -21,7 +22,7 @@ BITCOIND = Recipe(
         Flag("-rpcallowip", "127.0.0.1", "and answers nobody else"),
         Flag("-rpcthreads", "16", "a long poll holds one of them until the next block"),
         Flag("-rpcworkqueue", "64", "calls that wait for a thread"),
-        Flag("-port", "{p2p_port}", "peers"),
+        Flag("-bind", "{p2p_bind}:{p2p_port}", "peers; on regtest of this machine alone"),
         Flag("-blockmaxweight", "3996000", "Knots fills only 1,200,000 by default: fees would be left lying"),
         Flag("-prune", "0", "the books read any block again after a reorganisation"),
         Flag("-dbcache", "{cache_mib}", "MiB of coins in memory; 450 runs, 4000 syncs several times faster"),
@@ -46,3 +47,25 @@ BITCOIND = Recipe(
         "Core 28 made `warnings` a list; the probe reads both. The coins' `coinbase` mark in scantxoutset needs 25 or later.",
     ),
 )
+
+DEFAULT_CACHE_MIB = 450
+FOLDERS = {"main": "", "test": "testnet3", "testnet4": "testnet4", "signet": "signet", "regtest": "regtest"}
+"""Where in its data folder bitcoind keeps a chain, its cookie among it (Bitcoin Core, ``chainparamsbase.cpp``)."""
+
+
+def command(place: Place) -> Command:
+    """How a bitcoind is started as a child process by this recipe, and how it is spoken to."""
+    chain = place.chain
+    rpc_port = place.ports.get("rpc", RPC_PORTS[chain])
+    arguments = BITCOIND.command(
+        chain=chain,
+        data=str(place.data),
+        rpc_port=rpc_port,
+        p2p_bind="127.0.0.1" if chain == "regtest" else "0.0.0.0",  # noqa: S104 - peers are to reach it, and RPC is bound to loopback
+        p2p_port=place.ports.get("p2p", P2P_PORTS[chain]),
+        cache_mib=DEFAULT_CACHE_MIB,
+    )
+    access = Access(
+        place.name, chain, {"rpc": f"http://127.0.0.1:{rpc_port}"}, cookie_file=place.data / FOLDERS[chain] / ".cookie"
+    )
+    return Command((str(place.program), *arguments[1:], *place.flags), BITCOIND.stop_timeout_s, access)
