@@ -1,0 +1,1 @@
+"""How a recipe becomes a running workload: as a child process."""
