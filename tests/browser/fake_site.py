@@ -132,6 +132,7 @@ class FakeSite(FakeBooks):
                 chance_of_no_block_in_a_year=math.exp(-365 / days) if known else None,
                 hash_price_ueur_per_th_day=29_800,
             ),
+            nodes=doc.NodesStatus(healthy=1, degraded=0, down=1, unknown=1),
             ledger=doc.LedgerStatus(
                 immature_sat=min(height, 100) * REWARD_SAT,
                 mature_sat=mature * REWARD_SAT,
@@ -247,6 +248,43 @@ class FakeSite(FakeBooks):
         )
         self.log.append(action)
         return action
+
+    async def nodes(self) -> list[doc.NodeDocument]:
+        if self.empty:
+            return []
+        now = int((self.frozen or time.time()) * 1000)
+        gone = doc.NodeCondition(
+            kind="node_unreachable",
+            severity="critical",
+            summary="it does not answer",
+            evidence="connection refused",
+            runbook="See that it runs, that the address and the credentials are its own, and what its log says last.",
+            since_ms=now - 90_000,
+        )
+        known: dict[str, object] = {
+            "network": "bitcoin",
+            "chain": "regtest",
+            "role": "full",
+            "site": None,
+            "conditions": [],
+            "process": None,
+        }
+        rows: list[dict[str, object]] = [
+            {"id": "btc-1", "run": "embedded", "state": "healthy", "head": self.height(), "lag": 0, "peers": 0}
+            | {"version": "libbitcoinkernel 0.1.0a5 (Bitcoin Core 30)", "observed_ms": now - 2_000},
+            {"id": "btc-2", "run": "process", "state": "down", "head": self.height() - 4, "lag": 4, "peers": None}
+            | {"version": "/Satoshi:31.0.0/", "observed_ms": now - 95_000, "conditions": [gone]}
+            | {"process": {"pid": 4711, "started_ms": now - 600_000, "restarts": 2}},
+            {"id": "btc-3", "run": "external", "state": "unknown", "head": None, "lag": None, "peers": None}
+            | {"version": None, "observed_ms": None, "conditions": [gone]},
+        ]
+        return [doc.NodeDocument.model_validate(known | row) for row in rows]
+
+    async def node_log(self, node_id: str, lines: int) -> list[str]:
+        return [f"{node_id}: line {number}" for number in range(lines)]
+
+    async def restart_node(self, node_id: str, actor: str, reason: str) -> doc.ActionDocument:
+        return self._write("restart_node", actor, reason, f"{node_id} runs", verified=True)
 
     async def stop_mining(self, actor: str, reason: str) -> doc.ActionDocument:
         self.stopped = True

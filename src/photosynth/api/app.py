@@ -21,6 +21,7 @@ from photosynth.operations.documents import (
     DayPoint,
     LedgerDocument,
     MachineDocument,
+    NodeDocument,
     Status,
     TraceDocument,
     WorkersDocument,
@@ -116,6 +117,11 @@ def create_app(
         """Let the dispatch decide again. Audited."""
         return await view.resume_mining(wanted.actor, wanted.reason)
 
+    @app.post("/api/v1/nodes/{node_id}/restart", tags=["actions"], dependencies=[Depends(writer)])
+    async def restart_node(node_id: Name, wanted: WriteRequest) -> ActionDocument:
+        """End a node's process in its own time; it is started anew. Audited."""
+        return await view.restart_node(node_id, wanted.actor, wanted.reason)
+
     @app.api_route("/api/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
     async def unknown(rest: str) -> None:
         raise NotKnownError(f"There is no /api/{rest[:200]} with this method; /api/v1/openapi.json lists what there is.")
@@ -153,6 +159,24 @@ def _add_reads(app: FastAPI, view: SiteView) -> None:
             if found.id == machine_id:
                 return found
         raise NotKnownError(f"There is no machine {machine_id!r} in this fleet.")
+
+    @app.get("/api/v1/nodes", tags=["nodes"])
+    async def nodes() -> list[NodeDocument]:
+        """Every node of the fleet, in the file's order."""
+        return await view.nodes()
+
+    @app.get("/api/v1/nodes/{node_id}", tags=["nodes"])
+    async def node(node_id: Name) -> NodeDocument:
+        """One node, with what is wrong with it."""
+        for found in await view.nodes():
+            if found.id == node_id:
+                return found
+        raise NotKnownError(f"There is no node {node_id!r} in this fleet.")
+
+    @app.get("/api/v1/nodes/{node_id}/log", tags=["nodes"])
+    async def node_log(node_id: Name, lines: Annotated[int, Query(ge=1, le=10_000)] = 100) -> list[str]:
+        """The last lines of what a node's process said."""
+        return await view.node_log(node_id, lines)
 
     @app.get("/api/v1/day", tags=["site"])
     async def day(points: Annotated[int, Query(ge=2, le=2000)] = 288) -> list[DayPoint]:

@@ -10,6 +10,7 @@ from photosynth.cli.errors import command
 from photosynth.cli.options import (
     FleetArgument,
     JsonOption,
+    NodeCommand,
     StateOption,
     UpOptions,
     default_fleet,
@@ -132,6 +133,38 @@ def workers(state: StateOption, as_json: JsonOption = False) -> int:
     from photosynth.cli.ask import workers as body
 
     return body(state, as_json)
+
+
+@app.command(epilog="Example: photosynth nodes")
+@command
+def nodes(state: StateOption, as_json: JsonOption = False) -> int:
+    """Every node of the fleet: its state, its head and how far behind it is, its peers, and how old that is."""
+    from photosynth.cli.nodes import nodes as body
+
+    return body(state, as_json)
+
+
+@app.command(epilog="Example: photosynth node btc-1 logs")
+@command
+def node(
+    node_id: Annotated[str, typer.Argument(metavar="ID", help="The node's id in the fleet file.")],
+    what: Annotated[
+        NodeCommand | None, typer.Argument(metavar="[logs|restart]", help="Its log, or a restart of its process.")
+    ] = None,
+    *,
+    state: StateOption,
+    as_json: JsonOption = False,
+    lines: Annotated[int, typer.Option("--lines", metavar="N", min=1, max=10_000, help="Lines of the log.")] = 100,
+    reason: ReasonOption = "from the command line",
+) -> int:
+    """One node: what it says of itself, and what is wrong with it; or its process's log; or a restart of that process."""
+    from photosynth.cli import nodes as bodies
+
+    if what == NodeCommand.LOGS:
+        return bodies.logs(state, node_id, lines)
+    if what == NodeCommand.RESTART:
+        return bodies.restart(state, node_id, reason, as_json)
+    return bodies.node(state, node_id, as_json)
 
 
 @app.command("stop-mining", epilog='Example: photosynth stop-mining --reason "maintenance in hall A"')

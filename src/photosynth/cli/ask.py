@@ -10,9 +10,10 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel
 
 from photosynth.cli import show
-from photosynth.cli.client import Opened, open_site, running_api
+from photosynth.cli.client import ApiClient, Opened, open_site, running_api
 from photosynth.cli.errors import CommandError, ExitCode, sentence
 from photosynth.cli.format import output, user_style
+from photosynth.operations.documents import ActionDocument
 from photosynth.operations.view import NotKnownError
 
 T = TypeVar("T")
@@ -58,6 +59,15 @@ def trace(state: Path, block: str, as_json: bool) -> int:
 
 def act(state: Path, kind: Literal["stop", "resume"], reason: str, as_json: bool) -> int:
     """Stop or resume mining in the running system; 0 only where it was done, and a stop also read back."""
+    if kind == "stop":
+        return act_on(state, kind, reason, as_json, lambda api, actor: api.stop_mining(actor, reason))
+    return act_on(state, kind, reason, as_json, lambda api, actor: api.resume_mining(actor, reason))
+
+
+def act_on(
+    state: Path, what: str, reason: str, as_json: bool, call: Callable[[ApiClient, str], Awaitable[ActionDocument]]
+) -> int:
+    """Let the running system do something and say what came of it; 0 only where it was done."""
     if not reason.strip():
         raise CommandError(f'--reason "{reason}" says nothing; write why, the audit keeps it.', ExitCode.BAD_INPUT)
     actor = f"cli:{_user()}"
@@ -66,10 +76,12 @@ def act(state: Path, kind: Literal["stop", "resume"], reason: str, as_json: bool
         api = await running_api(state)
         if api is None:
             raise CommandError(
-                f"No system runs on {state}, so there is nothing to {kind}; start it with `photosynth up`.", ExitCode.UNAVAILABLE
+                f"No system runs on {state}, so there is nothing to {what}; start it with `photosynth up`.", ExitCode.UNAVAILABLE
             )
         try:
-            action = await (api.stop_mining(actor, reason) if kind == "stop" else api.resume_mining(actor, reason))
+            action = await call(api, actor)
+        except NotKnownError as error:
+            raise CommandError(sentence(error), ExitCode.NO) from None
         finally:
             await api.close()
         if as_json:

@@ -20,6 +20,7 @@ from photosynth.operations.documents import (
     DayPoint,
     LedgerDocument,
     MachineDocument,
+    NodeDocument,
     Status,
     TraceDocument,
     WorkersDocument,
@@ -99,6 +100,19 @@ class ApiClient:
         """Every machine."""
         return await self._list("/api/v1/machines", MachineDocument)
 
+    async def nodes(self) -> list[NodeDocument]:
+        """Every node of the fleet."""
+        return await self._list("/api/v1/nodes", NodeDocument)
+
+    async def node_log(self, node_id: str, lines: int) -> list[str]:
+        """The last lines of a node's log."""
+        answer = await self._request("GET", f"/api/v1/nodes/{_quoted(node_id)}/log", params={"lines": lines})
+        return self._read(answer, TypeAdapter(list[str]))
+
+    async def restart_node(self, node_id: str, actor: str, reason: str) -> ActionDocument:
+        """End a node's process; it is started anew."""
+        return await self._act(f"nodes/{_quoted(node_id)}/restart", actor, reason)
+
     async def day(self, points: int = 288) -> list[DayPoint]:
         """The day's curve."""
         return await self._list("/api/v1/day", DayPoint, points=points)
@@ -131,9 +145,7 @@ class ApiClient:
 
     async def trace(self, block_or_txid: str) -> TraceDocument:
         """A block's satoshis back to their meters."""
-        from urllib.parse import quote
-
-        return await self._get(f"/api/v1/trace/{quote(block_or_txid, safe='')}", TraceDocument)
+        return await self._get(f"/api/v1/trace/{_quoted(block_or_txid)}", TraceDocument)
 
     async def actions(self, limit: int = 200, before_id: int | None = None, subject: str | None = None) -> list[ActionDocument]:
         """Every change to the world."""
@@ -141,11 +153,11 @@ class ApiClient:
 
     async def stop_mining(self, actor: str, reason: str) -> ActionDocument:
         """Everything off."""
-        return await self._act("stop-mining", actor, reason)
+        return await self._act("actions/stop-mining", actor, reason)
 
     async def resume_mining(self, actor: str, reason: str) -> ActionDocument:
         """Let the dispatch decide again."""
-        return await self._act("resume-mining", actor, reason)
+        return await self._act("actions/resume-mining", actor, reason)
 
     async def chain_lines(self) -> AsyncIterator[bytes]:
         """The pieces of the chain's export."""
@@ -183,9 +195,9 @@ class ApiClient:
         except self._errors as error:
             raise self._no_answer(error) from None
 
-    async def _act(self, kind: str, actor: str, reason: str) -> ActionDocument:
+    async def _act(self, path: str, actor: str, reason: str) -> ActionDocument:
         body = {"actor": actor, "reason": reason}
-        answer = await self._request("POST", f"/api/v1/actions/{kind}", json=body, timeout=STOP_TIMEOUT_S)
+        answer = await self._request("POST", f"/api/v1/{path}", json=body, timeout=STOP_TIMEOUT_S)
         return self._read(answer, TypeAdapter(ActionDocument))
 
     async def _get(self, path: str, document: type[D], **params: object) -> D:
@@ -226,6 +238,12 @@ class ApiClient:
     def _no_answer(self, error: Exception) -> CommandError:
         why = str(error) or type(error).__name__
         return CommandError(f"The system at {self.url} does not answer ({why}); try again, or restart it.", ExitCode.UNAVAILABLE)
+
+
+def _quoted(name: str) -> str:
+    from urllib.parse import quote
+
+    return quote(name, safe="")
 
 
 def _given(params: dict[str, Any]) -> dict[str, Any]:

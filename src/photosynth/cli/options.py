@@ -3,12 +3,20 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from photosynth.cli.errors import CommandError, ExitCode
+
+
+class NodeCommand(StrEnum):
+    """What can be asked of a node beside how it is."""
+
+    LOGS = "logs"
+    RESTART = "restart"
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,6 +151,7 @@ class _Up:
 
     async def _serve(self, stop: asyncio.Event) -> None:
         from photosynth.cli.simulated_field import SimulatedField
+        from photosynth.operations.node_watch import NodeWatch
         from photosynth.operations.running import RunningSite
         from photosynth.operations.site import Site, SiteSettings
 
@@ -178,12 +179,12 @@ class _Up:
                 )
             typer.echo("Stopped before the site had started; nothing ran.", err=options.json_log)
             return
+        view = RunningSite(site, NodeWatch(mining.fleet.nodes, state.nodes, site.state_id, embedded=site.embedded_node))
         try:
-            view = RunningSite(site)
             async with self._web(view, site) as url:
-                await self._until_stopped(stop, site, view, field, url)
+                await self._until_stopped(stop, view, field, url)
         finally:
-            await site.close()
+            await view.close()
         typer.echo(f"Stopped. {state.root} holds everything; the next start resumes there.", err=options.json_log)
 
     @asynccontextmanager
@@ -208,9 +209,7 @@ class _Up:
             self.state.remove_api()
             await server.stop()
 
-    async def _until_stopped(
-        self, stop: asyncio.Event, site: "Site", view: "RunningSite", field: "SimulatedField", url: str
-    ) -> None:
+    async def _until_stopped(self, stop: asyncio.Event, view: "RunningSite", field: "SimulatedField", url: str) -> None:
         banner = self._banner()
         typer.echo(f"{banner}\n{self._addresses(url)}", err=self.options.json_log)
         if self.options.open_browser and sys.stdout.isatty() and _has_windows():
@@ -218,7 +217,7 @@ class _Up:
 
             # Nobody waits for it: some take as long as they are open.
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
-        running = asyncio.ensure_future(site.run())
+        running = asyncio.ensure_future(view.run())
         showing = asyncio.ensure_future(self._show(view, url, banner))
         world = asyncio.ensure_future(field.ended())
         stopping = asyncio.ensure_future(stop.wait())

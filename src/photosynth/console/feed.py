@@ -12,6 +12,7 @@ from photosynth.operations.documents import (
     BlockDocument,
     DayPoint,
     MachineDocument,
+    NodeDocument,
     Status,
     WorkersDocument,
 )
@@ -21,7 +22,7 @@ PERIOD_S = 1.0
 PATIENCE_S = 2.5
 """How long one look may take before the page says that the site does not answer."""
 ACTIONS = 200
-_CADENCE_S = {"machines": 1.0, "day": 5.0, "workers": 3.0, "actions": 2.0, "blocks": 10.0}
+_CADENCE_S = {"machines": 1.0, "nodes": 2.0, "day": 5.0, "workers": 3.0, "actions": 2.0, "blocks": 10.0}
 _log = logging.getLogger(__name__)
 
 
@@ -31,6 +32,7 @@ class Snapshot:
 
     status: Status | None = None
     machines: tuple[MachineDocument, ...] = ()
+    nodes: tuple[NodeDocument, ...] = ()
     day: tuple[DayPoint, ...] = ()
     blocks: tuple[BlockDocument, ...] = ()
     workers: WorkersDocument | None = None
@@ -118,6 +120,7 @@ class Feed:
                     last,
                     status=status,
                     machines=tuple(await view.machines()) if "machines" in due else last.machines,
+                    nodes=tuple(await view.nodes()) if "nodes" in due else last.nodes,
                     day=tuple(await view.day()) if "day" in due else last.day,
                     blocks=tuple(await view.blocks(200)) if "blocks" in due else last.blocks,
                     workers=await view.workers() if "workers" in due else last.workers,

@@ -1,5 +1,7 @@
 """The Nodes page: the Bitcoin node's health, the pool, and how to point a machine here."""
 
+import time
+
 from fastapi import Request
 from nicegui import Client
 
@@ -9,9 +11,16 @@ from photosynth.console.icons import icon
 from photosynth.console.markup import Values, chip, empty, no_match, short, table, text
 from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import Page, box, search_box
-from photosynth.operations.documents import ChainStatus
+from photosynth.operations.documents import ChainStatus, NodeDocument
 
 _WORKER_ROWS = 150
+NODE_STATES = {
+    "healthy": ("running", "healthy"),
+    "degraded": ("starting", "degraded"),
+    "down": ("faulty", "down"),
+    "unknown": ("unknown", "never answered"),
+}
+"""A node's state as a chip's kind and its word."""
 
 
 def difficulty(chain: ChainStatus, numbers: Numbers) -> str:
@@ -74,6 +83,40 @@ def node_values(snapshot: Snapshot, numbers: Numbers) -> Values:
         "facts!": "<dl>" + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in facts) + "</dl>",
         "warnings!": f"<ul class=conds>{warnings}</ul>" if warnings else "",
     }
+
+
+def fleet_values(snapshot: Snapshot, numbers: Numbers) -> Values:
+    """Every node of the fleet: how it is, what it says, how old that is, and what is wrong with it."""
+    if not snapshot.nodes:
+        return {"nodes!": empty("Unknown", "Nothing was seen of the fleet's nodes yet."), "nodes.count": ""}
+    now_ms = time.time_ns() // 1_000_000
+    rows = [_node_row(node, numbers, now_ms) for node in snapshot.nodes]
+    heads = ("Node", "State", "Network", "Runs", "Head", "Behind", "Peers", "Seen", "Software", "Needs attention")
+    listed = table("Nodes of the fleet", heads, rows, numbers=frozenset({4, 5, 6, 7}), css="dense")
+    return {"nodes!": listed, "nodes.count": numbers.integer(len(rows))}
+
+
+def _node_row(node: NodeDocument, numbers: Numbers, now_ms: int) -> list[tuple[str, str | int]]:
+    kind, word = NODE_STATES[node.state]
+    age_s = None if node.observed_ms is None else max(0, now_ms - node.observed_ms) // 1000
+    process = "" if node.process is None else f"<span class=sub>pid {node.process.pid}</span>"
+    wrong = "".join(
+        f"<div class=wrapped><b>{text(found.summary)}</b> <span class=sub>{text(found.runbook)}</span></div>"
+        for found in node.conditions
+        if found.severity != "info"
+    )
+    return [
+        (f"<b>{text(node.id)}</b>", node.id),
+        (chip(kind, word), word),
+        (f"{text(node.network)} <span class=sub>{text(node.chain)}, {text(node.role)}</span>", f"{node.network} {node.chain}"),
+        (text(node.run) + process, node.run),
+        (numbers.integer(node.head), -1 if node.head is None else node.head),
+        (numbers.integer(node.lag), -1 if node.lag is None else node.lag),
+        (numbers.integer(node.peers), -1 if node.peers is None else node.peers),
+        ("never" if age_s is None else f"{numbers.span(age_s)} ago", -1 if age_s is None else age_s),
+        (f"<div class=wrapped>{text(node.version or UNKNOWN)}</div>", node.version or ""),
+        (wrong or "nothing", str(len(node.conditions))),
+    ]
 
 
 def pool_values(snapshot: Snapshot, numbers: Numbers) -> Values:
@@ -156,11 +199,13 @@ def worker_values(snapshot: Snapshot, numbers: Numbers, words: str = "") -> Valu
 
 async def show(request: Request, client: Client, feed: Feed) -> None:
     """Build the page."""
-    page = await open_page(request, client, feed, here="/nodes", title="Nodes", needs=frozenset({"workers"}))
+    page = await open_page(request, client, feed, here="/nodes", title="Nodes", needs=frozenset({"workers", "nodes"}))
     listen = "" if page.snapshot.status is None else page.snapshot.status.pool.listen
     with page.main, box("grid"):
+        with box("card full", "section", 'aria-label="Nodes of the fleet"'):
+            page.section("<h2>Nodes <span class=count>{{nodes.count}}</span></h2><div class=short>{{nodes!}}</div>", fleet_values)
         with box("card half", "section", 'aria-label="Bitcoin node"'):
-            page.section("<div class=row><h2>Bitcoin node</h2>{{health!}}</div>{{facts!}}{{warnings!}}", node_values)
+            page.section("<div class=row><h2>Bitcoin node of the site</h2>{{health!}}</div>{{facts!}}{{warnings!}}", node_values)
         with box("card half", "section", 'aria-label="Pool"'):
             page.section("<h2>Pool</h2>{{pool!}}", pool_values)
         with box("card full", "section", 'aria-label="Point your miner here"'):

@@ -17,6 +17,7 @@ from photosynth.operations.documents import (
     DayPoint,
     LedgerDocument,
     MachineDocument,
+    NodeDocument,
     Status,
     TraceDocument,
     WorkerDocument,
@@ -24,6 +25,7 @@ from photosynth.operations.documents import (
 )
 from photosynth.operations.evidence_door import evidence_lines
 from photosynth.operations.ledger_lines import ledger_lines
+from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.site import Site
 from photosynth.operations.summaries import evidence_status, ledger_status
 from photosynth.pool.results import PoolSnapshot, WorkerStats
@@ -42,13 +44,26 @@ HEALTH_AGE_S = 1.0
 class RunningSite:
     """The door to a running site; satisfies ``SiteView`` and the API's port for the evidence."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, site: Site, watch: NodeWatch) -> None:
+        self._site, self._watch = site, watch
         self._health: NodeHealth | None = None
         self._health_s = 0.0
         self._health_turn = asyncio.Lock()
         self._since: dict[str, int] = {}
         self._stops = 0
+
+    async def run(self) -> None:
+        """Run the site and look at the fleet's nodes until cancelled; an unexpected error ends them all."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._site.run(), name="site")
+            tasks.create_task(self._watch.run(), name="nodes")
+
+    async def close(self) -> None:
+        """Close the site, and end what runs here as a process in its own time."""
+        try:
+            await self._site.close()
+        finally:
+            await self._watch.close()
 
     async def status(self) -> Status:
         """Everything in one document."""
@@ -82,6 +97,7 @@ class RunningSite:
             machines=parts.machines_status(views),
             models=parts.model_statuses(site.declared, views, quote),
             mainnet=parts.mainnet_outlook(quote, snapshot.hash_rate.hash_rate_hs),
+            nodes=self._watch.counts(),
             ledger=ledger,
             evidence=evidence,
             conditions=self._conditions(views, snapshot, health) + parts.unknown_conditions(unknown),
@@ -158,6 +174,29 @@ class RunningSite:
     ) -> AsyncIterator[bytes]:
         """The same as lines of JSON: a LedgerDocument without postings, then a PostingDocument a line."""
         return ledger_lines(self._site.read, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
+
+    async def nodes(self) -> list[NodeDocument]:
+        """Every node of the fleet, in the file's order."""
+        return self._watch.nodes()
+
+    async def node_log(self, node_id: str, lines: int) -> list[str]:
+        """The last lines of what a node's process said. Raises NotKnownError."""
+        return await asyncio.to_thread(self._watch.log_lines, node_id, lines)
+
+    async def restart_node(self, node_id: str, actor: str, reason: str) -> ActionDocument:
+        """End a node's process in its own time; it is started anew. Raises NotKnownError."""
+        site, before = self._site, self._watch.node(node_id)
+        self._watch.needs_process(node_id)
+        action = await site.audit.planned(actor, "restart_node", node_id, reason, "its process ends and is started anew")
+        try:
+            done = await self._watch.restart(node_id)
+            after = await self._watch.started_again(node_id, None if before.process is None else before.process.pid)
+        except BaseException as error:
+            site.audit.finished(action, "failed", f"{type(error).__name__}: {error}", None, None)
+            raise
+        seen = "no process runs yet" if after is None else f"process {after} runs"
+        site.audit.finished(action, "unverified" if after is None else "done", done, seen, after is not None)
+        return books.action_document(await site.audit.row(action))
 
     async def trace(self, block_or_txid: str) -> TraceDocument:
         """The satoshis of a block (height, hash or coinbase txid). Raises NotKnownError."""
@@ -248,6 +287,8 @@ class RunningSite:
             usual_sat = site.quote().expected_sat(rate * demonstration.block_interval_s)
             system += parts.money_conditions(template, usual_sat, site.clock.site_ms())
         system += parts.control_conditions(site.controller.mistake, site.audit.fault, site.audit.waiting, site.clock.site_ms())
+        others = [node for node in self._watch.nodes() if node.id != site.mining.node.id]
+        system += parts.node_conditions(others, site.clock.site_ms())
         if site.clock.ended:
             system += parts.ended_conditions(site.settings.replay, site.settings.end_ms)
         self._since = {item.id: self._since.get(item.id, item.since_ms) for item in system}

@@ -130,6 +130,16 @@ class Site:
         """Close everything in the reverse order; safe to call twice."""
         await self._closing.aclose()
 
+    @property
+    def state_id(self) -> str:
+        """What tells this state from every other."""
+        return self._manifest.state
+
+    @property
+    def embedded_node(self) -> BitcoinNode | None:
+        """The node inside this program; None where the site mines on somebody else's."""
+        return self.node if self.mining.node.run == "embedded" else None
+
     def quote(self) -> CoinQuote:
         """What mining is paid with now."""
         quote = self.settings.coin_market.at(self.clock.site_ms())

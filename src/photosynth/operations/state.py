@@ -67,6 +67,11 @@ class StateFolder:
         return self.root / "chain"
 
     @property
+    def nodes(self) -> Path:
+        """Where nodes that run here as processes live, a folder each."""
+        return self.root / "nodes"
+
+    @property
     def node_state(self) -> Path:
         """What the driver of a bitcoind remembers: its demonstration target."""
         return self.root / "node.json"
@@ -117,7 +122,7 @@ class StateFolder:
     def _all(self) -> tuple[Path, ...]:
         database = [self.database.with_name(self.database.name + end) for end in ("-wal", "-shm")]
         logs = (self.log, self.log.with_suffix(".old.jsonl"))
-        others = (self.world, self.clock, self.status, self.node_state, self._api)
+        others = (self.world, self.nodes, self.clock, self.status, self.node_state, self._api)
         return self.manifest, *self.parts(), *database, *others, *logs
 
     def lock(self, *, reading: bool = False) -> None:

@@ -17,6 +17,7 @@ from photosynth.operations.documents import (
     MachinesStatus,
     MainnetOutlook,
     ModelStatus,
+    NodeDocument,
     PoolStatus,
     SiteStatus,
 )
@@ -319,3 +320,21 @@ def control_conditions(mistake: str | None, audit_fault: str | None, waiting: in
 
 def _critical(kind: str, subject: str, summary: str, evidence: str, advice: str) -> Condition:
     return Condition(id=kind, severity="critical", subject=subject, summary=summary, evidence=evidence, advice=advice, since_ms=0)
+
+
+def node_conditions(nodes: Sequence[NodeDocument], now_ms: int) -> list[Condition]:
+    """What is wrong with the fleet's nodes, but for what is only told."""
+    return [
+        Condition(
+            id=f"{found.kind}:{node.id}",
+            severity=found.severity,
+            subject=node.id,
+            summary=f"Node {node.id}: {found.summary}",
+            evidence=found.evidence,
+            advice=found.runbook,
+            since_ms=now_ms,
+        )
+        for node in nodes
+        for found in node.conditions
+        if found.severity != "info"
+    ]

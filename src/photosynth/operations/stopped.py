@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         DayPoint,
         LedgerDocument,
         MachineDocument,
+        NodeDocument,
         Status,
         TraceDocument,
         WorkerDocument,
@@ -91,6 +92,7 @@ class StoppedSite:
 
     async def status(self) -> "Status":
         """The last status, with what the state says now, and powers unknown."""
+        from photosynth.operations.documents.nodes import unknown_nodes
         from photosynth.operations.summaries import evidence_status, ledger_status
         from photosynth.pool.places import is_worker
         from photosynth.storage.at_rest import RestingDatabase
@@ -120,6 +122,7 @@ class StoppedSite:
                         "last_block_age_s": age_s,
                     }
                 ),
+                "nodes": unknown_nodes(last.nodes),
                 "site": last.site.model_copy(update={**dict.fromkeys(_UNKNOWN_POWERS), "quality": "unknown"}),
                 "pool": last.pool.model_copy(
                     update={
@@ -164,6 +167,18 @@ class StoppedSite:
             running=False,
             workers=[_worker(name, item) for name, item in sorted(self._account.totals.items()) if is_worker(name)],
         )
+
+    async def nodes(self) -> "list[NodeDocument]":
+        """None can be asked."""
+        return []
+
+    async def node_log(self, node_id: str, lines: int) -> list[str]:
+        """Refused: nothing watches it."""
+        self._not_running()
+
+    async def restart_node(self, node_id: str, actor: str, reason: str) -> "ActionDocument":
+        """Refused: nothing runs."""
+        self._not_running()
 
     async def machines(self) -> "list[MachineDocument]":
         """None can be asked."""

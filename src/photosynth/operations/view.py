@@ -9,6 +9,7 @@ from photosynth.operations.documents import (
     DayPoint,
     LedgerDocument,
     MachineDocument,
+    NodeDocument,
     Status,
     TraceDocument,
     WorkersDocument,
@@ -61,6 +62,18 @@ class SiteView(Protocol):
 
         The newest ``limit`` postings of the period, all where it is None; ``before_id`` does not go with ``oldest_first``.
         """
+        ...
+
+    async def nodes(self) -> list[NodeDocument]:
+        """Every node of the fleet, in the file's order."""
+        ...
+
+    async def node_log(self, node_id: str, lines: int) -> list[str]:
+        """The last lines of what a node's process said. Raises NotKnownError."""
+        ...
+
+    async def restart_node(self, node_id: str, actor: str, reason: str) -> ActionDocument:
+        """End a node's process in its own time; it is started anew. Raises NotKnownError."""
         ...
 
     async def trace(self, block_or_txid: str) -> TraceDocument:

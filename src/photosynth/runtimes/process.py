@@ -13,8 +13,9 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import psutil
@@ -50,6 +51,14 @@ class Workload:
     arguments: tuple[str, ...]
     folder: Path
     stop_s: float
+
+    @property
+    def whole_mark(self) -> str:
+        """The mark with a digest of the command, which tells whether what runs was started by another one.
+
+        A process's own words do not tell that: many programs are scripts that become something else.
+        """
+        return f"{self.mark} {sha256(json.dumps(self.arguments).encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +105,7 @@ class ChildProcess:
         self._process = await asyncio.to_thread(self._find)
         if self._process is not None:
             _log.info("node's process adopted", node=self.workload.name, pid=self._process.pid)
-            if await asyncio.to_thread(_command_of, self._process) != list(self.workload.arguments):
+            if await asyncio.to_thread(_mark_of, self._process) != self.workload.whole_mark:
                 _log.info("node's process runs by another command and is started anew", node=self.workload.name)
                 await self._end()
         while not self._closing:
@@ -159,7 +168,7 @@ class ChildProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self.workload.folder,
-                env={key: os.environ[key] for key in _INHERITED if key in os.environ} | {MARK: self.workload.mark},
+                env={key: os.environ[key] for key in _INHERITED if key in os.environ} | {MARK: self.workload.whole_mark},
                 start_new_session=True,
                 umask=0o077,
             )
@@ -179,7 +188,7 @@ class ChildProcess:
                 return process
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
-                if process.uids().real == os.getuid() and process.environ().get(MARK) == self.workload.mark:
+                if process.uids().real == os.getuid() and (_mark_of(process) or "").startswith(f"{self.workload.mark} "):
                     self._note(process)
                     return process
         return None
@@ -260,11 +269,10 @@ def tail(path: Path, lines: int, most_bytes: int = 1 << 20) -> list[str]:
     return found[-lines:] if lines > 0 else []
 
 
-def _command_of(process: psutil.Process) -> Sequence[str]:
-    try:
-        return list(process.cmdline())
-    except psutil.Error:
-        return []
+def _mark_of(process: psutil.Process) -> str | None:
+    with contextlib.suppress(psutil.Error, OSError):
+        return process.environ().get(MARK)
+    return None
 
 
 def _rotate(path: Path) -> None:

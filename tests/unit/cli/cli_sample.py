@@ -17,6 +17,9 @@ from photosynth.operations.documents import (
     MachinesStatus,
     MainnetOutlook,
     MeterInterval,
+    NodeCondition,
+    NodeDocument,
+    NodesStatus,
     PoolStatus,
     PostingDocument,
     SiteStatus,
@@ -101,6 +104,7 @@ STATUS = Status(
         chance_of_no_block_in_a_year=0.32,
         hash_price_ueur_per_th_day=30_000,
     ),
+    nodes=NodesStatus(healthy=1, degraded=0, down=1, unknown=0),
     ledger=LedgerStatus(
         immature_sat=47_600,
         mature_sat=0,
@@ -237,6 +241,49 @@ def action(kind: str, actor: str, reason: str, result: str = "done") -> ActionDo
     )
 
 
+def _node(node_id: str, **changed: object) -> NodeDocument:
+    known: dict[str, object] = {
+        "id": node_id,
+        "network": "bitcoin",
+        "chain": "regtest",
+        "role": "full",
+        "site": None,
+        "run": "embedded",
+        "state": "healthy",
+        "head": 7,
+        "lag": 0,
+        "peers": 0,
+        "version": "embedded node",
+        "observed_ms": NOON_MS,
+        "conditions": [],
+        "process": None,
+    }
+    return NodeDocument.model_validate(known | changed)
+
+
+DOWN = NodeCondition(
+    kind="node_unreachable",
+    severity="critical",
+    summary="it does not answer",
+    evidence="connection refused",
+    runbook="See that it runs.",
+    since_ms=NOON_MS,
+)
+NODES = [
+    _node("btc-1"),
+    _node(
+        "btc-2",
+        run="process",
+        state="down",
+        head=5,
+        lag=2,
+        peers=None,
+        conditions=[DOWN],
+        process={"pid": 77, "started_ms": NOON_MS, "restarts": 3},
+    ),
+]
+
+
 class SampleView:
     """A SiteView over the documents above, with as many postings as wanted."""
 
@@ -294,6 +341,23 @@ class SampleView:
         text = b"".join(part.model_dump_json().encode() + b"\n" for part in (head, *postings))
         for at in range(0, len(text), 10_007):
             yield text[at : at + 10_007]
+
+    async def nodes(self) -> list[NodeDocument]:
+        """One that is well, and one that stopped answering."""
+        return NODES
+
+    async def node_log(self, node_id: str, lines: int) -> list[str]:
+        """Of the second one, which runs here."""
+        if node_id != "btc-2":
+            raise NotKnownError(f"{node_id} has no process here: it has `run: embedded`.")
+        return [f"line {number}" for number in range(1, 201)][-lines:]
+
+    async def restart_node(self, node_id: str, actor: str, reason: str) -> ActionDocument:
+        """Note that it was asked."""
+        if node_id != "btc-2":
+            raise NotKnownError(f"{node_id} has no process here: it has `run: embedded`.")
+        self.actions_taken.append(("restart", actor, reason))
+        return action("restart_node", actor, reason, self.result)
 
     async def trace(self, block_or_txid: str) -> TraceDocument:
         """Block 7, and no other."""

@@ -144,6 +144,20 @@ class TestQuestions:
         assert "2 stale" in told
         assert len(WorkersDocument.model_validate_json(run("workers", "--json", "--state", state).stdout).workers) == 2
 
+    def test_nodes(self, place: str, request: pytest.FixtureRequest) -> None:
+        """A row a node, with how old it is; JSON is a list."""
+        state = request.getfixturevalue(place)
+        told = run("nodes", "--state", state).stdout
+        assert [word for word in ("btc-1", "healthy", "btc-2", "down", "5 (2 behind)") if word not in told] == []
+        assert [found["id"] for found in json.loads(run("nodes", "--json", "--state", state).stdout)] == ["btc-1", "btc-2"]
+        one = run("node", "btc-2", "--state", state).stdout
+        assert "process, pid 77, started anew 3 times" in one
+        assert "critical: it does not answer" in one
+        assert json.loads(run("node", "btc-2", "--json", "--state", state).stdout)["process"]["restarts"] == 3
+        assert run("node", "btc-2", "logs", "--lines", "2", "--state", state).stdout == "line 199\nline 200\n"
+        unknown = run("node", "btc-9", "--state", state)
+        assert (unknown.exit_code, unknown.stderr) == (1, "There is no node 'btc-9' in this fleet; there is btc-1, btc-2.\n")
+
     def test_trace(self, place: str, request: pytest.FixtureRequest) -> None:
         """A known block is traced; an unknown one is exit code 1 and a sentence."""
         state = request.getfixturevalue(place)

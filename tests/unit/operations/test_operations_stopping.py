@@ -13,6 +13,7 @@ from tests.unit.operations.test_operations_audit import Disk
 from photosynth.miners.actions import NotAuditedError
 from photosynth.miners.control import MinerControl
 from photosynth.operations.audit import AuditLog
+from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.past import STOPPED
 from photosynth.operations.running import RunningSite
 from photosynth.operations.site import Site, SiteSettings
@@ -46,7 +47,7 @@ class SmallSite:
 
     @property
     def door(self) -> RunningSite:
-        return RunningSite(cast(Site, self))
+        return RunningSite(cast(Site, self), NodeWatch((), Path("nodes"), "test"))
 
     def asleep(self) -> list[str]:
         return [name for name, machine in self.hall.machines.items() if machine.body.asleep]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         TraceShare,
     )
     from photosynth.operations.documents.machines import DayPoint, MachineDocument, WorkerDocument, WorkersDocument
+    from photosynth.operations.documents.nodes import NodeCondition, NodeDocument, NodesStatus, ProcessDocument
     from photosynth.operations.documents.status import (
         ChainStatus,
         Condition,
@@ -55,8 +56,12 @@ __all__ = [
     "MainnetOutlook",
     "MeterInterval",
     "ModelStatus",
+    "NodeCondition",
+    "NodeDocument",
+    "NodesStatus",
     "PoolStatus",
     "PostingDocument",
+    "ProcessDocument",
     "SiteStatus",
     "Status",
     "TraceDocument",
@@ -84,6 +89,10 @@ _MODULES = {
     "MainnetOutlook": "status",
     "MeterInterval": "ledger",
     "ModelStatus": "status",
+    "NodeCondition": "nodes",
+    "NodeDocument": "nodes",
+    "NodesStatus": "nodes",
+    "ProcessDocument": "nodes",
     "PoolStatus": "status",
     "PostingDocument": "ledger",
     "SiteStatus": "status",

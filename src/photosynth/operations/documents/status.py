@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from photosynth.operations.documents.base import BigCount, Document
+from photosynth.operations.documents.nodes import NodesStatus
 
 
 class Condition(Document):
@@ -241,6 +242,8 @@ class Status(Document):
     """The same by model."""
     mainnet: MainnetOutlook
     """What this would be on mainnet."""
+    nodes: NodesStatus
+    """The fleet's nodes by state."""
     ledger: LedgerStatus
     """The books."""
     evidence: EvidenceStatus

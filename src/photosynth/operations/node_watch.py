@@ -1,0 +1,339 @@
+"""Every node of the fleet looked at again and again, and those that run here kept running. Wall time throughout.
+
+A look that fails is one observation: a node is down when the second in a row fails, and what it said last stays with its age.
+A node never says by itself that it is healthy: a head that does not move while others' do, another chain, a foreign coin are
+judged over what it tells. A process that runs and does not answer for ``HANG_S`` is ended and started anew.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError
+from photosynth.fleet import Node
+from photosynth.networks.grammar import Access, Judgement, Place, Probe, Report, Role
+from photosynth.networks.registry import network
+from photosynth.operations.documents.nodes import NodeCondition, NodeDocument, NodesStatus, NodeState, ProcessDocument
+from photosynth.operations.view import NotKnownError
+from photosynth.runtimes.process import ChildProcess, Workload, tail
+
+log = structlog.get_logger()
+
+LOOK_EVERY_S = 5.0
+JITTER_S = 1.0
+LONGEST_LOOK_S = 15.0
+"""A probe bounds itself; one that does not is cut off."""
+AT_ONCE = 20
+"""Looks under way at most, so that a fleet of silent nodes costs no more than this."""
+DOWN_AFTER = 2
+"""Failed looks in a row after which a node that answered before is down."""
+HANG_S = 90.0
+"""A process that runs and does not answer for so long is ended and started anew."""
+BEHIND_BLOCKS = 3
+"""Blocks behind the best head of its chain at which a node is degraded."""
+MOST_LOG_LINES = 10_000
+RESTART_LOOKS = 100
+"""Tenths of a second that a restart waits for the new process."""
+_SEVERITIES = ("critical", "warning", "info")
+
+
+class EmbeddedProbe:
+    """Looks at the embedded node; satisfies ``networks.grammar.Probe``."""
+
+    def __init__(self, node: BitcoinNode) -> None:
+        self._node = node
+
+    async def look(self, now_ms: int) -> Report:
+        """One look."""
+        try:
+            health = await self._node.health()
+        except NodeUnavailableError as error:
+            unreachable = Judgement("node_unreachable", "critical", "it does not answer", str(error), "See the log, and restart.")
+            return Report(now_ms, problem=str(error), judgements=(unreachable,))
+        found = [
+            Judgement("node_warns", "warning", f"it warns: {text}", text, "Do what the warning says.") for text in health.warnings
+        ]
+        if not health.synchronised:
+            evidence = f"headers {health.headers}, blocks {health.tip.height}"
+            found.append(Judgement("behind_headers", "warning", "it has not caught up", evidence, "It catches up by itself."))
+        return Report(now_ms, None, health.tip.height, health.peers, health.software, tuple(found))
+
+    async def close(self) -> None:
+        """Nothing is open: the node is another's."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One node, what was seen of it, and what keeps it running."""
+
+    declared: Node
+    probe: Probe | None
+    process: ChildProcess | None
+    latest: Report | None = None
+    answered: Report | None = None
+    failed: int = 0
+    silent_since_s: float | None = None
+    since: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def state(self) -> NodeState:
+        if self.answered is None:
+            return "unknown"
+        if self.failed >= DOWN_AFTER:
+            return "down"
+        return "degraded" if any(found.severity != "info" for found in self.answered.judgements) else "healthy"
+
+
+class NodeWatch:
+    """The fleet's nodes in operation. :meth:`run` it in a task, :meth:`close` it after that."""
+
+    def __init__(
+        self,
+        nodes: Iterable[Node],
+        folder: Path,
+        mark: str,
+        *,
+        embedded: BitcoinNode | None = None,
+        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``folder`` is where nodes that run here live, ``mark`` what tells their processes from another fleet's."""
+        self._wall_ms, self._monotonic = wall_ms, monotonic
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._watched = {node.id: _watched(node, folder, mark, embedded) for node in nodes}
+
+    async def run(self) -> None:
+        """Look and keep running until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for number, watched in enumerate(self._watched.values()):
+                if watched.process is not None:
+                    tasks.create_task(watched.process.run(), name=f"process of {watched.declared.id}")
+                if watched.probe is not None:
+                    tasks.create_task(self._keep_looking(watched, number), name=f"watch of {watched.declared.id}")
+
+    async def close(self) -> None:
+        """End every process in its own time, and let connections go."""
+        every = self._watched.values()
+        ended = await asyncio.gather(
+            *(watched.process.stop() for watched in every if watched.process is not None), return_exceptions=True
+        )
+        for error in ended:
+            if isinstance(error, BaseException):
+                log.error("a node's process could not be ended", reason=str(error))
+        for watched in every:
+            if watched.probe is not None:
+                with suppress(Exception):  # nothing is asked of it any more
+                    await watched.probe.close()
+
+    async def _keep_looking(self, watched: _Watched, number: int) -> None:
+        await asyncio.sleep(JITTER_S * (number % 10) / 10)
+        while True:
+            await self._look(watched)
+            await asyncio.sleep(LOOK_EVERY_S + random.uniform(0, JITTER_S))
+
+    async def _look(self, watched: _Watched) -> None:
+        probe, now_ms = watched.probe, self._wall_ms()
+        assert probe is not None
+        async with self._places:
+            try:
+                async with asyncio.timeout(LONGEST_LOOK_S):
+                    report = await probe.look(now_ms)
+            except TimeoutError:
+                report = _failed_look(now_ms, f"no answer within {LONGEST_LOOK_S:g} s")
+            except Exception as error:
+                log.exception("a probe failed", node=watched.declared.id)
+                report = _failed_look(now_ms, f"its probe failed: {type(error).__name__}: {error}")
+        self._take(watched, report)
+        await self._end_what_hangs(watched)
+
+    def _take(self, watched: _Watched, report: Report) -> None:
+        watched.latest = report
+        if report.problem is None:
+            watched.answered, watched.failed, watched.silent_since_s = report, 0, None
+        else:
+            watched.failed += 1
+            if watched.silent_since_s is None:
+                watched.silent_since_s = self._monotonic()
+
+    async def _end_what_hangs(self, watched: _Watched) -> None:
+        process, since_s = watched.process, watched.silent_since_s
+        if process is None or since_s is None or (state := process.state).pid is None or state.started_ms is None:
+            return
+        runs_s = (self._wall_ms() - state.started_ms) / 1000
+        if min(self._monotonic() - since_s, runs_s) >= HANG_S:
+            log.warning("node's process runs and does not answer; it is ended", node=watched.declared.id, pid=state.pid)
+            watched.silent_since_s = None
+            await process.restart()
+
+    # What it says
+
+    def nodes(self) -> list[NodeDocument]:
+        """Every node, in the fleet file's order."""
+        return [self._document(watched) for watched in self._watched.values()]
+
+    def node(self, node_id: str) -> NodeDocument:
+        """One node. Raises NotKnownError."""
+        return self._document(self._of(node_id))
+
+    def counts(self) -> NodesStatus:
+        """How many are in which state."""
+        states = [found.state for found in self.nodes()]
+        return NodesStatus(**{state: states.count(state) for state in ("healthy", "degraded", "down", "unknown")})
+
+    def log_lines(self, node_id: str, lines: int) -> list[str]:
+        """The last lines of what a node's process said. Raises NotKnownError where it has none here."""
+        return tail(self.needs_process(node_id).log, min(lines, MOST_LOG_LINES))
+
+    def needs_process(self, node_id: str) -> ChildProcess:
+        """The process of a node that runs here. Raises NotKnownError where there is none."""
+        watched = self._of(node_id)
+        if watched.process is None:
+            raise NotKnownError(f"{node_id} has no process here: it has `run: {watched.declared.run}`.")
+        return watched.process
+
+    async def restart(self, node_id: str) -> str:
+        """End a node's process in its own time; it is started anew. What was done. Raises NotKnownError where there is none."""
+        process = self.needs_process(node_id)
+        before = process.state.pid
+        await process.restart()
+        return "nothing ran; it is started" if before is None else f"process {before} ended; it is started anew"
+
+    async def started_again(self, node_id: str, before: int | None) -> int | None:
+        """Wait a while for a process of another id than before; None where there is none."""
+        process = self.needs_process(node_id)
+        for _ in range(RESTART_LOOKS):
+            if (pid := process.state.pid) not in (None, before):
+                return pid
+            await asyncio.sleep(0.1)
+        return None
+
+    def _of(self, node_id: str) -> _Watched:
+        found = self._watched.get(node_id)
+        if found is None:
+            known = ", ".join(list(self._watched)[:20]) or "none"
+            raise NotKnownError(f"There is no node {node_id!r} in this fleet; there is {known}.")
+        return found
+
+    def _furthest(self, watched: _Watched) -> tuple[int, str] | None:
+        """The furthest head of its chain and whose it is, of nodes that nothing critical speaks against.
+
+        Of three nodes and more it is the second furthest: one that lies makes nobody else look late.
+        """
+        mine = (watched.declared.network, watched.declared.chain)
+        heads = [
+            (other.answered.head, other.declared.id)
+            for other in self._watched.values()
+            if (other.declared.network, other.declared.chain) == mine
+            and other.answered is not None
+            and other.answered.head is not None
+            and other.state in ("healthy", "degraded")
+            and all(found.severity != "critical" for found in other.answered.judgements)
+        ]
+        return sorted(heads)[-2 if len(heads) >= 3 else -1] if heads else None
+
+    def _document(self, watched: _Watched) -> NodeDocument:
+        node, answered, process = watched.declared, watched.answered, watched.process
+        head = None if answered is None else answered.head
+        furthest = self._furthest(watched)
+        lag = None if head is None or furthest is None else max(0, furthest[0] - head)
+        judged = self._judged(watched, lag, None if furthest is None else furthest[1])
+        state = watched.state
+        if state == "healthy" and any(found.severity != "info" for found in judged):
+            state = "degraded"
+        running = None if process is None else process.state
+        return NodeDocument(
+            id=node.id,
+            network=node.network,
+            chain=node.chain,
+            role=node.role,
+            site=node.site,
+            run=node.run,
+            state=state,
+            head=head,
+            lag=lag,
+            peers=None if answered is None or state == "down" else answered.peers,
+            version=None if answered is None else answered.version,
+            observed_ms=None if answered is None else answered.at_ms,
+            conditions=self._conditions(watched, judged),
+            process=None
+            if running is None or running.pid is None or running.started_ms is None
+            else ProcessDocument(pid=running.pid, started_ms=running.started_ms, restarts=running.restarts),
+        )
+
+    def _judged(self, watched: _Watched, lag: int | None, furthest: str | None) -> Sequence[Judgement]:
+        found: list[Judgement] = []
+        if watched.process is not None and (problem := watched.process.state.problem) is not None:
+            runbook = f"Read its log: photosynth node {watched.declared.id} logs"
+            found.append(Judgement("process_ended", "critical", "its process does not run", problem, runbook))
+        if watched.probe is None:
+            runbook = "Only a Bitcoin node that is embedded, external or a process can be looked at yet."
+            found.append(Judgement("not_watched", "info", "nothing looks at it", f"run: {watched.declared.run}", runbook))
+        latest, answered = watched.latest, watched.answered
+        if latest is not None and latest.problem is not None and (watched.failed >= DOWN_AFTER or answered is None):
+            found += latest.judgements
+        elif answered is not None:
+            found += answered.judgements
+        if lag is not None and lag >= BEHIND_BLOCKS and watched.state != "down":
+            summary = f"it is {lag} blocks behind the best head of its chain"
+            runbook = "See its peers, disk and memory. Where others move on and it does not, restart it."
+            found.append(Judgement("lags", "warning", summary, f"{furthest} is {lag} blocks further", runbook))
+        return sorted(found, key=lambda item: _SEVERITIES.index(item.severity))
+
+    def _conditions(self, watched: _Watched, judged: Sequence[Judgement]) -> list[NodeCondition]:
+        now_ms = self._wall_ms()
+        watched.since = {found.kind: watched.since.get(found.kind, now_ms) for found in judged}
+        return [
+            NodeCondition(
+                kind=found.kind,
+                severity=found.severity,
+                summary=found.summary,
+                evidence=found.evidence,
+                runbook=found.runbook,
+                since_ms=watched.since[found.kind],
+            )
+            for found in judged
+        ]
+
+
+def _failed_look(now_ms: int, why: str) -> Report:
+    unreachable = Judgement("node_unreachable", "critical", "it does not answer", why, "See that it runs and what its log says.")
+    return Report(now_ms, problem=why, judgements=(unreachable,))
+
+
+def _watched(node: Node, folder: Path, mark: str, embedded: BitcoinNode | None) -> _Watched:
+    """A node with what looks at it and what keeps it running."""
+    if node.run == "embedded":
+        return _Watched(node, None if embedded is None else EmbeddedProbe(embedded), None)
+    found = network(node.network)
+    role: Role | None = None if found is None else found.roles.get(node.role)
+    if role is None or role.probe is None:
+        return _Watched(node, None, None)
+    if node.run == "external":
+        return _Watched(node, role.probe(_access(node)), None)
+    if node.run == "process" and role.command is not None and node.program is not None:
+        own = folder / node.id
+        data = node.data or own / "data"
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        command = role.command(Place(node.id, node.chain, node.program, data, node.ports, node.flags))
+        workload = Workload(node.id, f"{mark}:{node.id}", command.arguments, own, command.stop_s)
+        return _Watched(node, role.probe(command.access), ChildProcess(workload))
+    return _Watched(node, None, None)
+
+
+def _access(node: Node) -> Access:
+    how = node.credentials
+    return Access(
+        name=node.id,
+        chain=node.chain,
+        endpoints=node.endpoints,
+        cookie_file=None if how is None else how.cookie_file,
+        user=None if how is None else how.user,
+        password_file=None if how is None else how.password_file,
+        token_file=None if how is None else how.token_file,
+    )

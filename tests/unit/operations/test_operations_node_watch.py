@@ -1,0 +1,216 @@
+"""Nodes are looked at again and again: silence, lies and hangs are that node's alone, and never shown as healthy."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from photosynth.fleet import Node
+from photosynth.networks import registry
+from photosynth.networks.grammar import Access, Command, Judgement, Network, Place, Probe, Report, Role
+from photosynth.operations import node_watch
+from photosynth.operations.node_watch import NodeWatch
+from photosynth.operations.view import NotKnownError
+
+SOON_S = 20.0
+SILENT = Report(
+    0, problem="connection refused", judgements=(Judgement("node_unreachable", "critical", "it is silent", "x", "y"),)
+)
+Answer = Callable[[int], Report]
+
+
+class Scripted:
+    """A probe that answers what it is told; an exception is raised, None hangs."""
+
+    def __init__(self, access: Access) -> None:
+        self.name, self.looks, self.closed = access.name, 0, False
+        PROBES[access.name] = self
+
+    async def look(self, now_ms: int) -> Report:
+        self.looks += 1
+        answer = ANSWERS[self.name]
+        if answer is None:
+            await asyncio.Event().wait()
+        if isinstance(answer, Exception):
+            raise answer
+        assert callable(answer)
+        return answer(now_ms)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+PROBES: dict[str, Scripted] = {}
+ANSWERS: dict[str, Answer | Exception | None] = {}
+PROGRAM = "import time; print('up', flush=True); time.sleep(600)"
+
+
+def probe_of(access: Access) -> Probe:
+    return Scripted(access)
+
+
+def command(place: Place) -> Command:
+    return Command((str(place.program), "-c", PROGRAM), 5, Access(place.name, place.chain, {}))
+
+
+TALLY = Network("tally", "Tally", ("main",), {"counter": Role(("external", "process"), probe=probe_of, command=command)})
+
+
+@pytest.fixture(autouse=True)
+def network_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_watch, "network", lambda name: TALLY if name == "tally" else registry.network(name))
+    monkeypatch.setattr(node_watch, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(node_watch, "JITTER_S", 0.0)
+    PROBES.clear()
+    ANSWERS.clear()
+
+
+def node(name: str, **more: object) -> Node:
+    known: dict[str, object] = {"id": name, "network": "tally", "chain": "main", "role": "counter", "run": "external"}
+    return Node.model_validate(known | more)
+
+
+def says(head: int, *judgements: Judgement) -> Answer:
+    return lambda now_ms: Report(now_ms, head=head, peers=3, version="v1", judgements=judgements)
+
+
+async def watched(watch: NodeWatch, until: Callable[[], bool]) -> None:
+    """Let it look until something holds, and end it."""
+    task = asyncio.create_task(watch.run())
+    try:
+        async with asyncio.timeout(SOON_S):
+            while not until():
+                await asyncio.sleep(0.005)
+                if task.done():
+                    task.result()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await watch.close()
+
+
+def everybody_was_asked(*names: str, times: int = 1) -> Callable[[], bool]:
+    return lambda: all(name in PROBES and PROBES[name].looks > times for name in names)
+
+
+async def test_a_silent_node_was_never_healthy_and_does_not_stop_the_others(tmp_path: Path) -> None:
+    ANSWERS.update({"good": says(10), "silent": lambda _: SILENT, "raises": KeyError("x"), "later": says(9)})
+    names = ("good", "silent", "raises", "later")
+    watch = NodeWatch([node(name) for name in names], tmp_path, "m")
+    await watched(watch, everybody_was_asked(*names, times=3))
+    states = {found.id: (found.state, found.head, found.lag) for found in watch.nodes()}
+    assert states["good"] == ("healthy", 10, 0)
+    assert states["silent"] == states["raises"] == ("unknown", None, None)
+    assert states["later"][0] == "healthy"
+    assert "KeyError" in watch.node("raises").conditions[0].evidence
+    counts = watch.counts()
+    assert (counts.healthy, counts.unknown, counts.down, counts.degraded) == (2, 2, 0, 0)
+    assert all(probe.closed for probe in PROBES.values())
+
+
+async def test_a_probe_that_hangs_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_watch, "LONGEST_LOOK_S", 0.02)
+    ANSWERS["hung"] = None
+    watch = NodeWatch([node("hung")], tmp_path, "m")
+    await watched(watch, everybody_was_asked("hung", times=2))
+    assert (watch.node("hung").state, watch.node("hung").observed_ms) == ("unknown", None)
+
+
+async def test_one_that_stopped_answering_is_down_at_the_second_look_and_keeps_what_it_said(tmp_path: Path) -> None:
+    ANSWERS["one"] = says(7)
+    now = [1_000]
+    watch = NodeWatch([node("one")], tmp_path, "m", wall_ms=lambda: now[0])
+    seen: list[str] = []
+
+    def until() -> bool:
+        found = watch.node("one")
+        if not seen or seen[-1] != found.state:
+            seen.append(found.state)
+        if found.state == "healthy":
+            now[0], ANSWERS["one"] = 9_000, lambda _: SILENT
+        return found.state == "down"
+
+    await watched(watch, until)
+    assert seen == ["unknown", "healthy", "down"]
+    found = watch.node("one")
+    assert (found.head, found.observed_ms, found.peers, found.version) == (7, 1_000, None, "v1")
+    assert [(item.kind, item.since_ms) for item in found.conditions] == [("node_unreachable", 9_000)]
+
+
+async def test_what_is_wrong_degrades_and_what_is_only_told_does_not(tmp_path: Path) -> None:
+    ANSWERS["warned"] = says(1, Judgement("node_warns", "warning", "a", "b", "c"))
+    ANSWERS["told"] = says(1, Judgement("news", "info", "a", "b", "c"))
+    watch = NodeWatch([node("warned"), node("told")], tmp_path, "m")
+    await watched(watch, everybody_was_asked("warned", "told"))
+    assert [found.state for found in watch.nodes()] == ["degraded", "healthy"]
+
+
+async def test_a_node_that_lags_its_siblings_is_named_and_a_liar_makes_nobody_late(tmp_path: Path) -> None:
+    ANSWERS.update({"a": says(100), "b": says(100), "late": says(90), "liar": says(10**15)})
+    watch = NodeWatch([node(name) for name in ANSWERS], tmp_path, "m")
+    await watched(watch, everybody_was_asked(*ANSWERS))
+    assert {found.id: (found.state, found.lag) for found in watch.nodes()} == {
+        "a": ("healthy", 0),
+        "b": ("healthy", 0),
+        "late": ("degraded", 10),
+        "liar": ("healthy", 0),
+    }
+    assert watch.node("late").conditions[0].summary == "it is 10 blocks behind the best head of its chain"
+    assert watch.counts().degraded == 1
+
+
+async def test_a_head_of_another_coin_is_no_measure(tmp_path: Path) -> None:
+    ANSWERS.update({"good": says(100), "other": says(5_000, Judgement("not_bitcoin", "critical", "a", "b", "c"))})
+    watch = NodeWatch([node(name) for name in ANSWERS], tmp_path, "m")
+    await watched(watch, everybody_was_asked(*ANSWERS))
+    assert [(found.state, found.lag) for found in watch.nodes()] == [("healthy", 0), ("degraded", 0)]
+
+
+async def test_a_process_that_runs_and_does_not_answer_is_started_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_watch, "HANG_S", 0.2)
+    monkeypatch.setattr("photosynth.runtimes.process.POLL_S", 0.02)
+    ANSWERS["run"] = lambda _: SILENT
+    watch = NodeWatch([node("run", run="process", program=sys.executable)], tmp_path, "m")
+    pids: list[int] = []
+
+    def until() -> bool:
+        process = watch.node("run").process
+        if process is not None and process.pid not in pids:
+            pids.append(process.pid)
+        return len(pids) >= 2
+
+    await watched(watch, until)
+    assert watch.node("run").process is None, "it ended with us"
+
+
+async def test_a_program_that_is_missing_is_the_nodes_condition(tmp_path: Path) -> None:
+    ANSWERS["run"] = lambda _: SILENT
+    watch = NodeWatch([node("run", run="process", program="/nowhere/tallyd")], tmp_path, "m")
+    await watched(watch, lambda: any(found.kind == "process_ended" for found in watch.node("run").conditions))
+    (ended,) = [found for found in watch.node("run").conditions if found.kind == "process_ended"]
+    assert "/nowhere/tallyd cannot be started" in ended.evidence
+
+
+async def test_what_nobody_can_look_at_is_unknown_and_says_so(tmp_path: Path) -> None:
+    watch = NodeWatch([node("model", run="simulated")], tmp_path, "m")
+    await watched(watch, lambda: True)
+    found = watch.node("model")
+    assert (found.state, found.conditions[0].kind) == ("unknown", "not_watched")
+    with pytest.raises(NotKnownError, match="no process here: it has `run: simulated`"):
+        await watch.restart("model")
+    with pytest.raises(NotKnownError, match="There is no node 'nowhere' in this fleet; there is model"):
+        watch.node("nowhere")
+
+
+async def test_fifty_hung_nodes_keep_nobody_from_looking_at_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_watch, "LONGEST_LOOK_S", 0.05)
+    names = [f"n{number}" for number in range(50)]
+    ANSWERS.update(dict.fromkeys(names))
+    ANSWERS["good"] = says(5)
+    watch = NodeWatch([node(name) for name in [*names, "good"]], tmp_path, "m")
+    await watched(watch, lambda: watch.node("good").state == "healthy" and everybody_was_asked(*names, times=0)())
+    assert watch.counts().unknown == 50
