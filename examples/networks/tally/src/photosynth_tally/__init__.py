@@ -1,0 +1,1 @@
+"""Tally, a network of counters."""
