@@ -45,6 +45,7 @@ _UNKNOWN_POWERS = (
     *("import_reason", "observed_ms"),
 )
 _MACHINE_STATES = ("running", "sleeping", "starting", "unreachable", "faulty")
+_OF_A_HASH_RATE = ("sat_per_day", "ueur_per_day", "days_per_block", "chance_of_no_block_in_a_year")
 
 
 def _begun(folder: StateFolder) -> Manifest:
@@ -91,7 +92,7 @@ class StoppedSite:
 
     async def status(self) -> "Status":
         """The last status, with what the state says now, and powers unknown."""
-        from photosynth.operations.summaries import evidence_status, ledger_status
+        from photosynth.operations.summaries import evidence_status, ledger_status, switched_off
         from photosynth.pool.places import is_worker
         from photosynth.storage.at_rest import RestingDatabase
 
@@ -104,6 +105,7 @@ class StoppedSite:
         remembered = RememberedTime.load(self._folder.clock)
         with RestingDatabase(self._folder.database) as database:
             height, tip, age_s, warnings = self._tip(database)
+            stopped = switched_off(database)
             ledger, evidence = ledger_status(database, last.ledger.asset), evidence_status(database)
         return last.model_copy(
             update={
@@ -114,13 +116,15 @@ class StoppedSite:
                     update={
                         "height": height,
                         "tip": tip,
+                        "target": None,
+                        "difficulty": None,
                         "synchronised": False,
-                        "peers": 0,
+                        "peers": 0 if self._manifest.embedded else None,
                         "warnings": warnings,
                         "last_block_age_s": age_s,
                     }
                 ),
-                "site": last.site.model_copy(update={**dict.fromkeys(_UNKNOWN_POWERS), "quality": "unknown"}),
+                "site": last.site.model_copy(update={**dict.fromkeys(_UNKNOWN_POWERS), "quality": "unknown", "stopped": stopped}),
                 "pool": last.pool.model_copy(
                     update={
                         "connections": 0,
@@ -135,8 +139,9 @@ class StoppedSite:
                         "hash_rate_error_percent": None,
                     }
                 ),
-                "machines": last.machines.model_copy(update=dict.fromkeys(_MACHINE_STATES, 0)),
-                "models": [model.model_copy(update={"running": 0}) for model in last.models],
+                "machines": last.machines.model_copy(update=dict.fromkeys(_MACHINE_STATES)),
+                "models": [model.model_copy(update={"running": None}) for model in last.models],
+                "mainnet": last.mainnet.model_copy(update=dict.fromkeys(_OF_A_HASH_RATE)),
                 "ledger": ledger,
                 "evidence": evidence,
                 "conditions": [],
@@ -249,8 +254,8 @@ class StoppedSite:
             self._known_account = open_segments(self._folder.shares, read_only=True).account
         return self._known_account
 
-    def _tip(self, database: "Asked") -> tuple[int, str, int | None, list[str]]:
-        """Height, hash and age of the best block, and what there is to warn of.
+    def _tip(self, database: "Asked") -> tuple[int | None, str | None, int | None, list[str]]:
+        """Height, hash and age of the best block, None where unknown, and what there is to warn of.
 
         The embedded node's own tip may be ahead of the books after a kill. Where it is a bitcoind, or cannot be read, the
         books tell how far they have followed it.
@@ -269,7 +274,7 @@ class StoppedSite:
             except NodeUnavailableError as error:
                 warnings.append(f"the height is the books', for {error}")
         top = followed_top(database)
-        return (0, "", None, warnings) if top is None else (top[0], hash_text(top[1]), None, warnings)
+        return (None, None, None, warnings) if top is None else (top[0], hash_text(top[1]), None, warnings)
 
 
 def open_stopped(state: Path) -> StoppedSite:
