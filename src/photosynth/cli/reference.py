@@ -4,13 +4,10 @@ The fleet file's keys from the classes of `photosynth.fleet` and the texts below
 options, the documents from the classes that ``--json`` prints. A test holds the committed pages against these.
 """
 
-import ast
-import importlib
 import inspect
 import re
 import sys
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -23,6 +20,7 @@ from photosynth.cli.app import app
 from photosynth.fleet import Fleet
 from photosynth.fleet.units import Dimension
 from photosynth.operations import documents
+from photosynth.operations.documents.base import field_texts
 from photosynth.simulation.backtest_report import BacktestReport
 from photosynth.treasury.evidence.report import VerifyReport
 
@@ -103,17 +101,6 @@ def _cell(text: str) -> str:
 
 def _first_paragraph(model: type) -> str:
     return " ".join((inspect.getdoc(model) or "").split("\n\n", maxsplit=1)[0].split()).replace("``", "`")
-
-
-def field_texts(model: type[BaseModel]) -> dict[str, str]:
-    """The text below each field of a class, as the source has it; read here, so that a start does not pay for it."""
-    module = ast.parse(inspect.getsource(importlib.import_module(model.__module__)))
-    body = next(node.body for node in module.body if isinstance(node, ast.ClassDef) and node.name == model.__name__)
-    texts = {}
-    for field, after in pairwise(body):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(after, ast.Expr):
-            texts[field.target.id] = str(ast.literal_eval(after.value))
-    return texts
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -202,8 +189,9 @@ def _document_sections() -> Iterator[str]:
             hints = get_type_hints(current, include_extras=True)
             yield f"\n### {current.__name__.lstrip('_')}\n{_first_paragraph(current)}\n\n"
             yield "| field | type | meaning |\n| --- | --- | --- |\n"
-            for name, field in current.model_fields.items():
-                yield f"| `{name}` | {_cell(_type(hints[name]))} | {_cell(field.description or '')} |\n"
+            texts = field_texts(current)
+            for name in current.model_fields:
+                yield f"| `{name}` | {_cell(_type(hints[name]))} | {_cell(texts.get(name, ''))} |\n"
                 queue += _models_in(hints[name])
     yield f"\n## `photosynth verify --json`\n{_first_paragraph(VerifyReport)} Its format's page has [more](evidence.md).\n\n"
     yield "| field | type | meaning |\n| --- | --- | --- |\n"

@@ -23,7 +23,7 @@ from photosynth.operations.documents import (
 from photosynth.operations.meter_wait import Waiting
 from photosynth.operations.mining_loads import mining_loads
 from photosynth.operations.power_picture import PowerPicture
-from photosynth.pool.results import PoolSnapshot
+from photosynth.pool.statistics import PoolSnapshot
 from photosynth.quantities.format import duration
 from photosynth.quantities.instants import iso_utc
 from photosynth.quantities.work import difficulty_of_target

@@ -93,7 +93,7 @@ class StoppedSite:
     async def status(self) -> "Status":
         """The last status, with what the state says now, and powers unknown."""
         from photosynth.operations.summaries import evidence_status, ledger_status, switched_off
-        from photosynth.pool.places import is_worker
+        from photosynth.pool.records import is_worker
         from photosynth.storage.at_rest import RestingDatabase
 
         last = self._last_status()
@@ -163,7 +163,7 @@ class StoppedSite:
     async def workers(self) -> "WorkersDocument":
         """The pool's workers over the life of the state."""
         from photosynth.operations.documents import WorkersDocument
-        from photosynth.pool.places import is_worker
+        from photosynth.pool.records import is_worker
 
         return WorkersDocument(
             running=False,
