@@ -16,6 +16,8 @@ from photosynth.cli.format import output, user_style
 from photosynth.operations.view import NotKnownError
 
 T = TypeVar("T")
+LONGEST_REASON = 500
+"""Characters that the API takes."""
 
 
 def ask(state: Path, question: Callable[[Opened], Awaitable[T]]) -> tuple[Opened, T]:
@@ -60,6 +62,9 @@ def act(state: Path, kind: Literal["stop", "resume"], reason: str, as_json: bool
     """Stop or resume mining in the running system; 0 only where it was done, and a stop also read back."""
     if not reason.strip():
         raise CommandError(f'--reason "{reason}" says nothing; write why, the audit keeps it.', ExitCode.BAD_INPUT)
+    if len(reason) > LONGEST_REASON:
+        message = f"--reason has {len(reason)} characters; the audit keeps {LONGEST_REASON}, so say it more briefly."
+        raise CommandError(message, ExitCode.BAD_INPUT)
     actor = f"cli:{_user()}"
 
     async def run() -> int:

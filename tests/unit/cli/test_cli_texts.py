@@ -271,9 +271,9 @@ def test_a_report_that_does_not_hold_names_the_line_first(tmp_path: Path) -> Non
 
 
 def test_a_report_on_something_else() -> None:
-    report = VerifyReport("notes.txt", is_evidence=False, holds=False, reason="it has no header")
+    report = VerifyReport("notes.txt", is_evidence=False, holds=False, reason="notes.txt is no evidence file")
     assert report.exit_code == 2
-    assert verification_text(report) == "notes.txt is not an export of evidence: it has no header"
+    assert verification_text(report) == "notes.txt is no evidence file. Name a file that `photosynth evidence export` wrote."
 
 
 def test_numbers_of_the_command_line() -> None:
