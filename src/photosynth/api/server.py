@@ -8,14 +8,19 @@ import time
 from collections.abc import Iterator
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from photosynth.api.lobby import BACKLOG, PATIENCE_S, SWEEP_S, Lobby, protocols
+from photosynth.api.problems import problem
 
 GRACE_S = 1
 """Seconds that open answers get at the end; without a limit an event stream holds the process while its client stays."""
 STOP_LIMIT_S = 1.4
 WEBSOCKET_MESSAGE_LIMIT_BYTES = 1024 * 1024
+_CUT_OFF = (
+    "The system is stopping, and this request was cut off. Where it was an action, the audit says how far it came: ask after the "
+    "next start."
+)
 
 
 class PortInUseError(Exception):
@@ -48,7 +53,7 @@ class WebServer:
         self.lobby = Lobby(time.monotonic)
         http, websocket = protocols(self.lobby)
         config = uvicorn.Config(
-            app,
+            self._cut_off_in_words(app),
             http=http,
             ws=websocket,
             backlog=BACKLOG,
@@ -93,6 +98,27 @@ class WebServer:
         elif not self._task.cancelled():
             self._task.result()
         self._task = None
+
+    def _cut_off_in_words(self, app: ASGIApp) -> ASGIApp:
+        """The same application; an answer that the server's end cuts off is said to be so, and is no fault of the program."""
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            begun = False
+
+            async def noting(message: Message) -> None:
+                nonlocal begun
+                begun = True
+                await send(message)
+
+            try:
+                await app(scope, receive, noting)
+            except asyncio.CancelledError:
+                if scope["type"] != "http" or not self._server.should_exit:
+                    raise
+                if not begun:
+                    await problem(503, _CUT_OFF)(scope, receive, send)
+
+        return answer
 
     async def _sweep(self) -> None:
         while True:

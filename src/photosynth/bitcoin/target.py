@@ -3,7 +3,6 @@
 from photosynth.quantities.work import TWO_256
 
 REGTEST_BITS = 0x207FFFFF
-MAINNET_LIMIT_BITS = 0x1D00FFFF
 
 
 def target_of_bits(bits: int) -> int:

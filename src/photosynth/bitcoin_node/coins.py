@@ -10,12 +10,15 @@ import threading
 from collections.abc import Iterable, Sequence
 from itertools import repeat
 from struct import Struct
+from typing import TYPE_CHECKING
 
 import lmdb
 
 from photosynth.bitcoin.node import Coin
-from photosynth.bitcoin.outline import TransactionOutline
 from photosynth.bitcoin.script import OP_RETURN
+
+if TYPE_CHECKING:
+    from photosynth.bitcoin.outline import TransactionOutline
 
 MAX_SCRIPT_BYTES = 10_000
 """Longer scripts can never be spent (Bitcoin Core, ``CScript::IsUnspendable``), as those that begin with OP_RETURN."""
@@ -72,7 +75,7 @@ class Coins:
         with self._lock:
             self._added, self._spent, self._whole = {}, {}, True
 
-    def connect(self, txn: lmdb.Transaction, transactions: Sequence[TransactionOutline], height: int) -> bytes:
+    def connect(self, txn: lmdb.Transaction, transactions: "Sequence[TransactionOutline]", height: int) -> bytes:
         """Spend what a block spends and add what it makes; return what undoes it.
 
         Raises IndexDamagedError where it spends an output that is not there; then the coins are to be forgotten.
@@ -93,7 +96,7 @@ class Coins:
                     added[txid + number.to_bytes(4, "little")] = sha256(script).digest() + value + end
         return b"".join(undo)
 
-    def disconnect(self, txn: lmdb.Transaction, transactions: Iterable[TransactionOutline], undo: bytes) -> None:
+    def disconnect(self, txn: lmdb.Transaction, transactions: "Iterable[TransactionOutline]", undo: bytes) -> None:
         """Take a block's changes back, with what :meth:`connect` returned for it."""
         size = OUTPOINT_BYTES + _COIN.size
         if len(undo) % size:

@@ -10,20 +10,24 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
+from typing import TYPE_CHECKING
 
 import lmdb
 
-from photosynth.bitcoin.block import HEADER_BYTES, Header
 from photosynth.bitcoin.node import Tip
-from photosynth.bitcoin.outline import TransactionOutline
 from photosynth.bitcoin_node.coins import Coins, IndexDamagedError
 from photosynth.bitcoin_node.index_file import FileDamagedError, check, seal
+
+if TYPE_CHECKING:
+    from photosynth.bitcoin.block import Header
+    from photosynth.bitcoin.outline import TransactionOutline
 
 FORMAT = b"2"
 MAP_BYTES = 16 << 30
 """Address space, not disk or memory: the file grows as it is filled."""
 
 _PLACE = Struct("<IQ")
+_HEADER_BYTES = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,10 @@ class Entry:
     raw_header: bytes
 
     @property
-    def header(self) -> Header:
+    def header(self) -> "Header":
         """The header, read."""
+        from photosynth.bitcoin.block import Header  # not for those who ask for the tip alone
+
         return Header.parse(self.raw_header)
 
     @property
@@ -195,7 +201,7 @@ class Index:
                 return []
             return [bytes(value) for value in cursor.iternext(keys=False)]
 
-    def last_headers(self, count: int) -> tuple[Tip, list[Header]]:
+    def last_headers(self, count: int) -> "tuple[Tip, list[Header]]":
         """The tip and the headers of the last ``count`` blocks of the active chain, newest first, as of one moment."""
         found: list[Header] = []
         with self._env.begin() as txn, txn.cursor(self._heights) as cursor:
@@ -241,7 +247,7 @@ class Batch:
         value = _PLACE.pack(entry.height, entry.offset) + entry.raw_header
         self._txn.put(block_hash, value, db=self._index._blocks)
 
-    def connect(self, block_hash: bytes, height: int, raw: bytes, transactions: Sequence[TransactionOutline]) -> None:
+    def connect(self, block_hash: bytes, height: int, raw: bytes, transactions: "Sequence[TransactionOutline]") -> None:
         """Append a block to the active chain: spend what it spends and add what it makes. The block is a valid one.
 
         Raises IndexDamagedError where it does not follow on the tip or spends an output that the index does not have.
@@ -254,14 +260,14 @@ class Batch:
         if undo := self.connect_coins(height, transactions):
             self._txn.put(height.to_bytes(4, "big"), undo, db=self._index._undo)
 
-    def connect_coins(self, height: int, transactions: Sequence[TransactionOutline]) -> bytes:
+    def connect_coins(self, height: int, transactions: "Sequence[TransactionOutline]") -> bytes:
         """Change the coins alone, by a block that is in the active chain already; return what undoes it."""
         if height == 0:
             return b""  # the genesis block's output is no coin (Bitcoin Core, ConnectBlock)
         self.changed_coins = True
         return self._index.coins.connect(self._txn, transactions, height)
 
-    def disconnect(self, block_hash: bytes, transactions: Sequence[TransactionOutline]) -> None:
+    def disconnect(self, block_hash: bytes, transactions: "Sequence[TransactionOutline]") -> None:
         """Take the tip off the active chain: remove what it made and restore what it spent.
 
         Raises IndexDamagedError where the block is not the tip.
@@ -291,7 +297,7 @@ def _bytes_or_none(value: bytes | memoryview | None) -> bytes | None:
 def _entry(value: bytes | memoryview | None) -> Entry | None:
     if value is None:
         return None
-    if len(value) != _PLACE.size + HEADER_BYTES:
+    if len(value) != _PLACE.size + _HEADER_BYTES:
         raise IndexDamagedError(f"the entry of a block has {len(value)} bytes")
     height, offset = _PLACE.unpack_from(value)
     return Entry(height, offset, bytes(value[_PLACE.size :]))

@@ -17,6 +17,8 @@ from photosynth.operations.documents import ActionDocument
 from photosynth.operations.view import NotKnownError
 
 T = TypeVar("T")
+LONGEST_REASON = 500
+"""Characters that the API takes."""
 
 
 def ask(state: Path, question: Callable[[Opened], Awaitable[T]]) -> tuple[Opened, T]:
@@ -70,6 +72,9 @@ def act_on(
     """Let the running system do something and say what came of it; 0 only where it was done."""
     if not reason.strip():
         raise CommandError(f'--reason "{reason}" says nothing; write why, the audit keeps it.', ExitCode.BAD_INPUT)
+    if len(reason) > LONGEST_REASON:
+        message = f"--reason has {len(reason)} characters; the audit keeps {LONGEST_REASON}, so say it more briefly."
+        raise CommandError(message, ExitCode.BAD_INPUT)
     actor = f"cli:{_user()}"
 
     async def run() -> int:

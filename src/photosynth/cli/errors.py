@@ -102,5 +102,8 @@ def os_sentence(error: OSError) -> str:
         errno.ENOSPC: " Free some space and try again; nothing that was already kept is lost.",
         errno.EACCES: " Choose a place that you may write to, or another user.",
         errno.EROFS: " Choose a place that can be written.",
+        errno.ENOENT: " Choose a place that is there.",
+        errno.EMFILE: " Raise the number of files that a process may open (ulimit -n), and start again.",
+        **dict.fromkeys((errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG), " Choose another place."),
     }
-    return f"{where}{error.strerror or error}.{advice.get(error.errno or 0, '')}"
+    return f"{where}{error.strerror or error}.{advice.get(error.errno or 0, ' Mend that, and try again.')}"

@@ -77,7 +77,7 @@ def plain_line(status: Status) -> str:
         f"{_clock(status)} surplus {fmt.power(site.surplus_w)} set-point {fmt.power(site.set_point_w)} "
         f"mining {fmt.power(site.mining_power_w)} grid {fmt.power(site.grid_w)} "
         f"hash rate {fmt.hash_rate(_number(pool.hash_rate_hs))} shares {pool.shares_accepted} "
-        f"blocks {pool.blocks_found} height {status.chain.height} "
+        f"blocks {pool.blocks_found} height {fmt.UNKNOWN if status.chain.height is None else status.chain.height} "
         f"{ledger.immature_sat + ledger.mature_sat} sat {fmt.eur(ledger.carrying_ueur)}"
     )
 
@@ -143,7 +143,7 @@ def _figures(status: Status) -> list[tuple[str, RenderableType]]:
         ("sun", _power(site.generation_w)),
         ("factory", _power(site.load_w)),
         ("spot", _price(site.spot_cent_per_mwh)),
-        ("machines", Text(f"{machines.running} of {machines.total} run")),
+        ("machines", _machines(machines.running, machines.total)),
         ("hash rate", _hash_rate(pool.hash_rate_hs, pool.hash_rate_error_percent)),
         ("shares", Text(f"{fmt.count(pool.shares_accepted)} ({fmt.count(pool.shares_rejected)} refused)")),
         ("blocks", Text(f"{fmt.count(pool.blocks_found)} at height {fmt.count(status.chain.height)}")),
@@ -157,6 +157,10 @@ def _figures(status: Status) -> list[tuple[str, RenderableType]]:
 
 def _power(watts: int | None) -> RenderableType:
     return _unknown() if watts is None else Text(fmt.power(watts))
+
+
+def _machines(running: int | None, total: int) -> RenderableType:
+    return _unknown() if running is None else Text(f"{fmt.count(running)} of {fmt.count(total)} run")
 
 
 def _price(cents: int | None) -> RenderableType:

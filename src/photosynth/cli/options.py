@@ -74,11 +74,11 @@ FleetArgument = Annotated[
 def parse_day(text: str) -> date:
     """A day as in 2024-05-12. Raises typer.BadParameter."""
     try:
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
+        if re.fullmatch(r"(19[7-9]\d|2\d{3})-\d{2}-\d{2}", text, re.ASCII):  # from 1970 on
             return date.fromisoformat(text)
     except ValueError:
         pass
-    raise typer.BadParameter(f"{text!r} is not a day; write year-month-day, like 2024-05-12.")
+    raise typer.BadParameter(f"{text!r} is not a day since 1970; write year-month-day, like 2024-05-12.")
 
 
 def parse_speed(text: str) -> int:

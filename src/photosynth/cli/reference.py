@@ -21,6 +21,7 @@ from photosynth.fleet import Fleet
 from photosynth.fleet.texts import field_texts, parser_of
 from photosynth.fleet.units import Dimension
 from photosynth.operations import documents
+from photosynth.operations.documents.base import field_texts
 from photosynth.simulation.backtest_report import BacktestReport
 from photosynth.treasury.evidence.report import VerifyReport
 
@@ -189,8 +190,9 @@ def _document_sections() -> Iterator[str]:
             hints = get_type_hints(current, include_extras=True)
             yield f"\n### {current.__name__.lstrip('_')}\n{_first_paragraph(current)}\n\n"
             yield "| field | type | meaning |\n| --- | --- | --- |\n"
-            for name, field in current.model_fields.items():
-                yield f"| `{name}` | {_cell(_type(hints[name]))} | {_cell(field.description or '')} |\n"
+            texts = field_texts(current)
+            for name in current.model_fields:
+                yield f"| `{name}` | {_cell(_type(hints[name]))} | {_cell(texts.get(name, ''))} |\n"
                 queue += _models_in(hints[name])
     yield f"\n## `photosynth verify --json`\n{_first_paragraph(VerifyReport)} Its format's page has [more](evidence.md).\n\n"
     yield "| field | type | meaning |\n| --- | --- | --- |\n"

@@ -43,6 +43,10 @@ def status(document: "Status", where: str, style: Style) -> RenderableType:
     measured = (
         "not measured" if site.observed_ms is None else f"measured {fmt.age(site.observed_ms, site.time_ms)} of site time ago"
     )
+    machines = document.machines
+    running = "unknown how many" if machines.running is None else fmt.count(machines.running, style)
+    trouble = None if machines.unreachable is None or machines.faulty is None else machines.unreachable + machines.faulty
+    tip_age = "" if chain.last_block_age_s is None else f", tip {fmt.duration(chain.last_block_age_s)} old"
     error = "" if pool.hash_rate_error_percent is None else f" (error {pool.hash_rate_error_percent:.0f} %)"
     rows = (
         ("Energy", f"{measured}, {site.quality}"),
@@ -54,16 +58,16 @@ def status(document: "Status", where: str, style: Style) -> RenderableType:
         ("  grid", f"{fmt.power(site.grid_w, style)} (import positive, limit {fmt.power(site.connection_w, style)})"),
         *([("  why it imports", site.import_reason)] if site.import_reason else []),
         ("  spot price", fmt.energy_price(site.spot_cent_per_mwh, style)),
-        ("Machines", f"{document.machines.running} of {document.machines.total} run" + (", all stopped" if site.stopped else "")),
-        ("  sleeping", fmt.count(document.machines.sleeping, style)),
-        ("  unreachable or faulty", fmt.count(document.machines.unreachable + document.machines.faulty, style)),
+        ("Machines", f"{running} of {fmt.count(machines.total, style)} run" + (", all stopped" if site.stopped else "")),
+        ("  sleeping", fmt.count(machines.sleeping, style)),
+        ("  unreachable or faulty", fmt.count(trouble, style)),
         ("Pool", f"{fmt.count(pool.connections, style)} connections at {pool.listen}"),
         ("  hash rate represented", fmt.hash_rate(_big(pool.hash_rate_hs), style) + error),
         ("  shares", f"{fmt.count(pool.shares_accepted, style)} accepted, {fmt.count(pool.shares_rejected, style)} rejected"),
         ("  work really hashed", fmt.hashes(int(pool.work_hashes), style)),
         ("  work represented", fmt.hashes(int(pool.represented_hashes), style)),
         ("Chain", f"{chain.network}, {chain.software}" + ("" if chain.synchronised else ", NOT synchronised")),
-        ("  height", f"{fmt.count(chain.height, style)}, tip {fmt.duration(chain.last_block_age_s)} old"),
+        ("  height", fmt.count(chain.height, style) + tip_age),
         ("  blocks found here", fmt.count(pool.blocks_found, style)),
         ("Books", f"{fmt.count(books.postings, style)} postings, {books.asset}"),
         ("  immature", fmt.sat(books.immature_sat, style)),

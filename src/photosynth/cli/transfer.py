@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import errno
 import json
+import os
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,7 +31,7 @@ HARMLESS = frozenset({"duplicate", "inconclusive", "duplicate-inconclusive"})
 def export_chain(state: Path, file: Path) -> int:
     """Write the blocks of the active chain."""
 
-    async def lines() -> AsyncIterator[bytes]:
+    async def lines() -> AsyncGenerator[bytes]:
         api = await running_api(state)
         if api is not None:
             async with api:
@@ -49,7 +51,7 @@ def export_chain(state: Path, file: Path) -> int:
 def export_evidence(state: Path, file: Path) -> int:
     """Write the evidence."""
 
-    async def lines() -> AsyncIterator[bytes]:
+    async def lines() -> AsyncGenerator[bytes]:
         api = await running_api(state)
         if api is not None:
             async with api:
@@ -100,30 +102,37 @@ def _told(file: Path, what: str) -> int:
     return ExitCode.OK
 
 
-async def _write(file: Path, pieces: AsyncIterator[bytes], what: str) -> int:
+async def _write(file: Path, pieces: AsyncGenerator[bytes], what: str) -> int:
     """Write a stream beside the file and rename it when whole, so that a broken stream leaves the old file. Counts lines."""
     number = 0
-    with export_file(file) as out, _progress(what) as progress:
-        async for piece in pieces:
-            out.write(piece)
-            number += piece.count(b"\n")
-            progress(number)
+    async with contextlib.aclosing(pieces):
+        with export_file(file) as out, _progress(what) as progress:
+            async for piece in pieces:
+                out.write(piece)
+                number += piece.count(b"\n")
+                progress(number)
     return number
 
 
 @contextlib.contextmanager
 def export_file(file: Path) -> Iterator[IO[bytes]]:
-    """A file that appears when all of it is written, so that what breaks off leaves the old one; - is standard output."""
+    """A file that appears when all of it is written, so that what breaks off leaves the old one; - is standard output.
+
+    Raises CommandError where nothing can be written there.
+    """
     if str(file) == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    target = file.resolve()  # a link of the user's own is followed
-    if target.exists() and not target.is_file():
-        with target.open("wb") as out:  # a pipe or a device
-            yield out
-        return
-    with whole_file(target, mode=0o666) as out:
+    with contextlib.ExitStack() as opened:
+        try:
+            target = file.resolve()  # a link of the user's own is followed
+            special = target.exists() and not target.is_file()  # a pipe or a device
+            out = opened.enter_context(target.open("wb") if special else whole_file(target, mode=0o666))
+        except (OSError, RuntimeError) as error:  # a RuntimeError is a link that leads to itself
+            why = error.strerror if isinstance(error, OSError) else os.strerror(errno.ELOOP)
+            message = f"{file} cannot be written: {why}. Name a file in a folder that is there and that you may write to."
+            raise CommandError(message, ExitCode.UNAVAILABLE) from None
         yield out
 
 
@@ -155,7 +164,7 @@ def _opened(file: Path) -> Iterator[IO[bytes]]:
     try:
         source = file.open("rb")
     except OSError as error:
-        raise CommandError(f"{file} cannot be read: {error.strerror}.", ExitCode.BAD_INPUT) from None
+        raise CommandError(f"{file} cannot be read: {error.strerror}. Name a file that is there.", ExitCode.BAD_INPUT) from None
     with source:
         yield source
 

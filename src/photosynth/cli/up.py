@@ -8,8 +8,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,18 +46,20 @@ def run_up(options: UpOptions) -> int:
     markets = _markets(mining, options)  # a day that cannot be had leaves the state alone
     os.umask(0o077)  # what is kept is for this user alone, also in a folder that others may enter
     state = StateFolder(options.state)
+    with _locked(state), take_ports(mining, options) as ports:
+        _prepare(state, _identity(mining, options), options)
+        configure_logs(state.log, to_terminal=options.json_log)
+        return _run_loop(_Up(mining, speed_milli, markets, state, options, ports))
+
+
+@contextmanager
+def _locked(state: StateFolder) -> Iterator[None]:
+    """The state folder as this process's own. What is wrong with it is a CommandError, also of what is done there."""
     try:
         state.lock()
+        yield
     except StateError as error:
         raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
-    try:
-        with take_ports(mining, options) as ports:
-            try:
-                _prepare(state, _identity(mining, options), options)
-            except StateError as error:
-                raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
-            configure_logs(state.log, to_terminal=options.json_log)
-            return _run_loop(_Up(mining, speed_milli, markets, state, options, ports))
     finally:
         state.unlock()
 

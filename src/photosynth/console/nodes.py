@@ -42,7 +42,7 @@ def node_values(snapshot: Snapshot, numbers: Numbers) -> Values:
             "warnings!": "",
         }
     chain = status.chain
-    if snapshot.error is not None:
+    if snapshot.error is not None or chain.height is None:
         health = chip("unreachable", "not answering")
     else:
         health = (
@@ -57,15 +57,15 @@ def node_values(snapshot: Snapshot, numbers: Numbers) -> Values:
         ("Software", text(chain.software)),
         ("Network", f"{text(chain.network)}, {money}"),
         ("Height", f"<b>{numbers.integer(chain.height)}</b>"),
-        ("Tip", short(chain.tip, 16)),
+        ("Tip", UNKNOWN if chain.tip is None else short(chain.tip, 16)),
         (
             "Tip's age",
-            (f"{numbers.span(chain.last_block_age_s)} (wall)") if chain.last_block_age_s is not None else "no block yet",
+            "no block yet" if chain.height == 0 else f"{numbers.span(chain.last_block_age_s)} (wall)",
         ),
         (
             "Peers",
             numbers.integer(chain.peers)
-            + ((" (none needed: the chain is this site's own)") if chain.network == "regtest" and not chain.peers else ""),
+            + ((" (none needed: the chain is this site's own)") if chain.network == "regtest" and chain.peers == 0 else ""),
         ),
         ("Difficulty", difficulty(chain, numbers)),
         ("Target", UNKNOWN if chain.target is None else f'<code class="wrap">{int(chain.target):064x}</code>'),

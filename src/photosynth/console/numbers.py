@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from photosynth.quantities import format as fmt
 from photosynth.quantities.instants import INTERVAL_S, MARKET_ZONE
-from photosynth.quantities.value import JOULES_PER_KWH, SAT_PER_BTC, UEUR_PER_EUR
+from photosynth.quantities.value import JOULES_PER_KWH, UEUR_PER_EUR
 
 UNKNOWN = fmt.UNKNOWN
 MINUS = "\N{MINUS SIGN}"
@@ -78,10 +78,6 @@ class Numbers:
     def eur(self, value_ueur: int | None, digits: int = 2) -> str:
         """Money in EUR from micro-EUR, without the unit."""
         return self.decimal(None if value_ueur is None else Fraction(value_ueur, UEUR_PER_EUR), digits)
-
-    def btc(self, value_sat: int | None) -> str:
-        """Coins in BTC from satoshis with all eight digits, without the unit."""
-        return self.decimal(None if value_sat is None else Fraction(value_sat, SAT_PER_BTC), 8)
 
     def kwh(self, value_j: int | None, digits: int = 2) -> str:
         """Energy in kWh from joules, without the unit."""

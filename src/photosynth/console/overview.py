@@ -9,7 +9,7 @@ from photosynth.console.frame import open_page
 from photosynth.console.markup import Values, empty, text
 from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import box
-from photosynth.operations.documents import Condition, Status
+from photosynth.operations.documents import ChainStatus, Condition, ModelStatus, Status
 
 _FIGURE = (
     '<div class="figure {css}" data-live="{key}" {{{{{key}@data-quality}}}}><h3>{label}</h3>'
@@ -73,7 +73,7 @@ def power_values(snapshot: Snapshot, numbers: Numbers) -> Values:
     age = numbers.age(site.time_ms, site.observed_ms)
     age_note = "never observed" if site.observed_ms is None else f"measured {age}"
     stale = f" · {quality}" if quality not in ("good",) else ""
-    machines = status.machines
+    running, total = numbers.integer(status.machines.running), numbers.integer(status.machines.total)
     price = UNKNOWN if site.spot_cent_per_mwh is None else numbers.decimal(site.spot_cent_per_mwh / 100, 2)
     return {
         **_power("surplus", site.surplus_w, f"{age_note}{stale}", quality, numbers),
@@ -84,9 +84,7 @@ def power_values(snapshot: Snapshot, numbers: Numbers) -> Values:
             quality,
             numbers,
         ),
-        **_power(
-            "mining", site.mining_power_w, f"{machines.running} of {machines.total} machines · {age}{stale}", quality, numbers
-        ),
+        **_power("mining", site.mining_power_w, f"{running} of {total} machines · {age}{stale}", quality, numbers),
         "price.value": price,
         "price.unit": "" if price == UNKNOWN else "EUR/MWh",
         "price.note": f"spot · feeding in nets {numbers.price(site.export_cent_per_mwh)}",
@@ -104,14 +102,9 @@ def money_values(snapshot: Snapshot, numbers: Numbers) -> Values:
             for k in keys
             for p, v in ((".value", UNKNOWN), (".unit", ""), (".note", ""), ("@data-quality", "unknown"))
         }
-    pool, ledger, chain = status.pool, status.ledger, status.chain
+    pool, ledger = status.pool, status.ledger
     rate, unit = numbers.parts(pool.hash_rate_hs, "H/s")
     error = "" if pool.hash_rate_error_percent is None else f"±{numbers.decimal(pool.hash_rate_error_percent, 1)} % · "
-    age = (
-        "no block yet"
-        if chain.last_block_age_s is None or not chain.height
-        else f"tip {chain.height:d}, {numbers.span(chain.last_block_age_s)} ago"
-    )
     quality = "stale" if snapshot.error else "good"
     available, immature = numbers.integer(ledger.mature_sat), numbers.integer(ledger.immature_sat)
     return {
@@ -121,7 +114,7 @@ def money_values(snapshot: Snapshot, numbers: Numbers) -> Values:
         "rate@data-quality": "unknown" if pool.hash_rate_hs is None else quality,
         "blocks.value": numbers.integer(pool.blocks_found),
         "blocks.unit": "found",
-        "blocks.note": age,
+        "blocks.note": tip_note(status.chain, numbers),
         "blocks@data-quality": quality,
         "coins.value": numbers.integer(ledger.immature_sat + ledger.mature_sat),
         "coins.unit": "sat",
@@ -137,14 +130,24 @@ def money_values(snapshot: Snapshot, numbers: Numbers) -> Values:
     }
 
 
+def tip_note(chain: ChainStatus, numbers: Numbers) -> str:
+    """The chain's tip and its age, where they are known."""
+    if chain.height is None:
+        return "height unknown"
+    if chain.height == 0:
+        return "no block yet"
+    age = "age unknown" if chain.last_block_age_s is None else f"{numbers.span(chain.last_block_age_s)} ago"
+    return f"tip {numbers.integer(chain.height)}, {age}"
+
+
 def outlook_values(snapshot: Snapshot, numbers: Numbers) -> Values:
     """What the represented hash rate would expect on mainnet, and how rarely it would find a block alone."""
     outlook = None if snapshot.status is None else snapshot.status.mainnet
-    if outlook is None or outlook.days_per_block is None or outlook.sat_per_day is None or not outlook.sat_per_day:
+    if outlook is None or outlook.days_per_block is None:
         return {
-            "outlook.sat": UNKNOWN if outlook is None or outlook.sat_per_day is None else "0",
-            "outlook.eur": UNKNOWN if outlook is None or outlook.ueur_per_day is None else "0",
-            "outlook.days": "never, while nothing hashes",
+            "outlook.sat": UNKNOWN,
+            "outlook.eur": UNKNOWN,
+            "outlook.days": "unknown, while no share tells a hash rate",
             "outlook.none": "",
             "outlook.basis": "" if outlook is None else f"Difficulty and price of {outlook.as_of[:10]}.",
         }
@@ -195,14 +198,19 @@ def model_rows(status: Status | None, numbers: Numbers) -> str:
     """Each model's strike price: above it, energy is worth more elsewhere."""
     if status is None:
         return ""
-    rows = "".join(
-        f"<li><div><b>{text(m.name)}</b><span>{m.running} of {m.total} run</span></div>"
-        f'<div class="meter" role="img" aria-label="{m.running} of {m.total} run"><i '
-        f'style="width:{100 * m.running // max(1, m.total)}%"></i></div>'
-        f"<p>worth running below <b>{numbers.price(m.strike_cent_per_mwh)}</b></p></li>"
-        for m in status.models
+    return f"<ul class=models>{''.join(_model_row(model, numbers) for model in status.models)}</ul>"
+
+
+def _model_row(model: ModelStatus, numbers: Numbers) -> str:
+    run = f"{numbers.integer(model.running)} of {numbers.integer(model.total)} run"
+    bar = ""
+    if model.running is not None:
+        width = 100 * model.running // max(1, model.total)
+        bar = f'<div class="meter" role="img" aria-label="{run}"><i style="width:{width}%"></i></div>'
+    return (
+        f"<li><div><b>{text(model.name)}</b><span>{run}</span></div>{bar}"
+        f"<p>worth running below <b>{numbers.price(model.strike_cent_per_mwh)}</b></p></li>"
     )
-    return f"<ul class=models>{rows}</ul>"
 
 
 def lists(snapshot: Snapshot, numbers: Numbers) -> Values:

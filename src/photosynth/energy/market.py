@@ -9,9 +9,6 @@ from typing import Protocol
 from photosynth.energy.prices import Prices, Tariff
 from photosynth.quantities.instants import MARKET_ZONE, interval_start_ms, market_day_bounds_ms, market_day_of
 
-AUCTION_HOUR_UTC = 11
-"""The day-ahead auction's results come out before 13:00 in Central Europe on the day before (EPEX SPOT)."""
-
 
 class Market(Protocol):
     """Prices by quarter hour."""

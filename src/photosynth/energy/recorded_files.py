@@ -30,8 +30,10 @@ def rows(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, s
                 yield reader.line_num, {name: (row[name] or "").strip() for name in needed}
     except FileNotFoundError:
         raise RecordedDataError(f"{path}: there is no such file; put it there or name another folder with --data") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RecordedDataError(f"{path}: cannot be read: {error}") from error
+    except OSError as error:
+        raise RecordedDataError(f"{path}: cannot be read: {error.strerror}; put a file there that can") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RecordedDataError(f"{path}: is no table in UTF-8 ({error}); export it as CSV again") from error
 
 
 def exact(text: str, path: Path, line: int, column: str) -> Fraction | None:

@@ -171,10 +171,6 @@ class Site(Part):
         """Site time at which a fresh site starts, in milliseconds since the epoch (UTC)."""
         return int(self.simulation.start.replace(tzinfo=self.zone).astimezone(UTC).timestamp()) * 1000
 
-    def meter_of_role(self, role: str) -> Meter:
-        """The meter that measures one of ``quantities.balance.ROLES``; every loaded site has one of each."""
-        return next(meter for meter in self.meters if meter.role == role)
-
     def real_parts(self) -> tuple[str, ...]:
         """The machines that are real; where there are any, the fleet's clock runs at speed 1."""
         return tuple(spec.id for spec in self._specs if spec.address is not None)

@@ -38,7 +38,6 @@ class MachineView:
     fresh: bool
     desired_w: int | None
     told: Told | None
-    in_transition: bool
     reason: str
     regulation: Regulation
     fixed_power_w: int | None
@@ -69,7 +68,6 @@ def view_of(unit: Unit, now_ms: int, wall_ms: int, stale_ms: int) -> MachineView
         fresh=fresh,
         desired_w=unit.desired_w,
         told=unit.told,
-        in_transition=unit.pending is not None or unit.sending is not None,
         reason=unit.reason_at(now_ms),
         regulation=unit.regulation,
         fixed_power_w=unit.fixed_power_w if unit.regulation != "steps" else None,

@@ -7,13 +7,12 @@ import sqlalchemy as sa
 
 from photosynth.energy.import_peak import DemandPeriod, ImportPeak, period_start_ms
 from photosynth.operations.bookkeeping import MACHINE_MEMORY, SHARE_SEQ
+from photosynth.operations.summaries import switched_off
 from photosynth.quantities.instants import INTERVAL_S
 from photosynth.storage import Database
 from photosynth.storage.actions import finish_action
 from photosynth.storage.meta import get_meta
 from photosynth.storage.tables import ACTIONS, INTERVALS
-
-STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,5 +53,5 @@ def read_past(database: Database, demand_period: DemandPeriod) -> Past:
             import_peak=peak,
             share_seq=get_meta(tx, SHARE_SEQ) or 0,
             machine_memory=get_meta(tx, MACHINE_MEMORY),
-            stopped=bool(get_meta(tx, STOPPED)),
+            stopped=switched_off(tx),
         )

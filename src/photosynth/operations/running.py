@@ -28,7 +28,7 @@ from photosynth.operations.ledger_lines import ledger_lines
 from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.site import Site
 from photosynth.operations.summaries import evidence_status, ledger_status
-from photosynth.pool.results import PoolSnapshot, WorkerStats
+from photosynth.pool.statistics import PoolSnapshot, WorkerStats
 from photosynth.quantities.instants import iso_utc
 from photosynth.storage import StorageError
 from photosynth.treasury.unknown_intervals import unknown_intervals

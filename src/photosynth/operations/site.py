@@ -36,9 +36,10 @@ from photosynth.operations.guarded_meters import GuardedMeters
 from photosynth.operations.manifest import Seen, check_parts, completed, load_manifest, write_mark
 from photosynth.operations.meter_wait import MeterWait
 from photosynth.operations.node_choice import open_bitcoin_node
-from photosynth.operations.past import STOPPED, Past, read_past
+from photosynth.operations.past import Past, read_past
 from photosynth.operations.reward import Reward
 from photosynth.operations.state import StateError, StateFolder
+from photosynth.operations.summaries import STOPPED
 from photosynth.pool.results import FoundBlock
 from photosynth.pool.server import Pool
 from photosynth.pool.share_log import ShareLog

@@ -24,7 +24,7 @@ from photosynth.operations.documents import (
 from photosynth.operations.meter_wait import Waiting
 from photosynth.operations.mining_loads import mining_loads
 from photosynth.operations.power_picture import PowerPicture
-from photosynth.pool.results import PoolSnapshot
+from photosynth.pool.statistics import PoolSnapshot
 from photosynth.quantities.format import duration
 from photosynth.quantities.instants import iso_utc
 from photosynth.quantities.work import difficulty_of_target
@@ -39,12 +39,12 @@ def chain_status(mining: MiningSite, health: NodeHealth | None, template: Templa
         return ChainStatus(
             network=mining.node.chain,
             software="unknown",
-            height=0,
-            tip="",
+            height=None,
+            tip=None,
             target=None,
             difficulty=None,
             synchronised=False,
-            peers=0,
+            peers=None,
             warnings=["the Bitcoin node does not answer"],
             demonstration=demonstration,
             last_block_age_s=None,

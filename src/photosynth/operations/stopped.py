@@ -46,6 +46,7 @@ _UNKNOWN_POWERS = (
     *("import_reason", "observed_ms"),
 )
 _MACHINE_STATES = ("running", "sleeping", "starting", "unreachable", "faulty")
+_OF_A_HASH_RATE = ("sat_per_day", "ueur_per_day", "days_per_block", "chance_of_no_block_in_a_year")
 
 
 def _begun(folder: StateFolder) -> Manifest:
@@ -93,8 +94,8 @@ class StoppedSite:
     async def status(self) -> "Status":
         """The last status, with what the state says now, and powers unknown."""
         from photosynth.operations.documents.nodes import unknown_nodes
-        from photosynth.operations.summaries import evidence_status, ledger_status
-        from photosynth.pool.places import is_worker
+        from photosynth.operations.summaries import evidence_status, ledger_status, switched_off
+        from photosynth.pool.records import is_worker
         from photosynth.storage.at_rest import RestingDatabase
 
         last = self._last_status()
@@ -106,6 +107,7 @@ class StoppedSite:
         remembered = RememberedTime.load(self._folder.clock)
         with RestingDatabase(self._folder.database) as database:
             height, tip, age_s, warnings = self._tip(database)
+            stopped = switched_off(database)
             ledger, evidence = ledger_status(database, last.ledger.asset), evidence_status(database)
         return last.model_copy(
             update={
@@ -116,14 +118,16 @@ class StoppedSite:
                     update={
                         "height": height,
                         "tip": tip,
+                        "target": None,
+                        "difficulty": None,
                         "synchronised": False,
-                        "peers": 0,
+                        "peers": 0 if self._manifest.embedded else None,
                         "warnings": warnings,
                         "last_block_age_s": age_s,
                     }
                 ),
                 "nodes": unknown_nodes(last.nodes),
-                "site": last.site.model_copy(update={**dict.fromkeys(_UNKNOWN_POWERS), "quality": "unknown"}),
+                "site": last.site.model_copy(update={**dict.fromkeys(_UNKNOWN_POWERS), "quality": "unknown", "stopped": stopped}),
                 "pool": last.pool.model_copy(
                     update={
                         "connections": 0,
@@ -138,8 +142,9 @@ class StoppedSite:
                         "hash_rate_error_percent": None,
                     }
                 ),
-                "machines": last.machines.model_copy(update=dict.fromkeys(_MACHINE_STATES, 0)),
-                "models": [model.model_copy(update={"running": 0}) for model in last.models],
+                "machines": last.machines.model_copy(update=dict.fromkeys(_MACHINE_STATES)),
+                "models": [model.model_copy(update={"running": None}) for model in last.models],
+                "mainnet": last.mainnet.model_copy(update=dict.fromkeys(_OF_A_HASH_RATE)),
                 "ledger": ledger,
                 "evidence": evidence,
                 "conditions": [],
@@ -161,7 +166,7 @@ class StoppedSite:
     async def workers(self) -> "WorkersDocument":
         """The pool's workers over the life of the state."""
         from photosynth.operations.documents import WorkersDocument
-        from photosynth.pool.places import is_worker
+        from photosynth.pool.records import is_worker
 
         return WorkersDocument(
             running=False,
@@ -264,8 +269,8 @@ class StoppedSite:
             self._known_account = open_segments(self._folder.shares, read_only=True).account
         return self._known_account
 
-    def _tip(self, database: "Asked") -> tuple[int, str, int | None, list[str]]:
-        """Height, hash and age of the best block, and what there is to warn of.
+    def _tip(self, database: "Asked") -> tuple[int | None, str | None, int | None, list[str]]:
+        """Height, hash and age of the best block, None where unknown, and what there is to warn of.
 
         The embedded node's own tip may be ahead of the books after a kill. Where it is a bitcoind, or cannot be read, the
         books tell how far they have followed it.
@@ -284,7 +289,7 @@ class StoppedSite:
             except NodeUnavailableError as error:
                 warnings.append(f"the height is the books', for {error}")
         top = followed_top(database)
-        return (0, "", None, warnings) if top is None else (top[0], hash_text(top[1]), None, warnings)
+        return (None, None, None, warnings) if top is None else (top[0], hash_text(top[1]), None, warnings)
 
 
 def open_stopped(state: Path) -> StoppedSite:

@@ -1,5 +1,6 @@
-"""Books and proof in the words of the status document, and how a document is filled from a row."""
+"""Books, proof and the operator's stop as the database has them, and how a document is filled from a row."""
 
+import json
 from typing import TypeVar
 
 from photosynth.operations.documents.base import Document
@@ -7,6 +8,9 @@ from photosynth.operations.documents.status import EvidenceStatus, LedgerStatus
 from photosynth.treasury.glance import Asked, evidence_state, ledger_totals
 
 D = TypeVar("D", bound=Document)
+
+STOPPED = "stopped"
+"""Key in ``meta``: whether an operator has switched everything off."""
 
 
 def ledger_status(tx: Asked, asset: str) -> LedgerStatus:
@@ -22,6 +26,12 @@ def evidence_status(tx: Asked) -> EvidenceStatus:
         head=None if state.head is None else state.head.hex(),
         last_interval_ms=state.last_interval_ms,
     )
+
+
+def switched_off(tx: Asked) -> bool:
+    """Whether an operator has switched everything off, which holds until it is resumed."""
+    rows = tx.exec_driver_sql("SELECT value FROM meta WHERE key = ?", (STOPPED,)).fetchall()
+    return bool(rows) and json.loads(rows[0][0]) is True
 
 
 def like(document: type[D], row: object, **more: object) -> D:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from photosynth.pool.accounting import WorkAccount
 from photosynth.pool.config import PoolConfig
+from photosynth.pool.records import is_worker
 
 NOBODY = "(unauthorized)"
 """Whom refused shares are counted for that name no authorized worker."""
@@ -28,11 +29,6 @@ PUNISHED_S = 60.0
 MAX_PUNISHED = 4096
 FORGET_AFTER_MS = 90 * 24 * 3_600_000
 """A guest without an accepted share for a quarter of a year is forgotten."""
-
-
-def is_worker(name: str) -> bool:
-    """Whether totals of this name are a worker's: no worker's name begins with a bracket."""
-    return not name.startswith("(")
 
 
 def login_room(max_connections: int) -> int:

@@ -183,3 +183,8 @@ def _big(code: int, data: memoryview) -> int:
     if code != _BIG:
         raise RecordError(f"an extension that is not known: {code}")
     return int.from_bytes(bytes(data), "little", signed=True)
+
+
+def is_worker(name: str) -> bool:
+    """Whether totals of this name are a worker's: no worker's name begins with a bracket."""
+    return not name.startswith("(")

@@ -1,4 +1,4 @@
-"""What the pool hands to the rest of the system: closed intervals, found blocks, and a look at itself."""
+"""What the pool hands to the rest of the system: closed intervals and found blocks."""
 
 from dataclasses import dataclass
 
@@ -107,56 +107,3 @@ class FoundBlock:
     wall_ms: int
     attribution: tuple[Attribution, ...]
     recovered: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class HashRate:
-    """Represented hashes per site second over a window, with the estimate's relative standard error.
-
-    None where no share came. ``shares`` is how many it rests on; the error is 1/sqrt(shares) where all weigh the same.
-    """
-
-    hash_rate_hs: int | None
-    standard_error: float | None
-    shares: int
-    window_s: int
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerStats:
-    """One worker, cumulative over the life of the log. ``connections`` is how many mine for it now."""
-
-    name: str
-    scale: int
-    connections: int
-    target: int | None
-    difficulty: float | None
-    accepted: int
-    rejected: dict[str, int]
-    work: int
-    represented: int
-    last_share_wall_ms: int | None
-    last_share_site_ms: int | None
-    user_agent: str | None
-    hash_rate: HashRate
-
-
-@dataclass(frozen=True, slots=True)
-class PoolSnapshot:
-    """The pool at a moment. Totals are cumulative over the life of the log; ``condition`` is None where all is well."""
-
-    listen: str
-    connections: int
-    workers: tuple[WorkerStats, ...]
-    accepted: int
-    rejected: dict[str, int]
-    blocks_found: int
-    work: int
-    represented: int
-    unclaimed_represented: int
-    hash_rate: HashRate
-    height: int | None
-    job_age_s: float | None
-    last_seq: int
-    open_intervals_ms: tuple[int, ...]
-    condition: str | None

@@ -17,10 +17,10 @@ from photosynth.pool.connection import Connection
 from photosynth.pool.jobs import ALIASES, PoolJob
 from photosynth.pool.places import Places
 from photosynth.pool.records import ShareRecord
-from photosynth.pool.results import CAUSES, IntervalWork, PoolSnapshot
+from photosynth.pool.results import CAUSES, IntervalWork
 from photosynth.pool.share_log import ShareLog
 from photosynth.pool.shares import Candidate, objection, rebuild
-from photosynth.pool.statistics import describe
+from photosynth.pool.statistics import PoolSnapshot, describe
 from photosynth.quantities.instants import INTERVAL_MS, Clock
 from photosynth.stratum.server import Submit
 

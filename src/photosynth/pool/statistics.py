@@ -2,14 +2,67 @@
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from photosynth.pool.accounting import MINUTE_MS, WorkAccount
 from photosynth.pool.connection import Connection
-from photosynth.pool.places import is_worker
-from photosynth.pool.results import HashRate, PoolSnapshot, WorkerStats
+from photosynth.pool.records import is_worker
 from photosynth.quantities.work import difficulty_of_target, work_of_target
 
 WINDOW_MINUTES = 15
+
+
+@dataclass(frozen=True, slots=True)
+class HashRate:
+    """Represented hashes per site second over a window, with the estimate's relative standard error.
+
+    None where no share came. ``shares`` is how many it rests on; the error is 1/sqrt(shares) where all weigh the same.
+    """
+
+    hash_rate_hs: int | None
+    standard_error: float | None
+    shares: int
+    window_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStats:
+    """One worker, cumulative over the life of the log. ``connections`` is how many mine for it now."""
+
+    name: str
+    scale: int
+    connections: int
+    target: int | None
+    difficulty: float | None
+    accepted: int
+    rejected: dict[str, int]
+    work: int
+    represented: int
+    last_share_wall_ms: int | None
+    last_share_site_ms: int | None
+    user_agent: str | None
+    hash_rate: HashRate
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSnapshot:
+    """The pool at a moment. Totals are cumulative over the life of the log; ``condition`` is None where all is well."""
+
+    listen: str
+    connections: int
+    workers: tuple[WorkerStats, ...]
+    accepted: int
+    rejected: dict[str, int]
+    blocks_found: int
+    work: int
+    represented: int
+    unclaimed_represented: int
+    hash_rate: HashRate
+    height: int | None
+    job_age_s: float | None
+    last_seq: int
+    open_intervals_ms: tuple[int, ...]
+    condition: str | None
 
 
 class _Sum:

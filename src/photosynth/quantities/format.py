@@ -101,13 +101,6 @@ def energy_price(value_cent_per_mwh: int | None, style: Style = ENGLISH) -> str:
     return f"{decimal(Fraction(value_cent_per_mwh, 100), 2, style)} EUR/MWh"
 
 
-def coin_price(value_cent_per_btc: int | None, style: Style = ENGLISH) -> str:
-    """Cents per bitcoin as EUR per bitcoin: 59,300.00 EUR/BTC."""
-    if value_cent_per_btc is None:
-        return UNKNOWN
-    return f"{decimal(Fraction(value_cent_per_btc, 100), 2, style)} EUR/BTC"
-
-
 def duration(value_s: int | None) -> str:
     """Whole seconds in the two largest units that matter: 45 s, 3 min 5 s, 2 h 10 min, 4 d 3 h."""
     if value_s is None:

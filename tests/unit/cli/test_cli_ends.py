@@ -2,17 +2,21 @@
 
 import errno
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 import pytest
 import structlog
+import typer
 from typer.testing import CliRunner
 
 from photosynth.cli import fleet_check
 from photosynth.cli.app import app
-from photosynth.cli.errors import ExitCode
+from photosynth.cli.errors import CommandError, ExitCode
 from photosynth.cli.logs import configure_logs
+from photosynth.cli.options import parse_day
+from photosynth.cli.transfer import _write, export_file
 from photosynth.cli.up import ended_by
 from photosynth.storage import StorageError
 
@@ -61,3 +65,44 @@ def test_a_bug_in_a_command_has_an_exit_code_of_its_own(monkeypatch: pytest.Monk
     assert "ZeroDivisionError: inside" in told.stderr
     assert told.stderr.endswith("This is a mistake in Photosynth; please report it with the lines above.\n")
     assert CliRunner().invoke(app, ["up", "--replay", "2024-05-12"]).exit_code == 2, "usage errors stay what they are"
+
+
+def test_a_place_that_cannot_be_written_is_named_as_the_user_named_it(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for place, why in ((loop, "symbolic links"), (tmp_path, "Is a directory"), (tmp_path / "no" / "x", "No such file")):
+        with (
+            pytest.raises(CommandError, match=rf"^{re.escape(str(place))} cannot be written: .*{why}.*Name a file") as told,
+            export_file(place),
+        ):
+            pass
+        assert told.value.code is ExitCode.UNAVAILABLE
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+async def test_an_export_onto_a_full_disk_closes_what_it_read() -> None:
+    closed = False
+
+    async def lines() -> AsyncGenerator[bytes]:
+        nonlocal closed
+        try:
+            while True:
+                yield b"x" * 100_000
+        finally:
+            closed = True
+
+    with pytest.raises(OSError, match="No space left"):
+        await _write(Path("/dev/full"), lines(), "lines")
+    assert closed
+
+
+def test_days_that_no_clock_of_a_market_can_have_are_wrong_input() -> None:
+    for day in ("0001-01-01", "1969-12-31", "9999-12-31"):
+        with pytest.raises(typer.BadParameter, match="since 1970"):
+            parse_day(day)
+    assert parse_day("2999-12-31").year == 2999
+
+
+def test_a_reason_longer_than_the_audit_keeps_is_wrong_input(tmp_path: Path) -> None:
+    told = CliRunner().invoke(app, ["stop-mining", "--reason", "x" * 501, "--state", str(tmp_path)])
+    assert (told.exit_code, "501 characters" in told.stderr) == (2, True)

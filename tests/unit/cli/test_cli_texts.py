@@ -65,6 +65,19 @@ def test_unknown_values_are_unknown_and_never_zero() -> None:
     assert "unknown" in drawn(show.status(status, "Running", ENGLISH))
 
 
+def test_machines_and_chain_of_which_nothing_is_known_are_unknown_too() -> None:
+    states = dict.fromkeys(("running", "sleeping", "starting", "unreachable", "faulty"))
+    unknown = dict.fromkeys(("height", "tip", "peers", "last_block_age_s"))
+    status = STATUS.model_copy(
+        update={"machines": STATUS.machines.model_copy(update=states), "chain": STATUS.chain.model_copy(update=unknown)}
+    )
+    lines = [" ".join(line.split()) for line in drawn(show.status(status, "Stopped", GERMAN)).splitlines()]
+    for line in ("Machines unknown how many of 102 run", "sleeping unknown", "unreachable or faulty unknown", "height unknown"):
+        assert line in lines
+    assert "height unknown" in plain_line(status)
+    assert drawn(LivePanel(status, "")).count("unknown") == 2
+
+
 def test_the_plain_line_is_one_line() -> None:
     line = plain_line(STATUS)
     assert "\n" not in line
@@ -258,9 +271,9 @@ def test_a_report_that_does_not_hold_names_the_line_first(tmp_path: Path) -> Non
 
 
 def test_a_report_on_something_else() -> None:
-    report = VerifyReport("notes.txt", is_evidence=False, holds=False, reason="it has no header")
+    report = VerifyReport("notes.txt", is_evidence=False, holds=False, reason="notes.txt is no evidence file")
     assert report.exit_code == 2
-    assert verification_text(report) == "notes.txt is not an export of evidence: it has no header"
+    assert verification_text(report) == "notes.txt is no evidence file. Name a file that `photosynth evidence export` wrote."
 
 
 def test_numbers_of_the_command_line() -> None:

@@ -33,7 +33,6 @@ def test_every_number_follows_the_habit() -> None:
     assert DE.kilowatts(412_340) == "412,3\N{NO-BREAK SPACE}kW"
     assert EN.price(-1230) == "−12.30\N{NO-BREAK SPACE}EUR/MWh"
     assert EN.eur(1_284_455, 6) == "1.284455"
-    assert EN.btc(314_500_000) == "3.14500000"
     assert EN.kwh(301_000_000, 3) == "83.611"
     assert EN.power_of_ten("2039400000000000000") == "2.04 × 10¹⁸"
     assert EN.power_of_ten(4_950_000) == "4,950,000"

@@ -94,6 +94,31 @@ async def test_values_of_a_site_that_was_never_seen_are_unknown() -> None:
     assert "unknown" in machine.values_of("hall-a-01", nothing, EN)["state!"]
 
 
+async def test_a_node_that_does_not_answer_has_no_height_and_is_not_catching_up() -> None:
+    snapshot = await seen()
+    assert snapshot.status is not None
+    unknown = dict.fromkeys(("height", "tip", "peers", "last_block_age_s", "target", "difficulty"))
+    chain = snapshot.status.chain.model_copy(update={**unknown, "synchronised": False})
+    blind = replace(snapshot, status=snapshot.status.model_copy(update={"chain": chain}))
+    values = nodes.node_values(blind, EN)
+    assert "not answering" in values["health!"]
+    for name in ("Height", "Tip", "Peers"):
+        assert "unknown" in values["facts!"].split(f"<dt>{name}</dt>")[1].partition("</dd>")[0], name
+    assert overview.money_values(blind, EN)["blocks.note"] == "height unknown"
+
+
+async def test_machines_that_nobody_can_ask_are_unknown() -> None:
+    snapshot = await seen()
+    assert snapshot.status is not None
+    models = [model.model_copy(update={"running": None}) for model in snapshot.status.models]
+    machines = snapshot.status.machines.model_copy(update={"running": None})
+    blind = replace(snapshot, status=snapshot.status.model_copy(update={"models": models, "machines": machines}))
+    assert overview.power_values(blind, EN)["mining.note"].startswith("unknown of 102 machines")
+    rows = overview.model_rows(blind.status, EN)
+    assert rows.count("unknown of ") == len(models)
+    assert "meter" not in rows
+
+
 async def test_a_stale_site_is_stale_and_not_good() -> None:
     snapshot = with_site(await seen(), quality="stale")
     assert overview.power_values(snapshot, EN)["surplus@data-quality"] == "stale"

@@ -28,7 +28,7 @@ def test_example_in_exact_integers() -> None:
     assert fleet.simulation.hash_rate_hs == 50_000
     assert fleet.meters[0].register_step_j == 360_000
     assert fleet.meters[0].class_ppm == 5000
-    assert fleet.meter_of_role("mining").party == "photosynth-demo"
+    assert {meter.party for meter in fleet.meters if meter.role == "mining"} == {"photosynth-demo"}
     assert [c.price_cent_per_mwh for c in fleet.market.import_components] == [2946, 50, 1240, 300]
     assert fleet.market.demand_charge is not None
     assert fleet.market.demand_charge.price_cent_per_kw == 12_800

@@ -115,7 +115,6 @@ def view(name: str, *, on: bool = False, desired_w: int | None = None, **other: 
         fresh=True,
         desired_w=desired_w,
         told=None if desired_w is None else Told(desired_w, 0, "done", ""),
-        in_transition=False,
         reason="",
         regulation="steps",
         fixed_power_w=None,

@@ -48,3 +48,9 @@ def test_in_the_pause_after_a_block_the_networks_difficulty_is_not_shown_in_its_
 def test_without_a_template_the_target_is_unknown() -> None:
     status = chain_status(MINING, HEALTH, None, 1)
     assert (status.target, status.difficulty) == (None, None)
+
+
+def test_of_a_node_that_does_not_answer_nothing_is_known() -> None:
+    status = chain_status(FLEET, None, None, None)
+    assert (status.height, status.tip, status.peers, status.target) == (None, None, None, None)
+    assert not status.synchronised

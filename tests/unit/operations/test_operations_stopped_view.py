@@ -5,11 +5,23 @@ from pathlib import Path
 from tests.browser.fake_site import FakeSite
 from tests.unit.operations.test_operations_manifest import whole
 
+from photosynth.operations.documents import Status
 from photosynth.operations.stopped import open_stopped
+from photosynth.operations.summaries import STOPPED
 from photosynth.pool.places import GUESTS
 from photosynth.pool.records import ShareRecord
 from photosynth.pool.share_log import ShareLog
+from photosynth.storage import Database
+from photosynth.storage.meta import put_meta
 from photosynth.stratum.work import double_sha256
+
+
+async def looked_at(root: Path) -> Status:
+    view = open_stopped(root)
+    try:
+        return await view.status()
+    finally:
+        view.close()
 
 
 async def test_looking_at_a_stopped_site_mends_nothing_and_counts_workers_only(tmp_path: Path) -> None:
@@ -29,3 +41,30 @@ async def test_looking_at_a_stopped_site_mends_nothing_and_counts_workers_only(t
     view.close()
     assert (pool.workers, pool.shares_accepted, pool.shares_rejected) == (1, 1, 1)
     assert {path.name: path.read_bytes() for path in folder.shares.iterdir()} == before, "the next start mends it and says so"
+
+
+async def test_what_only_a_running_site_can_tell_is_unknown_and_never_zero(tmp_path: Path) -> None:
+    folder = whole(tmp_path)
+    left = await FakeSite().status()
+    assert left.machines.running
+    folder.status.write_bytes(left.model_dump_json().encode())
+    folder.unlock()
+    status = await looked_at(tmp_path)
+    machines = status.machines
+    assert (machines.total, machines.starts) == (left.machines.total, left.machines.starts)
+    states = (machines.running, machines.sleeping, machines.starting, machines.unreachable, machines.faulty)
+    assert states == (None,) * 5
+    assert [(model.total, model.running) for model in status.models] == [(model.total, None) for model in left.models]
+    assert (status.pool.hash_rate_hs, status.mainnet.sat_per_day, status.mainnet.days_per_block) == (None, None, None)
+    chain = status.chain
+    assert (chain.height, chain.tip, chain.last_block_age_s) == (None, None, None), "neither node nor books know a block"
+    assert (chain.target, chain.difficulty) == (None, None)
+
+
+async def test_a_stop_that_came_after_the_last_status_is_told(tmp_path: Path) -> None:
+    folder = whole(tmp_path)
+    folder.status.write_bytes((await FakeSite().status()).model_dump_json().encode())
+    with Database(folder.database) as database, database.begin() as tx:
+        put_meta(tx, STOPPED, True)
+    folder.unlock()
+    assert (await looked_at(tmp_path)).site.stopped

@@ -14,9 +14,9 @@ from photosynth.miners.actions import NotAuditedError
 from photosynth.miners.control import MinerControl
 from photosynth.operations.audit import AuditLog
 from photosynth.operations.node_watch import NodeWatch
-from photosynth.operations.past import STOPPED
 from photosynth.operations.running import RunningSite
 from photosynth.operations.site import Site, SiteSettings
+from photosynth.operations.summaries import STOPPED
 from photosynth.simulation.habits import Habit
 from photosynth.storage import Database, DatabaseThread, StorageError
 from photosynth.storage.actions import read_actions

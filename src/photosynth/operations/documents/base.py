@@ -1,13 +1,43 @@
 """What all documents share."""
 
+import ast
+import inspect
+from itertools import pairwise
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 BigCount = Annotated[str, Field(pattern=r"^-?[0-9]+$", description="an integer of any size, as decimal text")]
 
 
 class Document(BaseModel):
-    """What every document shares: unknown fields are refused and instances do not change."""
+    """What every document shares: unknown fields are refused and instances do not change.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    The text below a field describes it in the JSON Schema. It is read from the source when a schema is asked for, and not as
+    pydantic would (``use_attribute_docstrings``), each time that a command begins.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /) -> JsonSchemaValue:
+        """The schema with what is said below each field."""
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema)["properties"]
+        for name, text in field_texts(cls).items():
+            properties[name].setdefault("description", text)
+        return schema
+
+
+def field_texts(model: type[BaseModel]) -> dict[str, str]:
+    """What is said of each field of a class: in its description, or in the text below it, as the source has it."""
+    (definition,) = ast.parse(inspect.getsource(model)).body
+    assert isinstance(definition, ast.ClassDef)
+    found = {name: field.description for name, field in model.model_fields.items() if field.description}
+    for field, below in pairwise(definition.body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                found.setdefault(name, inspect.cleandoc(text))
+    return found

@@ -14,7 +14,7 @@ class WorkerDocument(Document):
     name: str
     """As the miner gave it."""
     party: str | None
-    """Whose declared machine it is; none for a guest."""
+    """Whose declared machine it is; null for a guest, and for every worker of a stopped site, which does not tell."""
     scale: BigCount = Field(description="hashes that one real hash stands for; a guest's is 1")
     connected: bool
     """Whether it is connected now."""

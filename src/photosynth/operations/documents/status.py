@@ -34,9 +34,9 @@ class ChainStatus(Document):
     """Regtest, signet, testnet4 or main."""
     software: str
     """The node's software and version."""
-    height: int
+    height: int | None
     """Of the best block."""
-    tip: str
+    tip: str | None
     """Hash of the best block."""
     target: BigCount | None = Field(
         description="what the next block's hash must not exceed; 0, which no hash meets, for half a second after each block "
@@ -46,7 +46,7 @@ class ChainStatus(Document):
     """Of that target; null where it is 0 or unknown."""
     synchronised: bool
     """Whether the node may be trusted now."""
-    peers: int
+    peers: int | None
     """Connected nodes."""
     warnings: list[str]
     """What the node warns of."""
@@ -186,19 +186,19 @@ class EvidenceStatus(Document):
 
 
 class MachinesStatus(Document):
-    """How many machines are in which state."""
+    """How many machines are in which state; null of a stopped site, which cannot ask them."""
 
     total: int
     """Declared machines."""
-    running: int
+    running: int | None
     """Drawing mining power or hashing, as their fresh readings prove, whatever they were told: stopping and faulty ones too."""
-    sleeping: int
+    sleeping: int | None
     """Asleep, as readings prove."""
-    starting: int
+    starting: int | None
     """Told to wake, and not proven yet."""
-    unreachable: int
+    unreachable: int | None
     """Not answering."""
-    faulty: int
+    faulty: int | None
     """Not doing what they were told, or of no use; one that runs although it shall sleep is counted as running, too."""
     starts: int
     """Starts of all machines so far."""
@@ -213,8 +213,8 @@ class ModelStatus(Document):
     """As its maker writes it."""
     total: int
     """Machines of it."""
-    running: int
-    """How many of them run, as their fresh readings prove."""
+    running: int | None
+    """How many of them run, as their fresh readings prove; null of a stopped site."""
     strike_cent_per_mwh: int = Field(description="the value of a megawatt-hour in this model at full power")
 
 
