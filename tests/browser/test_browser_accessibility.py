@@ -61,8 +61,8 @@ def test_a_dialog_moves_for_those_only_who_did_not_ask_for_less(site: Site, open
     page = open_page(site.url, motion=motion)
     connected(page)
     page.evaluate(
-        """() => { window.moved = [];
-        for (const kind of ["transitionrun", "animationstart"]) addEventListener(kind, (e) => moved.push(e.target.className)); }"""
+        """() => { window.moved = []; const note = (event) => moved.push(event.target.className);
+        addEventListener("transitionrun", note); addEventListener("animationstart", note); }"""
     )
     page.get_by_role("button", name="Stop mining").click()
     expect(page.get_by_role("dialog")).to_be_visible()

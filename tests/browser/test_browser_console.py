@@ -147,6 +147,35 @@ def test_what_one_decision_told_is_one_line_that_opens_and_stays_open(site: Site
     expect(rows).to_have_count(9)
 
 
+DRAWN_ANEW = """(line) => { const list = line.closest('[data-live="actions"]'), markup = list.innerHTML;
+    if (press) line.querySelector("summary").click();
+    photosynth.patch({ "actions!": markup }); }"""
+
+
+def test_a_decision_opens_also_where_the_list_is_drawn_anew_before_the_site_hears_of_it(site: Site, open_page: Open) -> None:
+    page = open_page(site.url + "/activity")
+    connected(page)
+    line = decision(page, "set_power 9 machines")
+    line.evaluate(DRAWN_ANEW.replace("press", "true"))
+    expect(line).to_have_attribute("open", "")
+    expect(line.locator("tbody tr")).to_have_count(9)
+
+
+def test_a_click_is_not_lost_where_the_list_is_drawn_anew_in_the_midst_of_it(site: Site, open_page: Open) -> None:
+    page = open_page(site.url + "/activity")
+    connected(page)
+    newest = page.locator(".decision").first.get_attribute("data-decision")
+    assert newest is not None
+    line = decision(page, "set_power 9 machines")
+    line.locator("summary").hover()
+    page.mouse.down()
+    line.evaluate(DRAWN_ANEW.replace("press", "false"))
+    page.mouse.up()
+    expect(line).to_have_attribute("open", "")
+    expect(line.locator("tbody tr")).to_have_count(9)
+    expect(page.locator(".decision").first).not_to_have_attribute("data-decision", newest)  # and what was held back comes
+
+
 def test_the_whole_answer_of_a_machine_is_there(site: Site, open_page: Open) -> None:
     page = open_page(site.url + "/activity", **PHONE)
     connected(page)
