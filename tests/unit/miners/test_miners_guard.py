@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from tests.unit.miners.fleet_in_memory import BodyMachine, TurnedClock
+from tests.unit.clock_and_audit import TurnedClock
+from tests.unit.miners.fleet_in_memory import BodyMachine
 
 from photosynth.miners.guard import MOST_CUT_OFF, CallLimits, DriverFaultError, GuardedMachine
 from photosynth.miners.machine import Answer, MachineReading, MalformedError, UnreachableError
