@@ -334,7 +334,7 @@ async def test_a_decision_does_not_wait_for_the_disk() -> None:
     await site.controller.step()  # the sources' limit waits for its plan
     site.see(generation_w=0, load_w=60_000, mining_w=3_500)
     site.clock.turn(0.4)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await site.controller.step()
     assert site.control.targets == {"a": 0}
     assert site.field.told == []
@@ -356,14 +356,14 @@ async def test_a_mistake_in_deciding_puts_everything_to_sleep_and_is_told_until_
     site.market.prices = prices  # type: ignore[method-assign]
     with capture_logs() as logs:
         running = asyncio.ensure_future(site.controller.run())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while mistake_of(site) is None:
                 await asyncio.sleep(0)
         assert mistake_of(site) == "ZeroDivisionError: our mistake"
         assert site.control.targets == {"a": 0}
         assert site.control.reasons["a"] == UNDECIDED
         del site.market.prices
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while mistake_of(site) is not None:
                 await asyncio.sleep(0)
     assert [entry["event"] for entry in logs] == ["no decision can be made"]
