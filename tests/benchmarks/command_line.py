@@ -41,13 +41,13 @@ def main() -> None:
         site = RunningSite(Path(folder) / "state", "--speed", "300")
         status = ("-m", "photosynth", "status", "--state", str(site.state))
         try:
-            site.start(60)
-            site.wait_for(lambda: int(site.get("status")["evidence"]["records"]) > 0, 60, "a closed quarter hour")
-            site.stop(60)
+            site.start()
+            site.wait_for(lambda: int(site.get("status")["evidence"]["records"]) > 0, "a closed quarter hour")
+            site.stop()
             found = {name: cpu_s(*arguments) for name, arguments in PEERS.items()}
             found["--help"] = cpu_s("-m", "photosynth", "--help")
             found["status, stopped"] = cpu_s(*status)
-            site.start(60)
+            site.start()
             found["status, running"] = cpu_s(*status)
         finally:
             site.end()

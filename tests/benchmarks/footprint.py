@@ -52,7 +52,7 @@ def main() -> None:
         site = RunningSite(Path(folder) / "state")
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         try:
-            site.start(60)
+            site.start()
             browser.new_page().goto(site.url)
             time.sleep(SETTLE_S)
             assert site.process is not None

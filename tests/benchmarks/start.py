@@ -14,7 +14,7 @@ from tests.functional.running_site import RunningSite
 
 
 def _first_page(site: RunningSite) -> float:
-    return site.wait_for(lambda: httpx2.get(site.url, timeout=5).status_code == 200, 60, "the first page")
+    return site.wait_for(lambda: httpx2.get(site.url, timeout=5).status_code == 200, "the first page")
 
 
 def main() -> None:
@@ -22,16 +22,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         site = RunningSite(Path(folder) / "state")
         try:
-            site.start(60)
+            site.start()
             page = _first_page(site)
-            block = site.wait_for(lambda: int(site.get("status")["chain"]["height"]) > 0, 60, "the first block")
+            block = site.wait_for(lambda: int(site.get("status")["chain"]["height"]) > 0, "the first block")
             print(f"cold start: first page {page:.2f} s, first block {block:.2f} s")
             print(f"stop: {site.stop():.2f} s")
             height = 0
-            site.start(60)
+            site.start()
             page = _first_page(site)
             height = int(site.get("status")["chain"]["height"])
-            block = site.wait_for(lambda: int(site.get("status")["chain"]["height"]) > height, 60, "the next block")
+            block = site.wait_for(lambda: int(site.get("status")["chain"]["height"]) > height, "the next block")
             print(f"warm start: first page {page:.2f} s (limit 5 s), next block {block:.2f} s")
             print(f"stop: {site.stop():.2f} s")
         finally:

@@ -54,12 +54,19 @@ def serve(*arguments: str, port: int = 0) -> Iterator[Site]:
             yield Site(process, process.stdout.readline().strip())
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
 
 
 @pytest.fixture(scope="module")
 def site(chromium: Browser) -> Iterator[Site]:
-    """A site with a day behind it."""
+    """A site with a day behind it, which many tests look at: whoever changes what it says takes a ``site_of_its_own``."""
+    with serve() as found:
+        yield found
+
+
+@pytest.fixture
+def site_of_its_own(chromium: Browser) -> Iterator[Site]:
+    """The same for one test, which may leave it as it likes."""
     with serve() as found:
         yield found
 
@@ -97,10 +104,20 @@ def open_page(chromium: Browser) -> Iterator[Open]:
     faults: list[str] = []
 
     def opened(
-        url: str, *, width: int = 1440, height: int = 900, dark: bool = False, locale: str = "en-GB", unreachable: bool = False
+        url: str,
+        *,
+        width: int = 1440,
+        height: int = 900,
+        dark: bool = False,
+        motion: bool = False,
+        locale: str = "en-GB",
+        unreachable: bool = False,
     ) -> Page:
         context = chromium.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", locale=locale
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="no-preference" if motion else "reduce",
+            locale=locale,
         )
         contexts.append(context)
         page = context.new_page()

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from tests.browser.conftest import Open, Site
 
 pytestmark = pytest.mark.browser
@@ -46,29 +46,47 @@ def test_the_energy_flow_is_drawn_with_powers(site: Site, open_page: Open) -> No
     page = open_page(site.url)
     for name in ("Sun", "Factory", "Mining", "Curtailed, est."):
         expect(page.locator(".sankey svg text", has_text=re.compile(f"^{re.escape(name)}$"))).to_be_visible()
-    assert page.locator(".sankey svg text", has_text=re.compile(r"[\d.]+\skW")).count() >= 4
+    expect(page.locator(".sankey svg text", has_text=re.compile(r"[\d.]+\skW")).nth(3)).to_be_visible()
     expect(page.locator(".day svg text", has_text="Spot price")).to_be_visible()
 
 
-def test_mining_is_stopped_with_a_reason_and_resumed(site: Site, open_page: Open) -> None:
-    page = open_page(site.url)
+def test_mining_is_stopped_with_a_reason_and_resumed(site_of_its_own: Site, open_page: Open) -> None:
+    page = open_page(site_of_its_own.url)
     connected(page)
     page.get_by_role("button", name="Stop mining").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Stop mining").click()
     expect(dialog.get_by_text("Say why")).to_be_visible()
+    expect(dialog.get_by_label("Reason")).to_be_focused()
     page.keyboard.type("storm warning")
     page.keyboard.press("Enter")
+    expect(dialog).to_be_hidden()
     expect(page.get_by_text("Mining is stopped by an operator")).to_be_visible()
     page.get_by_role("button", name="Resume mining").click()
-    page.get_by_label("Reason").fill("storm is over")
-    page.get_by_role("dialog").get_by_role("button", name="Resume mining").click()
+    dialog.get_by_label("Reason").fill("storm is over")
+    dialog.get_by_role("button", name="Resume mining").click()
+    expect(dialog).to_be_hidden()
     expect(page.get_by_text("Mining is stopped by an operator")).to_be_hidden()
-    page.goto(site.url + "/activity")
+    page.goto(site_of_its_own.url + "/activity")
     line = page.locator(".decision", has_text="storm warning")
     expect(line.locator("summary")).to_contain_text("console")
     line.locator("summary").click()
     expect(line.get_by_role("cell", name=re.compile("awake: hall-c-11"))).to_be_visible()
+
+
+def test_the_field_has_the_focus_when_it_is_said_what_is_missing(site: Site, open_page: Open) -> None:
+    page = open_page(site.url)
+    connected(page)
+    page.get_by_role("button", name="Stop mining").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Reason")).to_be_focused()
+    dialog.get_by_role("alert").evaluate(
+        """(e) => { new MutationObserver(() => { window.focused = document.activeElement.tagName; })
+        .observe(e, { childList: true, characterData: true, subtree: true }); }"""
+    )
+    dialog.get_by_role("button", name="Stop mining").click()
+    expect(dialog.get_by_role("alert")).to_have_text("Say why: the audit keeps it.")
+    assert page.evaluate("focused") == "INPUT"  # who types on as soon as it is read loses no letter
 
 
 def test_the_table_of_machines_is_filtered_and_leads_to_a_machine(site: Site, open_page: Open) -> None:
@@ -84,7 +102,9 @@ def test_the_table_of_machines_is_filtered_and_leads_to_a_machine(site: Site, op
     expect(page.get_by_label("Filter by any column")).to_have_value("")
     page.get_by_label("Filter by any column").fill("hall-c-11")
     expect(page.locator(".ag-center-cols-container .ag-row")).to_have_count(1)
-    page.locator(".ag-pinned-left-cols-container a").click()
+    link = page.locator(".ag-pinned-left-cols-container a")
+    expect(link).to_have_text(["hall-c-11"])
+    link.click()
     expect(page.get_by_role("heading", name="hall-c-11")).to_be_visible()
 
 
@@ -103,10 +123,17 @@ def test_actions_are_filtered(site: Site, open_page: Open) -> None:
     expect(lines.filter(has_not_text="hall-c-11").first).to_be_visible()
 
 
+def decision(page: Page, told: str | re.Pattern[str]) -> Locator:
+    """The newest decision that says so, held on to by its name: newer ones come above it every two seconds."""
+    newest = page.locator(".decision", has_text=told).first.get_attribute("data-decision")
+    assert newest is not None
+    return page.locator(f'.decision[data-decision="{newest}"]')
+
+
 def test_what_one_decision_told_is_one_line_that_opens_and_stays_open(site: Site, open_page: Open) -> None:
     page = open_page(site.url + "/activity")
     connected(page)
-    line = page.locator(".decision", has_text="set_power 9 machines").first
+    line = decision(page, "set_power 9 machines")
     expect(line).to_contain_text("all 9 verified")
     expect(line).to_contain_text(re.compile(r"14 Jun 2026 \d\d:\d\d:00"))
     line.locator("summary").click()
@@ -120,10 +147,39 @@ def test_what_one_decision_told_is_one_line_that_opens_and_stays_open(site: Site
     expect(rows).to_have_count(9)
 
 
+DRAWN_ANEW = """(line) => { const list = line.closest('[data-live="actions"]'), markup = list.innerHTML;
+    if (press) line.querySelector("summary").click();
+    photosynth.patch({ "actions!": markup }); }"""
+
+
+def test_a_decision_opens_also_where_the_list_is_drawn_anew_before_the_site_hears_of_it(site: Site, open_page: Open) -> None:
+    page = open_page(site.url + "/activity")
+    connected(page)
+    line = decision(page, "set_power 9 machines")
+    line.evaluate(DRAWN_ANEW.replace("press", "true"))
+    expect(line).to_have_attribute("open", "")
+    expect(line.locator("tbody tr")).to_have_count(9)
+
+
+def test_a_click_is_not_lost_where_the_list_is_drawn_anew_in_the_midst_of_it(site: Site, open_page: Open) -> None:
+    page = open_page(site.url + "/activity")
+    connected(page)
+    newest = page.locator(".decision").first.get_attribute("data-decision")
+    assert newest is not None
+    line = decision(page, "set_power 9 machines")
+    line.locator("summary").hover()
+    page.mouse.down()
+    line.evaluate(DRAWN_ANEW.replace("press", "false"))
+    page.mouse.up()
+    expect(line).to_have_attribute("open", "")
+    expect(line.locator("tbody tr")).to_have_count(9)
+    expect(page.locator(".decision").first).not_to_have_attribute("data-decision", newest)  # and what was held back comes
+
+
 def test_the_whole_answer_of_a_machine_is_there(site: Site, open_page: Open) -> None:
     page = open_page(site.url + "/activity", **PHONE)
     connected(page)
-    line = page.locator(".decision", has_text=re.compile(r"sleep \d machines")).first
+    line = decision(page, re.compile(r"sleep \d machines"))
     line.locator("summary").click()
     answer = line.get_by_text("Description=LUXminer 2026.1.14").first
     expect(answer).to_contain_text("STATUS=S")
@@ -163,16 +219,14 @@ def test_a_block_is_traced_to_workers_and_meters(site: Site, open_page: Open) ->
     expect(page.get_by_text("No such block")).to_be_visible()
 
 
-def test_a_site_that_does_not_answer_is_said_to_and_never_green(site: Site, open_page: Open) -> None:
-    page = open_page(site.url)
+def test_a_site_that_does_not_answer_is_said_to_and_never_green(site_of_its_own: Site, open_page: Open) -> None:
+    page = open_page(site_of_its_own.url)
     connected(page)
-    site.toggle_failure()
-    try:
-        expect(page.get_by_text("The site does not answer")).to_be_visible()
-        expect(page.locator('[data-live="live"]')).to_have_attribute("data-state", "stale")
-        expect(page.locator('[data-live="surplus"]')).to_have_attribute("data-quality", "stale")
-    finally:
-        site.toggle_failure()
+    site_of_its_own.toggle_failure()
+    expect(page.get_by_text("The site does not answer")).to_be_visible()
+    expect(page.locator('[data-live="live"]')).to_have_attribute("data-state", "stale")
+    expect(page.locator('[data-live="surplus"]')).to_have_attribute("data-quality", "stale")
+    site_of_its_own.toggle_failure()
     expect(page.get_by_text("The site does not answer")).to_be_hidden()
 
 

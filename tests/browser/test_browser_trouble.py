@@ -14,12 +14,15 @@ from tests.browser.test_browser_console import connected
 pytestmark = pytest.mark.browser
 
 
-def test_a_stop_that_not_everybody_followed_names_who_did_not(site: Site, open_page: Open) -> None:
-    page = open_page(site.url)
+@pytest.mark.parametrize("motion", [False, True], ids=["still", "moving"])
+def test_a_stop_that_not_everybody_followed_names_who_did_not(site_of_its_own: Site, open_page: Open, motion: bool) -> None:
+    page = open_page(site_of_its_own.url, motion=motion)
     connected(page)
     page.get_by_role("button", name="Stop mining").click()
-    page.get_by_label("Reason").fill("a test of the toast")
-    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("a test of the toast")
+    dialog.get_by_label("Reason").press("Enter")
+    expect(dialog).to_be_hidden()
     toast = page.get_by_role("alert").filter(has_text="not everything followed")
     expect(toast).to_contain_text("awake: hall-c-11")
     expect(toast).to_contain_text("hall-c-23")
@@ -27,8 +30,8 @@ def test_a_stop_that_not_everybody_followed_names_who_did_not(site: Site, open_p
     toast.get_by_role("button", name="Close").click()
     expect(toast).to_be_hidden()
     page.get_by_role("button", name="Resume mining").click()
-    page.get_by_label("Reason").fill("the test is over")
-    page.keyboard.press("Enter")
+    dialog.get_by_label("Reason").fill("the test is over")
+    dialog.get_by_label("Reason").press("Enter")
     expect(page.get_by_role("status").filter(has_text="Resume mining: done")).to_be_visible()
 
 
@@ -79,15 +82,13 @@ def test_a_page_comes_back_with_a_server_that_was_started_again(chromium: Browse
         connected(page)
 
 
-def test_a_page_grows_old_where_the_server_lives_and_the_site_does_not_look(site: Site, open_page: Open) -> None:
-    page = open_page(site.url)
+def test_a_page_grows_old_where_the_server_lives_and_the_site_does_not_look(site_of_its_own: Site, open_page: Open) -> None:
+    page = open_page(site_of_its_own.url)
     connected(page)
-    site.toggle_freeze()
-    try:
-        old(page, "old")
-        expect(page.get_by_role("button", name="Stop mining")).to_be_enabled()  # it still gets through
-    finally:
-        site.toggle_freeze()
+    site_of_its_own.toggle_freeze()
+    old(page, "old")
+    expect(page.get_by_role("button", name="Stop mining")).to_be_enabled()  # it still gets through
+    site_of_its_own.toggle_freeze()
     fresh(page)
 
 
@@ -106,10 +107,10 @@ def test_a_page_is_old_when_the_computer_wakes(site: Site, open_page: Open) -> N
         site.process.send_signal(signal.SIGCONT)
 
 
-def test_a_crowd_that_says_nothing_takes_no_page_away(site: Site, open_page: Open) -> None:
-    page = open_page(site.url)
+def test_a_crowd_that_says_nothing_takes_no_page_away(site_of_its_own: Site, open_page: Open) -> None:
+    page = open_page(site_of_its_own.url)
     connected(page)
-    port = int(site.url.rsplit(":", 1)[1])
+    port = int(site_of_its_own.url.rsplit(":", 1)[1])
     with ExitStack() as crowd:
         for number in range(2000):
             idle = crowd.enter_context(socket.create_connection(("127.0.0.1", port)))
@@ -117,6 +118,6 @@ def test_a_crowd_that_says_nothing_takes_no_page_away(site: Site, open_page: Ope
                 idle.send(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half: ")
         connected(page)
         fresh(page)
-        another = open_page(site.url + "/miners")
+        another = open_page(site_of_its_own.url + "/miners")
         connected(another)
         fresh(another)

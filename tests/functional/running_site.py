@@ -14,6 +14,17 @@ import httpx2
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 COMMAND = [sys.executable, "-m", "photosynth.cli"]
+PATIENCE_S = 200
+"""What anything is given on a computer that has other things to do; how long it takes is measured by the benchmarks."""
+
+
+def photosynth(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """A command of the command line, until it ends; ``options`` are those of subprocess.run."""
+    answer: subprocess.CompletedProcess[str] = subprocess.run(
+        [*COMMAND, *arguments],
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False, stdin=subprocess.DEVNULL, **options,
+    )  # fmt: skip
+    return answer
 
 
 class RunningSite:
@@ -39,7 +50,7 @@ class RunningSite:
         self.process: subprocess.Popen[bytes] | None = None
         self.started_s = 0.0
 
-    def start(self, answer_within_s: float = 30) -> "RunningSite":
+    def start(self) -> "RunningSite":
         """Start it and wait until its API answers."""
         (self.state / "api.json").unlink(missing_ok=True)
         self.started_s = time.monotonic()
@@ -51,12 +62,12 @@ class RunningSite:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        self.wait_for(self._answers, answer_within_s, "its API to answer")
+        self.wait_for(self._answers, "its API to answer")
         return self
 
-    def wait_for(self, holds: Callable[[], bool], within_s: float, what: str) -> float:
+    def wait_for(self, holds: Callable[[], bool], what: str) -> float:
         """Wait until something holds; seconds since the start. Fails with the output where it never does."""
-        deadline = time.monotonic() + within_s
+        deadline = time.monotonic() + PATIENCE_S
         while not holds():
             assert self.process is not None
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -82,23 +93,20 @@ class RunningSite:
 
     def get(self, path: str) -> Any:
         """A document of the API."""
-        answer = httpx2.get(f"{self.url}/api/v1/{path}", timeout=20)
+        answer = httpx2.get(f"{self.url}/api/v1/{path}", timeout=PATIENCE_S)
         answer.raise_for_status()
         return answer.json()
 
-    def command(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command of the command line on this state."""
-        return subprocess.run(
-            [*COMMAND, *arguments, "--state", str(self.state)],
-            capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        return photosynth(*arguments, "--state", str(self.state))
 
-    def stop(self, within_s: float = 15) -> float:
+    def stop(self) -> float:
         """Ctrl-C; the seconds it took. Fails where it did not end cleanly."""
         assert self.process is not None
         started = time.monotonic()
         self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(within_s)
+        code = self.process.wait(PATIENCE_S)
         assert code == 0, f"ended with {code}; output ends:\n{self.output.read_text(errors='replace')[-4000:]}"
         return time.monotonic() - started
 
@@ -109,7 +117,7 @@ class RunningSite:
             os.killpg(self.process.pid, signal.SIGKILL)
         else:
             self.process.kill()
-        self.process.wait(10)
+        self.process.wait(PATIENCE_S)
 
     def end(self) -> None:
         """Leave nothing behind, whatever happened."""

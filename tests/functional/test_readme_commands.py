@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.functional.running_site import RunningSite
+from tests.functional.running_site import PATIENCE_S, RunningSite
 
 pytestmark = [
     pytest.mark.functional,
@@ -55,7 +55,7 @@ class Terminals(RunningSite):
         """Run a block that ends."""
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", block],
-            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60, check=False,
+            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
@@ -85,7 +85,7 @@ def test_the_commands_of_the_readme_do_what_it_says(terminals: Terminals) -> Non
     for how, block in blocks():
         if how == "first terminal":
             terminals.first(block)
-            terminals.wait_for(lambda: ready(terminals), 60, "six blocks and quarter hours")
+            terminals.wait_for(lambda: ready(terminals), "six blocks and quarter hours")
             totals.append(counted(terminals))
             continue
         result = terminals.second(block)
@@ -95,7 +95,7 @@ def test_the_commands_of_the_readme_do_what_it_says(terminals: Terminals) -> Non
         said[block] = result.stdout
         if "kills" in how:
             assert terminals.process is not None
-            terminals.process.wait(10)
+            terminals.process.wait(PATIENCE_S)
             assert "Stopped; as it was left" in result.stdout
     assert len(totals) == 2
     assert all(after >= before for before, after in zip(*totals, strict=True)), totals

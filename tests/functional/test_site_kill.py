@@ -6,21 +6,18 @@ PHOTOSYNTH_SITE_KILLS says how often (3 where it does not), PHOTOSYNTH_KILL_SEED
 import json
 import os
 import random
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.functional.guest import Guest
-from tests.functional.running_site import RunningSite
+from tests.functional.running_site import PATIENCE_S, RunningSite, photosynth
 
 pytestmark = pytest.mark.functional
 
 KILLS = int(os.environ.get("PHOTOSYNTH_SITE_KILLS", "3"))
 SEED = int(os.environ.get("PHOTOSYNTH_KILL_SEED", str(time.time_ns())))
-START_LIMIT_S = 10
 
 
 def totals(site: RunningSite) -> dict[str, int]:
@@ -33,7 +30,7 @@ def totals(site: RunningSite) -> dict[str, int]:
     }
 
 
-@pytest.mark.timeout(120 + KILLS * 40)
+@pytest.mark.timeout(300 + KILLS * 100)
 def test_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
     draw = random.Random(SEED)
     site = RunningSite(tmp_path / "state", "--speed", "300")
@@ -41,9 +38,8 @@ def test_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
     before: dict[str, int] = {}
     try:
         for turn in range(KILLS + 1):
-            site.start(START_LIMIT_S * 3)
-            took_s = time.monotonic() - site.started_s
-            print(f"seed {SEED}, start {turn}: {took_s:.2f} s")
+            site.start()
+            print(f"seed {SEED}, start {turn}")
             now = totals(site)
             assert all(now[name] >= value for name, value in before.items()), (SEED, turn, before, now)
             workers = {worker["name"]: worker for worker in site.get("workers")["workers"]}
@@ -51,7 +47,7 @@ def test_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
                 assert workers["guest"]["shares_accepted"] >= answered, (SEED, turn)
             host, port = site.get("status")["pool"]["listen"].rsplit(":", 1)
             guest = Guest(host, int(port)).start()
-            assert guest.first_accepted.wait(20), guest.refused
+            assert guest.first_accepted.wait(PATIENCE_S), guest.refused
             time.sleep(draw.uniform(0.2, 6))
             before = totals(site)
             if turn < KILLS:
@@ -71,14 +67,8 @@ def check_books(site: RunningSite, folder: Path) -> None:
     energy = [posting["time_ms"] for posting in ledger["postings"] if posting["event"] == "energy"]
     assert len(energy) == len(set(energy)), "a quarter hour was posted twice"
     assert max(energy) - min(energy) == (len(energy) - 1) * 900_000, "a quarter hour is missing"
-    site.wait_for(lambda: site.get("status")["ledger"]["reconciled_height"] is not None, 30, "journal and chain to agree")
+    site.wait_for(lambda: site.get("status")["ledger"]["reconciled_height"] is not None, "journal and chain to agree")
     exported = folder / "evidence.jsonl"
     assert site.command("evidence", "export", str(exported)).returncode == 0
-    answer = subprocess.run(
-        [sys.executable, "-m", "photosynth.cli", "verify", str(exported), "--json"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    answer = photosynth("verify", str(exported), "--json")
     assert answer.returncode == 0, json.loads(answer.stdout)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.functional.guest import Guest
-from tests.functional.running_site import EXAMPLES, RunningSite
+from tests.functional.running_site import EXAMPLES, PATIENCE_S, RunningSite, photosynth
 
 pytestmark = pytest.mark.functional
 
@@ -20,6 +20,16 @@ def site(tmp_path: Path) -> Iterator[RunningSite]:
     running = RunningSite(tmp_path / "state")
     yield running
     running.end()
+
+
+@pytest.fixture(scope="module")
+def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
+    """A running site that several tests look at, and that none of them stops."""
+    running = RunningSite(tmp_path_factory.mktemp("shared") / "state", "--speed", "300")
+    try:
+        yield running.start()
+    finally:
+        running.end()
 
 
 def pool_of(site: RunningSite) -> tuple[str, int]:
@@ -34,8 +44,8 @@ def records(site: RunningSite) -> int:
 def test_first_ten_minutes(site: RunningSite, tmp_path: Path) -> None:
     """Blocks, quarter hours, ledger, trace, evidence, stop, and the same totals after the next start."""
     site.start()
-    site.wait_for(lambda: records(site) >= 2, 60, "two closed quarter hours")
-    site.wait_for(lambda: traced(site) is not None, 60, "a block whose quarter hour is closed")
+    site.wait_for(lambda: records(site) >= 2, "two closed quarter hours")
+    site.wait_for(lambda: traced(site) is not None, "a block whose quarter hour is closed")
     trace = traced(site)
     assert trace is not None
     assert sum(share["value_sat"] for share in trace["shares"]) == trace["block"]["value_sat"]
@@ -53,9 +63,9 @@ def test_first_ten_minutes(site: RunningSite, tmp_path: Path) -> None:
 
     exported = tmp_path / "evidence.jsonl"
     assert site.command("evidence", "export", str(exported)).returncode == 0
-    assert verify(site, exported)["holds"] is True
+    assert verify(exported)["holds"] is True
 
-    assert site.stop() < 3
+    site.stop()
     stopped = json.loads(site.command("status", "--json").stdout)
     assert stopped["running"] is False
     assert stopped["site"]["mining_power_w"] is None
@@ -75,25 +85,16 @@ def traced(site: RunningSite) -> dict[str, Any] | None:
     return None
 
 
-def verify(site: RunningSite, exported: Path) -> dict[str, Any]:
-    import subprocess
-    import sys
-
-    answer = subprocess.run(
-        [sys.executable, "-m", "photosynth.cli", "verify", str(exported), "--json"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def verify(exported: Path) -> dict[str, Any]:
+    answer = photosynth("verify", str(exported), "--json")
     report: dict[str, Any] = json.loads(answer.stdout)
     assert answer.returncode == (0 if report["holds"] else 1), answer
     return report
 
 
-def test_everything_stops_and_stays_off_until_resumed(site: RunningSite) -> None:
+def test_everything_stops_but_who_is_named_and_stays_off_until_resumed(site: RunningSite) -> None:
     site.start()
-    site.wait_for(lambda: site.get("status")["machines"]["running"] > 90, 30, "machines to run")
+    site.wait_for(lambda: site.get("status")["machines"]["running"] > 90, "machines to run")
     answer = site.command("stop-mining", "--reason", "test", "--json")
     assert answer.returncode in (0, 1), answer.stderr
     action = json.loads(answer.stdout)
@@ -101,6 +102,9 @@ def test_everything_stops_and_stays_off_until_resumed(site: RunningSite) -> None
     assert "asleep" in action["read_back"]
     assert site.get("status")["site"]["stopped"] is True
     assert site.get("status")["machines"]["running"] <= 3
+    # Bad habits show when a machine is told something, and switching off tells all of them.
+    site.wait_for(lambda: "hall-c-11" in named(site), "the machine that says OK and does nothing to be named")
+    assert any(action["verified"] is False for action in site.get("actions?limit=500&subject=hall-c-11"))
     site.stop()
     site.start()
     assert site.get("status")["site"]["stopped"] is True, "a restart must not switch on what an operator switched off"
@@ -109,26 +113,15 @@ def test_everything_stops_and_stays_off_until_resumed(site: RunningSite) -> None
     again = site.command("resume-mining", "--reason", "test")
     assert "mining was not stopped, so nothing changed" in again.stdout
     assert "verified" not in resumed.stdout + again.stdout, "nothing of the world was read back"
-    site.wait_for(lambda: site.get("status")["machines"]["running"] > 80, 30, "machines to run again")
+    site.wait_for(lambda: site.get("status")["machines"]["running"] > 80, "machines to run again")
 
 
-def test_bad_habits_are_named(site: RunningSite) -> None:
-    site.start()
-
-    def named() -> set[str]:
-        return {condition["subject"] for condition in site.get("status")["conditions"]}
-
-    # They show when they are told something: switching off tells all of them.
-    site.wait_for(lambda: site.get("status")["machines"]["running"] > 90, 30, "machines to run")
-    site.command("stop-mining", "--reason", "test", "--json")
-    site.wait_for(lambda: "hall-c-11" in named(), 60, "the machine that says OK and does nothing to be named")
-    actions = site.get("actions?limit=500&subject=hall-c-11")
-    assert any(action["verified"] is False for action in actions)
+def named(site: RunningSite) -> set[str]:
+    return {condition["subject"] for condition in site.get("status")["conditions"]}
 
 
-def test_a_guest_is_served_beside_garbage(site: RunningSite) -> None:
-    site.start()
-    host, port = pool_of(site)
+def test_a_guest_is_served_beside_garbage(shared_site: RunningSite) -> None:
+    host, port = pool_of(shared_site)
     guest = Guest(host, port).start()
 
     async def rubbish() -> None:
@@ -140,20 +133,19 @@ def test_a_guest_is_served_beside_garbage(site: RunningSite) -> None:
             writer.close()
 
     asyncio.run(rubbish())
-    assert guest.first_accepted.wait(30), guest.refused
+    assert guest.first_accepted.wait(PATIENCE_S), guest.refused
     guest.stop()
-    workers = {worker["name"]: worker for worker in site.get("workers")["workers"]}
+    workers = {worker["name"]: worker for worker in shared_site.get("workers")["workers"]}
     assert workers["guest"]["scale"] == "1"
     assert workers["guest"]["shares_accepted"] >= guest.accepted > 0
 
 
-def test_a_state_in_use_and_ports_in_use_are_told(site: RunningSite, tmp_path: Path) -> None:
-    site.start()
-    again = site.command("up", "--no-open")
+def test_a_state_in_use_and_ports_in_use_are_told(shared_site: RunningSite, tmp_path: Path) -> None:
+    again = shared_site.command("up", "--no-open")
     assert again.returncode == 3
     assert "in use by process" in again.stderr
-    _, pool_port = pool_of(site)
-    port = site.url.rsplit(":", 1)[1]
+    _, pool_port = pool_of(shared_site)
+    port = shared_site.url.rsplit(":", 1)[1]
     for flags, word in ((("--pool-port", str(pool_port), "--port", "0"), "pool"), (("--port", port, "--pool-port", "0"), "Port")):
         other = RunningSite(tmp_path / "other")
         answer = other.command("up", "--no-open", *flags)
@@ -175,19 +167,18 @@ def test_a_broken_fleet_file_starts_nothing(site: RunningSite, tmp_path: Path) -
     assert not (tmp_path / "state" / "photosynth.sqlite3").exists()
 
 
-def test_a_corrupted_export_is_told(site: RunningSite, tmp_path: Path) -> None:
-    site.start()
-    site.wait_for(lambda: records(site) >= 1, 60, "a closed quarter hour")
+def test_a_corrupted_export_is_told(shared_site: RunningSite, tmp_path: Path) -> None:
+    shared_site.wait_for(lambda: records(shared_site) >= 1, "a closed quarter hour")
     exported = tmp_path / "evidence.jsonl"
-    site.command("evidence", "export", str(exported))
+    shared_site.command("evidence", "export", str(exported))
     data = bytearray(exported.read_bytes())
     data[len(data) // 2] ^= 1
     exported.write_bytes(data)
-    assert verify(site, exported)["holds"] is False
+    assert verify(exported)["holds"] is False
 
 
 def test_sigterm_stops_as_well(site: RunningSite) -> None:
     site.start()
     assert site.process is not None
     site.process.send_signal(signal.SIGTERM)
-    assert site.process.wait(10) == 0
+    assert site.process.wait(PATIENCE_S) == 0

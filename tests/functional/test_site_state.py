@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.functional.running_site import COMMAND, RunningSite
+from tests.functional.running_site import COMMAND, RunningSite, photosynth
 
 from photosynth.treasury.evidence.seal import Identity
 
@@ -32,7 +32,7 @@ READING = (
 def live(state: Path) -> RunningSite:
     """Run a site until it has closed another quarter hour and found some more blocks."""
     site = RunningSite(state, "--speed", "300")
-    site.start(90)
+    site.start()
     before = site.get("status")
 
     def lived() -> bool:
@@ -40,7 +40,7 @@ def live(state: Path) -> RunningSite:
         closed = now["evidence"]["records"] - before["evidence"]["records"]
         return bool(closed >= 1 and now["chain"]["height"] >= before["chain"]["height"] + 2)
 
-    site.wait_for(lived, 100, "a closed quarter hour and two blocks")
+    site.wait_for(lived, "a closed quarter hour and two blocks")
     return site
 
 
@@ -51,7 +51,7 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
     site = live(folder / "live")
     try:
         for name in ("early", "late"):
-            site.stop(within_s=60)
+            site.stop()
             shutil.copytree(folder / "live", folder / name)
             site = live(folder / "live")
         site.kill()
@@ -70,11 +70,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(state: Path, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-    answer: subprocess.CompletedProcess[str] = subprocess.run(
-        [*COMMAND, *arguments, "--state", str(state)],
-        capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL, **options,  # type: ignore[call-overload]
-    )  # fmt: skip
-    return answer
+    return photosynth(*arguments, "--state", str(state), **options)
 
 
 def snapshot(folder: Path) -> dict[str, tuple[str, int, int]]:
@@ -102,8 +98,8 @@ def starts(state: Path, *options: str) -> str:
     """A start goes through, and the site is stopped again; what it said."""
     site = RunningSite(state, "--speed", "300", *options)
     try:
-        site.start(90)
-        site.stop(within_s=60)
+        site.start()
+        site.stop()
     finally:
         site.end()
     return site.output.read_text()
@@ -215,7 +211,7 @@ def test_lost_shares_are_given_up_when_the_operator_says_so(past: Path, tmp_path
     assert after["pool"]["shares_accepted"] < before["pool"]["shares_accepted"]
     assert "is whole, so nothing of it is given up" in starts(state, "--accept-lost-shares")
     site = live(state)
-    site.stop(within_s=60)
+    site.stop()
     export_holds(state)
 
 
@@ -267,6 +263,5 @@ def export_holds(state: Path) -> None:
     exported = state.with_suffix(".jsonl")
     assert command(state, "evidence", "export", str(exported)).returncode == 0
     key = Identity.open(state / "identity.key").public_key.hex()  # a young export has no work that would show whose it is
-    verify = [*COMMAND, "verify", str(exported), "--key", key]
-    verified = subprocess.run(verify, capture_output=True, text=True, timeout=60, check=False)
+    verified = photosynth("verify", str(exported), "--key", key)
     assert verified.returncode == 0, verified.stdout

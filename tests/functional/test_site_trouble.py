@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.functional.guest import Guest
-from tests.functional.running_site import COMMAND, EXAMPLES, RunningSite
+from tests.functional.running_site import COMMAND, EXAMPLES, PATIENCE_S, RunningSite, photosynth
 
 pytestmark = [
     pytest.mark.functional,
@@ -56,7 +56,7 @@ def check_quarter_hours(site: RunningSite) -> None:
     assert energy == list(range(energy[0], energy[-1] + 1, 900_000))
     exported = site.state.with_suffix(".jsonl")
     assert site.command("evidence", "export", str(exported)).returncode == 0
-    verified = subprocess.run([*COMMAND, "verify", str(exported)], capture_output=True, text=True, timeout=60, check=False)
+    verified = photosynth("verify", str(exported))
     assert verified.returncode == 0, verified.stdout
 
 
@@ -78,18 +78,18 @@ def test_a_full_disk_is_told_and_survived(small_disk: Path) -> None:
         site.start()
         host, port = site.get("status")["pool"]["listen"].rsplit(":", 1)
         guest = Guest(host, int(port)).start()
-        assert guest.first_accepted.wait(20), guest.refused
+        assert guest.first_accepted.wait(PATIENCE_S), guest.refused
 
         def told() -> bool:
             fill(small_disk)  # and whatever was freed meanwhile
             return "node_behind" in conditions(site)
 
-        site.wait_for(told, 90, "the node to say that the disk is full")
+        site.wait_for(told, "the node to say that the disk is full")
         assert "Free some space" in conditions(site)["node_behind"]
         make_room(small_disk)
         height = site.get("status")["chain"]["height"]
-        site.wait_for(lambda: site.get("status")["chain"]["height"] > height, 90, "the chain to go on by itself")
-        site.wait_for(lambda: site.get("status")["evidence"]["records"] >= 2, 90, "quarter hours to be closed")
+        site.wait_for(lambda: site.get("status")["chain"]["height"] > height, "the chain to go on by itself")
+        site.wait_for(lambda: site.get("status")["evidence"]["records"] >= 2, "quarter hours to be closed")
         check_quarter_hours(site)
 
         fill(small_disk)
@@ -114,7 +114,7 @@ def test_a_full_disk_does_not_disable_stopping(small_disk: Path) -> None:
     site.output = small_disk.with_suffix(".out")
     try:
         site.start()
-        site.wait_for(lambda: site.get("status")["machines"]["running"] > 90, 60, "machines to run")
+        site.wait_for(lambda: site.get("status")["machines"]["running"] > 90, "machines to run")
 
         def full() -> bool:
             fill(small_disk)
@@ -128,10 +128,10 @@ def test_a_full_disk_does_not_disable_stopping(small_disk: Path) -> None:
         assert site.get("status")["machines"]["running"] <= 3
         if action["id"] == 0:  # else the file had room for it in its pages
             assert "a restart does not know of it yet" in action["answer"]
-        site.wait_for(full, 60, "it to be told that the audit waits")
+        site.wait_for(full, "it to be told that the audit waits")
         assert "entries wait" in conditions(site)["audit_waits"]
         make_room(small_disk)
-        site.wait_for(lambda: "audit_waits" not in conditions(site), 30, "the audit to be written")
+        site.wait_for(lambda: "audit_waits" not in conditions(site), "the audit to be written")
         (stop,) = [item for item in site.get("actions?limit=1000") if item["kind"] == "stop_mining"]
         assert (stop["time_ms"], stop["read_back"]) == (action["time_ms"], action["read_back"])
         site.stop()
@@ -174,15 +174,15 @@ def test_a_machine_that_says_impossible_things_ends_nothing(tmp_path: Path) -> N
         site = RunningSite(tmp_path / "state", fleet=fleet)
         try:
             site.start()
-            site.wait_for(lambda: "talks_nonsense" in named(site, "rogue-01"), 60, "the rogue to be named")
-            site.wait_for(lambda: site.get("status")["machines"]["running"] > 80, 60, "the others to run")
-            answer = site.command("stop-mining", "--reason", "test", "--json", timeout=120)
+            site.wait_for(lambda: "talks_nonsense" in named(site, "rogue-01"), "the rogue to be named")
+            site.wait_for(lambda: site.get("status")["machines"]["running"] > 80, "the others to run")
+            answer = site.command("stop-mining", "--reason", "test", "--json")
             assert answer.returncode == 1, answer
             assert "rogue-01" in json.loads(answer.stdout)["read_back"]
             assert site.get("status")["machines"]["running"] <= 3
             site.stop()
             site.start()  # with what was learnt of it
-            site.wait_for(lambda: "talks_nonsense" in named(site, "rogue-01"), 60, "the rogue to be named again")
+            site.wait_for(lambda: "talks_nonsense" in named(site, "rogue-01"), "the rogue to be named again")
             site.stop()
         finally:
             site.end()
@@ -224,13 +224,13 @@ def test_damaged_files_are_told_in_a_sentence(site: RunningSite) -> None:
 
 def test_a_suspended_site_goes_on_in_order(site: RunningSite) -> None:
     site.start()
-    site.wait_for(lambda: site.get("status")["evidence"]["records"] >= 1, 60, "a closed quarter hour")
+    site.wait_for(lambda: site.get("status")["evidence"]["records"] >= 1, "a closed quarter hour")
     assert site.process is not None
     os.killpg(site.process.pid, signal.SIGSTOP)
     time.sleep(8)  # more than two quarter hours of the site's time
     os.killpg(site.process.pid, signal.SIGCONT)
     before = site.get("status")["evidence"]["records"]
-    site.wait_for(lambda: site.get("status")["evidence"]["records"] >= before + 3, 60, "the quarter hours slept through")
+    site.wait_for(lambda: site.get("status")["evidence"]["records"] >= before + 3, "the quarter hours slept through")
     check_quarter_hours(site)
 
 
@@ -238,14 +238,14 @@ def test_a_world_that_stands_still_is_not_believed(site: RunningSite) -> None:
     site.start()
     (world,) = children(site)
     os.kill(world, signal.SIGSTOP)
-    site.wait_for(lambda: site.get("status")["site"]["quality"] in {"stale", "unknown"}, 30, "the meters to be stale")
+    site.wait_for(lambda: site.get("status")["site"]["quality"] in {"stale", "unknown"}, "the meters to be stale")
     assert site.get("status")["site"]["generation_w"] is None
     assert "meters_unreachable" in conditions(site)
     os.kill(world, signal.SIGCONT)
-    site.wait_for(lambda: site.get("status")["site"]["quality"] == "good", 30, "the meters to be fresh again")
+    site.wait_for(lambda: site.get("status")["site"]["quality"] == "good", "the meters to be fresh again")
     os.kill(world, signal.SIGKILL)
     assert site.process is not None
-    assert site.process.wait(15) == 3
+    assert site.process.wait(PATIENCE_S) == 3
     assert "start again" in site.output.read_text()
     site.start()
 
@@ -254,7 +254,7 @@ def test_the_world_ends_with_a_killed_site(site: RunningSite) -> None:
     site.start()
     (world,) = children(site)
     site.kill(all_processes=False)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while Path(f"/proc/{world}").exists() and "Z" not in Path(f"/proc/{world}/stat").read_text().split()[2]:
         assert time.monotonic() < deadline, "the simulated site outlived the one that started it"
         time.sleep(0.1)
@@ -268,12 +268,12 @@ def test_ctrl_c_during_the_start_ends_it(tmp_path: Path) -> None:
         state = tmp_path / f"state-{sign}"
         command = [*COMMAND, "up", "--state", str(state), "--no-open", "--port", "0", "--pool-port", "0"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as starting:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + PATIENCE_S
             while not (state / sign).exists():
                 assert time.monotonic() < deadline, f"{sign} was never made"
                 time.sleep(0.01)
             starting.send_signal(signal.SIGINT)
-            out, _ = starting.communicate(timeout=30)
+            out, _ = starting.communicate(timeout=PATIENCE_S)
             assert starting.returncode in {0, 130}, out  # 130: before there was anything to close
             assert "Traceback" not in out
 
@@ -281,12 +281,12 @@ def test_ctrl_c_during_the_start_ends_it(tmp_path: Path) -> None:
 def test_quarter_hours_wait_for_meters_that_are_silent_for_a_while(site: RunningSite) -> None:
     site.start()
     (world,) = children(site)
-    site.wait_for(lambda: any(p["event"] == "energy" for p in site.get("ledger")["postings"]), 60, "the first whole quarter hour")
+    site.wait_for(lambda: any(p["event"] == "energy" for p in site.get("ledger")["postings"]), "the first whole quarter hour")
     os.kill(world, signal.SIGSTOP)
-    site.wait_for(lambda: "quarter_hours_wait" in conditions(site), 60, "the books to say what they wait for")
+    site.wait_for(lambda: "quarter_hours_wait" in conditions(site), "the books to say what they wait for")
     before, unknown = site.get("status")["evidence"]["records"], conditions(site).get("quarter_hours_unknown")
     os.kill(world, signal.SIGCONT)
-    site.wait_for(lambda: site.get("status")["evidence"]["records"] >= before + 4, 60, "the quarter hours that waited")
-    site.wait_for(lambda: "quarter_hours_wait" not in conditions(site), 30, "nothing to wait for")
+    site.wait_for(lambda: site.get("status")["evidence"]["records"] >= before + 4, "the quarter hours that waited")
+    site.wait_for(lambda: "quarter_hours_wait" not in conditions(site), "nothing to wait for")
     assert conditions(site).get("quarter_hours_unknown") == unknown, "those that were over before the world began"
     check_quarter_hours(site)

@@ -51,7 +51,7 @@ def test_a_real_bitcoind_accepts_every_block_and_a_longer_branch_turns_the_books
     site: RunningSite, bitcoind: RunningBitcoind, tmp_path: Path
 ) -> None:
     site.start()
-    site.wait_for(lambda: int(site.get("status")["chain"]["height"]) >= 6, 90, "six blocks")
+    site.wait_for(lambda: int(site.get("status")["chain"]["height"]) >= 6, "six blocks")
     assert site.command("stop-mining", "--reason", "the chain shall stand still", "--json").returncode == 0
     exported = tmp_path / "chain.txt"
     assert site.command("chain", "export", str(exported)).returncode == 0
@@ -77,9 +77,9 @@ def test_a_real_bitcoind_accepts_every_block_and_a_longer_branch_turns_the_books
     )
     imported = site.command("chain", "import", str(longer))
     assert imported.returncode == 0, imported
-    site.wait_for(lambda: site.get("status")["chain"]["tip"] == bitcoind.rpc("getbestblockhash"), 20, "the longer branch")
+    site.wait_for(lambda: site.get("status")["chain"]["tip"] == bitcoind.rpc("getbestblockhash"), "the longer branch")
     kept = sum(block["value_sat"] for block in site.get("blocks") if block["height"] <= 3)
-    site.wait_for(lambda: satoshis(site)["1100"] == kept, 20, "the books to reverse what left the chain")
+    site.wait_for(lambda: satoshis(site)["1100"] == kept, "the books to reverse what left the chain")
     assert {block["state"] for block in site.get("blocks") if block["height"] > 3} == {"orphaned"}
 
     # And back again: our branch, made longer than theirs by bitcoind, returns to the satoshi.
@@ -93,7 +93,7 @@ def test_a_real_bitcoind_accepts_every_block_and_a_longer_branch_turns_the_books
         "\n".join(bitcoind.rpc("getblock", bitcoind.rpc("getblockhash", at), 0) for at in range(1, tip + 1)) + "\n"
     )
     assert site.command("chain", "import", str(feed_back)).returncode == 0
-    site.wait_for(lambda: site.get("status")["chain"]["tip"] == bitcoind.rpc("getbestblockhash"), 20, "our branch again")
-    site.wait_for(lambda: satoshis(site).get("1100", 0) + satoshis(site).get("1110", 0) == ours, 20, "every satoshi to return")
+    site.wait_for(lambda: site.get("status")["chain"]["tip"] == bitcoind.rpc("getbestblockhash"), "our branch again")
+    site.wait_for(lambda: satoshis(site).get("1100", 0) + satoshis(site).get("1110", 0) == ours, "every satoshi to return")
     keys = [posting["key"] for posting in site.get("ledger?limit=10000")["postings"]]
     assert len(keys) == len(set(keys))

@@ -85,9 +85,10 @@ def decision_item(decision: Decision, numbers: Numbers, *, opened: bool) -> str:
     key, first = key_of(decision), decision[-1]
     inside = inside_of(decision, numbers) if opened else "<p class=sub>Fetching…</p>"
     return (
-        f'<details class="decision" data-decision="{key}"{" open" if opened else ""}><summary id="decision-{key}">'
-        f'<span class="when">{text(numbers.moment(first.time_ms))}</span><span class="what">{summary(decision)}</span>'
-        f'{outcome(decision)}<span class="who">{text(first.actor)}</span><span class="why">{reason(decision)}</span></summary>'
+        f'<details class="decision" id="line-{key}" data-decision="{key}"{" open" if opened else ""}>'
+        f'<summary id="decision-{key}"><span class="when">{text(numbers.moment(first.time_ms))}</span>'
+        f'<span class="what">{summary(decision)}</span>{outcome(decision)}'
+        f'<span class="who">{text(first.actor)}</span><span class="why">{reason(decision)}</span></summary>'
         f'<div data-live="inside-{key}">{inside}</div></details>'
     )
 

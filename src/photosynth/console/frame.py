@@ -184,8 +184,8 @@ def _dialog(
     async def act() -> None:
         reason = said["reason"].strip()
         if not reason:
+            page.run("focus", name)  # first, so that nothing typed after the words appear is lost
             page.run("patch", {f"{name}-missing": "Say why: the audit keeps it."})
-            page.run("focus", name)
             return
         dialog.close()
         try:

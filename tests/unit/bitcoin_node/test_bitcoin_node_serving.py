@@ -222,7 +222,7 @@ async def test_whoever_waits_for_a_tip_can_be_cancelled_as_it_is_woken(tmp_path:
     for _ in range(turns):
         await asyncio.sleep(0)
     waiting.cancel()
-    done, _ = await asyncio.wait({waiting}, timeout=5)
+    done, _ = await asyncio.wait({waiting}, timeout=30)
     assert done, "the cancellation was lost, and with it the end of whoever waits"
     assert waiting.cancelled()
     await node.close()

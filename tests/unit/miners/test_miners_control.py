@@ -6,7 +6,8 @@ import random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.miners.fleet_in_memory import S21, Audit, BodyMachine, Hall, TurnedClock
+from tests.unit.clock_and_audit import RememberingAudit, TurnedClock
+from tests.unit.miners.fleet_in_memory import S21, BodyMachine, Hall
 
 from photosynth.miners.control import MinerControl
 from photosynth.miners.machine import MalformedError, UnreachableError
@@ -355,7 +356,9 @@ async def test_what_was_learnt_survives_a_restart() -> None:
     site = hall(Habit("ignores_power_limit"))
     await site.polls(10, {"m1": 1850})
     memory = site.control.memory()
-    second = MinerControl(list(site.machines.values()), dict.fromkeys(site.machines, S21), site.clock, Audit(), sleep=site.nap)
+    second = MinerControl(
+        list(site.machines.values()), dict.fromkeys(site.machines, S21), site.clock, RememberingAudit(), sleep=site.nap
+    )
     second.remember(memory)
     shown = next(view for view in second.machines() if view.id == "m1")
     assert shown.regulation == "on_off"

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
-from tests.unit.miners.fleet_in_memory import S21, Audit, BodyMachine, Hall, TurnedClock
+from tests.unit.clock_and_audit import RememberingAudit, TurnedClock
+from tests.unit.miners.fleet_in_memory import S21, BodyMachine, Hall
 
 from photosynth.miners.control import MinerControl
 from photosynth.miners.guard import CallLimits
@@ -187,7 +188,9 @@ async def test_what_was_told_last_is_known_after_a_restart() -> None:
     await site.polls(4, {"m1": 1850, "m2": 0})
     site.clock.speed = 1
     await site.polls(1, {"m2": 3500})
-    second = MinerControl(list(site.machines.values()), dict.fromkeys(site.machines, S21), site.clock, Audit(), sleep=site.nap)
+    second = MinerControl(
+        list(site.machines.values()), dict.fromkeys(site.machines, S21), site.clock, RememberingAudit(), sleep=site.nap
+    )
     second.remember(site.control.memory())
     told = {view.id: view.told for view in second.machines()}
     assert told["m1"] is not None

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from tests.unit.miners.fleet_in_memory import BodyMachine, TurnedClock
+from tests.unit.clock_and_audit import TurnedClock
+from tests.unit.miners.fleet_in_memory import BodyMachine
 
 from photosynth.miners.guard import MOST_CUT_OFF, CallLimits, DriverFaultError, GuardedMachine
 from photosynth.miners.machine import Answer, MachineReading, MalformedError, UnreachableError
@@ -167,7 +168,7 @@ async def test_our_own_cancellation_goes_through_and_ends_the_call() -> None:
     waking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waking
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await ended.wait()
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from tests.unit.miners.fleet_in_memory import BodyMachine, Hall, TurnedClock
+from tests.unit.clock_and_audit import TurnedClock
+from tests.unit.miners.fleet_in_memory import BodyMachine, Hall
 
 
 def hall(machines: int = 2) -> Hall:

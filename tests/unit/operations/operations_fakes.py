@@ -1,16 +1,16 @@
-"""A site's surroundings without sockets: meters and sources, machines, audit and clock that a test sets by hand."""
+"""A site's surroundings without sockets: meters and sources, machines and market that a test sets by hand."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
+
+from tests.unit.clock_and_audit import RememberingAudit, TurnedClock
 
 from photosynth.energy.coin_market import DeclaredCoinMarket, declared_quote
 from photosynth.energy.dispatch import DispatchPolicy
 from photosynth.energy.import_peak import ImportPeak
 from photosynth.energy.meters import IntervalReading, MeterReading, MeterSpec, SourceReading
 from photosynth.energy.prices import PriceComponent, Prices, Tariff
-from photosynth.miners.actions import Action, End, NotAuditedError, Result
 from photosynth.miners.commands import Told
 from photosynth.miners.control import MinerControl
 from photosynth.miners.model import MachineModel
@@ -21,7 +21,6 @@ from photosynth.quantities.balance import MeterRole
 
 S21 = MachineModel("s21", "Antminer S21", 200 * 10**12, 3500, 1850, 6, 300, 180, 60, 10, 25, 0)
 QUARTER_MS = 900_000
-START_MS = 1_781_427_600_000
 ROLES: tuple[MeterRole, ...] = ("own_generation", "import", "export", "factory", "mining")
 SPECS = tuple(MeterSpec(role, role, "operator", 5000, 360_000) for role in ROLES)
 TARIFF = Tariff((PriceComponent("levies", 4500, "test", "2026-01-01"),), 1300, "none_at_negative_price", 200)
@@ -36,28 +35,10 @@ QUOTE = declared_quote(
 
 
 @dataclass
-class FakeClock:
-    """Both times, in milliseconds."""
-
-    site: int = START_MS
-    wall: int = START_MS
-
-    def site_ms(self) -> int:
-        return self.site
-
-    def wall_ms(self) -> int:
-        return self.wall
-
-    def turn(self, wall_s: float, speed: int = 60) -> None:
-        self.wall += int(wall_s * 1000)
-        self.site += int(wall_s * 1000 * speed)
-
-
-@dataclass
 class FakeField:
     """Meters and sources that show what a test says; limits are kept unless the sources are ``stubborn``."""
 
-    clock: FakeClock
+    clock: TurnedClock
     watts: dict[MeterRole, int] = field(default_factory=lambda: dict.fromkeys(ROLES, 0))
     source: SourceReading = field(default_factory=lambda: SourceReading(0, 0, None, False, None, None))
     broken: BaseException | None = None
@@ -150,31 +131,6 @@ class FakeControl:
 
 
 @dataclass
-class FakeAudit:
-    """Actions as [kind, subject, reason, request, result, read-back, verified]."""
-
-    actions: list[list[object]] = field(default_factory=list)
-    full: bool = False
-    slow: asyncio.Event | None = None
-
-    async def planned(self, actor: str, kind: str, subject: str, reason: str, request: str) -> Action:
-        if self.full:
-            raise NotAuditedError("the disk is full")
-        if self.slow is not None:
-            await self.slow.wait()
-        return self.noted(actor, kind, subject, reason, request)
-
-    def noted(self, actor: str, kind: str, subject: str, reason: str, request: str) -> Action:
-        self.actions.append([kind, subject, reason, request, "planned", None, None])
-        return Action(actor, kind, subject, reason, request, 0, 0, id=len(self.actions) - 1)
-
-    def finished(self, action: Action, result: Result, answer: str | None, read_back: str | None, verified: bool | None) -> None:
-        assert action.id is not None
-        action.end = End(result, answer, read_back, verified, 0)
-        self.actions[action.id][4:] = [result, read_back, verified]
-
-
-@dataclass
 class FakeMarket:
     """One spot price for all times; None where it is not known."""
 
@@ -190,12 +146,12 @@ class Surroundings:
     """A controller with everything around it."""
 
     def __init__(self, *views: MachineView, generation_w: int = 100_000, load_w: int = 60_000, **policy: object) -> None:
-        self.clock = FakeClock()
+        self.clock = TurnedClock()
         self.field = FakeField(self.clock)
         self.meters = GuardedMeters(self.field, limit_s=0.2)
         self.see(generation_w=generation_w, load_w=load_w)
         self.control = FakeControl({seen.id: seen for seen in views})
-        self.audit = FakeAudit()
+        self.audit = RememberingAudit()
         self.market = FakeMarket()
         self.policy = replace(DispatchPolicy(connection_w=400_000, guard_w=5_000), **policy)  # type: ignore[arg-type]
         self.controller = Controller(

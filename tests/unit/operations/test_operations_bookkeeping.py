@@ -2,26 +2,26 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest_asyncio
 from sqlalchemy import Connection
-from tests.unit.operations.operations_fakes import QUARTER_MS, QUOTE, START_MS, FakeMarket, Surroundings
+from tests.unit.clock_and_audit import START_MS
+from tests.unit.operations.operations_books import QuietPool, bookkeeper
+from tests.unit.operations.operations_fakes import QUARTER_MS
 from tests.unit.treasury.treasury_site import COIN, METERS, OTHER, SITE, FakeNode, as_node, make_block, open_database
 
 from photosynth.bitcoin.block import Block
 from photosynth.bitcoin.node import Verdict
-from photosynth.energy.coin_market import DeclaredCoinMarket
 from photosynth.energy.meters import IntervalReading, Meters
-from photosynth.operations.bookkeeping import Bookkeeper, Ledgers
+from photosynth.operations.bookkeeping import Ledgers
 from photosynth.operations.clock import RunningClock
 from photosynth.operations.meter_wait import MeterWait
 from photosynth.pool import unclaimed
-from photosynth.pool.results import FoundBlock, IntervalWork
-from photosynth.pool.server import Pool
+from photosynth.pool.results import FoundBlock
 from photosynth.storage import DatabaseThread
 from photosynth.storage.observations import DayObservation, day_observations
 from photosynth.treasury import Books, ChainBooks, EvidenceRecord, Identity, attribution
@@ -59,23 +59,6 @@ class LatchedMeters:
         return {name: IntervalReading(10**7, 10**7, "good") for name in METERS}
 
 
-@dataclass
-class QuietPool:
-    """A pool in which nobody works."""
-
-    checkpoints: list[int] = field(default_factory=list)
-
-    async def close_interval(self, start_ms: int) -> IntervalWork:
-        return IntervalWork(start_ms, (), {}, {}, {}, 7)
-
-    def refresh(self) -> None:
-        return
-
-    @property
-    def log(self) -> SimpleNamespace:
-        return SimpleNamespace(checkpoint=self.checkpoints.append)
-
-
 class RefusingBooks(Books):
     """Books that refuse a quarter hour, until they do not."""
 
@@ -97,30 +80,17 @@ class Desk:
         with self.database.begin() as tx:
             head = self.books.open(tx)
         self.clock, self.pool = MovableClock(), QuietPool()
-        self.controller = Surroundings().controller
         chain = ChainBooks(SITE.payout_script, "at_maturity", lambda _: COIN, clock=self.clock)
-        self.keeper = Bookkeeper(
-            ledgers=Ledgers(self.database, self.run, self.books, chain),
+        clock = cast(RunningClock, self.clock)
+        self.keeper = bookkeeper(
+            Ledgers(self.database, self.run, self.books, chain),
+            MeterWait(cast(Meters, LatchedMeters()), METERS, clock, speed_milli=1000, grace_s=60),
+            clock,
+            head,
             node=as_node(FakeNode()),
-            pool=cast(Pool, self.pool),
-            meter_wait=MeterWait(
-                cast(Meters, LatchedMeters()),
-                [meter.id for meter in SITE.meters],
-                cast(RunningClock, self.clock),
-                speed_milli=1000,
-                grace_s=60,
-            ),
-            controller=self.controller,
-            market=FakeMarket(),
-            coin_market=DeclaredCoinMarket(QUOTE),
-            clock=cast(RunningClock, self.clock),
-            parties={},
-            machine_memory=dict,
-            next_start_ms=START_MS,
-            wall_start_ms=START_MS,
-            head=head,
-            closed=lambda _record, _last_seq: None,
+            pool=self.pool,
         )
+        self.controller = self.keeper.controller
 
     def found(self, height: int, script: bytes = SITE.payout_script) -> bytes:
         """Offer a block that pays a script."""

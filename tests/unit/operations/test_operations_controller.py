@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from tests.unit.operations.operations_fakes import QUARTER_MS, START_MS, Surroundings, view
+from tests.unit.clock_and_audit import START_MS
+from tests.unit.operations.operations_fakes import QUARTER_MS, Surroundings, view
 
 from photosynth.energy.meters import IntervalReading, MeterError, MeterReading, SourceReading
 from photosynth.energy.prices import Prices
@@ -112,11 +113,13 @@ async def test_limits_are_audited_proven_and_told_once() -> None:
     assert site.field.told == [(None, 0)]
     assert site.audit.actions == [
         [
+            "dispatch",
             "limit_sources",
             "sources",
             "feeding in fetches -42.00 EUR/MWh net",
             "generation: no limit, feed-in: at most 0 W",
             "done",
+            "accepted",
             "generation: no limit, feed-in: at most 0 W",
             True,
         ]
@@ -141,7 +144,7 @@ async def test_a_limit_that_does_not_show_is_unverified_and_tried_again_later_bu
     await site.step()
     await site.step()
     assert site.field.told == [(None, 0)]
-    assert site.audit.actions[0][4:] == ["unverified", "generation: no limit, feed-in: no limit", False]
+    assert site.audit.actions[0][5:] == ["unverified", "accepted", "generation: no limit, feed-in: no limit", False]
     site.market.spot_cent = 3_000
     await site.step()
     assert site.field.told == [(None, 0), (None, 400_000)]
@@ -166,7 +169,7 @@ async def test_sources_that_do_not_answer_to_a_limit_are_a_failed_action(monkeyp
 
     monkeypatch.setattr(site.field, "limit", limit)
     await site.step()
-    assert site.audit.actions[0][4] == "failed"
+    assert site.audit.actions[0][5] == "failed"
 
 
 async def test_curtailed_energy_is_estimated_and_split_at_the_quarter_hour() -> None:
@@ -321,7 +324,7 @@ async def test_an_unexpected_exception_of_the_sources_finishes_the_action_as_fai
     site.field.instead["limit"] = limit
     with capture_logs():
         await site.step()
-    assert site.audit.actions[0][4] == "failed"
+    assert site.audit.actions[0][5] == "failed"
     await site.step()
 
 
@@ -331,7 +334,7 @@ async def test_a_decision_does_not_wait_for_the_disk() -> None:
     await site.controller.step()  # the sources' limit waits for its plan
     site.see(generation_w=0, load_w=60_000, mining_w=3_500)
     site.clock.turn(0.4)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await site.controller.step()
     assert site.control.targets == {"a": 0}
     assert site.field.told == []
@@ -353,14 +356,14 @@ async def test_a_mistake_in_deciding_puts_everything_to_sleep_and_is_told_until_
     site.market.prices = prices  # type: ignore[method-assign]
     with capture_logs() as logs:
         running = asyncio.ensure_future(site.controller.run())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while mistake_of(site) is None:
                 await asyncio.sleep(0)
         assert mistake_of(site) == "ZeroDivisionError: our mistake"
         assert site.control.targets == {"a": 0}
         assert site.control.reasons["a"] == UNDECIDED
         del site.market.prices
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while mistake_of(site) is not None:
                 await asyncio.sleep(0)
     assert [entry["event"] for entry in logs] == ["no decision can be made"]

@@ -7,18 +7,15 @@ from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
-from tests.unit.operations.operations_fakes import QUOTE, START_MS, FakeClock, FakeMarket, Surroundings
+from tests.unit.clock_and_audit import START_MS, TurnedClock
+from tests.unit.operations.operations_books import bookkeeper
 from tests.unit.treasury.treasury_site import METERS, SITE
 
-from photosynth.bitcoin.node import BitcoinNode
-from photosynth.energy.coin_market import DeclaredCoinMarket
 from photosynth.energy.meters import IntervalReading, MeterError, MeterReading
 from photosynth.operations.bookkeeping import MOST_UNWRITTEN_POINTS, Bookkeeper, Ledgers
 from photosynth.operations.clock import RunningClock
 from photosynth.operations.meter_wait import MeterWait
 from photosynth.operations.status import system_conditions, unknown_conditions
-from photosynth.pool.results import IntervalWork
-from photosynth.pool.server import Pool
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.storage import Database, StorageError
 from photosynth.storage.observations import DayObservation
@@ -46,7 +43,7 @@ def identity(tmp_path: Path) -> Identity:
 class LatchedMeters:
     """Meters that latch by a clock, and answer unless they are cut off."""
 
-    clock: FakeClock
+    clock: TurnedClock
     silent: set[str] = field(default_factory=set)
     cut_off: bool = False
     kept_since_ms: int = 0
@@ -74,7 +71,7 @@ class Rig:
     """A wait at a speed, a quarter hour after its start."""
 
     def __init__(self, speed: int = 60, grace_s: float = GRACE_S) -> None:
-        self.clock, self.speed, self.now_s = FakeClock(), speed, 0.0
+        self.clock, self.speed, self.now_s = TurnedClock(speed), speed, 0.0
         self.clock.site = START_MS + INTERVAL_MS
         self.meters = LatchedMeters(self.clock)
         self.grace_s = grace_s
@@ -88,7 +85,7 @@ class Rig:
 
     def turn(self, wall_s: float) -> None:
         self.now_s += wall_s
-        self.clock.turn(wall_s, self.speed)
+        self.clock.turn(wall_s)
 
     async def registers(self, number: int = 0) -> dict[str, IntervalReading] | None:
         return await self.wait.registers(START_MS + number * INTERVAL_MS)
@@ -225,49 +222,18 @@ async def test_the_status_says_what_is_waited_for_and_what_stayed_unknown() -> N
     assert unknown_conditions(None) == []
 
 
-class NoPool:
-    """A pool in which nobody mines."""
-
-    def __init__(self) -> None:
-        self.log = self
-
-    async def close_interval(self, start_ms: int) -> IntervalWork:
-        return IntervalWork(start_ms, (), {}, {}, {}, 0)
-
-    def checkpoint(self, seq: int) -> None:
-        """Nothing is in the log."""
-
-    def refresh(self) -> None:
-        """Nobody has a job."""
-
-
 async def run_at_once(call: object) -> object:
     return call()  # type: ignore[operator]
 
 
-def bookkeeper(database: Database, identity: Identity, rig: Rig) -> Bookkeeper:
+def keeper_of(database: Database, identity: Identity, rig: Rig) -> Bookkeeper:
     """Books of a site without pool and chain."""
     books = Books(SITE, identity)
     with database.begin() as tx:
         head = books.open(tx)
     ledgers = Ledgers(database, run_at_once, books, cast(ChainBooks, None))  # type: ignore[arg-type]
     rig.clock.time = RunningClock.starting_at(0, rig.speed * 1000).time  # type: ignore[attr-defined]
-    return Bookkeeper(
-        ledgers=ledgers,
-        node=cast(BitcoinNode, None),
-        pool=cast(Pool, NoPool()),
-        meter_wait=rig.wait,
-        controller=Surroundings().controller,
-        market=FakeMarket(),
-        coin_market=DeclaredCoinMarket(QUOTE),
-        clock=cast(RunningClock, rig.clock),
-        parties={},
-        machine_memory=dict,
-        next_start_ms=START_MS,
-        wall_start_ms=START_MS,
-        head=head,
-        closed=lambda _record, _last_seq: None,
-    )
+    return bookkeeper(ledgers, rig.wait, cast(RunningClock, rig.clock), head)
 
 
 def registers_of(database: Database) -> Iterable[tuple[str, object, str]]:
@@ -279,7 +245,7 @@ def registers_of(database: Database) -> Iterable[tuple[str, object, str]]:
 
 async def test_ten_seconds_without_meters_lose_no_quarter_hour(database: Database, identity: Identity) -> None:
     rig = Rig(speed=1000)
-    keeper = bookkeeper(database, identity, rig)
+    keeper = keeper_of(database, identity, rig)
     rig.meters.cut_off = True
     for _ in range(13):
         assert not await keeper.close_interval()
@@ -297,7 +263,7 @@ async def test_ten_seconds_without_meters_lose_no_quarter_hour(database: Databas
 
 async def test_the_import_peak_counts_the_meters_of_its_role_whatever_others_do(database: Database, identity: Identity) -> None:
     rig = Rig(speed=1, grace_s=0)
-    keeper = bookkeeper(database, identity, rig)
+    keeper = keeper_of(database, identity, rig)
     rig.meters.silent = {"pv"}
     assert await keeper.close_interval()
     assert keeper.controller.import_peak.watts_at(START_MS) == 400
@@ -317,7 +283,7 @@ async def test_the_import_peak_counts_the_meters_of_its_role_whatever_others_do(
 
 async def test_a_late_quarter_hour_says_when_it_was_and_not_when_it_was_closed(database: Database, identity: Identity) -> None:
     rig = Rig(speed=60)
-    keeper = bookkeeper(database, identity, rig)
+    keeper = keeper_of(database, identity, rig)
     ended_ms = rig.clock.wall
     rig.meters.cut_off = True
     assert not await keeper.close_interval()
@@ -334,7 +300,7 @@ async def test_a_curve_that_could_not_be_written_while_a_quarter_hour_waits_is_n
     database: Database, identity: Identity
 ) -> None:
     rig = Rig(speed=1)
-    keeper = bookkeeper(database, identity, rig)
+    keeper = keeper_of(database, identity, rig)
     taken, full = keeper.ledgers.run, True
 
     async def run(call: object) -> object:
@@ -358,7 +324,7 @@ async def test_figures_beside_the_word_unknown_are_not_counted(
     database: Database, identity: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = Rig(speed=1, grace_s=0)
-    keeper = bookkeeper(database, identity, rig)
+    keeper = keeper_of(database, identity, rig)
     sound = rig.meters.profile
 
     async def profile(start_ms: int) -> dict[str, IntervalReading] | None:

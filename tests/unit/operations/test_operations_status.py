@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.operations.operations_fakes import START_MS, view
+from tests.unit.clock_and_audit import START_MS
+from tests.unit.operations.operations_fakes import view
 from tests.unit.treasury.treasury_site import METERS, PRICES, SITE
 
 from photosynth.energy.reasons import MiningLoad, import_reason

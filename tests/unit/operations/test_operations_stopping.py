@@ -7,7 +7,8 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from tests.unit.miners.fleet_in_memory import BodyMachine, Hall, TurnedClock
+from tests.unit.clock_and_audit import TurnedClock
+from tests.unit.miners.fleet_in_memory import BodyMachine, Hall
 from tests.unit.operations.test_operations_audit import Disk
 
 from photosynth.miners.actions import NotAuditedError

@@ -27,6 +27,9 @@ EASY_SHARES = 2.0**-28
 SCRIPT = bytes.fromhex("0014751e76e8199196d454941c45d1b3a323f1433bd6")
 
 
+PATIENCE_S = 20
+"""What anything may take on a computer that has other things to do; the pool asks by itself after 30 seconds."""
+
 Wanted = TypeVar("Wanted", bound=Event)
 
 
@@ -228,7 +231,7 @@ class Miner:
                 if isinstance(event, kind):
                     del self._events[at]
                     return event
-            data = await asyncio.wait_for(self._reader.read(65536), 10)
+            data = await asyncio.wait_for(self._reader.read(65536), PATIENCE_S)
             if not data:
                 raise ConnectionResetError("the pool hung up")
             self._events += self.client.receive(data)

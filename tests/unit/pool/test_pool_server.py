@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tests.unit.pool.pool_fakes import EASY_SHARES, AllOfIt, Ear, FakeNode, ManualClock, Miner
+from tests.unit.pool.pool_fakes import EASY_SHARES, PATIENCE_S, AllOfIt, Ear, FakeNode, ManualClock, Miner
 
 from photosynth.bitcoin.block import Block, Header, merkle_root, root_of_branch
 from photosynth.bitcoin.coinbase import read_commitment, read_height
@@ -55,7 +55,7 @@ class Rig:
         """Let one hash in 64 be a block, and wait until the pool's jobs say so."""
         self.node.target = SOLVED
         await self.node.changed()
-        await asyncio.wait_for(_until(self._aimed), 5)
+        await asyncio.wait_for(_until(self._aimed), PATIENCE_S)
 
     def _aimed(self) -> bool:
         current = self.pool._chain.book.current
@@ -183,7 +183,7 @@ async def test_a_stale_or_weak_share_is_still_tested_for_a_block(rig: Rig) -> No
         await miner.job()
         result = await miner.share(job, lambda number: number <= SOLVED)
         assert result.code == 21
-        await asyncio.wait_for(_until(lambda: bool(rig.ear.blocks)), 5)
+        await asyncio.wait_for(_until(lambda: bool(rig.ear.blocks)), PATIENCE_S)
     (found,) = rig.ear.blocks
     assert found.verdict.reason == "inconclusive"
     assert found.attribution == (), "its job had no work to claim"
@@ -198,7 +198,7 @@ async def test_a_block_on_a_job_that_its_finder_was_never_sent_is_handed_over_to
         async with await rig.miner("late") as late:
             mine_of_it = replace(job, extranonce1=(await late.job()).extranonce1)
             assert (await late.share(mine_of_it, lambda number: number <= SOLVED)).code == 21
-            await asyncio.wait_for(_until(lambda: bool(rig.ear.blocks)), 5)
+            await asyncio.wait_for(_until(lambda: bool(rig.ear.blocks)), PATIENCE_S)
     assert rig.ear.blocks[0].verdict.accepted
 
 
@@ -211,7 +211,7 @@ async def test_the_work_of_a_block_without_a_verdict_is_paid_by_it_or_by_its_riv
         job = await miner.job()
         rig.node.gate = asyncio.Event()
         assert (await miner.share(job, lambda number: number <= SOLVED)).accepted
-        await asyncio.wait_for(_until(lambda: bool(rig.pool.log.account.claims)), 5)
+        await asyncio.wait_for(_until(lambda: bool(rig.pool.log.account.claims)), PATIENCE_S)
         rig.pool.refresh()
         one = 7 * work_of_target(job.target)
         assert rig.policy.seen[-1] == 2 * one, "a job on the same tip makes a rival: only one of them is ever in the chain"
@@ -219,7 +219,7 @@ async def test_the_work_of_a_block_without_a_verdict_is_paid_by_it_or_by_its_riv
         block = Block.parse(rig.node.submitted[0])
         rig.node.raw[block.hash] = rig.node.submitted[0]
         await rig.node.reorganise([*rig.node.chain, block.hash])
-        await asyncio.wait_for(_until(lambda: rig.policy.seen[-1] == one), 5)
+        await asyncio.wait_for(_until(lambda: rig.policy.seen[-1] == one), PATIENCE_S)
     (found,) = rig.ear.blocks
     assert found.recovered
     assert found.verdict.accepted
@@ -235,7 +235,7 @@ async def test_a_block_pays_its_work_while_it_is_in_the_chain_and_only_then(rig:
         job = await miner.job()
         rig.node.verdicts = [Verdict("inconclusive")]
         assert (await miner.share(job, lambda number: number <= SOLVED)).accepted
-        await asyncio.wait_for(_until(lambda: bool(rig.ear.blocks)), 5)
+        await asyncio.wait_for(_until(lambda: bool(rig.ear.blocks)), PATIENCE_S)
         (found,) = rig.ear.blocks
         assert [part.shares for part in found.attribution] == [1], "what it would pay is known from its job"
         assert rig.pool.snapshot().blocks_found == 0
@@ -244,13 +244,13 @@ async def test_a_block_pays_its_work_while_it_is_in_the_chain_and_only_then(rig:
 
         # Its branch gets more work, with a block of somebody else on top: the next job leaves its work out.
         await rig.node.reorganise([*beside, found.hash, double_sha256(b"theirs")])
-        await asyncio.wait_for(_until(lambda: rig.policy.seen[-1] == one), 5)
+        await asyncio.wait_for(_until(lambda: rig.policy.seen[-1] == one), PATIENCE_S)
         assert rig.pool.snapshot().blocks_found == 1
         assert rig.pool.snapshot().unclaimed_represented == one
 
         # It leaves the chain again, and the next job claims its work; also after a restart.
         await rig.node.reorganise([*beside, *(double_sha256(bytes([n])) for n in range(3))])
-        await asyncio.wait_for(_until(lambda: rig.policy.seen[-1] == 2 * one), 5)
+        await asyncio.wait_for(_until(lambda: rig.policy.seen[-1] == 2 * one), PATIENCE_S)
     await rig.restart()
     assert rig.pool.snapshot().unclaimed_represented == 2 * one
     assert rig.ear.blocks[-1].attribution == found.attribution
@@ -274,7 +274,7 @@ async def test_the_block_is_handed_over_before_the_share_is_logged_or_answered(r
     async with await rig.miner() as miner:
         job = await miner.job()
         miner.send_share(job, lambda number: number <= SOLVED)
-        await asyncio.wait_for(_until(lambda: bool(rig.node.submitted)), 5)
+        await asyncio.wait_for(_until(lambda: bool(rig.node.submitted)), PATIENCE_S)
         assert rig.pool.log.account.last_seq == 0
         # Jobs made meanwhile leave out the work that the block under way would claim.
         rig.node.gate.set()
@@ -289,7 +289,7 @@ async def test_a_refused_block_claims_nothing(rig: Rig, reason: str) -> None:
     async with await rig.miner() as miner:
         job = await miner.job()
         assert (await miner.share(job, lambda number: number <= SOLVED)).accepted
-        await asyncio.wait_for(_until(lambda: bool(rig.ear.blocks)), 5)
+        await asyncio.wait_for(_until(lambda: bool(rig.ear.blocks)), PATIENCE_S)
     assert rig.ear.blocks[0].verdict.reason == reason
     assert rig.pool.snapshot().blocks_found == 0
     assert rig.pool.snapshot().unclaimed_represented > 0
@@ -311,7 +311,7 @@ async def test_without_a_node_connections_stay_and_the_condition_says_why(rig: R
         job = await miner.job()
         rig.node.available = False
         await rig.node.changed()
-        await asyncio.wait_for(_until(lambda: rig.pool.snapshot().condition is not None), 5)
+        await asyncio.wait_for(_until(lambda: rig.pool.snapshot().condition is not None), PATIENCE_S)
         assert "switch it on" in str(rig.pool.snapshot().condition)
         assert (await miner.share(job)).accepted
         rig.node.available = True
@@ -383,7 +383,7 @@ async def test_a_block_that_a_crash_left_unclaimed_is_found_in_the_chain(rig: Ri
         job = await miner.job()
         rig.node.gate = asyncio.Event()
         miner.send_share(job, lambda number: number <= SOLVED)
-        await asyncio.wait_for(_until(lambda: bool(rig.node.submitted)), 5)
+        await asyncio.wait_for(_until(lambda: bool(rig.node.submitted)), PATIENCE_S)
     # The node has taken the block; the pool ends before it hears of it.
     block = Block.parse(rig.node.submitted[0])
     rig.node.chain.append(block.hash)

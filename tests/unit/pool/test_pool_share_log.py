@@ -290,7 +290,7 @@ async def test_shares_go_on_while_a_snapshot_is_written(tmp_path: Path) -> None:
 
     def save(path: Path, frozen: Frozen) -> Tidied:
         begun.set()
-        go_on.wait(10)
+        go_on.wait(60)
         return write_snapshot(path, frozen)
 
     writer = Writer(tmp_path)
@@ -389,7 +389,7 @@ async def test_a_bug_in_the_writer_is_told_and_nobody_waits_for_ever(tmp_path: P
     log.append_share(share(1), bytes(32), lambda _: None)
     for _ in range(2):
         with pytest.raises(OSError, match="a bug ended its writer"):
-            await asyncio.wait_for(log.flush(), 5)
+            await asyncio.wait_for(log.flush(), 60)
     assert len(told) == 1
     await log.close()
 

@@ -12,21 +12,35 @@
     const place = old ? [old.scrollLeft, old.scrollTop] : null;
     const active = element.contains(document.activeElement) ? document.activeElement : null;
     const again = active && (active.id ? `#${CSS.escape(active.id)}` : active.hasAttribute("href") ? `[href="${CSS.escape(active.getAttribute("href"))}"]` : active.classList.contains("sort") ? `th:nth-child(${active.closest("th").cellIndex + 1}) .sort` : active === old ? ".scroll" : null);
-    const opened = [...element.querySelectorAll("details[id][open]")].map((line) => line.id);
+    const opened = new Map([...element.querySelectorAll("details[id]")].map((line) => [line.id, line.open]));
     element.innerHTML = markup;
-    for (const id of opened) element.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", "");
     element.querySelectorAll("table").forEach(window.photosynth.arrange);
-    for (const line of element.querySelectorAll("details[data-decision][open]")) line.toggleAttribute("data-told", true);
+    for (const line of element.querySelectorAll("details[id]")) {
+      line.toggleAttribute("data-told", line.open); // so the site knows it; where the reader has done otherwise meanwhile, "toggle" tells it
+      line.open = opened.get(line.id) ?? line.open;
+    }
     const box = element.querySelector(".scroll");
     if (box && place) [box.scrollLeft, box.scrollTop] = place;
     if (again) element.querySelector(again)?.focus({ preventScroll: true });
+  }
+
+  let pressed = null; // what the pointer is held down on; where that is drawn anew, the click that it begins is lost
+  const held = new Map();
+  addEventListener("pointerdown", (event) => { pressed = event.target; }, true);
+  for (const kind of ["pointerup", "pointercancel", "blur"]) addEventListener(kind, () => setTimeout(release));
+
+  function release() {
+    pressed = null;
+    const waiting = [...held];
+    held.clear();
+    for (const [element, markup] of waiting) setMarkup(element, markup);
   }
 
   function patch(values) {
     for (const [key, value] of Object.entries(values)) {
       const at = key.indexOf("@");
       if (at > 0) find(key.slice(0, at)).forEach((e) => e.setAttribute(key.slice(at + 1), value));
-      else if (key.endsWith("!")) find(key.slice(0, -1)).forEach((e) => setMarkup(e, value));
+      else if (key.endsWith("!")) find(key.slice(0, -1)).forEach((e) => (e.contains(pressed) ? held.set(e, value) : setMarkup(e, value)));
       else find(key).forEach((e) => { e.textContent = value; });
     }
   }
