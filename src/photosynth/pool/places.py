@@ -15,6 +15,7 @@ from typing import Protocol
 
 from photosynth.pool.accounting import WorkAccount
 from photosynth.pool.config import PoolConfig
+from photosynth.pool.vardiff import Vardiff
 
 NOBODY = "(unauthorized)"
 """Whom refused shares are counted for that name no authorized worker."""
@@ -76,8 +77,8 @@ class Places:
     def __init__(self, config: PoolConfig, account: WorkAccount) -> None:
         self._config = config
         self._account = account
-        self.difficulty: dict[str, float] = {}
-        """What suited a worker when it was here last."""
+        self.paces: dict[str, Vardiff] = {}
+        """Where each worker that has a place was when it mined last."""
         self._waiting: dict[int, Client] = {}
         self._waiting_of: dict[str, dict[int, Client]] = {}
         self._guests: dict[int, str] = {}
@@ -170,6 +171,17 @@ class Places:
 
     # Names.
 
+    def remember(self, workers: tuple[str, ...], pace: Vardiff, came_from: Iterable[Vardiff]) -> None:
+        """Keep for workers where a connection of theirs was; call before it leaves.
+
+        Of two connections that went on from the same moment the first to leave is believed, and the harder one: a calm one
+        beside it is no way to forget a burst.
+        """
+        for worker in workers:
+            known = self.paces.get(worker)
+            if known is None or pace.difficulty > known.difficulty or any(known is one for one in came_from):
+                self.paces[worker] = pace
+
     def _take_name(self, worker: str, source: str, now_s: float) -> str | None:
         name = self._names.get(worker)
         if name is None:
@@ -213,7 +225,7 @@ class Places:
         name = self._names.pop(worker)
         self._used(worker, name)
         _count_down(self._names_of, name.source)
-        self.difficulty.pop(worker, None)
+        self.paces.pop(worker, None)
         self._account.fold(worker, GUESTS)
 
     def counted_as(self, worker: str | None) -> str:

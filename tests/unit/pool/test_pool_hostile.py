@@ -11,8 +11,8 @@ import pytest_asyncio
 from tests.unit.pool.pool_fakes import EASY_SHARES, AllOfIt, Ear, FakeNode, ManualClock, Miner
 
 from photosynth.pool.config import PoolConfig
-from photosynth.pool.connection import EASY_SHARES as EASY_SHARES_AT_ONCE
 from photosynth.pool.connection import MAX_LINES, Connection
+from photosynth.pool.difficulty import EASY_SHARES as EASY_SHARES_AT_ONCE
 from photosynth.pool.places import GUESTS
 from photosynth.pool.server import Pool
 from photosynth.pool.share_log import ShareLog
@@ -164,6 +164,47 @@ async def test_a_reconnecting_worker_gets_the_difficulty_that_suited_it(pool: Po
         job = await miner.job()
         assert (await miner.share(job)).accepted
     async with await Miner("asic", suggested=None).connect(pool.address) as miner:
+        assert (await miner.job()).target == job.target
+
+
+async def test_a_worker_that_dials_again_and_again_gets_no_cheap_shares_each_time(pool: Pool) -> None:
+    targets: list[int] = []
+    while len(targets) < 3:
+        async with await Miner("flapping", suggested=2.0**-60).connect(pool.address) as miner:
+            job = await miner.job()
+            targets.append(job.target)
+            if len(targets) < 3:
+                assert all([(await miner.share(job)).accepted for _ in range(10)])  # fewer than show a burst
+    assert targets[0] == targets[1]
+    assert targets[2] < targets[0] // 4, "the shares of two visits are a burst"
+
+
+async def test_a_name_that_brings_no_share_is_no_way_to_cheap_ones_for_another(pool: Pool) -> None:
+    targets: list[int] = []
+    while len(targets) < 3:
+        async with await Miner(visit := f"visit-{len(targets)}", suggested=2.0**-60).connect(pool.address) as miner:
+            await miner.job()
+            miner.send(encode_request(99, "mining.authorize", ["same", "x"]))
+            line = encode_request(100, "mining.submit", ["same", *STALE])
+            assert (await miner.repeat(line)).code == 21, "by now a harder job was sent, where one is due"
+            job = miner.client.job
+            assert job is not None
+            targets.append(job.target)
+            if len(targets) < 3:
+                for _ in range(10):
+                    miner.send(miner.prepare_share(job).replace(f'"{visit}"'.encode(), b'"same"'))
+                    assert (await miner.wait(SubmitResult)).accepted
+    assert targets[0] == targets[1]
+    assert targets[2] < targets[0] // 4
+
+
+async def test_a_suggestion_without_a_share_spoils_nobodys_difficulty(pool: Pool) -> None:
+    async with await Miner("rig", suggested=2.0**-24).connect(pool.address) as miner:
+        job = await miner.job()
+        assert (await miner.share(job)).accepted
+    async with await Miner("rig", suggested=2.0**50).connect(pool.address) as other:
+        assert (await other.job()).target < job.target
+    async with await Miner("rig", suggested=None).connect(pool.address) as miner:
         assert (await miner.job()).target == job.target
 
 
