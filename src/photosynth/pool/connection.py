@@ -56,6 +56,10 @@ class Host(Protocol):
         """Forget a connection."""
         ...
 
+    def name_for(self, connection: "Connection", worker: str) -> str:
+        """The name that is counted when it logs in with this one."""
+        ...
+
     def admit_worker(self, connection: "Connection", worker: str) -> str | None:
         """Let a worker mine, or say why not."""
         ...
@@ -140,7 +144,8 @@ class Connection(asyncio.Protocol):
         self.since_s = self.last_line_s = self._loop.time()
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if isinstance(peer, tuple) else ""
-        self.source = source_of(address)
+        own = transport.get_extra_info("sockname")
+        self.source = source_of(address, str(own[0]) if isinstance(own, tuple) else "")
         self._transport.set_write_buffer_limits(high=self._config.max_write_buffer)
         if not self._host.connected(self, address):
             self._transport.abort()
@@ -195,11 +200,7 @@ class Connection(asyncio.Protocol):
                     self._begin_if_ready()
                 self._host.share(self, event)
             elif isinstance(event, AuthorizeRequested):
-                known = event.worker in session.workers
-                reason = None if known else self._host.admit_worker(self, event.worker)
-                session.authorize(event, reason is None, reason or "")
-                if not known and reason is None and self.difficulty.also_for(self._host.remembered(event.worker)):
-                    self._host.renew(self)
+                self._authorize(event)
             elif isinstance(event, SubmitRefused):
                 cause = next(name for name, code in CAUSES.items() if code == event.code)
                 self._host.rejected(event.worker, cause)
@@ -220,6 +221,13 @@ class Connection(asyncio.Protocol):
             self.idle_allowance.spend(idle, now_s)
         if idle or session.waiting or self._open_shares > self._config.max_open_shares:
             self._pace(now_s)
+
+    def _authorize(self, event: AuthorizeRequested) -> None:
+        name = self._host.name_for(self, event.worker)
+        reason = None if name in self.session.workers else self._host.admit_worker(self, name)
+        self.session.authorize(event, reason is None, reason or "", counted_as=name)
+        if reason is None and self.difficulty.also_for(self._host.remembered(name)):
+            self._host.renew(self)
 
     def _begin_if_ready(self) -> None:
         if self.session.ready:

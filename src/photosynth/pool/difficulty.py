@@ -56,7 +56,7 @@ class Difficulty:
 
     def also_for(self, remembered: Vardiff | None) -> bool:
         """It mines for one more worker, whose shares are no cheaper than they were; whether a new job is due."""
-        if remembered is None or self._vardiff is None:
+        if remembered is None or self._vardiff is None or any(remembered is one for one in self.came_from):
             return False
         self.came_from.append(remembered)
         return self._vardiff.join(remembered, self._now())

@@ -1,7 +1,8 @@
 """Who has a place at the pool: connections and worker names, the fleet's own machines first, guests within bounds.
 
 Guests share a number of connections and of names, in all and for each address. A declared machine's place is beside those,
-so no guest can take it. Whoever has not logged in yet waits in a room of its own, where the newest push out the oldest. A
+so no guest can take it; and a machine's name is the machine's only where the fleet says that it is, for Stratum asks for
+no proof of a name. Whoever has not logged in yet waits in a room of its own, where the newest push out the oldest. A
 guest's name is kept while it mines; afterwards only where it brought a share, and it gives way to newer ones after a quarter
 hour: whoever brings one name after the other would else make as many rows of work as it likes. What a forgotten name did is
 counted with all other forgotten ones.
@@ -21,6 +22,8 @@ NOBODY = "(unauthorized)"
 """Whom refused shares are counted for that name no authorized worker."""
 GUESTS = "(guests)"
 """Whom is counted for what guests did whose names are not kept."""
+THIS_COMPUTER = "127.0.0.1"
+"""Where whoever calls from the pool's own computer comes from."""
 LOGIN_ROOM = 64
 """Connections of one address that may wait for their login when its places are taken: a machine may be among them."""
 CONNECTIONS_OF_A_MACHINE = 4
@@ -41,15 +44,20 @@ def login_room(max_connections: int) -> int:
     return max(LOGIN_ROOM, max_connections // 16)
 
 
-def source_of(address: str) -> str:
-    """What counts as one address: an IPv4 address, or the /64 that a network hands to one customer (RFC 6177)."""
+def source_of(address: str, own: str = "") -> str:
+    """What counts as one address: an IPv4 address, or the /64 that a network hands to one customer (RFC 6177).
+
+    Whoever calls from this computer, by loopback or by its ``own`` address, is :data:`THIS_COMPUTER`.
+    """
     try:
         peer = ip_address(address)
     except ValueError:
         return address
-    if not isinstance(peer, IPv6Address):
-        return address
-    return str(peer.ipv4_mapped or IPv6Address(int(peer) >> 64 << 64))
+    if isinstance(peer, IPv6Address):
+        peer = peer.ipv4_mapped or peer
+    if peer.is_loopback or address == own:
+        return THIS_COMPUTER
+    return str(IPv6Address(int(peer) >> 64 << 64) if isinstance(peer, IPv6Address) else peer)
 
 
 class Client(Protocol):
@@ -170,6 +178,12 @@ class Places:
         return self._punished.get(source, now_s) > now_s
 
     # Names.
+
+    def name_for(self, worker: str, source: str) -> str:
+        """The name that somebody is counted under: a machine's is another one with who comes from elsewhere, a guest."""
+        while (sources := self._config.declared.get(worker)) is not None and source not in sources:
+            worker = f"{worker}@{source}"
+        return worker
 
     def remember(self, workers: tuple[str, ...], pace: Vardiff, came_from: Iterable[Vardiff]) -> None:
         """Keep for workers where a connection of theirs was; call before it leaves.

@@ -23,6 +23,7 @@ from photosynth.pool.shares import Candidate, objection, rebuild
 from photosynth.pool.statistics import describe
 from photosynth.pool.vardiff import Vardiff
 from photosynth.quantities.instants import INTERVAL_MS, Clock
+from photosynth.stratum.names import objection_to_name
 from photosynth.stratum.server import Submit
 
 TICK_S = 1.0
@@ -203,9 +204,13 @@ class Pool:
         """Remember where a connection came from that is dropped for what it sent."""
         self._places.punish(connection.source, asyncio.get_running_loop().time())
 
+    def name_for(self, connection: Connection, worker: str) -> str:
+        """The name that is counted when it logs in with this one: a declared machine's is the machine's alone."""
+        return self._places.name_for(worker, connection.source)
+
     def admit_worker(self, connection: Connection, worker: str) -> str | None:
         """Any name may mine, as long as there is a place for it."""
-        return self._places.admit(connection, worker, asyncio.get_running_loop().time())
+        return objection_to_name(worker) or self._places.admit(connection, worker, asyncio.get_running_loop().time())
 
     def remembered(self, worker: str) -> Vardiff | None:
         """Where a worker was when it mined last."""

@@ -1,5 +1,6 @@
 """From the example's fleet file to each engine's words, every figure where it belongs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from photosynth.energy.coin_market import outlook
 from photosynth.fleet import Fleet, load_fleet
 from photosynth.fleet.bitcoin import PoolLimits
+from photosynth.fleet.values import Address
 from photosynth.operations.configuration import (
     LONGEST_REFRESH_S,
     Pace,
@@ -17,6 +19,7 @@ from photosynth.operations.configuration import (
     meter_specs,
     pool_config,
     site_facts,
+    sources_of_machines,
     tariff_of,
 )
 
@@ -88,13 +91,22 @@ def test_the_pools_limits_come_from_the_fleet_file(fleet: Fleet) -> None:
     config = pool_config(fleet, Pace(60_000))
     assert config.min_difficulty * 2**32 == 128
     assert (config.max_workers, config.max_workers_per_address) == (10_000, 1_000)
-    assert config.declared == {spec.worker for spec in fleet.machine_specs()}
+    assert config.declared == {spec.worker: {"127.0.0.1"} for spec in fleet.machine_specs()}, "they are simulated"
     limits = PoolLimits(connections=100, connections_per_address=700, workers=5, workers_per_address=2, share_hashes=4096)
     own = fleet.model_copy(update={"pool": fleet.pool.model_copy(update={"limits": limits})})
     config = pool_config(own, Pace(60_000))
     assert (config.max_connections, config.max_connections_per_address) == (100, 100)
     assert (config.max_workers, config.max_workers_per_address) == (5, 2)
     assert config.min_difficulty * 2**32 == 4096
+
+
+def test_a_real_machines_name_is_its_own_at_its_address(fleet: Fleet) -> None:
+    simulated, *_ = fleet.machine_specs()
+    real = [replace(simulated, address=Address(host, 4028), worker="hall") for host in ("10.0.0.9", "localhost", "2001:db8::9")]
+    assert sources_of_machines([simulated, *real]) == {
+        simulated.worker: {"127.0.0.1"},
+        "hall": {"10.0.0.9", "127.0.0.1", "2001:db8::"},
+    }
 
 
 def test_the_evidence_names_the_site_and_its_meters(fleet: Fleet) -> None:
