@@ -285,6 +285,28 @@ async def test_a_log_that_ends_before_the_books_goes_on_after_them(tmp_path: Pat
         await writer.log.close()
 
 
+async def test_no_number_is_given_twice_where_the_books_name_a_later_one_while_a_batch_is_written(tmp_path: Path) -> None:
+    go_on, begun = threading.Event(), threading.Event()
+
+    def sync(_: int) -> None:
+        begun.set()
+        go_on.wait(10)
+
+    log = ShareLog(tmp_path, batch_s=0, sync=sync)
+    log.append_share(share(1), double_sha256(share(1).header), lambda _: None)
+    await asyncio.to_thread(begun.wait, 10)
+    with pytest.raises(ValueError, match="number 20 is past its end"):
+        log.checkpoint(20)
+    go_on.set()
+    await log.flush()
+    assert log.account.last_seq == 1
+    log.checkpoint(20)
+    log.append_share(share(2), double_sha256(share(2).header), lambda _: None)
+    await log.flush()
+    assert log.account.last_seq == 21
+    await log.close()
+
+
 async def test_shares_go_on_while_a_snapshot_is_written(tmp_path: Path) -> None:
     go_on, begun = threading.Event(), threading.Event()
 
