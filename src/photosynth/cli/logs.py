@@ -1,7 +1,8 @@
 """The structured log: lines of JSON in the state folder, and on standard output where that is asked for.
 
 What libraries say through ``logging`` (asyncio of a task that failed, uvicorn of a request, the console) comes into it too, so
-often from one place in a minute and no oftener: some have a line for each connection, and those are anybody's to make. The file and the one before it are bounded: a year's lines do not fill the disk.
+often from one place in a minute and no oftener: some have a line for each connection, and those are anybody's to make. The file
+and the one before it are bounded: a year's lines do not fill the disk.
 """
 
 import logging
