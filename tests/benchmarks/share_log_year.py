@@ -3,10 +3,13 @@
 Prints rows, bytes of a snapshot, the CPU time of the event loop's part (the frozen view), the longest that the loop did not
 come round while a snapshot was taken and, as control, in as long a time without one, and what opening takes.
 
-    python tests/benchmarks/share_log_year.py [days of 102 machines] [days of 5,000 guests]
+    python tests/benchmarks/share_log_year.py [days of 102 machines] [days of 5,000 guests] [shares that no books took]
+
+In the end a log of shares alone, as it grows while the books cannot be written: what opening takes, in CPU and memory.
 """
 
 import asyncio
+import subprocess
 import sys
 import tempfile
 import time
@@ -14,10 +17,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from photosynth.pool.records import JobRecord
-from photosynth.pool.segments import open_segments
+from photosynth.pool.accounting import WorkAccount
+from photosynth.pool.records import KIND_GROUP, KIND_JOB, JobRecord, ShareRecord, frame, packed_body, share_body
+from photosynth.pool.segments import create_segment, open_segments
 from photosynth.pool.share_log import ShareLog
-from photosynth.pool.snapshots import freeze
+from photosynth.pool.snapshots import freeze, write_snapshot
 from photosynth.pool.unclaimed import WORK_BITS, count_rows
 from photosynth.quantities.instants import INTERVAL_MS
 
@@ -125,6 +129,39 @@ async def opening(log: ShareLog, folder: Path) -> float:
     return time.process_time() - started
 
 
+UNBOOKED = """
+import re, sys, time
+from pathlib import Path
+from photosynth.pool.segments import open_segments
+
+def peak_mb():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+
+before_mb, started = peak_mb(), time.process_time()
+found = open_segments(Path(sys.argv[1])).account.last_seq
+print(f"  {found:,} shares opened in {time.process_time() - started:.2f} s of CPU, with {peak_mb() - before_mb:.0f} MB at most")
+"""
+"""Opens a log in a process of its own, whose highest memory is the opening's."""
+
+
+def unbooked(shares: int) -> None:
+    """Ten a second of 102 machines in one segment, with a job every 30 seconds as long as 1,000 of them last."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_snapshot(Path(folder) / "00000001.state", freeze(WorkAccount(), 1))
+        segment = create_segment(Path(folder), 1, 0)
+        with segment.path.open("ab") as file:
+            for number, (worker, scale) in enumerate(machines(0)):
+                file.write(frame(packed_body(KIND_GROUP, number, worker, 1, 1 << 240, scale)))
+            for seq in range(1, shares + 1):
+                if seq % max(300, shares // 1_000) == 0:
+                    job = JobRecord(seq, 1, bytes(32), bytes(120), bytes(120), (), seq - 1, 0, 12, START_MS, 0, bytes(32))
+                    file.write(frame(packed_body(KIND_JOB, job)))
+                share = ShareRecord("", 1, 0, 0, START_MS + 100 * seq, 0, 1, seq.to_bytes(80, "little"), bytes(12))
+                file.write(frame(share_body(seq, share, seq % 102)))
+        print(f"{segment.path.stat().st_size / 1e6:.0f} MB that no books took", flush=True)
+        subprocess.run([sys.executable, "-c", UNBOOKED, folder], check=True)
+
+
 def machines(_: int) -> list[tuple[str, int]]:
     return [(f"bc1qoperatorsaddressofsomelength.hall-{n:03d}", 10**9) for n in range(102)]
 
@@ -136,9 +173,10 @@ def guests(day: int) -> list[tuple[str, int]]:
 
 
 async def main() -> None:
-    days = [int(text) for text in sys.argv[1:3]] + [365, 30][len(sys.argv) - 1 :]
-    await run("102 machines", days[0], machines)
-    await run("5,000 guests", days[1], guests)
+    counts = [int(text) for text in sys.argv[1:4]] + [365, 30, 1_000_000][len(sys.argv) - 1 :]
+    await run("102 machines", counts[0], machines)
+    await run("5,000 guests", counts[1], guests)
+    unbooked(counts[2])
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 The API listens on loopback, where a browser's pages of other sites are the danger: a name that they make resolve to
 127.0.0.1 (DNS rebinding) is refused by its ``Host``, and a request or websocket that they send (CSRF) by its
-``Origin``, which a browser always tells. Writes need the token besides; whoever shows it is never one too many.
+``Origin``, which a browser always tells. Writes need the token besides; whoever shows it is never one too many. Others wait
+for nothing but an answer: a request whose body is still on its way holds no place among those that are being answered.
 """
 
 import asyncio
@@ -23,6 +24,10 @@ ANSWERED_AT_A_TIME = 192
 """Most requests and websockets that are being answered together, but for those that show the token."""
 ANSWERED_OF_ADDRESS = 128
 """Most of them from one address; an open page is one."""
+BODIES_AT_A_TIME = 192
+"""Most bodies that may be on their way, but for those that show the token; the eldest gives way to a new one."""
+BODIES_OF_ADDRESS = 64
+"""Most of them from one address, whose eldest gives way then."""
 STREAMED_PATHS = frozenset({"/api/v1/chain/import"})
 CONTENT_SECURITY_POLICY = (
     # NiceGUI compiles templates in the browser and writes its import map inline: hence unsafe-inline and unsafe-eval.
@@ -64,6 +69,8 @@ class Guard:
         self._hosts = frozenset(host.lower().strip("[]") for host in allowed_hosts)
         self._bearer = f"Bearer {token}".encode()
         self._answering: Counter[str] = Counter()
+        # Bodies on their way, the eldest first: the time-out of each, which ends it when it is brought forward, and its address.
+        self._coming: dict[asyncio.Timeout, str] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one connection on, or refuse it."""
@@ -71,7 +78,17 @@ class Guard:
             await self._app(scope, receive, send)
             return
         address = scope["client"][0] if scope.get("client") else ""
-        refusal = self._refusal(scope) or self._one_too_many(scope, address)
+        refusal = self._refusal(scope)
+        known = any(hmac.compare_digest(v.encode("latin-1"), self._bearer) for v in _headers(scope, b"authorization"))
+        if refusal is None and _has_body(scope):
+            limit = SOCKET_BODY_LIMIT_BYTES if scope["path"].startswith("/_nicegui_ws/") else BODY_LIMIT_BYTES
+            body = await self._body(scope, receive, limit, None if known else address)
+            if isinstance(body, int):
+                refusal = body, f"The body is larger than {limit} bytes." if body == 413 else "The body did not arrive in time."
+            else:
+                receive = _replay(body, receive)
+        if refusal is None and not known:
+            refusal = self._one_too_many(address)
         self._answering[address] += 1
         try:
             await self._answer(scope, receive, send, refusal)
@@ -95,21 +112,40 @@ class Guard:
                 message = {**message, "headers": [*message.get("headers", ()), *SECURITY_HEADERS]}
             await send(message)
 
-        if refusal is not None:
-            headers = {"Connection": "close", "Retry-After": "1"} if refusal[0] == 503 else None
-            await problem(*refusal, headers=headers)(scope, receive, send_guarded)
-            return
-        path = scope["path"]
-        if path in STREAMED_PATHS or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+        if refusal is None:
             await self._app(scope, receive, send_guarded)
             return
-        limit = SOCKET_BODY_LIMIT_BYTES if path.startswith("/_nicegui_ws/") else BODY_LIMIT_BYTES
-        body = await _bounded_body(scope, receive, limit)
-        if isinstance(body, int):
-            detail = f"The body is larger than {limit} bytes." if body == 413 else "The body did not arrive in time."
-            await problem(body, detail, headers={"Connection": "close"})(scope, receive, send_guarded)
-            return
-        await self._app(scope, _replay(body, receive), send_guarded)
+        headers = {"Connection": "close"} if refusal[0] in (408, 413, 503) else {}
+        if refusal[0] == 503:
+            headers["Retry-After"] = "1"
+        await problem(*refusal, headers=headers or None)(scope, receive, send_guarded)
+
+    async def _body(self, scope: Scope, receive: Receive, limit: int, address: str | None) -> Sequence[bytes] | int:
+        """The whole body in its pieces, or the status to refuse it with. ``address`` is None where it need not give way."""
+        if any(not text.isdigit() or int(text) > limit for text in _headers(scope, b"content-length")):
+            return 413
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S) as patience:
+                if address is not None:
+                    self._make_room(address)
+                    self._coming[patience] = address
+                try:
+                    return await _read(receive, limit)
+                finally:
+                    self._coming.pop(patience, None)
+        except TimeoutError:
+            return 408
+
+    def _make_room(self, address: str) -> None:
+        eldest = None
+        if sum(other == address for other in self._coming.values()) >= BODIES_OF_ADDRESS:
+            eldest = next(patience for patience, other in self._coming.items() if other == address)
+        elif len(self._coming) >= BODIES_AT_A_TIME:
+            eldest = next(iter(self._coming))
+        if eldest is not None:
+            del self._coming[eldest]
+            if not eldest.expired():
+                eldest.reschedule(asyncio.get_running_loop().time())
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         hosts = _headers(scope, b"host")
@@ -122,9 +158,8 @@ class Guard:
                 return 403, "The request comes from a page of another origin."
         return None
 
-    def _one_too_many(self, scope: Scope, address: str) -> tuple[int, str] | None:
-        crowded = self._answering.total() >= ANSWERED_AT_A_TIME or self._answering[address] >= ANSWERED_OF_ADDRESS
-        if not crowded or any(hmac.compare_digest(v.encode("latin-1"), self._bearer) for v in _headers(scope, b"authorization")):
+    def _one_too_many(self, address: str) -> tuple[int, str] | None:
+        if self._answering.total() < ANSWERED_AT_A_TIME and self._answering[address] < ANSWERED_OF_ADDRESS:
             return None
         return (
             503,
@@ -132,28 +167,25 @@ class Guard:
         )
 
 
-async def _bounded_body(scope: Scope, receive: Receive, limit: int) -> Sequence[bytes] | int:
-    """The whole body in its pieces, or the status to refuse it with."""
-    lengths = _headers(scope, b"content-length")
-    if any(not text.isdigit() or int(text) > limit for text in lengths):
-        return 413
+def _has_body(scope: Scope) -> bool:
+    """Whether a request may have a body that is read before it is passed on."""
+    return scope["type"] == "http" and scope["method"] not in ("GET", "HEAD", "OPTIONS") and scope["path"] not in STREAMED_PATHS
+
+
+async def _read(receive: Receive, limit: int) -> Sequence[bytes] | int:
     pieces: list[bytes] = []
     size = 0
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            while True:
-                message = await receive()
-                if message["type"] != "http.request":
-                    return pieces
-                piece = message.get("body", b"")
-                size += len(piece)
-                if size > limit:
-                    return 413
-                pieces.append(piece)
-                if not message.get("more_body", False):
-                    return pieces
-    except TimeoutError:
-        return 408
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return pieces
+        piece = message.get("body", b"")
+        size += len(piece)
+        if size > limit:
+            return 413
+        pieces.append(piece)
+        if not message.get("more_body", False):
+            return pieces
 
 
 def _replay(body: Sequence[bytes], receive: Receive) -> Receive:

@@ -21,7 +21,6 @@ from photosynth.fleet import Fleet
 from photosynth.fleet.texts import field_texts, parser_of
 from photosynth.fleet.units import Dimension
 from photosynth.operations import documents
-from photosynth.operations.documents.base import field_texts
 from photosynth.simulation.backtest_report import BacktestReport
 from photosynth.treasury.evidence.report import VerifyReport
 

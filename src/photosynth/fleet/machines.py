@@ -63,7 +63,8 @@ class Group(Part):
     worker: WorkerName = "{machine}"
     """Their name at the pool; {machine}, {group}, {model} and {party} are filled in."""
     addresses: tuple[ListenAddress, ...] = Field(default=(), max_length=1000)
-    """Where real machines answer, address and port of each; without it they are simulated."""
+    """Where real machines answer, address and port of each; without it they are simulated. They must mine from there too: who
+    brings their name to the pool from another address is counted as a guest, under `NAME@ADDRESS`."""
 
     @model_validator(mode="after")
     def _addresses(self) -> "Group":

@@ -1,7 +1,6 @@
-"""What the classes of the fleet file say of their fields: the texts below them, and what reads each value."""
+"""What a class says of its fields: the texts below them, and what reads each value."""
 
 import ast
-import importlib
 import inspect
 from itertools import pairwise
 from typing import Any
@@ -12,14 +11,15 @@ from photosynth.fleet.units import Dimension
 
 
 def field_texts(model: type[BaseModel]) -> dict[str, str]:
-    """The text below each field of a class, as the source has it; read here, so that a start does not pay for it."""
-    module = ast.parse(inspect.getsource(importlib.import_module(model.__module__)))
-    body = next(node.body for node in module.body if isinstance(node, ast.ClassDef) and node.name == model.__name__)
-    texts = {}
-    for field, after in pairwise(body):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(after, ast.Expr):
-            texts[field.target.id] = str(ast.literal_eval(after.value))
-    return texts
+    """What is said of each field of a class: in its description, or in the text below it, as the source has it."""
+    (definition,) = ast.parse(inspect.getsource(model)).body
+    assert isinstance(definition, ast.ClassDef)
+    found = {name: field.description for name, field in model.model_fields.items() if field.description}
+    for field, below in pairwise(definition.body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                found.setdefault(name, inspect.cleandoc(text))
+    return found
 
 
 def parser_of(metadata: list[Any]) -> Any:

@@ -1,5 +1,6 @@
 """From the fleet file to what each engine is told: the one place where their words meet."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -9,11 +10,11 @@ from photosynth.energy.coin_market import CoinMarket, DeclaredCoinMarket, declar
 from photosynth.energy.dispatch import DispatchPolicy
 from photosynth.energy.meters import MeterSpec
 from photosynth.energy.prices import PriceComponent, Tariff
-from photosynth.fleet import Demonstration, MiningSite, Model, Site
+from photosynth.fleet import Demonstration, MachineSpec, MiningSite, Model, Site
 from photosynth.miners.model import MachineModel
 from photosynth.operations.limits import room_for_miners
 from photosynth.pool.config import PoolConfig
-from photosynth.pool.places import login_room
+from photosynth.pool.places import THIS_COMPUTER, login_room, source_of
 from photosynth.treasury.facts import MeterInfo, SiteFacts
 
 SHORTEST_BLOCK_INTERVAL_S = 0.6
@@ -141,12 +142,22 @@ def pool_config(mining: MiningSite, pace: Pace) -> PoolConfig:
         start_difficulty=per_machine_hs * pool.share_interval_s / 2**32,
         min_difficulty=limits.share_hashes / 2**32,
         refresh_s=pace.refresh_s(mining.node.demonstration),
-        declared=frozenset(spec.worker for spec in specs),
+        declared=sources_of_machines(specs),
         max_connections=connections,
         max_connections_per_address=min(connections, limits.connections_per_address),
         max_workers=limits.workers,
         max_workers_per_address=limits.workers_per_address,
     )
+
+
+def sources_of_machines(specs: Iterable[MachineSpec]) -> dict[str, frozenset[str]]:
+    """From where each declared worker's machines mine: a real one from its address, a simulated one from this computer."""
+    sources: dict[str, set[str]] = {}
+    for spec in specs:
+        address = spec.address
+        source = THIS_COMPUTER if address is None or address.loopback else source_of(address.host)
+        sources.setdefault(spec.worker, set()).add(source)
+    return {worker: frozenset(found) for worker, found in sources.items()}
 
 
 def site_facts(mining: MiningSite, genesis_hash: bytes) -> SiteFacts:

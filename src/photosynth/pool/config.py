@@ -1,5 +1,6 @@
 """What a pool is told, and whom it asks: its settings, the coinbase's policy, and the ear for found blocks."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Protocol
@@ -31,8 +32,9 @@ class PoolConfig:
     extranonce2_size: int = 8
     tag: bytes = b"/photosynth/"
 
-    declared: frozenset[str] = frozenset()
-    """Workers of the fleet's own machines, who always have a place; everybody else is a guest."""
+    declared: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Workers of the fleet's own machines, who always have a place, each with the sources that its machines mine from (as
+    ``places.source_of`` writes them); everybody else is a guest."""
     max_connections: int = 20_000
     max_connections_per_address: int = 10_000
     """Connections of guests in all, and from one address (of IPv6: one /64)."""

@@ -1,4 +1,4 @@
-"""One miner's connection: its socket, its conversation, its difficulty, and its limits.
+"""One miner's connection: its socket, its conversation, and its limits.
 
 A client that is slow, half-open, silent or talks nonsense costs a bounded amount and is dropped; the others do not notice.
 Of what it sends, some lines are looked at in its turn, then it is the others' turn. Lines that bring no share have an
@@ -14,12 +14,12 @@ import msgspec
 
 from photosynth.pool.allowance import Allowance
 from photosynth.pool.config import PoolConfig
+from photosynth.pool.difficulty import Difficulty
 from photosynth.pool.jobs import ALIASES, PoolJob
 from photosynth.pool.places import source_of
 from photosynth.pool.results import CAUSES
 from photosynth.pool.vardiff import Vardiff
-from photosynth.quantities.work import target_of_difficulty
-from photosynth.stratum.messages import encode_error, encode_request, encode_true
+from photosynth.stratum.messages import encode_error, encode_true
 from photosynth.stratum.server import (
     AuthorizeRequested,
     HangUp,
@@ -30,15 +30,10 @@ from photosynth.stratum.server import (
     Suggested,
 )
 
-MAX_STEPS = 64
 MAX_LINES = 32
 """Lines of one connection that are looked at in its turn: about a millisecond."""
 IDLE_BURST_S = 20.0
 """Seconds of the allowance for lines without a share that may be used at once."""
-SUGGESTION_S = 60.0
-"""Once it mines, a miner's suggestion is taken so often at most; in between the difficulty follows its shares."""
-EASY_SHARES = 128
-"""Shares at once that a connection may hand in at an easier difficulty than its present one, on jobs from before."""
 TEXTS = {
     "storage": "storage: the share could not be saved, hand it in again",
     "time": "ntime out of range",
@@ -61,8 +56,16 @@ class Host(Protocol):
         """Forget a connection."""
         ...
 
+    def name_for(self, connection: "Connection", worker: str) -> str:
+        """The name that is counted when it logs in with this one."""
+        ...
+
     def admit_worker(self, connection: "Connection", worker: str) -> str | None:
         """Let a worker mine, or say why not."""
+        ...
+
+    def remembered(self, worker: str) -> Vardiff | None:
+        """Where a worker was when it mined last."""
         ...
 
     def became_ready(self, connection: "Connection") -> None:
@@ -115,7 +118,6 @@ class Connection(asyncio.Protocol):
         self.number = number
         self.source = ""
         self.session = ServerSession(extranonce1, config.extranonce2_size, config.version_mask)
-        self.vardiff: Vardiff | None = None
         self.since_s = self.last_line_s = 0.0
         self.ready = False
         self.idle_allowance = Allowance(config.idle_requests_per_s, config.idle_requests_per_s * IDLE_BURST_S)
@@ -123,12 +125,7 @@ class Connection(asyncio.Protocol):
         self._config = config
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._suggested: float | None = None
-        self._suggested_s = -SUGGESTION_S
-        # The targets in force, as (first job id on the wire, (difficulty, target)), oldest first.
-        self._steps: list[tuple[int, tuple[float, int]]] = []
-        self._wire = -1
-        self._easy_allowance: Allowance | None = None
+        self.difficulty = Difficulty(config, self._loop.time)
         self._answers: list[bytes] = []
         self._open_shares = 0
         self._in_turn = False
@@ -147,7 +144,8 @@ class Connection(asyncio.Protocol):
         self.since_s = self.last_line_s = self._loop.time()
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if isinstance(peer, tuple) else ""
-        self.source = source_of(address)
+        own = transport.get_extra_info("sockname")
+        self.source = source_of(address, str(own[0]) if isinstance(own, tuple) else "")
         self._transport.set_write_buffer_limits(high=self._config.max_write_buffer)
         if not self._host.connected(self, address):
             self._transport.abort()
@@ -202,15 +200,14 @@ class Connection(asyncio.Protocol):
                     self._begin_if_ready()
                 self._host.share(self, event)
             elif isinstance(event, AuthorizeRequested):
-                known = event.worker in session.workers
-                reason = None if known else self._host.admit_worker(self, event.worker)
-                session.authorize(event, reason is None, reason or "")
+                self._authorize(event)
             elif isinstance(event, SubmitRefused):
                 cause = next(name for name, code in CAUSES.items() if code == event.code)
                 self._host.rejected(event.worker, cause)
                 self._count_reject(cause)
             elif isinstance(event, Suggested):
-                self._suggest(event.difficulty, now_s)
+                if self.difficulty.suggest(event.difficulty):
+                    self._host.renew(self)
             elif isinstance(event, HangUp):
                 self._write_answers()
                 self.hang_up()
@@ -224,6 +221,13 @@ class Connection(asyncio.Protocol):
             self.idle_allowance.spend(idle, now_s)
         if idle or session.waiting or self._open_shares > self._config.max_open_shares:
             self._pace(now_s)
+
+    def _authorize(self, event: AuthorizeRequested) -> None:
+        name = self._host.name_for(self, event.worker)
+        reason = None if name in self.session.workers else self._host.admit_worker(self, name)
+        self.session.authorize(event, reason is None, reason or "", counted_as=name)
+        if reason is None and self.difficulty.also_for(self._host.remembered(name)):
+            self._host.renew(self)
 
     def _begin_if_ready(self) -> None:
         if self.session.ready:
@@ -264,72 +268,23 @@ class Connection(asyncio.Protocol):
         if data:
             self.write(data)
 
-    def _suggest(self, difficulty: float, now_s: float) -> None:
-        if self.vardiff is None:
-            self._suggested = difficulty
-        elif now_s - self._suggested_s >= SUGGESTION_S:
-            self._suggested_s = now_s
-            before = self.vardiff.difficulty
-            if self.vardiff.suggest(difficulty, now_s) != before:
-                self._host.renew(self)
-
     # Difficulty and jobs.
-
-    def begin(self, start_difficulty: float) -> None:
-        """Start the difficulty: the miner's own suggestion, or the given one."""
-        self.vardiff = Vardiff(
-            start_difficulty if self._suggested is None else self._suggested,
-            self._loop.time(),
-            share_interval_s=self._config.share_interval_s,
-            min_difficulty=self._config.min_difficulty,
-            max_difficulty=self._config.max_difficulty,
-        )
 
     def send_job(self, job: PoolJob, line: bytes, alias: int = 0) -> None:
         """Send a job's line; a changed difficulty goes before it and holds from this job on."""
-        if self.vardiff is None:
-            return
-        self._wire = job.key * ALIASES + alias
-        difficulty = self.vardiff.difficulty
-        if not self._steps or self._steps[-1][1][0] != difficulty:
-            self._steps.append((self._wire, (difficulty, target_of_difficulty(difficulty))))
-            if len(self._steps) > MAX_STEPS:
-                del self._steps[0]
-            line = encode_request(None, "mining.set_difficulty", [difficulty]) + line
-        self.write(line)
+        if self.difficulty.begun:
+            self.write(self.difficulty.sent(job.key * ALIASES + alias) + line)
 
     def send_job_again(self, job: PoolJob) -> None:
         """Send the current job under its next alias; where they are used up, the next job has to do."""
-        alias = self._wire % ALIASES + 1 if self._wire // ALIASES == job.key else 1
-        if alias < ALIASES:
+        alias = self.difficulty.next_alias(job.key)
+        if alias is not None:
             self.send_job(job, job.notify_line(clean=False, alias=alias), alias)
-
-    def in_force(self, wire: int) -> tuple[float, int] | None:
-        """The difficulty and target that a job id is judged by, None where it was never sent.
-
-        A job keeps those that it was sent with; where they are easier than the present ones, only for some shares, for a
-        miner that stays with an old job would else hand in as many as it likes.
-        """
-        if wire > self._wire:
-            return None
-        newest = self._steps[-1]
-        if newest[0] <= wire:
-            return newest[1]
-        for first, step in reversed(self._steps):
-            if first <= wire:
-                used_up = self._easy_allowance is not None and self._easy_allowance.wait_s(self._loop.time()) > 0
-                return newest[1] if used_up and step[1] > newest[1][1] else step
-        return None
 
     @property
     def open_shares(self) -> int:
         """Shares that wait for their answer."""
         return self._open_shares
-
-    @property
-    def target(self) -> int | None:
-        """The target of the newest job."""
-        return self._steps[-1][1][1] if self._steps else None
 
     def tick(self, now_s: float) -> None:
         """Look at the clock: time-outs, and the difficulty."""
@@ -338,7 +293,7 @@ class Connection(asyncio.Protocol):
                 self.drop()
         elif now_s - self.last_line_s > self._config.idle_timeout_s:
             self.drop()
-        elif self.vardiff is not None and self.vardiff.check(now_s) is not None:
+        elif self.difficulty.check(now_s):
             self._host.renew(self)
 
     # Answers to shares.
@@ -346,12 +301,7 @@ class Connection(asyncio.Protocol):
     def good(self, difficulty: float) -> None:
         """Count an accepted share towards the difficulty; a burst renews it at once."""
         self._rejects_in_a_row = 0
-        now_s = self._loop.time()
-        if difficulty < self._steps[-1][1][0]:
-            if self._easy_allowance is None:
-                self._easy_allowance = Allowance(1 / self._config.share_interval_s, EASY_SHARES)
-            self._easy_allowance.spend(1, now_s)
-        if self.vardiff is not None and self.vardiff.share(difficulty, now_s) and self.vardiff.check(now_s) is not None:
+        if self.difficulty.good(difficulty):
             self._host.renew(self)
 
     def answer_later(self, message_id: MessageId, worker: str, job: PoolJob, share_hash: bytes) -> _Unanswered:

@@ -1,7 +1,8 @@
 """Who has a place at the pool: connections and worker names, the fleet's own machines first, guests within bounds.
 
 Guests share a number of connections and of names, in all and for each address. A declared machine's place is beside those,
-so no guest can take it. Whoever has not logged in yet waits in a room of its own, where the newest push out the oldest. A
+so no guest can take it; and a machine's name is the machine's only where the fleet says that it is, for Stratum asks for
+no proof of a name. Whoever has not logged in yet waits in a room of its own, where the newest push out the oldest. A
 guest's name is kept while it mines; afterwards only where it brought a share, and it gives way to newer ones after a quarter
 hour: whoever brings one name after the other would else make as many rows of work as it likes. What a forgotten name did is
 counted with all other forgotten ones.
@@ -16,11 +17,14 @@ from typing import Protocol
 from photosynth.pool.accounting import WorkAccount
 from photosynth.pool.config import PoolConfig
 from photosynth.pool.records import is_worker
+from photosynth.pool.vardiff import Vardiff
 
 NOBODY = "(unauthorized)"
 """Whom refused shares are counted for that name no authorized worker."""
 GUESTS = "(guests)"
 """Whom is counted for what guests did whose names are not kept."""
+THIS_COMPUTER = "127.0.0.1"
+"""Where whoever calls from the pool's own computer comes from."""
 LOGIN_ROOM = 64
 """Connections of one address that may wait for their login when its places are taken: a machine may be among them."""
 CONNECTIONS_OF_A_MACHINE = 4
@@ -36,15 +40,20 @@ def login_room(max_connections: int) -> int:
     return max(LOGIN_ROOM, max_connections // 16)
 
 
-def source_of(address: str) -> str:
-    """What counts as one address: an IPv4 address, or the /64 that a network hands to one customer (RFC 6177)."""
+def source_of(address: str, own: str = "") -> str:
+    """What counts as one address: an IPv4 address, or the /64 that a network hands to one customer (RFC 6177).
+
+    Whoever calls from this computer, by loopback or by its ``own`` address, is :data:`THIS_COMPUTER`.
+    """
     try:
         peer = ip_address(address)
     except ValueError:
         return address
-    if not isinstance(peer, IPv6Address):
-        return address
-    return str(peer.ipv4_mapped or IPv6Address(int(peer) >> 64 << 64))
+    if isinstance(peer, IPv6Address):
+        peer = peer.ipv4_mapped or peer
+    if peer.is_loopback or address == own:
+        return THIS_COMPUTER
+    return str(IPv6Address(int(peer) >> 64 << 64) if isinstance(peer, IPv6Address) else peer)
 
 
 class Client(Protocol):
@@ -72,8 +81,8 @@ class Places:
     def __init__(self, config: PoolConfig, account: WorkAccount) -> None:
         self._config = config
         self._account = account
-        self.difficulty: dict[str, float] = {}
-        """What suited a worker when it was here last."""
+        self.paces: dict[str, Vardiff] = {}
+        """Where each worker that has a place was when it mined last."""
         self._waiting: dict[int, Client] = {}
         self._waiting_of: dict[str, dict[int, Client]] = {}
         self._guests: dict[int, str] = {}
@@ -166,6 +175,23 @@ class Places:
 
     # Names.
 
+    def name_for(self, worker: str, source: str) -> str:
+        """The name that somebody is counted under: a machine's is another one with who comes from elsewhere, a guest."""
+        while (sources := self._config.declared.get(worker)) is not None and source not in sources:
+            worker = f"{worker}@{source}"
+        return worker
+
+    def remember(self, workers: tuple[str, ...], pace: Vardiff, came_from: Iterable[Vardiff]) -> None:
+        """Keep for workers where a connection of theirs was; call before it leaves.
+
+        Of two connections that went on from the same moment the first to leave is believed, and the harder one: a calm one
+        beside it is no way to forget a burst.
+        """
+        for worker in workers:
+            known = self.paces.get(worker)
+            if known is None or pace.difficulty > known.difficulty or any(known is one for one in came_from):
+                self.paces[worker] = pace
+
     def _take_name(self, worker: str, source: str, now_s: float) -> str | None:
         name = self._names.get(worker)
         if name is None:
@@ -209,7 +235,7 @@ class Places:
         name = self._names.pop(worker)
         self._used(worker, name)
         _count_down(self._names_of, name.source)
-        self.difficulty.pop(worker, None)
+        self.paces.pop(worker, None)
         self._account.fold(worker, GUESTS)
 
     def counted_as(self, worker: str | None) -> str:

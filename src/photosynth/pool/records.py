@@ -7,7 +7,7 @@ are little-endian. Shares are packed by hand, for they are many; the rest is Mes
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -147,19 +147,21 @@ def unpack_body(body: bytes) -> list[Any]:
     return values
 
 
-def read_records(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Every whole record of a segment in order, as (offset past its end, body); stops silently before the first bad one."""
-    at = 0
-    while at + FRAME.size <= len(data):
-        size, checksum = FRAME.unpack_from(data, at)
-        end = at + FRAME.size + size
-        if not 0 < size <= MAX_BODY or end > len(data):
+def read_records(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Every whole record from where a file stands, as (offset past its end from there, body), held one at a time.
+
+    Stops silently before the first bad one.
+    """
+    end = 0
+    while len(head := file.read(FRAME.size)) == FRAME.size:
+        size, checksum = FRAME.unpack(head)
+        if not 0 < size <= MAX_BODY:
             return
-        body = data[at + FRAME.size : end]
-        if zlib.crc32(body) != checksum:
+        body = file.read(size)
+        if len(body) < size or zlib.crc32(body) != checksum:
             return
+        end += FRAME.size + size
         yield end, body
-        at = end
 
 
 _BIG = 1

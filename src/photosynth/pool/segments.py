@@ -6,13 +6,15 @@ first bad record (keeping the cut bytes in a ``.damaged`` file) and says so.
 """
 
 import os
+import shutil
 import struct
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from photosynth.files.whole import forget_unfinished, own_file, write_whole
+from photosynth.files.whole import forget_unfinished, own_file, whole_file, write_whole
 from photosynth.pool.accounting import WorkAccount
 from photosynth.pool.records import (
     KIND_CLAIM,
@@ -98,34 +100,59 @@ def open_segments(folder: Path, *, read_only: bool = False) -> Replayed:
         segment = create_segment(folder, 1, 0)
         segment.has_snapshot = True
         return Replayed(account, [segment], 1, ())
-    contents: list[list[bytes]] = []
-    segments: list[Segment] = []
     repairs: list[str] = []
-    snapshots: list[Snapshot | None] = []
+    segments: list[Segment] = []
+    cuts: set[int] = set()
     for path in paths:
-        data = path.read_bytes()
-        bodies, end = [], 0
-        for end, body in read_records(data):  # noqa: B007  the last end is where the good records stop
-            bodies.append(body)
-        try:
-            snapshot = read_snapshot(snapshot_path(path))
-        except _NOT_UNDERSTOOD as error:
-            raise ShareLogError(_advice(snapshot_path(path), error)) from error
-        if not bodies or bodies[0][0] != KIND_SEGMENT or (path is paths[0] and snapshot is None):
+        end, size = _look_through(path, cuts)
+        if not end or (path is paths[0] and _snapshot_of(path) is None):
             raise ShareLogError(
                 f"{path} or {snapshot_path(path).name} beside it is not whole, so the totals before it are not known here. "
                 f"Restore both from a backup, or start with --accept-lost-shares to count from zero."
             )
-        if end < len(data) and not read_only:
-            repairs.append(_cut_tail(path, data, end))
-        contents.append(bodies)
-        snapshots.append(snapshot)
-        segments.append(Segment(path, end, 0, snapshot is not None))
+        if end < size and not read_only:
+            repairs.append(_cut_tail(path, end, size))
+        segments.append(Segment(path, end, 0))
     try:
-        account, next_job = _replay(contents, segments, snapshots, repairs)
+        account, next_job = _replay(segments, sorted(cuts, reverse=True), repairs)
     except _NOT_UNDERSTOOD as error:
         raise ShareLogError(_advice(folder, error)) from error
     return Replayed(account, segments, next_job, tuple(repairs))
+
+
+def _look_through(path: Path, cuts: set[int]) -> tuple[int, int]:
+    """Add a segment's cuts, which must be known before the entries that they part are applied.
+
+    Returns where its whole records end, zero where it does not begin as a segment does, and its size.
+    """
+    end = 0
+    with path.open("rb") as file:
+        for at, body in read_records(file):
+            if not end and body[0] != KIND_SEGMENT:
+                break
+            end = at
+            if body[0] == KIND_JOB:
+                try:
+                    cuts.add(int(unpack_body(body)[0][6]))
+                except _NOT_UNDERSTOOD as error:
+                    raise ShareLogError(_advice(path, error)) from error
+        return end, os.fstat(file.fileno()).st_size
+
+
+def _snapshot_of(segment: Path) -> Snapshot | None:
+    try:
+        return read_snapshot(snapshot_path(segment))
+    except _NOT_UNDERSTOOD as error:
+        raise ShareLogError(_advice(snapshot_path(segment), error)) from error
+
+
+def _bodies(segment: Segment) -> Iterator[bytes]:
+    """A segment's records up to where they are whole, one at a time: a long log need not fit into the memory."""
+    with segment.path.open("rb") as file:
+        for end, body in read_records(file):
+            yield body
+            if end >= segment.size:
+                return
 
 
 def _advice(path: Path, error: Exception) -> str:
@@ -135,30 +162,31 @@ def _advice(path: Path, error: Exception) -> str:
     )
 
 
-def _cut_tail(path: Path, data: bytes, end: int) -> str:
+def _cut_tail(path: Path, end: int, size: int) -> str:
     damaged = path.with_suffix(".damaged")
-    write_whole(damaged, data[end:])
     with os.fdopen(own_file(path, os.O_RDWR), "r+b") as file:
+        file.seek(end)
+        with whole_file(damaged) as kept:
+            shutil.copyfileobj(file, kept)
         file.truncate(end)
         os.fsync(file.fileno())
     return (
-        f"{path}: {len(data) - end} bytes after offset {end} are not whole records (a stop in the middle of writing); "
+        f"{path}: {size - end} bytes after offset {end} are not whole records (a stop in the middle of writing); "
         f"cut off and kept in {damaged.name}"
     )
 
 
-def _replay(
-    contents: list[list[bytes]], segments: list[Segment], snapshots: list[Snapshot | None], repairs: list[str]
-) -> tuple[WorkAccount, int]:
+def _replay(segments: list[Segment], cuts: list[int], repairs: list[str]) -> tuple[WorkAccount, int]:
     account = WorkAccount()
-    account.checkpoint_seq = int(unpack_body(contents[-1][0])[1])
-    cuts = sorted({int(unpack_body(body)[0][6]) for bodies in contents for body in bodies if body[0] == KIND_JOB}, reverse=True)
+    account.checkpoint_seq = int(unpack_body(next(_bodies(segments[-1])))[1])
     next_job, before = 1, 0
-    for at, bodies in enumerate(contents):
-        values = unpack_body(bodies[0])
-        if values[0] != FORMAT:
-            raise ShareLogError(f"{segments[at].path} has format {values[0]}; this version reads {FORMAT}")
-        path, snapshot = segments[at].path, snapshots[at]
+    for at, segment in enumerate(segments):
+        path, bodies = segment.path, _bodies(segment)
+        form = unpack_body(next(bodies))[0]
+        if form != FORMAT:
+            raise ShareLogError(f"{path} has format {form}; this version reads {FORMAT}")
+        snapshot = _snapshot_of(path)
+        segment.has_snapshot = snapshot is not None
         gap = at > 0 and int(path.stem) != before + 1
         before = int(path.stem)
         if snapshot is not None:
@@ -171,13 +199,13 @@ def _replay(
             next_job = max(next_job, snapshot.next_job)
         elif gap:
             raise ShareLogError(f"the segment before {path} is missing, and so is its snapshot. Restore them from a backup.")
-        next_job = max(next_job, _apply_entries(account, bodies[1:], cuts))
-        segments[at].last_seq = account.last_seq
+        next_job = max(next_job, _apply_entries(account, bodies, cuts))
+        segment.last_seq = account.last_seq
     _mark_cuts(account, cuts, account.last_seq + 1)
     return account, next_job
 
 
-def _apply_entries(account: WorkAccount, bodies: list[bytes], cuts: list[int]) -> int:
+def _apply_entries(account: WorkAccount, bodies: Iterable[bytes], cuts: list[int]) -> int:
     """Apply a segment's entries in their order; returns the key after the last job's."""
     next_job = 1
     groups: dict[int, tuple[str, int, int, int]] = {}

@@ -21,7 +21,9 @@ from photosynth.pool.results import CAUSES, IntervalWork
 from photosynth.pool.share_log import ShareLog
 from photosynth.pool.shares import Candidate, objection, rebuild
 from photosynth.pool.statistics import PoolSnapshot, describe
+from photosynth.pool.vardiff import Vardiff
 from photosynth.quantities.instants import INTERVAL_MS, Clock
+from photosynth.stratum.names import objection_to_name
 from photosynth.stratum.server import Submit
 
 TICK_S = 1.0
@@ -193,8 +195,8 @@ class Pool:
         self._extranonces.pop(connection.session.extranonce1, None)
         self._answering.discard(connection)
         workers = connection.session.workers
-        if workers and connection.vardiff is not None and workers[0] in self.log.account.totals:
-            self._places.difficulty[workers[0]] = connection.vardiff.difficulty
+        if (pace := connection.difficulty.to_remember()) is not None:
+            self._places.remember(workers, pace, connection.difficulty.came_from)
         now_s = asyncio.get_running_loop().time()
         self._places.leave(connection, workers, now_s, owed=connection.open_shares > 0)
 
@@ -202,14 +204,22 @@ class Pool:
         """Remember where a connection came from that is dropped for what it sent."""
         self._places.punish(connection.source, asyncio.get_running_loop().time())
 
+    def name_for(self, connection: Connection, worker: str) -> str:
+        """The name that is counted when it logs in with this one: a declared machine's is the machine's alone."""
+        return self._places.name_for(worker, connection.source)
+
     def admit_worker(self, connection: Connection, worker: str) -> str | None:
         """Any name may mine, as long as there is a place for it."""
-        return self._places.admit(connection, worker, asyncio.get_running_loop().time())
+        return objection_to_name(worker) or self._places.admit(connection, worker, asyncio.get_running_loop().time())
+
+    def remembered(self, worker: str) -> Vardiff | None:
+        """Where a worker was when it mined last."""
+        return self._places.paces.get(worker)
 
     def became_ready(self, connection: Connection) -> None:
         """Give a miner its first difficulty and job."""
-        worker = connection.session.workers[0]
-        connection.begin(self._places.difficulty.get(worker, self.config.start_difficulty))
+        paces = self._places.paces
+        connection.difficulty.begin([paces[worker] for worker in connection.session.workers if worker in paces])
         if (job := self._chain.book.current) is not None:
             connection.send_job(job, job.notify_line(clean=True))
 
@@ -240,7 +250,7 @@ class Pool:
         if job is None:
             connection.refused(submit.id, submit.worker, "stale")
             return
-        in_force = connection.in_force(submit.job)
+        in_force = connection.difficulty.in_force(submit.job)
         session = connection.session
         candidate = rebuild(job, submit, session.extranonce1, session.version_mask)
         if self._chain.solves(job, candidate):

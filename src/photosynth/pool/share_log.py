@@ -11,31 +11,24 @@ import contextlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from zlib import crc32
 
 from photosynth.files.whole import own_file, sync_folder
 from photosynth.pool.accounting import WorkAccount
+from photosynth.pool.batches import Batch, Done, Queue
 from photosynth.pool.records import (
-    FRAME,
     KIND_CLAIM,
-    KIND_GROUP,
     KIND_JOB,
-    KIND_REJECT,
     KIND_TOP,
     ClaimRecord,
     JobRecord,
     RecordError,
-    RejectRecord,
     ShareRecord,
     frame,
     packed_body,
-    share_body,
 )
 from photosynth.pool.segments import Segment, create_segment, open_segments, snapshot_path
 from photosynth.pool.snapshots import Frozen, Tidied, freeze, write_snapshot
-from photosynth.quantities.instants import interval_start_ms
 
 BATCH_S = 0.003
 """Seconds that a batch gathers; with the disk's own time a share waits about 5 ms."""
@@ -43,24 +36,8 @@ RETRY_S = 0.1
 MAX_SEGMENT_BYTES = 4 * 1024 * 1024
 MAX_PIECES = 1_024
 """Pieces of unclaimed work, one for each job, after which a snapshot is taken that joins those of jobs that are gone."""
-MAX_REJECT_KEYS = 50_000
 REJECTS_S = 1.0
 """Seconds between two writes of what was refused, so that refusals cost next to no room."""
-
-_NEVER_MS = 1 << 63
-
-Done = Callable[[bool], None]
-
-
-@dataclass(slots=True)
-class _Batch:
-    data: bytes
-    shares: list[tuple[int, ShareRecord, bytes, Done]]
-    rejects: list[tuple[int, RejectRecord]]
-    reject_keys: list[tuple[str, str, int, int]]
-    waiting: int
-    new_groups: list[tuple[str, int, int, int]]
-    last_seq: int
 
 
 class ShareLog:
@@ -98,11 +75,8 @@ class ShareLog:
         self._save = save
         self._descriptor = own_file(self._segments[-1].path, os.O_WRONLY)
         self._untidy = False
-        # A restart continues the segment and tells its groups anew; what is told last holds.
-        self._groups: dict[tuple[str, int, int, int], int] = {}
-        self._shares: list[tuple[ShareRecord, bytes, Done]] = []
-        self._waiting: list[bytes] = []
-        self._rejects: dict[tuple[str, str, int, int], int] = {}
+        self._queue = Queue()
+        self._in_flight: Batch | None = None
         self._rejects_due_s = 0.0
         self._wanted_checkpoint = self.account.checkpoint_seq
         self._rotate = False
@@ -129,7 +103,7 @@ class ShareLog:
         """Log a job before its first use; the write begins at once, and precedes every share of the job."""
         self.account.apply_job(job)
         self.next_job = max(self.next_job, job.key + 1)
-        self._waiting.append(frame(packed_body(KIND_JOB, job)))
+        self._queue.records.append(frame(packed_body(KIND_JOB, job)))
         if len(self.account.unclaimed) - self._pieces > MAX_PIECES:
             self._rotate = True
         self._start()
@@ -137,34 +111,35 @@ class ShareLog:
     def append_claim(self, claim: ClaimRecord) -> None:
         """Log a block of ours that is in the chain or may enter it."""
         self.account.apply_claim(claim)
-        self._waiting.append(frame(packed_body(KIND_CLAIM, claim)))
+        self._queue.records.append(frame(packed_body(KIND_CLAIM, claim)))
         self._start()
 
     def append_top(self, block_hash: bytes) -> list[ClaimRecord]:
         """Log which block of ours is the chain's highest; returns those that are in the chain for the first time."""
         if block_hash == self.account.top:
             return []
-        self._waiting.append(frame(packed_body(KIND_TOP, block_hash)))
+        self._queue.records.append(frame(packed_body(KIND_TOP, block_hash)))
         self._start()
         return self.account.apply_top(block_hash)
 
     def append_share(self, share: ShareRecord, share_hash: bytes, done: Done) -> None:
         """Log an accepted share; ``done`` is called with True once it is durable and accounted, False where it is not."""
-        self._shares.append((share, share_hash, done))
+        self._queue.shares.append((share, share_hash, done))
         self._start()
 
     def append_reject(self, worker: str, cause: str, code: int, site_ms: int) -> None:
         """Count a refused share; it is written with a batch of the next second or two, at the latest at :meth:`flush`."""
-        key = (worker, cause, code, interval_start_ms(site_ms))
-        if key in self._rejects or len(self._rejects) < MAX_REJECT_KEYS:
-            self._rejects[key] = self._rejects.get(key, 0) + 1
+        self._queue.reject(worker, cause, code, site_ms)
 
     def checkpoint(self, seq: int) -> None:
         """The books hold every interval and found block up to this sequence number: older segments may go.
 
         After a crash before this took effect, intervals up to ``seq`` are offered again. A log that ends before, because
-        it was moved away or is an older copy, goes on with the numbers after it: none is ever that of two entries.
+        it was moved away or is an older copy, goes on with the numbers after it: none is ever that of two entries. So a
+        number past its end is told before anything is appended. Raises ValueError where it comes while entries get theirs.
         """
+        if seq > self.account.last_seq and self._in_flight is not None:
+            raise ValueError(f"share log {self.folder}: number {seq} is past its end, and entries before it are being written")
         self.account.last_seq = max(self.account.last_seq, seq)
         self._wanted_checkpoint = max(self._wanted_checkpoint, seq)
         if self._wanted_checkpoint > self.account.checkpoint_seq or self._segments[-1].size > MAX_SEGMENT_BYTES:
@@ -213,7 +188,7 @@ class ShareLog:
     # The writer.
 
     def _has_work(self) -> bool:
-        return bool(self._shares or self._waiting or self._rejects or self._busy)
+        return bool(self._queue or self._busy)
 
     def _start(self) -> None:
         if self._task is None:
@@ -232,25 +207,28 @@ class ShareLog:
         loop = asyncio.get_running_loop()
         while True:
             await self._wake.wait()
-            if self._shares and not self._waiting and not self._hurry:
+            if self._queue.shares and not self._queue.records and not self._hurry:
                 await asyncio.sleep(self._batch_s)
             self._wake.clear()
-            with_rejects = self._hurry or loop.time() >= self._rejects_due_s or self._rejects_are_older()
+            with_rejects = self._hurry or loop.time() >= self._rejects_due_s or self._queue.rejects_are_older()
             self._busy, self._hurry = True, False
-            batch, asked = self._gather(with_rejects), self._asked
+            asked = self._asked
+            batch = self._in_flight = self._queue.gather(self.account.last_seq, with_rejects=with_rejects)
             try:
                 if batch is not None:
                     await loop.run_in_executor(self._thread, self._write, batch.data)
                     if with_rejects:
                         self._rejects_due_s = loop.time() + REJECTS_S
+                    self._in_flight = None  # whatever fails from here on, these are durable
                     self._apply(batch)
-                    batch = None  # whatever fails from here on, these are durable
                 if self._rotate and self._snapshot is None:
                     await self._rotate_segment(loop)
                 self._served = asked
                 self._refusing = None
             except OSError as error:
-                self._take_back(batch)
+                if self._in_flight is not None:
+                    self._queue.take_back(self._in_flight)
+                    self._in_flight = None
                 self._refusing = (
                     f"share log {self.folder}: {error.strerror or error}; shares are refused until it can be written: make room"
                 )
@@ -267,69 +245,15 @@ class ShareLog:
             elif self._closing and not self._has_work():
                 return
 
-    def _rejects_are_older(self) -> bool:
-        """Whether something was refused in a quarter hour before the one that the waiting shares reach into."""
-        oldest = next(iter(self._rejects), None)  # they stand in the order of their quarter hours
-        return oldest is not None and bool(self._shares) and oldest[3] < interval_start_ms(self._shares[-1][0].site_ms)
-
     async def _stopped(self) -> None:
         while not self._closing:
             self._wake.clear()
             await self._wake.wait()
 
-    def _gather(self, with_rejects: bool) -> _Batch | None:
-        if not (self._shares or self._waiting or (self._rejects and with_rejects)):
-            return None
-        seq = self.account.last_seq
-        parts = list(self._waiting)
-        batch = _Batch(b"", [], [], [], len(parts), [], seq)
-        # Numbers follow site time, so that no entry of a quarter hour lies behind one of the next: refused shares of one
-        # go before the accepted shares from its start on.
-        rejects = sorted(self._rejects, key=_interval_of_reject) if with_rejects else []
-        late = [key for key in rejects if self._shares and key[3] > interval_start_ms(self._shares[0][0].site_ms)]
-        for key in rejects[: len(rejects) - len(late)]:
-            seq = self._gather_reject(batch, parts, key, seq)
-        next_ms = late[0][3] if late else _NEVER_MS
-        groups, shares = self._groups, batch.shares
-        for share, share_hash, done in self._shares:
-            while share.site_ms >= next_ms:
-                seq = self._gather_reject(batch, parts, late.pop(0), seq)
-                next_ms = late[0][3] if late else _NEVER_MS
-            group_key = (share.worker, share.round, share.target, share.scale)
-            group = groups.get(group_key)
-            if group is None:
-                group = groups[group_key] = len(groups)
-                batch.new_groups.append(group_key)
-                parts.append(frame(packed_body(KIND_GROUP, group, *group_key)))
-            seq += 1
-            body = share_body(seq, share, group)
-            parts += (FRAME.pack(len(body), crc32(body)), body)
-            shares.append((seq, share, share_hash, done))
-        for key in late:
-            seq = self._gather_reject(batch, parts, key, seq)
-        self._shares = []
-        batch.last_seq = seq
-        batch.data = b"".join(parts)
-        return batch
-
-    def _gather_reject(self, batch: _Batch, parts: list[bytes], key: tuple[str, str, int, int], seq: int) -> int:
-        worker, cause, code, site_ms = key
-        reject = RejectRecord(worker, cause, code, self._rejects[key], site_ms)
-        parts.append(frame(packed_body(KIND_REJECT, seq + 1, reject)))
-        batch.rejects.append((seq + 1, reject))
-        batch.reject_keys.append(key)
-        return seq + 1
-
-    def _apply(self, batch: _Batch) -> None:
-        del self._waiting[: batch.waiting]
+    def _apply(self, batch: Batch) -> None:
+        self._queue.written(batch)
         for seq, reject in batch.rejects:
             self.account.apply_reject(seq, reject)
-        for key, (_, reject) in zip(batch.reject_keys, batch.rejects, strict=True):
-            left = self._rejects[key] - reject.count
-            if left:
-                self._rejects[key] = left
-            else:
-                del self._rejects[key]
         apply_share = self.account.apply_share
         for seq, share, share_hash, done in batch.shares:
             apply_share(seq, share, share_hash)
@@ -337,14 +261,6 @@ class ShareLog:
         self.account.last_seq = batch.last_seq
         self._segments[-1].size += len(batch.data)
         self._segments[-1].last_seq = self.account.last_seq
-
-    def _take_back(self, batch: _Batch | None) -> None:
-        if batch is None:
-            return
-        for key in batch.new_groups:
-            del self._groups[key]
-        for _, _, _, done in batch.shares:
-            done(False)
 
     def _write(self, data: bytes) -> None:
         """In the thread: all of it durable at the segment's end, or the segment as it was and an OSError."""
@@ -376,7 +292,7 @@ class ShareLog:
         descriptor = own_file(segment.path, os.O_WRONLY)
         os.close(self._descriptor)
         self._descriptor, self._untidy, self._rotate = descriptor, False, False
-        self._groups.clear()
+        self._queue.new_segment()
         segment.last_seq = frozen.last_seq
         self._segments.append(segment)
         self._pieces = len(account.unclaimed)
@@ -420,10 +336,6 @@ def _remove(folder: Path, paths: list[Path]) -> None:
         snapshot_path(path).unlink(missing_ok=True)
     if paths:
         sync_folder(folder)
-
-
-def _interval_of_reject(key: tuple[str, str, int, int]) -> int:
-    return key[3]
 
 
 def _nothing() -> None:

@@ -5,6 +5,7 @@ the rest is copied. Another thread folds what is old, writes it in records of bo
 shares go on into the log. A snapshot is whole or does not count.
 """
 
+import os
 import struct
 from collections.abc import Iterator
 from copy import copy
@@ -169,12 +170,11 @@ class Snapshot:
         """Make an account what it was."""
         account.last_seq = self.last_seq
         account.take_totals(self.totals)
-        for job in self.jobs:
-            account.apply_job(job)
         self.restore_unclaimed(account)
 
     def restore_unclaimed(self, account: WorkAccount) -> None:
-        """Make an account's unclaimed work and blocks what they were, tidied as they were then."""
+        """Make an account's unclaimed work, blocks and jobs what they were, tidied as they were then."""
+        account.jobs = {job.key: job for job in self.jobs}
         account.blocks_found, account.tip_height, account.top = self.blocks_found, self.tip_height, self.top
         account.counted = self.counted
         account.claims = {claim.block_hash: claim for claim in self.claims}
@@ -185,25 +185,32 @@ class Snapshot:
 
 def read_snapshot(path: Path) -> Snapshot | None:
     """A snapshot, None where it is missing or not whole. Raises RecordError where it is of another format."""
+    snapshot: Snapshot | None = None
+    records = end = 0
+    last = b""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            for end, body in read_records(file):  # noqa: B007  the last end is where the good records stop
+                if snapshot is None:
+                    if body[0] != _HEAD:
+                        return None
+                    snapshot = _begin(path, body)
+                elif records > 1:
+                    _take(snapshot, last)
+                records, last = records + 1, body
+            size = os.fstat(file.fileno()).st_size
     except FileNotFoundError:
         return None
-    bodies, end = [], 0
-    for end, body in read_records(data):  # noqa: B007  the last end is where the good records stop
-        bodies.append(body)
-    if end != len(data) or len(bodies) < 2 or bodies[0][0] != _HEAD or bodies[-1][0] != _END:
-        return None
-    if unpack_body(bodies[-1]) != [len(bodies) - 1]:
-        return None
-    form, *head, counted = unpack_body(bodies[0])
+    whole = end == size and records > 1 and last[0] == _END and unpack_body(last) == [records - 1]
+    return snapshot if whole else None
+
+
+def _begin(path: Path, head: bytes) -> Snapshot:
+    form, *values, counted = unpack_body(head)
     if form != FORMAT:
         raise RecordError(f"{path} has format {form}; this version reads {FORMAT}")
-    checkpoint_seq, last_seq, next_job, blocks_found, tip_height, top, floor = head
-    snapshot = Snapshot(checkpoint_seq, last_seq, next_job, blocks_found, tip_height, top, floor, set(counted))
-    for body in bodies[1:-1]:
-        _take(snapshot, body)
-    return snapshot
+    checkpoint_seq, last_seq, next_job, blocks_found, tip_height, top, floor = values
+    return Snapshot(checkpoint_seq, last_seq, next_job, blocks_found, tip_height, top, floor, set(counted))
 
 
 def _take(snapshot: Snapshot, body: bytes) -> None:

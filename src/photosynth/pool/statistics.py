@@ -142,7 +142,7 @@ def describe(
         if not is_worker(name):
             continue
         mine = connected.get(name, [])
-        newest = mine[-1].target if mine else None
+        newest = mine[-1].difficulty.target if mine else None
         agent = next((c.session.user_agent for c in reversed(mine) if c.session.user_agent), None)
         if totals is not None and agent is not None:
             totals.user_agent = agent

@@ -109,7 +109,7 @@ class ServerSession:
         self.version_mask = 0
         self._allowed_mask = version_mask
         self.lines_read = 0
-        self._workers: dict[str, None] = {}
+        self._workers: dict[str, str] = {}
         self._lines = LineBuffer(max_line)
         self._waiting: list[bytes] = []
         self._malformed = 0
@@ -122,8 +122,8 @@ class ServerSession:
 
     @property
     def workers(self) -> tuple[str, ...]:
-        """The workers that this connection is authorized for, in order."""
-        return tuple(self._workers)
+        """The workers that this connection is authorized for, in order, as they are counted."""
+        return tuple(dict.fromkeys(self._workers.values()))
 
     @property
     def waiting(self) -> int:
@@ -164,10 +164,10 @@ class ServerSession:
         self._out.clear()
         return data
 
-    def authorize(self, request: AuthorizeRequested, accepted: bool, text: str = "") -> None:
-        """Answer a request to authorize."""
+    def authorize(self, request: AuthorizeRequested, accepted: bool, text: str = "", *, counted_as: str | None = None) -> None:
+        """Answer a request to authorize; shares for this worker are events of ``counted_as`` where that is another name."""
         if accepted:
-            self._workers[request.worker] = None
+            self._workers[request.worker] = counted_as or request.worker
             self._out.append(encode_result(request.id, True))
         else:
             self._refuse(request.id, ErrorCode.UNAUTHORIZED, text or "unauthorized worker")
@@ -183,7 +183,7 @@ class ServerSession:
         params = message.params
         if not isinstance(params, list) or not 5 <= len(params) <= 6 or not isinstance(params[0], str):
             return self._refuse_share(message, None, ErrorCode.OTHER, "mining.submit has five or six texts")
-        worker = params[0] if params[0] in self._workers else None
+        worker = self._workers.get(params[0])
         if not self.subscribed:
             return self._refuse_share(message, worker, ErrorCode.NOT_SUBSCRIBED, "not subscribed")
         if worker is None:

@@ -1,5 +1,6 @@
 """The guard: other hosts, other origins and large bodies do not get past it, websockets included."""
 
+import asyncio
 import json
 from collections.abc import MutableMapping
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from photosynth.api.guard import BODY_LIMIT_BYTES, Guard, host_name
+from photosynth.api.guard import ANSWERED_AT_A_TIME, BODIES_OF_ADDRESS, BODY_LIMIT_BYTES, Guard, host_name
 
 TOKEN = "a-token"
 
@@ -121,3 +122,40 @@ async def test_websockets_are_guarded_too(headers: list[tuple[bytes, bytes]], to
 async def test_a_refusal_is_a_problem_document() -> None:
     answer = await request("POST", {"origin": "null"})
     assert json.loads(answer.text)["status"] == 403
+
+
+def post(client: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Scope:
+    head = [(b"host", b"127.0.0.1:8480"), *headers]
+    return {"type": "http", "method": "POST", "path": "/x", "client": (client, 1), "headers": head, "query_string": b""}
+
+
+async def test_bodies_that_do_not_come_keep_nobody_out_and_give_way_to_newer_ones() -> None:
+    guard = Guard(inner, ["127.0.0.1"], TOKEN)
+    answers: dict[str, list[int]] = {"slow": [], "known": [], "other": []}
+    bearer = ((b"authorization", f"Bearer {TOKEN}".encode()),)
+
+    async def never() -> MutableMapping[str, Any]:
+        return await asyncio.Future()
+
+    async def slow(who: str, client: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        async def send(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                answers[who].append(message["status"])
+
+        await guard(post(client, headers), never, send)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(slow("known", "127.0.0.1", bearer)), group.create_task(slow("other", "10.0.0.9"))]
+        tasks += [group.create_task(slow("slow", "127.0.0.1")) for _ in range(ANSWERED_AT_A_TIME + 10)]
+        for method in ("GET", "POST"):
+            transport = httpx2.ASGITransport(app=guard)
+            async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8480") as http:
+                assert (await http.request(method, "/x")).status_code == 200
+        while len(answers["slow"]) < ANSWERED_AT_A_TIME + 10 - BODIES_OF_ADDRESS:
+            await asyncio.sleep(0)
+        assert set(answers["slow"]) == {408}
+        assert answers["known"] == answers["other"] == []
+        for task in tasks:
+            task.cancel()
+    assert guard._coming == {}
+    assert not guard._answering

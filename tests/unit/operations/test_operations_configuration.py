@@ -8,6 +8,7 @@ import pytest
 from photosynth.energy.coin_market import outlook
 from photosynth.fleet import MiningSite, load_fleet
 from photosynth.fleet.pool import PoolLimits
+from photosynth.fleet.values import Address
 from photosynth.operations.configuration import (
     LONGEST_REFRESH_S,
     Pace,
@@ -18,6 +19,7 @@ from photosynth.operations.configuration import (
     meter_specs,
     pool_config,
     site_facts,
+    sources_of_machines,
     tariff_of,
 )
 
@@ -89,13 +91,22 @@ def test_the_pools_limits_come_from_the_fleet_file(mining: MiningSite) -> None:
     config = pool_config(mining, Pace(60_000))
     assert config.min_difficulty * 2**32 == 128
     assert (config.max_workers, config.max_workers_per_address) == (10_000, 1_000)
-    assert config.declared == {spec.worker for spec in mining.site.machine_specs()}
+    assert config.declared == {spec.worker: {"127.0.0.1"} for spec in mining.site.machine_specs()}, "they are simulated"
     limits = PoolLimits(connections=100, connections_per_address=700, workers=5, workers_per_address=2, share_hashes=4096)
     pool = mining.site.pool.model_copy(update={"limits": limits})
     config = pool_config(replace(mining, site=mining.site.model_copy(update={"pool": pool})), Pace(60_000))
     assert (config.max_connections, config.max_connections_per_address) == (100, 100)
     assert (config.max_workers, config.max_workers_per_address) == (5, 2)
     assert config.min_difficulty * 2**32 == 4096
+
+
+def test_a_real_machines_name_is_its_own_at_its_address(mining: MiningSite) -> None:
+    simulated, *_ = mining.site.machine_specs()
+    real = [replace(simulated, address=Address(host, 4028), worker="hall") for host in ("10.0.0.9", "localhost", "2001:db8::9")]
+    assert sources_of_machines([simulated, *real]) == {
+        simulated.worker: {"127.0.0.1"},
+        "hall": {"10.0.0.9", "127.0.0.1", "2001:db8::"},
+    }
 
 
 def test_the_evidence_names_the_site_and_its_meters(mining: MiningSite) -> None:

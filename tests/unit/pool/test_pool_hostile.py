@@ -11,14 +11,16 @@ import pytest_asyncio
 from tests.unit.pool.pool_fakes import EASY_SHARES, AllOfIt, Ear, FakeNode, ManualClock, Miner
 
 from photosynth.pool.config import PoolConfig
-from photosynth.pool.connection import EASY_SHARES as EASY_SHARES_AT_ONCE
 from photosynth.pool.connection import MAX_LINES, Connection
-from photosynth.pool.places import GUESTS
+from photosynth.pool.difficulty import EASY_SHARES as EASY_SHARES_AT_ONCE
+from photosynth.pool.places import GUESTS, THIS_COMPUTER
 from photosynth.pool.server import Pool
 from photosynth.pool.share_log import ShareLog
 from photosynth.quantities.work import work_of_target
 from photosynth.stratum.client import Authorized, NewJob, SubmitResult
 from photosynth.stratum.messages import encode_request
+
+HERE = frozenset({THIS_COMPUTER})
 
 
 def build(folder: Path, **settings: object) -> Pool:
@@ -118,7 +120,7 @@ async def test_networks_that_are_not_allowed_and_too_many_connections_are_turned
     await pool.start()
     assert await abuse(pool.address, b"")
     await pool.close()
-    pool = build(tmp_path / "b", max_connections=3, declared=frozenset({"asic"}))
+    pool = build(tmp_path / "b", max_connections=3, declared={"asic": HERE})
     await pool.start()
     miners = [await Miner(f"m{number}").connect(pool.address) for number in range(3)]
     for miner in miners:
@@ -164,6 +166,47 @@ async def test_a_reconnecting_worker_gets_the_difficulty_that_suited_it(pool: Po
         job = await miner.job()
         assert (await miner.share(job)).accepted
     async with await Miner("asic", suggested=None).connect(pool.address) as miner:
+        assert (await miner.job()).target == job.target
+
+
+async def test_a_worker_that_dials_again_and_again_gets_no_cheap_shares_each_time(pool: Pool) -> None:
+    targets: list[int] = []
+    while len(targets) < 3:
+        async with await Miner("flapping", suggested=2.0**-60).connect(pool.address) as miner:
+            job = await miner.job()
+            targets.append(job.target)
+            if len(targets) < 3:
+                assert all([(await miner.share(job)).accepted for _ in range(10)])  # fewer than show a burst
+    assert targets[0] == targets[1]
+    assert targets[2] < targets[0] // 4, "the shares of two visits are a burst"
+
+
+async def test_a_name_that_brings_no_share_is_no_way_to_cheap_ones_for_another(pool: Pool) -> None:
+    targets: list[int] = []
+    while len(targets) < 3:
+        async with await Miner(visit := f"visit-{len(targets)}", suggested=2.0**-60).connect(pool.address) as miner:
+            await miner.job()
+            miner.send(encode_request(99, "mining.authorize", ["same", "x"]))
+            line = encode_request(100, "mining.submit", ["same", *STALE])
+            assert (await miner.repeat(line)).code == 21, "by now a harder job was sent, where one is due"
+            job = miner.client.job
+            assert job is not None
+            targets.append(job.target)
+            if len(targets) < 3:
+                for _ in range(10):
+                    miner.send(miner.prepare_share(job).replace(f'"{visit}"'.encode(), b'"same"'))
+                    assert (await miner.wait(SubmitResult)).accepted
+    assert targets[0] == targets[1]
+    assert targets[2] < targets[0] // 4
+
+
+async def test_a_suggestion_without_a_share_spoils_nobodys_difficulty(pool: Pool) -> None:
+    async with await Miner("rig", suggested=2.0**-24).connect(pool.address) as miner:
+        job = await miner.job()
+        assert (await miner.share(job)).accepted
+    async with await Miner("rig", suggested=2.0**50).connect(pool.address) as other:
+        assert (await other.job()).target < job.target
+    async with await Miner("rig", suggested=None).connect(pool.address) as miner:
         assert (await miner.job()).target == job.target
 
 
@@ -275,8 +318,8 @@ async def test_names_that_differ_at_their_end_only_are_two_workers(pool: Pool) -
 class Wire(asyncio.Transport):
     """A transport that only keeps what is written."""
 
-    def __init__(self) -> None:
-        super().__init__({"peername": ("127.0.0.1", 1)})
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        super().__init__({"peername": (address, 1), "sockname": ("10.0.0.1", 3333)})
         self.written: list[bytes] = []
         self.reading = True
         self.closing = False
@@ -305,14 +348,70 @@ class Wire(asyncio.Transport):
     close = abort
 
 
-async def connection_of(pool: Pool, worker: str) -> tuple[Connection, Wire]:
-    wire = Wire()
+async def connection_of(pool: Pool, worker: str, address: str = "127.0.0.1") -> tuple[Connection, Wire]:
+    wire = Wire(address)
     connection = pool._new_connection()
     connection.connection_made(wire)
     lines = encode_request(1, "mining.subscribe", ["x"]) + encode_request(2, "mining.authorize", [worker, ""])
     connection.data_received(lines)
     wire.written.clear()
     return connection, wire
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("10.0.0.5", "asic"),
+        ("10.0.0.9", "asic@10.0.0.9"),
+        ("127.0.0.1", "asic@127.0.0.1"),
+        ("10.0.0.1", "asic@127.0.0.1"),
+    ],
+)
+async def test_a_machines_name_from_elsewhere_is_a_guest_of_its_own(tmp_path: Path, address: str, name: str) -> None:
+    allow = (ip_network("10.0.0.0/8"), ip_network("127.0.0.0/8"))
+    pool = build(tmp_path, allow=allow, declared={"asic": frozenset({"10.0.0.5"})}, max_workers=1)
+    scaled: list[str] = []
+
+    def scale_of(worker: str) -> int:
+        scaled.append(worker)
+        return 1
+
+    pool._scale_of = scale_of
+    await pool.start()
+    await asyncio.wait_for(_until(lambda: pool.template is not None), 5)
+    miner, wire, connection = Miner("asic"), Wire(address), pool._new_connection()
+    connection.connection_made(wire)
+    connection.data_received(miner.client.start())
+    assert connection.session.workers == (name,)
+    miner.client.receive(b"\n".join(wire.written) + b"\n")
+    job = miner.client.job
+    assert job is not None
+    connection.data_received(miner.prepare_share(job))
+    await pool.log.flush()
+    assert set(pool.log.account.totals) == {name}
+    assert scaled == [name], "and its hashes count as what such a guest's do"
+    other, _ = await connection_of(pool, "guest", "10.0.0.7")
+    assert bool(other.session.workers) == (name == "asic"), "it has a guest's place"
+    await pool.close()
+
+
+async def test_who_comes_from_elsewhere_takes_no_place_of_a_machine(tmp_path: Path) -> None:
+    pool = build(tmp_path, allow=(ip_network("10.0.0.0/8"),), declared={"asic": frozenset({"10.0.0.5"})}, max_connections=8)
+    await pool.start()
+    strangers = [await connection_of(pool, "asic", "10.0.0.9") for _ in range(20)]
+    assert sum(bool(stranger.session.workers) for stranger, _ in strangers) == 8
+    machine, _ = await connection_of(pool, "asic", "10.0.0.5")
+    assert machine.session.workers == ("asic",)
+    await pool.close()
+
+
+async def test_a_simulated_machines_name_is_its_own_on_this_computer_alone(tmp_path: Path) -> None:
+    pool = build(tmp_path, allow=(ip_network("0.0.0.0/0"),), declared={"asic": HERE})
+    await pool.start()
+    for address, name in (("127.0.0.1", "asic"), ("10.0.0.1", "asic"), ("10.0.0.2", "asic@10.0.0.2")):
+        connection, _ = await connection_of(pool, "asic", address)
+        assert connection.session.workers == (name,)
+    await pool.close()
 
 
 async def test_a_flood_has_its_turn_then_the_others_have_theirs(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from photosynth.pool.places import (
     GUESTS,
     LOGIN_ROOM,
     NOBODY,
+    THIS_COMPUTER,
     Places,
     source_of,
 )
@@ -20,6 +21,7 @@ from photosynth.pool.unclaimed import Piece, attribute_work
 from photosynth.quantities.work import work_of_target
 
 TARGET = 1 << 240
+DECLARED = {"asic-1": frozenset({"10.0.0.1"}), "asic-2": frozenset({"10.0.0.2"}), "asic-1@10.0.0.3": frozenset({"10.0.0.4"})}
 
 
 @dataclass
@@ -38,7 +40,7 @@ class Hall:
 
     def __init__(self, account: WorkAccount | None = None, **settings: int) -> None:
         self.account = account or WorkAccount()
-        self.places = Places(PoolConfig(declared=frozenset({"asic-1", "asic-2"}), **settings), self.account)  # type: ignore[arg-type]
+        self.places = Places(PoolConfig(declared=DECLARED, **settings), self.account)  # type: ignore[arg-type]
         self.number = 0
         self.now_s = 0.0
 
@@ -220,6 +222,10 @@ def test_what_nobody_and_what_guests_did_is_counted_under_names_that_no_worker_c
     ("address", "source"),
     [
         ("10.0.0.1", "10.0.0.1"),
+        ("127.0.0.7", THIS_COMPUTER),
+        ("::1", THIS_COMPUTER),
+        ("::ffff:127.0.0.1", THIS_COMPUTER),
+        ("10.0.0.200", THIS_COMPUTER),
         ("::ffff:10.0.0.1", "10.0.0.1"),
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
         ("2001:db8:1:2::9", "2001:db8:1:2::"),
@@ -227,7 +233,15 @@ def test_what_nobody_and_what_guests_did_is_counted_under_names_that_no_worker_c
     ],
 )
 def test_an_ipv6_customer_is_one_address(address: str, source: str) -> None:
-    assert source_of(address) == source
+    assert source_of(address, own="10.0.0.200") == source
+
+
+def test_no_name_is_made_for_a_guest_that_is_another_machines() -> None:
+    places = Hall().places
+    assert places.name_for("asic-1", "10.0.0.1") == "asic-1"
+    assert places.name_for("asic-1", "10.0.0.2") == "asic-1@10.0.0.2"
+    assert places.name_for("asic-1", "10.0.0.3") == "asic-1@10.0.0.3@10.0.0.3"
+    assert places.name_for("guest", "10.0.0.3") == "guest"
 
 
 def test_a_dropped_address_is_remembered_for_a_minute() -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import threading
+import tracemalloc
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from photosynth.bitcoin.merkle import merkle_root
 from photosynth.pool.accounting import BEST_HEADERS, RunningRoot, WorkAccount
 from photosynth.pool.records import (
     KIND_CLAIM,
+    KIND_GROUP,
     KIND_JOB,
     KIND_REJECT,
     KIND_SHARE,
@@ -23,11 +26,12 @@ from photosynth.pool.records import (
     frame,
     packed_body,
     read_records,
+    share_body,
     unpack_body,
 )
-from photosynth.pool.segments import ShareLogError, open_segments
+from photosynth.pool.segments import ShareLogError, create_segment, open_segments
 from photosynth.pool.share_log import ShareLog
-from photosynth.pool.snapshots import Frozen, Tidied, write_snapshot
+from photosynth.pool.snapshots import Frozen, Tidied, freeze, write_snapshot
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.quantities.work import TWO_256, work_of_target
 from photosynth.stratum.work import double_sha256
@@ -174,6 +178,42 @@ async def test_cut_at_every_byte_the_log_opens_with_a_prefix_of_what_was_confirm
     assert set(counts) == set(range(14, complete.last_seq + 1))
 
 
+def test_opening_a_long_log_needs_no_memory_for_its_shares(tmp_path: Path) -> None:
+    write_snapshot(tmp_path / "00000001.state", freeze(WorkAccount(), 1))
+    size = number = 0
+    for segment in (create_segment(tmp_path, 1, 0), create_segment(tmp_path, 2, 0)):
+        with segment.path.open("ab") as file:
+            file.write(frame(packed_body(KIND_GROUP, 0, "a", 1, TARGET, 1)))
+            for _ in range(10_000):
+                number += 1
+                file.write(frame(share_body(number, share(number), 0)))
+            size += file.tell()
+    tracemalloc.start()
+    try:
+        replayed = open_segments(tmp_path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert replayed.account.last_seq == number
+    assert peak < size / 4
+
+
+async def test_jobs_that_a_pool_had_forgotten_stay_forgotten_where_old_segments_stay(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    log = writer.log
+    log.live_jobs = lambda: set(sorted(log.account.jobs)[-2:]) | {1}
+    for key in range(1, 9):
+        log.append_job(job(key, 0))
+        await writer.shares(1)
+        log._rotate = key % 4 == 0  # as for many pieces of work: no checkpoint lets a segment go
+        await log.settle()
+    await log.close()
+    assert len(list(tmp_path.glob("*.log"))) == 3
+    again = ShareLog(tmp_path)
+    assert set(again.account.jobs) == set(log.account.jobs) == {1, 7, 8}
+    await again.close()
+
+
 async def test_a_flipped_byte_is_found_and_said(tmp_path: Path) -> None:
     folder = tmp_path / "log"
     log = await filled(folder)
@@ -283,6 +323,28 @@ async def test_a_log_that_ends_before_the_books_goes_on_after_them(tmp_path: Pat
         assert writer.log.account.last_seq == 20 + confirmed
         await writer.log.settle()
         await writer.log.close()
+
+
+async def test_no_number_is_given_twice_where_the_books_name_a_later_one_while_a_batch_is_written(tmp_path: Path) -> None:
+    go_on, begun = threading.Event(), threading.Event()
+
+    def sync(_: int) -> None:
+        begun.set()
+        go_on.wait(10)
+
+    log = ShareLog(tmp_path, batch_s=0, sync=sync)
+    log.append_share(share(1), double_sha256(share(1).header), lambda _: None)
+    await asyncio.to_thread(begun.wait, 10)
+    with pytest.raises(ValueError, match="number 20 is past its end"):
+        log.checkpoint(20)
+    go_on.set()
+    await log.flush()
+    assert log.account.last_seq == 1
+    log.checkpoint(20)
+    log.append_share(share(2), double_sha256(share(2).header), lambda _: None)
+    await log.flush()
+    assert log.account.last_seq == 21
+    await log.close()
 
 
 async def test_shares_go_on_while_a_snapshot_is_written(tmp_path: Path) -> None:
@@ -429,7 +491,7 @@ async def test_an_entry_of_another_version_is_refused_with_advice(tmp_path: Path
 async def test_a_snapshot_of_another_version_is_refused_with_advice(tmp_path: Path) -> None:
     await (await filled(tmp_path)).close()
     state_path = max(tmp_path.glob("*.state"))
-    first = unpack_body(next(body for _, body in read_records(state_path.read_bytes())))
+    first = unpack_body(next(body for _, body in read_records(BytesIO(state_path.read_bytes()))))
     state_path.write_bytes(frame(packed_body(32, *first, "new")) + frame(packed_body(40, 1)))
     with pytest.raises(ShareLogError, match="another version wrote it"):
         ShareLog(tmp_path)

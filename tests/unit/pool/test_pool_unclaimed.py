@@ -1,6 +1,7 @@
 """Unclaimed work: nothing is lost by folding, no cut that matters is blurred, and the rows have a bound."""
 
 from collections import Counter
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,7 @@ def test_a_snapshot_of_as_many_workers_as_there_may_be_opens_again(tmp_path: Pat
 
 
 def test_what_could_not_be_read_again_is_not_written() -> None:
-    assert list(read_records(frame(bytes(MAX_BODY)))) != []
+    assert list(read_records(BytesIO(frame(bytes(MAX_BODY))))) != []
     with pytest.raises(RecordError, match="can be read again"):
         frame(bytes(MAX_BODY + 1))
 

@@ -1,8 +1,5 @@
 """What all documents share."""
 
-import ast
-import inspect
-from itertools import pairwise
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
@@ -24,20 +21,10 @@ class Document(BaseModel):
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /) -> JsonSchemaValue:
         """The schema with what is said below each field."""
+        from photosynth.fleet.texts import field_texts  # reads source, which only whoever asks for a schema pays for
+
         schema = handler(core_schema)
         properties = handler.resolve_ref_schema(schema)["properties"]
         for name, text in field_texts(cls).items():
             properties[name].setdefault("description", text)
         return schema
-
-
-def field_texts(model: type[BaseModel]) -> dict[str, str]:
-    """What is said of each field of a class: in its description, or in the text below it, as the source has it."""
-    (definition,) = ast.parse(inspect.getsource(model)).body
-    assert isinstance(definition, ast.ClassDef)
-    found = {name: field.description for name, field in model.model_fields.items() if field.description}
-    for field, below in pairwise(definition.body):
-        match field, below:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                found.setdefault(name, inspect.cleandoc(text))
-    return found
