@@ -30,7 +30,7 @@ from photosynth.simulation.backtest_report import BacktestReport, DayReport, Quo
 from photosynth.simulation.recorded_site import backtest_config
 from photosynth.simulation.replay import generation_of
 from photosynth.simulation.series import Series
-from photosynth.simulation.site_physics import MINUTE_MS, Flows, balance
+from photosynth.simulation.site_physics import MINUTE_MS, Flows, generated_mj
 from photosynth.simulation.strategies import STRATEGIES, Strategy, site_strike_cent_per_mwh
 
 LONGEST_DAYS = 3700
@@ -226,20 +226,17 @@ class _Run:
                     self._tell(decision.climb, None if before is None else before.climb)
             now_ms += MINUTE_MS
             mining_j, work = fleet.advance(now_ms)
-            flows = balance(
-                span_ms=MINUTE_MS,
-                available_mj=sun_w * MINUTE_MS,
-                factory_mj=load_w * MINUTE_MS,
-                mining_mj=mining_j * 1000,
-                source_limit_w=source_limit_w,
-                export_limit_w=export_limit_w,
-            )
-            generated += flows.generated_mj
-            factory += flows.factory_mj
-            mining += flows.mining_mj
-            bought += flows.import_mj
-            sold += flows.export_mj
-            lost += flows.lost_mj
+            available_mj, factory_mj, mining_mj = sun_w * MINUTE_MS, load_w * MINUTE_MS, mining_j * 1000
+            used_mj = factory_mj + mining_mj
+            made_mj = generated_mj(MINUTE_MS, available_mj, used_mj, source_limit_w, export_limit_w)
+            generated += made_mj
+            factory += factory_mj
+            mining += mining_mj
+            if made_mj > used_mj:
+                sold += made_mj - used_mj
+            else:
+                bought += used_mj - made_mj
+            lost += available_mj - made_mj
             hashes += work
         self._decision = decision
         return Flows(INTERVAL_MS, generated, factory, mining, bought, sold, lost), hashes
