@@ -44,9 +44,7 @@ def balance(
     return Flows(span_ms, made_mj, factory_mj, mining_mj, import_mj, export_mj, available_mj - made_mj)
 
 
-def generated_mj(
-    span_ms: int, available_mj: int, used_mj: int, source_limit_w: int | None, export_limit_w: int | None
-) -> int:
+def generated_mj(span_ms: int, available_mj: int, used_mj: int, source_limit_w: int | None, export_limit_w: int | None) -> int:
     """What the sources make under both limits while the site itself uses so much (energies in millijoules)."""
     made_mj = available_mj
     if source_limit_w is not None and made_mj > source_limit_w * span_ms:
