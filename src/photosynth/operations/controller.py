@@ -144,7 +144,7 @@ class Controller:
         except MeterError as error:
             self._notice(str(error))
             return
-        seen = PowerPicture.of(self._specs, readings, source, site_ms, wall_ms, self._speed_milli)
+        seen = PowerPicture.of(self._specs, readings, source, site_ms=site_ms, wall_ms=wall_ms, speed_milli=self._speed_milli)
         self._notice("; ".join(seen.silent) or None)
         self.picture = seen.after(self.picture)
         self._limits = _Limits(source.source_limit_w, source.export_limit_w)

@@ -35,6 +35,7 @@ class PowerPicture:
         specs: tuple[MeterSpec, ...],
         readings: dict[str, MeterReading],
         source: SourceReading | None,
+        *,
         site_ms: int,
         wall_ms: int,
         speed_milli: int,

@@ -89,7 +89,7 @@ def test_a_power_of_another_time_is_not_the_present_ones(at_ms: int) -> None:
     readings = {name: replace(reading, at_ms=max(0, at_ms)) for name, reading in READINGS.items()}
 
     def of(site_ms: int, speed_milli: int) -> PowerPicture:
-        return PowerPicture.of(SPECS, readings, SOURCE, site_ms, 10_000, speed_milli)
+        return PowerPicture.of(SPECS, readings, SOURCE, site_ms=site_ms, wall_ms=10_000, speed_milli=speed_milli)
 
     site_ms = 2_000 + max(0, at_ms) - at_ms
     seen = of(site_ms, 1_000)
@@ -103,11 +103,12 @@ def test_a_power_of_another_time_is_not_the_present_ones(at_ms: int) -> None:
 def test_what_a_silent_meter_leaves_unknown_is_the_last_looks_and_as_old() -> None:
     before = picture()
     silent = {**READINGS, "factory": replace(READINGS["factory"], power_w=None)}
-    later = PowerPicture.of(SPECS, silent, SOURCE, 3_000, 12_000, 1_000)
+    later = PowerPicture.of(SPECS, silent, SOURCE, site_ms=3_000, wall_ms=12_000, speed_milli=1_000)
+    last = PowerPicture.of(SPECS, silent, SOURCE, site_ms=4_000, wall_ms=41_000, speed_milli=1_000)
     seen = later.after(before)
     assert (seen.load_w, seen.generation_w, seen.wall_ms, seen.at_ms) == (60_000, 90_000, 10_000, 1_000)
     assert seen.silent == ("factory does not say its power",)
     assert (seen.quality(15_000), seen.quality(15_001), seen.quality(40_001)) == ("good", "stale", "unknown")
-    assert PowerPicture.of(SPECS, silent, SOURCE, 4_000, 41_000, 1_000).after(seen).quality(41_000) == "unknown"
+    assert last.after(seen).quality(41_000) == "unknown"
     assert later.after(None) == later
     assert picture().after(before) == picture()
