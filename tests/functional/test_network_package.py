@@ -89,9 +89,9 @@ def test_a_package_of_somebody_else_brings_a_network(word: str, tmp_path: Path, 
         site = RunningSite(tmp_path / "state", fleet=fleet)
         try:
             site.start()
-            site.wait_for(lambda: site.get("nodes/one")["state"] == "healthy", 60, "the counter to be healthy")
+            site.wait_for(lambda: site.get("nodes/one")["state"] == "healthy", "the counter to be healthy")
             first = site.get("nodes/one")["head"]
-            site.wait_for(lambda: site.get("nodes/one")["head"] > first, 60, "its count to move")
+            site.wait_for(lambda: site.get("nodes/one")["head"] > first, "its count to move")
             assert site.get("nodes/one")["version"] == "counter/1.0"
         finally:
             site.end()

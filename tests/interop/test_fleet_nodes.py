@@ -16,7 +16,6 @@ from tests.peers.bitcoind import RunningBitcoind, free_port
 from tests.peers.setup_bitcoind import Bitcoind
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(240)]
-SOON_S = 90
 
 
 class Fleet:
@@ -49,12 +48,12 @@ class Fleet:
 
     def until(self, name: str, what: str, **wanted: Any) -> dict[str, Any]:
         """Wait until a node is so; what it says then."""
-        self.site.wait_for(lambda: {key: self.node(name)[key] for key in wanted} == wanted, SOON_S, f"{name}: {what}")
+        self.site.wait_for(lambda: {key: self.node(name)[key] for key in wanted} == wanted, f"{name}: {what}")
         return self.node(name)
 
     def until_another_process(self, before: int) -> int:
         """Wait until the child's process is another one; its id."""
-        self.site.wait_for(lambda: (self.node("child")["process"] or {}).get("pid") not in (None, before), SOON_S, "a new child")
+        self.site.wait_for(lambda: (self.node("child")["process"] or {}).get("pid") not in (None, before), "a new child")
         return int(self.node("child")["process"]["pid"])
 
 
@@ -117,7 +116,7 @@ def test_three_nodes_in_three_ways_are_watched_and_named_in_trouble(
     assert (adopted["process"]["pid"], adopted["process"]["restarts"]) == (third, 0)
 
     # Ctrl-C ends it in its own time: it wrote its databases.
-    site.stop(within_s=60)
+    site.stop()
     assert not psutil.pid_exists(third)
     assert "Shutdown: done" in (site.state / "nodes" / "child" / "log.txt").read_text()
 
@@ -138,7 +137,7 @@ def test_a_node_that_comes_back_on_another_chain_is_refused(
         with (folder / "output.txt").open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
             try:
                 cookie = folder / "signet" / ".cookie"
-                fleet.site.wait_for(cookie.exists, SOON_S, "the signet node's cookie")
+                fleet.site.wait_for(cookie.exists, "the signet node's cookie")
                 bitcoind.cookie.write_bytes(cookie.read_bytes())
                 fleet.until("other", "degraded", state="degraded")
                 wrong = fleet.node("other")["conditions"][0]

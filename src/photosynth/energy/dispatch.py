@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
-from photosynth.energy.ladder import Ladder, MachineOffer, ladder_of, scaled
+from photosynth.energy.grouping import ladder_of
+from photosynth.energy.ladder import Ladder, MachineOffer, scaled
 from photosynth.energy.merit_order import Block, Climb, climb
 from photosynth.energy.prices import Prices
 from photosynth.energy.reasons import Reasons

@@ -2,17 +2,25 @@
 
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Literal
 
 from photosynth.quantities.instants import market_day_bounds_ms, market_day_of
 
 DemandPeriod = Literal["year", "month"]
 """How long a peak counts, in calendar years or months of Europe/Berlin."""
+HOUR_MS = 3_600_000
 
 
 def period_start_ms(instant_ms: int, period: DemandPeriod) -> int:
     """The first millisecond of the period that an instant lies in."""
-    day = market_day_of(instant_ms)
+    return _period_start_of_hour(instant_ms - instant_ms % HOUR_MS, period)
+
+
+@lru_cache(maxsize=64)
+def _period_start_of_hour(hour_ms: int, period: DemandPeriod) -> int:
+    """Periods begin on whole hours, and the calendar takes long to ask for what is asked with every decision."""
+    day = market_day_of(hour_ms)
     return market_day_bounds_ms(date(day.year, day.month if period == "month" else 1, 1))[0]
 
 

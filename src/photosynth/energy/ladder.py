@@ -66,6 +66,10 @@ class Group:
     members: tuple[str, ...]
     rungs: tuple[Rung, ...]
 
+    def counts(self, taken: Sequence[int]) -> Sequence[int]:
+        """How many of them take each of their rungs."""
+        return taken[self.rungs[0].place : self.rungs[-1].place + 1]
+
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
@@ -90,24 +94,30 @@ class Ladder:
         """Whether it is made of these very offers, and still of an instant not earlier than its own."""
         return self.offers is offers and (self.until_ms is None or now_ms < self.until_ms)
 
-    def targets(self, taken: Sequence[int], before: Sequence[int] | None = None) -> dict[str, int]:
+    def targets(self, taken: Sequence[int], before: "tuple[Ladder, Sequence[int]] | None" = None) -> dict[str, int]:
         """What each machine that takes orders shall draw (watts, 0 is sleep), from how many take each rung.
 
-        With ``before``, how many took them, groups in which nothing is another are left out.
+        With ``before``, an earlier ladder and how many took its rungs, those machines alone that may be told something else:
+        all of a group that was not the very same, and of the others those between the counts before and now.
         """
         targets: dict[str, int] = {}
+        known = {} if before is None else {group.members[0]: group for group in before[0].groups}
         for group in self.groups:
-            first, past = group.rungs[0].place, group.rungs[-1].place + 1
-            counts = taken[first:past]
-            if before is not None and counts == before[first:past]:
-                continue
-            members, above = group.members, 0
+            members, counts, first, past = group.members, group.counts(taken), 0, len(group.members)
+            other = known.get(members[0])
+            if before is not None and other is not None and other.members is members and other.steps == group.steps:
+                had = other.counts(before[1])
+                if counts == had:
+                    continue
+                moved = [count for pair in zip(counts, had, strict=True) if pair[0] != pair[1] for count in pair]
+                first, past = min(moved), max(moved)
             for (power_w, _), count in zip(reversed(group.steps), reversed(counts), strict=True):
-                if count > above:
-                    targets.update(dict.fromkeys(members[above:count], power_w))
-                    above = count
-            targets.update(dict.fromkeys(members[above:], 0))
-        if before is None:
+                if count > first:
+                    last, first = first, min(count, past)
+                    targets.update(dict.fromkeys(members[last:first], power_w))
+            if first < past:
+                targets.update(dict.fromkeys(members[first:past], 0))
+        if before is None or before[0] is not self:
             targets.update((machine, 0) for machine, _ in self.resting)
             targets.update(dict.fromkeys(self.stopped, 0))
         return targets
@@ -175,73 +185,21 @@ def _values(steps: Steps, standby_w: int, scaled_value: int, start_cost: tuple[i
     return tuple(made)
 
 
+@lru_cache(maxsize=8192)
+def rungs_of(
+    curve: tuple[Steps, int], scaled_value: int, start_cost: tuple[int, int], first: int, machines: int
+) -> tuple[Rung, ...]:
+    """The rungs of so many like machines (``curve``: steps that they can be told, and standby), the lowest at ``first``.
+
+    The rest is as in :func:`_values`.
+    """
+    values = enumerate(_values(*curve, scaled_value, start_cost))
+    return tuple([Rung(first + level, level, *value, machines) for level, value in values])
+
+
 def scaled(eur_per_hash: Fraction) -> int:
     """The value of a hash in the whole numbers that ladders are made with: EUR x 10^36, rounded down."""
     return eur_per_hash.numerator * _SCALE // eur_per_hash.denominator
-
-
-def ladder_of(offers: Sequence[MachineOffer], scaled_value: int, horizon_s: int, now_ms: int, *, stopped: bool) -> Ladder:
-    """Group the offers of an instant; ``scaled_value`` is from :func:`scaled`.
-
-    The ladder of a later instant before ``until_ms`` is the same, as long as the offers are.
-    """
-    found: dict[tuple[int, int, bool, bool, int | None, int], list[str]] = {}
-    curves: dict[Steps, int] = {}
-    resting: list[tuple[str, int]] = []
-    unavailable: list[tuple[str, int | None]] = []
-    all_stopped: list[str] = []
-    steps: Steps | None = None
-    fixed_w, until_ms, curve = 0, None, 0
-    for offer in offers:
-        if not offer.available:
-            unavailable.append((offer.id, offer.fixed_power_w))
-            fixed_w += offer.fixed_power_w or 0
-            continue
-        fixed_w += offer.standby_w
-        if stopped:
-            all_stopped.append(offer.id)
-            continue
-        bound_ms = offer.changed_ms + (offer.min_on_s if offer.on else offer.min_off_s) * 1000
-        bound = now_ms < bound_ms
-        if bound and (until_ms is None or bound_ms < until_ms):
-            until_ms = bound_ms
-        if bound and not offer.on:
-            resting.append((offer.id, bound_ms))
-            continue
-        if offer.steps is not steps:  # a curve is long to hash, and machines beside each other mostly share one
-            steps = offer.steps
-            curve = curves.setdefault(steps, len(curves))
-        key = (curve, offer.standby_w, offer.on, bound, offer.fixed_power_w, offer.start_cost_ueur)
-        members = found.get(key)
-        if members is None:
-            members = found[key] = []
-        members.append(offer.id)
-    groups: list[Group] = []
-    rungs: list[Rung] = []
-    all_steps = tuple(curves)
-    for (curve, standby_w, on, held, fixed_power_w, start_cost_ueur), members in found.items():
-        told = told_steps(all_steps[curve], standby_w, fixed_power_w)
-        if not told:
-            unavailable += [(machine, None) for machine in members]
-            continue
-        start_cost = (0 if on else start_cost_ueur, horizon_s)
-        first, count = len(rungs), len(members)
-        values = enumerate(_values(told, standby_w, scaled_value, start_cost))
-        made = tuple([Rung(first + level, level, *value, count) for level, value in values])
-        groups.append(Group(told, on, held, tuple(members), made))
-        rungs += made
-    return Ladder(
-        offers=offers,
-        groups=tuple(groups),
-        rungs=tuple(rungs),
-        merit=tuple(sorted(rungs, key=_VALUE, reverse=True)),
-        held=tuple(sorted((group.rungs[0] for group in groups if group.held), key=_VALUE, reverse=True)),
-        fixed_w=fixed_w,
-        resting=tuple(resting),
-        stopped=tuple(all_stopped),
-        unavailable=tuple(unavailable),
-        until_ms=until_ms,
-    )
 
 
 def told_steps(steps: Steps, standby_w: int, fixed_power_w: int | None) -> Steps:
@@ -249,20 +207,3 @@ def told_steps(steps: Steps, standby_w: int, fixed_power_w: int | None) -> Steps
     if fixed_power_w is not None:
         return hull(((fixed_power_w, steps[-1][1] if steps else 0),), standby_w)
     return hull(steps, standby_w)
-
-
-class LastLadder:
-    """The ladder that was made last, kept for as long as nothing that it is made of is another."""
-
-    def __init__(self) -> None:
-        self._ladder: Ladder | None = None
-        self._made_of: tuple[int, int, bool] | None = None
-
-    def at(self, offers: tuple[MachineOffer, ...], scaled_value: int, horizon_s: int, now_ms: int, *, stopped: bool) -> Ladder:
-        """:func:`ladder_of` these very offers, at an instant not earlier than the last."""
-        kept, made_of = self._ladder, (scaled_value, horizon_s, stopped)
-        if kept is not None and kept.is_of(offers, now_ms) and made_of == self._made_of:
-            return kept
-        self._made_of = made_of
-        self._ladder = made = ladder_of(offers, scaled_value, horizon_s, now_ms, stopped=stopped)
-        return made

@@ -38,6 +38,12 @@ _KINDS: dict[str, tuple[Severity, str, str]] = {
         "does not start when told to",
         "It is left out and tried again with growing patience. Look at its power supply and its log.",
     ),
+    "does_not_stay": (
+        "critical",
+        "does not stay as it was told",
+        "It wakes or falls asleep by itself, or another controller tells it to. It is told again with growing patience, and "
+        "counts as what it draws until then. Look for who else commands it, and at its pool, cooling and power supply.",
+    ),
     "unreachable": (
         "warning",
         "does not answer",

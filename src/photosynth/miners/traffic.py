@@ -14,7 +14,8 @@ from photosynth.miners.actions import Action, ActionSink, NotAuditedError
 from photosynth.miners.commands import Command, Outcome
 from photosynth.miners.guard import DriverFaultError, GuardedMachine, named, text_of
 from photosynth.miners.machine import Answer, MachineError, UnreachableError
-from photosynth.miners.unit import Miss, Unit
+from photosynth.miners.presence import Miss
+from photosynth.miners.unit import Unit
 from photosynth.quantities.instants import Clock
 
 log = structlog.get_logger()

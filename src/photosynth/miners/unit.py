@@ -5,7 +5,6 @@ it is under way no other is sent, except sleep. What does not obey is tried agai
 worked around (:mod:`photosynth.miners.obedience`).
 """
 
-from collections import deque
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -17,17 +16,14 @@ from photosynth.miners.memory import Memory
 from photosynth.miners.model import MachineModel
 from photosynth.miners.obedience import PROOFS_TO_NAME, Obedience, Regulation
 from photosynth.miners.oddities import Oddities
+from photosynth.miners.patience import FIRST_PATIENCE_MS, patience_ms
+from photosynth.miners.presence import Miss, Presence
+from photosynth.miners.restlessness import Restlessness
 from photosynth.miners.verification import allowed_ms, describe, is_on, judge, judge_awake, tells_nothing
 from photosynth.quantities.instants import iso_utc
 
 State = Literal["running", "starting", "stopping", "sleeping", "unreachable", "faulty", "unknown"]
-Miss = Literal["unreachable", "talks_nonsense", "driver_fault"]
 
-MISSES_TO_LEAVE = 2
-FIRST_PATIENCE_MS = 60_000
-LONGEST_PATIENCE_MS = 3_600_000
-DAY_MS = 86_400_000
-DROPS_TO_NAME = 2
 DRIFTS_TO_RESEND = 2
 
 
@@ -39,6 +35,8 @@ class Unit:
         self.conditions = Conditions(machine)
         self.obedience = Obedience(self.conditions)
         self.oddities = Oddities(model, self.conditions)
+        self.presence = Presence(self.conditions)
+        self.restlessness = Restlessness(self.conditions)
         self.desired_w: int | None = None
         self.reason, self.actor = "no target yet", ""
         self.reading: MachineReading | None = None
@@ -48,7 +46,6 @@ class Unit:
         self.pending: Pending | None = None
         self.sending: Command | None = None
         self.told: Told | None = None
-        self.unreachable = False
         self.starts = 0
         self.changed_ms: int | None = None
         self.state: State = "unknown"
@@ -57,15 +54,19 @@ class Unit:
         self._on: bool | None = None
         self._insisted = False
         self._floor_wall_ms = floor_wall_ms
-        self._misses = self._tries = self._drifts = 0
+        self._tries = self._drifts = 0
         self._next_try_ms = self._tried_ms = 0
         self._faults: dict[str, str] = {}
-        self._left: deque[int] = deque(maxlen=8)
 
     @property
     def regulation(self) -> Regulation:
         """In how far it obeys, as reading back proved."""
         return self.obedience.regulation
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether it does not answer."""
+        return self.presence.unreachable
 
     @property
     def fixed_power_w(self) -> int | None:
@@ -106,6 +107,7 @@ class Unit:
     def usable(self, now_ms: int) -> bool:
         """Whether it can be counted on to take an order now."""
         waiting = "does_not_wake" in self.conditions and now_ms < self._next_try_ms
+        waiting |= now_ms < self.restlessness.wait_until_ms
         return self.regulation != "none" and not waiting and now_ms >= self.oddities.rest_until_ms
 
     def due(self, now_ms: int) -> Command | None:
@@ -120,7 +122,7 @@ class Unit:
         if now_ms < max(self._next_try_ms, self.obedience.next_test_ms if self.regulation == "none" else 0):
             return None
         if not is_on(self.model, self.reading):
-            return Command("wake", goal)
+            return Command("wake", goal) if now_ms >= self.restlessness.wait_until_ms else None
         there = judge(self.model, goal, self.reading).power_met is not False
         if self.regulation != "steps":  # a fixed load gets its rare test, here by a power
             return Command("set_power", goal) if self.regulation == "none" and not there else None
@@ -139,12 +141,14 @@ class Unit:
             return None
         on = self.pending is not None or (self.reading is not None and is_on(self.model, self.reading))
         blind = self.reading is not None and tells_nothing(self.reading)
-        if self._insisted and (on or blind or self.unreachable or self.reading is None or self._misses):
+        if self._insisted and (on or blind or self.unreachable or self.reading is None or self.presence.misses):
             return sleep
         if self.unreachable or self.reading is None or not (on or blind):
             return None
         if not on:  # it tells nothing, so it may run
             return sleep if now_ms >= self._next_try_ms else None
+        if now_ms < self.restlessness.wait_until_ms:
+            return None
         if self.regulation != "none":
             # sleep does not wait for long, whatever failed before
             return sleep if now_ms >= min(self._next_try_ms, self._tried_ms + FIRST_PATIENCE_MS) else None
@@ -219,14 +223,18 @@ class Unit:
         """A reading came, asked for at a wall time. Actions that it settles are returned."""
         now_ms = reading.at_ms
         self.works("read")
-        self._returned(now_ms)
+        returned = self._returned(now_ms)
         self.reading, self.reading_wall_ms = reading, wall_ms
         self.temperature_c = reading.temperature_c if reading.temperature_c is not None else self.temperature_c
         self.pool_url = reading.pool_url or self.pool_url
         on = is_on(self.model, reading)
         if not tells_nothing(reading):
-            if self._on is not None and on != self._on and self.pending is None:
+            moved = self._on is not None and on != self._on and self.pending is None
+            if moved:
                 self.changed_ms = now_ms
+            if (goal := self.goal_w(now_ms)) is not None:
+                alone = moved and self.sending is None and not returned
+                self.restlessness.look(reading, as_told=on == (goal > 0), moved=alone)
             self.starts += on and self._on is False
             self._on = on
         ended = self._judge_pending(reading, wall_ms)
@@ -243,21 +251,10 @@ class Unit:
 
     def missed(self, error: str, why: Miss, now_ms: int, call: str = "read") -> list[Outcome]:
         """A reading, or the answer to another call, did not come."""
-        self._misses += 1
-        if why == "talks_nonsense":
-            self.conditions.show("talks_nonsense", error, now_ms)
         if why == "driver_fault":
             self.fault(call, error, now_ms)
-        if self._misses < MISSES_TO_LEAVE:
+        if not self.presence.miss(error, why, None if self.reading is None else self.reading.at_ms, now_ms):
             return []
-        if not self.unreachable and why == "unreachable":
-            self._left.append(now_ms)
-        self.unreachable = True
-        if why == "unreachable":
-            self.conditions.show("unreachable", f"{error}; last answer {_ago(self.reading, now_ms)}", now_ms)
-        recent = [left for left in self._left if now_ms - left < DAY_MS]
-        if len(recent) >= DROPS_TO_NAME:
-            self.conditions.show("drops_out", f"left {len(recent)} times within a day, the last time: {error}", now_ms)
         ended = self.supersede("it does not answer any more")
         self._settle_state(now_ms)
         return ended
@@ -357,18 +354,15 @@ class Unit:
 
     def _failed(self, now_ms: int) -> None:
         self._tried_ms = now_ms
-        self._next_try_ms = now_ms + min(FIRST_PATIENCE_MS << min(self._tries, 8), LONGEST_PATIENCE_MS)
+        self._next_try_ms = now_ms + patience_ms(self._tries)
         self._tries += 1
 
-    def _returned(self, now_ms: int) -> None:
-        if self.unreachable:
-            self.unreachable = False
+    def _returned(self, now_ms: int) -> bool:
+        returned = self.presence.answer(now_ms)
+        if returned:
             self._set_w = None  # it may have started anew, with settings of its own
             self._tries = self._next_try_ms = 0
-        self._misses = 0
-        self.conditions.clear("unreachable", "talks_nonsense")
-        if "drops_out" in self.conditions and (not self._left or now_ms - self._left[-1] >= DAY_MS):
-            self.conditions.clear("drops_out")
+        return returned
 
     def _look_for_drift(self, reading: MachineReading) -> None:
         if self.regulation != "steps" or not self._set_w or self._set_w != self.goal_w(reading.at_ms):
@@ -402,7 +396,3 @@ class Unit:
         if self.regulation == "none" and self._on and not self.desired_w:
             return True
         return "power_without_hash" in self.conditions or "does_not_wake" in self.conditions
-
-
-def _ago(reading: MachineReading | None, now_ms: int) -> str:
-    return "never" if reading is None else f"{(now_ms - reading.at_ms) // 1000} s ago"

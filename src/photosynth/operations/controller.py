@@ -68,12 +68,13 @@ class Controller:
         audit: ActionSink,
         clock: Clock,
         import_peak: ImportPeak,
+        speed_milli: int,
     ) -> None:
         self._specs = tuple(specs)
         self._meters, self._sources = meters, sources
         self._market, self._coin_market = market, coin_market
         self._control, self._parties = control, parties
-        self._policy, self._audit, self._clock = policy, audit, clock
+        self._policy, self._audit, self._clock, self._speed_milli = policy, audit, clock, speed_milli
         self.import_peak = import_peak
         self.picture: PowerPicture | None = None
         self.plan: Plan | None = None
@@ -138,18 +139,24 @@ class Controller:
     async def _look(self) -> None:
         try:
             readings = await self._meters.read()
+            site_ms, wall_ms = self._clock.site_ms(), self._clock.wall_ms()
             source = await self._sources.read_source()
         except MeterError as error:
-            if self.fault is None:
-                log.warning("the meters cannot be read", error=str(error))
-            self.fault = str(error)
+            self._notice(str(error))
             return
-        if self.fault is not None:
-            log.info("the meters answer again")
-        self.fault = None
-        self.picture = PowerPicture.of(self._specs, readings, source, self._clock.site_ms(), self._clock.wall_ms())
+        seen = PowerPicture.of(self._specs, readings, source, site_ms=site_ms, wall_ms=wall_ms, speed_milli=self._speed_milli)
+        self._notice("; ".join(seen.silent) or None)
+        self.picture = seen.after(self.picture)
         self._limits = _Limits(source.source_limit_w, source.export_limit_w)
         self._count_curtailed(self.picture)
+
+    def _notice(self, fault: str | None) -> None:
+        """Keep what is wrong with the meters; the log has its beginning and its end."""
+        if fault is not None and self.fault is None:
+            log.warning("the meters cannot be read", error=fault)
+        elif fault is None and self.fault is not None:
+            log.info("the meters answer again")
+        self.fault = fault
 
     def _quality(self) -> Quality:
         return "unknown" if self.picture is None else self.picture.quality(self._clock.wall_ms())

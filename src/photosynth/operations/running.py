@@ -5,7 +5,10 @@ import time
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 
+import structlog
+
 from photosynth.bitcoin.node import BitcoinNode, NodeHealth, NodeUnavailableError, Verdict
+from photosynth.miners.guard import named
 from photosynth.miners.view import MachineView
 from photosynth.operations import book_documents as books
 from photosynth.operations import status as parts
@@ -32,6 +35,8 @@ from photosynth.pool.statistics import PoolSnapshot, WorkerStats
 from photosynth.quantities.instants import iso_utc
 from photosynth.storage import StorageError
 from photosynth.treasury.unknown_intervals import unknown_intervals
+
+log = structlog.get_logger()
 
 VERSION = version("photosynth")
 KEEP_PATIENCE_S = 5.0
@@ -259,6 +264,9 @@ class RunningSite:
             await self._site.set_stopped(True)
         except StorageError as error:
             return str(error)
+        except Exception as error:
+            log.error("a stop could not be written down, by a mistake of the program", exc_info=error)
+            return named(error)
         return None
 
     async def _node_health(self) -> NodeHealth | None:

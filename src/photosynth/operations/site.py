@@ -331,6 +331,7 @@ class Site:
             audit=self.audit,
             clock=self.clock,
             import_peak=past.import_peak,
+            speed_milli=self.clock.time.speed_milli,
         )
         self.keeper = Bookkeeper(
             ledgers=self._ledgers,

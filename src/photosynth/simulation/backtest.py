@@ -9,12 +9,14 @@ Meters do not err here, so that the balance closes to the joule; what class erro
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from fractions import Fraction
 from pathlib import Path
 
 from photosynth.energy.coin_market import CoinQuote
 from photosynth.energy.dispatch import Decision, SiteState, decide
+from photosynth.energy.grouping import LastLadder
 from photosynth.energy.import_peak import ImportPeak
-from photosynth.energy.ladder import Ladder, LastLadder, scaled
+from photosynth.energy.ladder import Ladder, scaled
 from photosynth.energy.merit_order import Climb
 from photosynth.energy.prices import Prices
 from photosynth.energy.recorded_files import RecordedDataError
@@ -30,7 +32,7 @@ from photosynth.simulation.backtest_report import BacktestReport, DayReport, Quo
 from photosynth.simulation.recorded_site import backtest_config
 from photosynth.simulation.replay import generation_of
 from photosynth.simulation.series import Series
-from photosynth.simulation.site_physics import MINUTE_MS, Flows, balance
+from photosynth.simulation.site_physics import MINUTE_MS, Flows, generated_mj
 from photosynth.simulation.strategies import STRATEGIES, Strategy, site_strike_cent_per_mwh
 
 LONGEST_DAYS = 3700
@@ -47,6 +49,7 @@ class _Day:
     load_w: list[int]
     prices: list[Prices]
     quote: CoinQuote
+    eur_per_hash: Fraction
 
 
 def backtest(
@@ -147,6 +150,7 @@ def _load_day(config: BacktestConfig, market: RecordedMarket, day: date) -> _Day
         sun=generation_of(config.energy, day, config.peak_w),
         load_w=[sum(load.watts(at_ms) for load in config.loads) for at_ms in range(start_ms, end_ms, MINUTE_MS)],
         quote=quote,
+        eur_per_hash=quote.eur_per_hash,
     )
 
 
@@ -206,10 +210,12 @@ class _Run:
     def _quarter_hour(self, day: _Day, interval: int, prices: Prices) -> tuple[Flows, int]:
         """The flows of a quarter hour, from those of its minutes, and the hashes done."""
         peak_w = self.import_peak.watts_at(prices.interval_start_ms)
-        policy, value = self.strategy.rule(self.config.policy, prices, day.quote, self.strike_cent)
+        policy, value = self.strategy.rule(self.config.policy, prices, day.eur_per_hash, self.strike_cent)
         scaled_value, fleet, decision = scaled(value), self.fleet, self._decision
         ladder: Ladder | None = None
-        undecided, source_limit_w, export_limit_w = True, None, None
+        undecided = True
+        source_limit_w = None if decision is None else decision.source_limit_w
+        export_limit_w = None if decision is None else decision.export_limit_w
         generated = factory = mining = bought = sold = lost = hashes = 0
         now_ms, minutes = prices.interval_start_ms, slice(interval * 15, interval * 15 + 15)
         for sun_w, load_w in zip(day.sun.watts[minutes], day.load_w[minutes], strict=True):
@@ -221,36 +227,32 @@ class _Run:
                 undecided = not policy.stopped  # where nobody may mine, the prices alone decide, once for the quarter hour
                 before = decision
                 decision = decide(SiteState(sun_w, load_w, import_peak_w=peak_w), ladder, prices, policy, before)
-                source_limit_w, export_limit_w = decision.source_limit_w, decision.export_limit_w
                 if decision is not before:
+                    source_limit_w, export_limit_w = decision.source_limit_w, decision.export_limit_w
                     self._tell(decision.climb, None if before is None else before.climb)
             now_ms += MINUTE_MS
             mining_j, work = fleet.advance(now_ms)
-            flows = balance(
-                span_ms=MINUTE_MS,
-                available_mj=sun_w * MINUTE_MS,
-                factory_mj=load_w * MINUTE_MS,
-                mining_mj=mining_j * 1000,
-                source_limit_w=source_limit_w,
-                export_limit_w=export_limit_w,
-            )
-            generated += flows.generated_mj
-            factory += flows.factory_mj
-            mining += flows.mining_mj
-            bought += flows.import_mj
-            sold += flows.export_mj
-            lost += flows.lost_mj
+            available_mj, factory_mj, mining_mj = sun_w * MINUTE_MS, load_w * MINUTE_MS, mining_j * 1000
+            used_mj = factory_mj + mining_mj
+            made_mj = generated_mj(MINUTE_MS, available_mj, used_mj, source_limit_w, export_limit_w)
+            generated += made_mj
+            factory += factory_mj
+            mining += mining_mj
+            if made_mj > used_mj:
+                sold += made_mj - used_mj
+            else:
+                bought += used_mj - made_mj
+            lost += available_mj - made_mj
             hashes += work
         self._decision = decision
         return Flows(INTERVAL_MS, generated, factory, mining, bought, sold, lost), hashes
 
     def _tell(self, climb: Climb, before: Climb | None) -> None:
-        """Order the machines; where the ladder is still the same, those that are told something else."""
-        if before is not None and before.ladder is climb.ladder:
-            if before.taken != climb.taken:
-                self.fleet.apply(climb.ladder.targets(climb.taken, before.taken))
-        else:
+        """Order the machines: those alone that may be told something else than before."""
+        if before is None:
             self.fleet.apply(climb.ladder.targets(climb.taken))
+        elif before.ladder is not climb.ladder or before.taken != climb.taken:
+            self.fleet.apply(climb.ladder.targets(climb.taken, (before.ladder, before.taken)))
 
     def _count(self, energy: Energies) -> dict[str, tuple[int, int]]:
         counted = {

@@ -6,7 +6,7 @@ what a unit like it did before from the same power to the same other one: what a
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from photosynth.energy.dispatch import MachineOffer
@@ -56,22 +56,25 @@ class _Kind:
 
 
 class _Unit:
-    """A machine with what it was told, what it offers, and the ramp that its power is on."""
+    """A machine with its place among all, what it was told, and the ramp that its power is on."""
 
-    __slots__ = ("kind", "machine", "offer", "ramp", "target_w")
+    __slots__ = ("kind", "machine", "place", "ramp", "target_w")
 
-    def __init__(self, machine: BacktestMachine, kind: _Kind, ramp: Ramp, now_ms: int) -> None:
-        self.machine, self.kind, self.ramp = machine, kind, ramp
+    def __init__(self, place: int, machine: BacktestMachine, kind: _Kind, ramp: Ramp) -> None:
+        self.place, self.machine, self.kind, self.ramp = place, machine, kind, ramp
         self.target_w = 0
-        model = machine.model
-        self.offer = MachineOffer(
-            id=machine.id,
+
+    def offer(self, on: bool, changed_ms: int) -> MachineOffer:
+        """What it offers since it last began or ceased to run."""
+        model = self.machine.model
+        return MachineOffer(
+            id=self.machine.id,
             model=model.id,
-            party=machine.party,
-            steps=kind.motion.steps,
+            party=self.machine.party,
+            steps=self.kind.motion.steps,
             standby_w=model.standby_w,
-            on=False,
-            changed_ms=now_ms - _LONG_AGO_MS,
+            on=on,
+            changed_ms=changed_ms,
             min_on_s=model.min_on_s,
             min_off_s=model.min_off_s,
             start_cost_ueur=model.start_cost_ueur,
@@ -85,23 +88,23 @@ class BacktestFleet:
         self.now_ms = now_ms
         kinds: dict[tuple[MachineModel, int], _Kind] = {}
         self._units: dict[str, _Unit] = {}
-        for machine in machines:
+        for place, machine in enumerate(machines):
             body = SimulatedMachine(machine.model, random.Random(f"{seed}/{machine.id}"), 0, warm=False)
             body.sleep()
             key = (machine.model, body.motion.factor_milli)
             kind = kinds.setdefault(key, _Kind(body.motion))
-            self._units[machine.id] = _Unit(machine, kind, body.ramp, now_ms)
+            self._units[machine.id] = _Unit(place, machine, kind, body.ramp)
         self._moving = dict(self._units)
         self._rest_mw, self._rest_hs = 0, 0
         self._energy_uj_x2, self._work_x2000 = 0, 0
-        self.offers = tuple(unit.offer for unit in self._units.values())
+        self.offers = tuple(unit.offer(False, now_ms - _LONG_AGO_MS) for unit in self._units.values())
         """What each machine offers now; another tuple whenever one of them is another."""
         self.starts = 0
         self.start_cost_ueur = 0
 
     def apply(self, targets: Mapping[str, int]) -> None:
         """Order each machine to a power of its profiles (W), 0 being sleep; what it already has is not ordered again."""
-        switched = False
+        offers: list[MachineOffer] | None = None
         for name, target_w in targets.items():
             unit = self._units[name]
             before_w = unit.target_w
@@ -116,10 +119,10 @@ class BacktestFleet:
                 self.starts += 1
                 self.start_cost_ueur += unit.machine.model.start_cost_ueur
             if before_w == 0 or target_w == 0:
-                unit.offer = replace(unit.offer, on=target_w > 0, changed_ms=self.now_ms)
-                switched = True
-        if switched:
-            self.offers = tuple(unit.offer for unit in self._units.values())
+                offers = list(self.offers) if offers is None else offers
+                offers[unit.place] = unit.offer(target_w > 0, self.now_ms)
+        if offers is not None:
+            self.offers = tuple(offers)
 
     def advance(self, site_ms: int) -> tuple[int, int]:
         """Let time pass; energy taken (J) and hashes done since the last call."""

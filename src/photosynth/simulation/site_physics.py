@@ -38,12 +38,20 @@ def balance(
     *, span_ms: int, available_mj: int, factory_mj: int, mining_mj: int, source_limit_w: int | None, export_limit_w: int | None
 ) -> Flows:
     """What is generated and what crosses the connection, exactly: generated + import = factory + mining + export."""
-    generated_mj = available_mj if source_limit_w is None else min(available_mj, source_limit_w * span_ms)
-    if export_limit_w is not None:
-        generated_mj = min(generated_mj, factory_mj + mining_mj + export_limit_w * span_ms)
-    net_mj = generated_mj - factory_mj - mining_mj
+    made_mj = generated_mj(span_ms, available_mj, factory_mj + mining_mj, source_limit_w, export_limit_w)
+    net_mj = made_mj - factory_mj - mining_mj
     import_mj, export_mj = (0, net_mj) if net_mj > 0 else (-net_mj, 0)
-    return Flows(span_ms, generated_mj, factory_mj, mining_mj, import_mj, export_mj, available_mj - generated_mj)
+    return Flows(span_ms, made_mj, factory_mj, mining_mj, import_mj, export_mj, available_mj - made_mj)
+
+
+def generated_mj(span_ms: int, available_mj: int, used_mj: int, source_limit_w: int | None, export_limit_w: int | None) -> int:
+    """What the sources make under both limits while the site itself uses so much (energies in millijoules)."""
+    made_mj = available_mj
+    if source_limit_w is not None and made_mj > source_limit_w * span_ms:
+        made_mj = source_limit_w * span_ms
+    if export_limit_w is not None and made_mj > used_mj + export_limit_w * span_ms:
+        made_mj = used_mj + export_limit_w * span_ms
+    return made_mj
 
 
 def _counted(flows: Flows, role: MeterRole) -> int:

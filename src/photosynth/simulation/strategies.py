@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 
 from photosynth.energy.coin_market import CoinQuote
 from photosynth.energy.dispatch import DispatchPolicy
@@ -12,8 +13,8 @@ from photosynth.miners.model import MachineModel
 PRICELESS = Fraction(1)
 """EUR of a hash beyond all energy prices: whoever believes in it mines whatever power costs."""
 
-Rule = Callable[[DispatchPolicy, Prices, CoinQuote, int], tuple[DispatchPolicy, Fraction]]
-"""From the site's policy, the prices, the quote and the fixed strike price (cent/MWh): the policy and EUR per hash to go by."""
+Rule = Callable[[DispatchPolicy, Prices, Fraction, int], tuple[DispatchPolicy, Fraction]]
+"""From the site's policy, the prices, EUR per hash and the fixed strike price (cent/MWh): policy and EUR per hash to go by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +25,32 @@ class Strategy:
     rule: Rule
 
 
-def _dispatch(policy: DispatchPolicy, prices: Prices, quote: CoinQuote, strike_cent: int) -> tuple[DispatchPolicy, Fraction]:
-    return policy, quote.eur_per_hash
+def _dispatch(policy: DispatchPolicy, prices: Prices, value: Fraction, strike_cent: int) -> tuple[DispatchPolicy, Fraction]:
+    return policy, value
 
 
-def _always_on(policy: DispatchPolicy, prices: Prices, quote: CoinQuote, strike_cent: int) -> tuple[DispatchPolicy, Fraction]:
-    return replace(policy, import_for_mining=True, curtail_to_import=False, demand_charge=False), PRICELESS
+def _always_on(policy: DispatchPolicy, prices: Prices, value: Fraction, strike_cent: int) -> tuple[DispatchPolicy, Fraction]:
+    return _buying(policy), PRICELESS
 
 
-def _never(policy: DispatchPolicy, prices: Prices, quote: CoinQuote, strike_cent: int) -> tuple[DispatchPolicy, Fraction]:
-    return replace(policy, stopped=True), quote.eur_per_hash
+def _never(policy: DispatchPolicy, prices: Prices, value: Fraction, strike_cent: int) -> tuple[DispatchPolicy, Fraction]:
+    return _where_stopped(policy, True), value
 
 
-def _fixed_strike(policy: DispatchPolicy, prices: Prices, quote: CoinQuote, strike_cent: int) -> tuple[DispatchPolicy, Fraction]:
-    return replace(policy, stopped=prices.spot_cent_per_mwh >= strike_cent), PRICELESS
+def _fixed_strike(policy: DispatchPolicy, prices: Prices, value: Fraction, strike_cent: int) -> tuple[DispatchPolicy, Fraction]:
+    return _where_stopped(policy, prices.spot_cent_per_mwh >= strike_cent), PRICELESS
+
+
+@lru_cache(maxsize=16)
+def _buying(policy: DispatchPolicy) -> DispatchPolicy:
+    """Whoever buys whatever energy costs."""
+    return replace(policy, import_for_mining=True, curtail_to_import=False, demand_charge=False)
+
+
+@lru_cache(maxsize=16)
+def _where_stopped(policy: DispatchPolicy, stopped: bool) -> DispatchPolicy:
+    """The policy where mining is stopped, or is not."""
+    return replace(policy, stopped=stopped)
 
 
 STRATEGIES = (

@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photosynth.energy.dispatch import DispatchPolicy, SiteState, decide
-from photosynth.energy.ladder import Ladder, LastLadder, MachineOffer, ladder_of, scaled
+from photosynth.energy.grouping import LastLadder, ladder_of
+from photosynth.energy.ladder import Ladder, MachineOffer, scaled
 from photosynth.energy.merit_order import Block, climb
 from photosynth.energy.prices import PriceComponent, Tariff
 
@@ -52,6 +54,9 @@ BLOCKS = st.builds(
     st.lists(st.integers(1, 40_000), max_size=3),
     st.lists(st.integers(-2_000, 14_000), min_size=3, max_size=3),
 )
+
+
+CHANGES = st.lists(st.integers(0, 13), max_size=4)
 
 
 def walked(ladder: Ladder, blocks: list[Block]) -> list[int]:
@@ -155,5 +160,35 @@ def test_targets_are_of_all_machines_or_of_those_that_change(counts: tuple[int, 
     powers = [0, *(power_w for power_w, _ in MODELS[0])]
     whole = {f"m{n}": powers[sum(count > n for count in counts)] for n in range(3)}
     assert ladder.targets(counts) == whole
-    assert ladder.targets(counts, counts) == {}
-    assert ladder.targets(counts, (1, 1, 0)) == whole
+    assert ladder.targets(counts, (ladder, counts)) == {}
+    told = ladder.targets((1, 1, 0)) | ladder.targets(counts, (ladder, (1, 1, 0)))
+    assert told == whole
+
+
+def test_of_a_group_that_was_the_same_those_alone_are_told_that_change() -> None:
+    machines = tuple(MachineOffer(f"m{n}", "m", "operator", MODELS[0], 25, False, -(10**9), 300, 180, 0) for n in range(5))
+    ladder = ladder_of(machines, VALUE, 10_800, 0, stopped=False)
+    assert ladder.targets((4, 3, 1), (ladder, (4, 3, 2))) == {"m1": MODELS[0][1][0]}
+    assert ladder.targets((4, 4, 2), (ladder, (5, 3, 2))) == {"m3": MODELS[0][1][0], "m4": 0}
+
+
+@settings(max_examples=300, deadline=None)
+@given(offers(), st.lists(st.tuples(st.integers(0, 400_000), st.booleans(), CHANGES), max_size=8), st.randoms())
+def test_a_ladder_kept_from_instant_to_instant_is_the_one_made_anew(
+    machines: tuple[MachineOffer, ...], turns: list[tuple[int, bool, list[int]]], random: Random
+) -> None:
+    last, now_ms, told = LastLadder(), 0, dict[str, int]()
+    before: tuple[Ladder, tuple[int, ...]] | None = None
+    for after_ms, stopped, changed in turns:
+        now_ms += after_ms
+        kept = list(machines)
+        for place in changed:
+            if place < len(kept):
+                kept[place] = replace(kept[place], on=not kept[place].on, changed_ms=now_ms, available=random.random() > 0.1)
+        machines = tuple(kept)
+        ladder = last.at(machines, VALUE, 10_800, now_ms, stopped=stopped)
+        assert ladder == ladder_of(machines, VALUE, 10_800, now_ms, stopped=stopped)
+        taken = climb(ladder, [(random.randint(1, 40_000), 0)]).taken
+        told.update(ladder.targets(taken, before))
+        assert told.items() >= ladder.targets(taken).items(), "what is left out was told before"
+        before = ladder, taken

@@ -272,6 +272,48 @@ async def test_one_that_wakes_by_itself_is_put_to_sleep_again() -> None:
     assert site.machines["m1"].body.asleep
 
 
+async def flap(site: Hall, days: int, *, asleep: bool, watts: int) -> list[int]:
+    """How many commands a day go to a machine that leaves its state by itself as soon as it was proven to be in it."""
+    body, counts = site.machines["m1"].body, []
+    for _ in range(days):
+        before = len(site.audit.of("m1"))
+        for _ in range(24 * 60 // 2):
+            await site.polls(1, {"m1": watts})
+            if body.asleep == asleep and view(site).state == ("sleeping" if asleep else "running"):
+                (body.wake if asleep else body.sleep)()
+        counts.append(len(site.audit.of("m1")) - before)
+    return counts
+
+
+async def test_one_that_wakes_by_itself_again_and_again_is_named_and_told_more_and_more_rarely() -> None:
+    site = hall()
+    counts = await flap(site, 2, asleep=True, watts=0)
+    assert counts[0] <= 40
+    assert counts[1] <= 24, "once an hour, the year over"
+    assert site.conditions("m1") == {"does_not_stay"}
+    assert not view(site).available, "it is a load until it is told again"
+    await site.control.stop_all("me", "storm")
+    assert site.machines["m1"].body.asleep, "a stop does not wait"
+    await site.polls(70, {})
+    assert site.conditions("m1") == set()
+
+
+async def test_one_that_falls_asleep_by_itself_again_and_again_is_not_woken_without_end() -> None:
+    site = hall()
+    counts = await flap(site, 2, asleep=False, watts=3500)
+    assert counts[1] <= 24
+    assert site.conditions("m1") == {"does_not_stay"}
+
+
+async def test_one_that_does_not_stay_asleep_obeys_at_once_after_it_was_wanted() -> None:
+    site = hall()
+    await flap(site, 1, asleep=True, watts=0)
+    await site.polls(5, {"m1": 3500})
+    sleeps = len(site.audit.of("m1", "sleep"))
+    await site.polls(2, {"m1": 0})
+    assert len(site.audit.of("m1", "sleep")) == sleeps + 1
+
+
 async def test_stopping_everything_is_proven_and_holds() -> None:
     clock = TurnedClock()
     site = Hall(

@@ -36,7 +36,10 @@ QUOTE = declared_quote(
 
 @dataclass
 class FakeField:
-    """Meters and sources that show what a test says; limits are kept unless the sources are ``stubborn``."""
+    """Meters and sources that show what a test says; limits are kept unless the sources are ``stubborn``.
+
+    Meters of the ``silent`` roles say no power; ``off_ms`` is how far the meters' clock is from the site's.
+    """
 
     clock: TurnedClock
     watts: dict[MeterRole, int] = field(default_factory=lambda: dict.fromkeys(ROLES, 0))
@@ -44,6 +47,8 @@ class FakeField:
     broken: BaseException | None = None
     instead: dict[str, Callable[[], Awaitable[Any]]] = field(default_factory=dict)
     stubborn: bool = False
+    silent: set[MeterRole] = field(default_factory=set)
+    off_ms: int = 0
     told: list[tuple[int | None, int | None]] = field(default_factory=list)
 
     def _here(self) -> None:
@@ -54,7 +59,10 @@ class FakeField:
         if "read" in self.instead:
             return cast(dict[str, MeterReading], await self.instead["read"]())
         self._here()
-        return {role: MeterReading(self.clock.site, 1_000_000, watts, "good") for role, watts in self.watts.items()}
+        return {
+            role: MeterReading(self.clock.site + self.off_ms, 1_000_000, None if role in self.silent else watts, "good")
+            for role, watts in self.watts.items()
+        }
 
     async def profile(self, interval_start_ms: int) -> dict[str, IntervalReading] | None:
         if "profile" in self.instead:
@@ -166,6 +174,7 @@ class Surroundings:
             audit=self.audit,
             clock=self.clock,
             import_peak=ImportPeak(),
+            speed_milli=60_000,
         )
 
     def see(self, *, generation_w: int, load_w: int, mining_w: int = 0) -> None:

@@ -12,6 +12,7 @@ from photosynth.energy.meters import IntervalReading, MeterError, MeterReading, 
 from photosynth.energy.prices import Prices
 from photosynth.operations import controller as module
 from photosynth.operations.controller import UNDECIDED, UNPRICED, UNSEEN
+from photosynth.quantities.balance import MeterRole
 
 
 async def test_surplus_is_mined_at_the_next_step() -> None:
@@ -59,6 +60,46 @@ async def test_an_old_look_still_lowers() -> None:
     site.field.broken = MeterError("the meters did not answer within 2 s")
     await site.step(10)
     assert site.control.targets == {"a": 0}
+
+
+@pytest.mark.parametrize("role", ["own_generation", "factory"])
+async def test_one_missed_power_of_one_meter_moves_no_machine_and_a_lasting_silence_puts_them_to_sleep(role: MeterRole) -> None:
+    site = Surroundings(view("a", on=True, desired_w=3500))
+    await site.step()
+    site.field.silent = {role}
+    await site.step()
+    assert site.control.targets["a"] == 3500
+    assert site.controller.fault == f"{role} does not say its power"
+    site.field.silent = set()
+    await site.step()
+    assert fault_of(site) is None
+    assert site.control.targets["a"] == 3500
+    site.field.silent = {role}
+    for _ in range(3):
+        await site.step(10)
+    assert site.control.targets["a"] == 3500
+    await site.step(1)
+    assert site.control.targets == {"a": 0}
+    assert site.control.reasons["a"] == UNSEEN
+
+
+async def test_what_the_other_meters_say_still_lowers_while_one_is_silent() -> None:
+    site = Surroundings(view("a", on=True, desired_w=3500))
+    await site.step()
+    site.see(generation_w=0, load_w=60_000, mining_w=3_500)
+    site.field.silent = {"factory"}
+    await site.step()
+    assert site.control.targets["a"] == 0
+
+
+@pytest.mark.parametrize("off_ms", [365 * 86_400_000, -365 * 86_400_000, 301_000])
+async def test_meters_whose_time_is_not_now_start_nothing(off_ms: int) -> None:
+    site = Surroundings(view("a"))
+    site.field.off_ms = off_ms
+    await site.step()
+    assert site.control.targets == {"a": 0}
+    assert site.controller.fault is not None
+    assert "factory says its power of " in site.controller.fault
 
 
 async def test_where_buying_is_allowed_nothing_is_bought_unseen() -> None:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from structlog.testing import capture_logs
 from tests.unit.clock_and_audit import TurnedClock
 from tests.unit.miners.fleet_in_memory import BodyMachine, Hall
 from tests.unit.operations.test_operations_audit import Disk
@@ -108,6 +109,23 @@ async def test_a_resume_whose_switch_cannot_be_kept_leaves_everything_stopped(da
     assert site.control.stopped
     await site.audit.close()
     assert kinds(database)[-1] == ("resume_mining", "site", "failed")
+
+
+async def test_whatever_keeping_a_stop_raises_its_action_ends_and_says_so(database: Database) -> None:
+    site = SmallSite(database)
+
+    async def set_stopped(stopped: bool) -> None:
+        site.stopped = stopped
+        raise RuntimeError("the writer thread has ended")
+
+    site.set_stopped = set_stopped  # type: ignore[method-assign]
+    with capture_logs() as logs:
+        action = await site.door.stop_mining("me", "storm")
+    assert (action.result, action.read_back) == ("done", "2 of 2 machines are asleep")
+    assert (action.answer or "").endswith("a restart does not know of it yet: RuntimeError: the writer thread has ended")
+    assert [entry["log_level"] for entry in logs] == ["error"]
+    await site.audit.close()
+    assert kinds(database)[0] == ("stop_mining", "site", "done")
 
 
 async def test_a_machine_that_ignores_off_is_named_with_what_reading_back_showed(database: Database) -> None:

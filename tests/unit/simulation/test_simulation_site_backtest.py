@@ -104,13 +104,14 @@ def test_an_open_balance_is_not_reported() -> None:
 
 def test_strategies_differ_in_their_rules_alone() -> None:
     policy = DispatchPolicy(400_000)
+    value = QUOTE.eur_per_hash
     rules = {strategy.name: strategy.rule for strategy in STRATEGIES}
     dear, cheap = TARIFF.prices(0, 9_000, "test", None), TARIFF.prices(0, 1_000, "test", None)
-    assert rules["dispatch"](policy, dear, QUOTE, 5_000) == (policy, QUOTE.eur_per_hash)
-    assert rules["always_on"](policy, dear, QUOTE, 5_000)[0].import_for_mining
-    assert rules["never"](policy, cheap, QUOTE, 5_000)[0].stopped
-    assert rules["fixed_strike"](policy, dear, QUOTE, 5_000)[0].stopped
-    assert not rules["fixed_strike"](policy, cheap, QUOTE, 5_000)[0].stopped
+    assert rules["dispatch"](policy, dear, value, 5_000) == (policy, value)
+    assert rules["always_on"](policy, dear, value, 5_000)[0].import_for_mining
+    assert rules["never"](policy, cheap, value, 5_000)[0].stopped
+    assert rules["fixed_strike"](policy, dear, value, 5_000)[0].stopped
+    assert not rules["fixed_strike"](policy, cheap, value, 5_000)[0].stopped
     assert site_strike_cent_per_mwh([MODEL, MODEL], QUOTE) == QUOTE.strike_cent_per_mwh(200 * 10**12, 3500)
     assert site_strike_cent_per_mwh([], QUOTE) == 0
 
