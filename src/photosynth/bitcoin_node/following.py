@@ -46,9 +46,10 @@ class Follower:
         """Whether blocks were noted that the index has not got yet."""
         return bool(self._unentered)
 
-    def knows(self, block_hash: bytes) -> bool:
-        """Whether a block, of any branch, is in the index or noted for it."""
-        return block_hash in self._unentered or self._index.entry(block_hash) is not None
+    def place_of(self, block_hash: bytes) -> int | None:
+        """Where the log holds a block, of any branch, that is in the index or noted for it; None where it is neither."""
+        entry = self._unentered.get(block_hash) or self._index.entry(block_hash)
+        return None if entry is None else entry.offset
 
     def note(self, record: Record) -> Tip | None:
         """Remember to enter a logged block with the next batch, and return how it would be told as the tip.
@@ -129,8 +130,12 @@ class Follower:
             turned = True
         steps = new[: -FOLLOW_AT_ONCE - 1 : -1]
         for at, block_hash in steps:
-            raw = self._raw(batch, block_hash)
-            batch.connect(block_hash, at, raw, outlines.get(block_hash) or outline_of(raw))
+            outline, entry = outlines.get(block_hash), batch.entry(block_hash)
+            if outline and entry is not None:
+                batch.connect(block_hash, at, entry.raw_header, outline)
+            else:
+                raw = self._raw(batch, block_hash)
+                batch.connect(block_hash, at, raw[:HEADER_BYTES], outline_of(raw))
         behind = steps[-1][0] - self._index.coins_height if steps else 0
         # What the file has of the coins must be of the active chain, whatever happens next.
         if turned or behind >= MOST_BEHIND or self._index.coins.pending >= MOST_PENDING:
