@@ -10,8 +10,8 @@ interoperability tests, or the one that PHOTOSYNTH_BITCOIND names.
 
 What the comparison includes: both check every signature (regtest assumes none valid). bitcoind also keeps a mempool and
 listens for peers, checks signatures on all cores, answers four calls a second here, and writes its databases at its end: killed
-before, it starts again from the file. The node syncs every block before it answers, and has the coins by script,
-which bitcoind has not; it has no index of transactions.
+before, it starts again from the file. The node has every block on disk before it answers, in groups of 32, and has the coins
+by script, which bitcoind has not; it has no index of transactions.
 """
 
 import argparse

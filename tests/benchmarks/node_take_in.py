@@ -7,12 +7,13 @@ The file is one such as bitcoind imports and begins with the genesis block.
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
 
 from photosynth.bitcoin_node import open_node
+from photosynth.bitcoin_node.importing import submit_all
 
 
 def blocks_of(path: Path) -> Iterator[bytes]:
@@ -22,13 +23,17 @@ def blocks_of(path: Path) -> Iterator[bytes]:
             yield file.read(int.from_bytes(head[4:], "little"))
 
 
+async def blocks_after_the_first(path: Path) -> AsyncIterator[bytes]:
+    """Those that the node has not got."""
+    for number, raw in enumerate(blocks_of(path)):
+        if number:
+            yield raw
+
+
 async def take_in(path: Path, folder: Path) -> None:
-    """Give the node every block, one answer after the other, and close it."""
+    """Give the node every block as ``photosynth chain import`` does, and close it."""
     node = await open_node(folder)
-    blocks = blocks_of(path)
-    next(blocks)
-    for raw in blocks:
-        verdict = await node.submit_block(raw)
+    async for verdict in submit_all(node, blocks_after_the_first(path)):
         if not verdict.accepted:
             raise SystemExit(f"a block was refused: {verdict.reason}")
     await node.close()

@@ -51,6 +51,7 @@ async def split_lines(pieces: AsyncIterator[bytes], limit: int = LINE_LIMIT) -> 
 class ChainImport(Response):
     """Reads lines, submits each as a block, and answers with lines of JSON while it goes.
 
+    One block at a time, so that one that the pool finds meanwhile waits for no more than that.
     A line ``{"line": n, "accepted": a, "reasons": {...}}`` at most every half second; the last has ``"done"``, true
     where every line was read, and ``"error"`` where it stopped. Starlette's streaming response listens for a disconnect by
     reading the request's messages, which are the body here; so this one speaks ASGI itself.

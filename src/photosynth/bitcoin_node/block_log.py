@@ -8,6 +8,7 @@ length too), then the raw block.
 The mark is eight bytes drawn when the file was made, which nobody who makes blocks can know. So the records after a
 damaged one are found again, and a torn tail, which a crash may leave and which is cut off, is told from damage in the middle,
 after which nothing is: a record is begun only when the one before it is on disk, so what is torn holds one mark at most.
+Several records that share one :meth:`BlockLog.sync` are a group, of which a note beside the file tells (``group_note.py``).
 """
 
 import os
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 
+from photosynth.bitcoin_node.group_note import GroupNote, Noted
 from photosynth.files.whole import own_file, sync_folder, write_whole
 
 _RECORD = Struct("<8sII")
@@ -100,6 +102,7 @@ class BlockLog:
         self._file = own_file(path, os.O_RDWR | os.O_CREAT)
         try:
             self._mark = self._open(_MAGIC + network)
+            self._note = GroupNote(path.with_name(path.name + ".group"), self._mark)
             self._end = os.fstat(self._file).st_size
             _sync(self._file)
         except BaseException:
@@ -145,7 +148,7 @@ class BlockLog:
         return self._end
 
     def append(self, raw: bytes) -> Record:
-        """Write a record at the end; it is durable after :meth:`sync`.
+        """Write a record at the end; it is durable after :meth:`sync`, which has to come before the next one, unless in a group.
 
         Raises OSError where the disk takes no more: then nothing of it is left in the file.
         """
@@ -164,6 +167,24 @@ class BlockLog:
     def sync(self) -> None:
         """Return once everything appended is on disk. After an OSError from here the file's tail is not to be trusted."""
         _sync(self._file)
+
+    def begin_group(self) -> None:
+        """Have it noted that several records follow before the next sync; everything before them must be on disk.
+
+        After an OSError from here nothing may be appended until :meth:`settle_group`.
+        """
+        self._note.write(Noted(self._end, group=True))
+
+    def end_group(self) -> None:
+        """Return once the group is on disk, and that it is as well. After an OSError from here neither is certain."""
+        self.sync()
+        self._note.write(Noted(self._end, group=False))
+
+    def settle_group(self) -> None:
+        """End the group that a crash left begun, once its torn tail was cut off and what is left was read. Raises OSError."""
+        noted = self._note.read()
+        if noted is not None and noted.group:
+            self.end_group()
 
     def truncate(self, offset: int) -> None:
         """Take back every record from an offset on (a record's start)."""
@@ -205,7 +226,8 @@ class BlockLog:
 
     def bytes_of(self, damage: Damage) -> bytes:
         """The damaged block's bytes as they stand there, if the damage is one record's and leaves its place as it was."""
-        return os.pread(self._file, damage.end - damage.offset - HEAD_BYTES, damage.offset + HEAD_BYTES)
+        size = max(0, damage.end - damage.offset - HEAD_BYTES)
+        return os.pread(self._file, size, damage.offset + HEAD_BYTES)
 
     def fits(self, damage: Damage, blocks: list[bytes]) -> bool:
         """Whether the records of these blocks take exactly the place of the damage."""
@@ -225,25 +247,41 @@ class BlockLog:
         return mended
 
     def cut_torn_tail(self, offset: int) -> int:
-        """Cut off the one record that was being written when it all stopped, and return how many bytes that was.
+        """Cut off what was being written when it all stopped, and return how many bytes that was.
 
-        Looks from an offset on, up to which everything is known to have been whole: what is damaged before it, and what
-        holds a second record's mark, is no torn tail and is left as it is. The bytes that are cut are kept beside the log, in a
-        file whose name ends in ``.cut``, for someone to look at.
+        Looks from an offset on, up to which everything is known to have been whole: what is damaged before it is left as it is.
+        One record is cut, and nothing that holds a second one's mark; only where a group is noted to have been begun, all of
+        it from its first damage on. The bytes that are cut are kept beside the log, in a file whose name ends in ``.cut``, for
+        someone to look at.
         """
-        damages = [part for part in self.records(max(offset, START)) if isinstance(part, Damage)]
-        if not damages or (last := damages[-1]).following is not None:
+        noted = self._note.read()
+        if noted is not None and noted.offset > self._end:
+            # Of a log that was longer, before somebody shortened it: no offset of this one.
+            noted = Noted(START, group=False)
+            self._note.write(noted)
+        if noted is not None:
+            offset = max(offset, noted.offset)
+        damages = (part for part in self.records(max(offset, START)) if isinstance(part, Damage))
+        torn = next(damages, None) if noted is not None and noted.group else self._torn(list(damages))
+        if torn is None:
             return 0
-        torn = last.end - last.offset
-        if torn > HEAD_BYTES + MAX_RECORD or next(self._marks(last.offset + 1), None) is not None:
-            return 0
-        write_whole(self.path.with_name(self.path.name + ".cut"), os.pread(self._file, torn, last.offset))
-        self.truncate(last.offset)
+        size = self._end - torn.offset
+        write_whole(self.path.with_name(self.path.name + ".cut"), os.pread(self._file, size, torn.offset))
+        self.truncate(torn.offset)
         self.sync()
-        return torn
+        return size
+
+    def _torn(self, damages: list[Damage]) -> Damage | None:
+        """The last of the damages if it is a record that was being written while all before it was on disk."""
+        if not damages or (last := damages[-1]).following is not None:
+            return None
+        if last.end - last.offset > HEAD_BYTES + MAX_RECORD or next(self._marks(last.offset + 1), None) is not None:
+            return None
+        return last
 
     def close(self) -> None:
-        """Close the file; safe to call twice."""
+        """Close the files; safe to call twice."""
+        self._note.close()
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

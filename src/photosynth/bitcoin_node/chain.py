@@ -1,9 +1,9 @@
 """The chain on disk: consensus library, block log and index, kept in step by one thread.
 
 The order of an accepted block is what makes it survive ``kill -9``: written to the log, judged by the library, log on disk,
-index committed, only then answered. The library's own databases are written when it is closed, so it is reopened after
-200 blocks as soon as none comes, and after a crash it is opened as it is and given the log's records since then. Whatever is
-damaged is rebuilt from the log: the index, and the library's folder; and the log's own damage from the library.
+index committed, only then answered (``intake.py``). The library's own databases are written when it is closed, so it is
+reopened after 200 blocks as soon as none comes, and after a crash it is opened as it is and given the log's records since then.
+Whatever is damaged is rebuilt from the log: the index, and the library's folder; and the log's own damage from the library.
 
 Of two blocks with the same work the library keeps the one that it saw first, and forgets when it is closed which that was. So
 it is not reopened while the tip has a rival, and a replay tells it of both in their order. After a clean stop between the
@@ -21,15 +21,14 @@ from pathlib import Path
 import lmdb
 import structlog
 
-from photosynth.bitcoin.block import HEADER_BYTES, Block
-from photosynth.bitcoin.coinbase import with_witness
-from photosynth.bitcoin.node import NodeUnavailableError, Verdict, hash_text
-from photosynth.bitcoin.outline import TransactionOutline, outline_of
-from photosynth.bitcoin.wire import FormatError, double_sha256
-from photosynth.bitcoin_node.block_log import MAX_RECORD, START, BlockLog, BlockLogError, Record
-from photosynth.bitcoin_node.coins import MOST_PENDING, IndexDamagedError
-from photosynth.bitcoin_node.index import Batch, Entry, Index
-from photosynth.bitcoin_node.kernel import UNDECODABLE, Kernel, KernelError, Outcome
+from photosynth.bitcoin.node import NodeUnavailableError, Tip, hash_text
+from photosynth.bitcoin.wire import double_sha256
+from photosynth.bitcoin_node.block_log import START, BlockLog, BlockLogError, Record
+from photosynth.bitcoin_node.coins import IndexDamagedError
+from photosynth.bitcoin_node.following import Follower
+from photosynth.bitcoin_node.index import Index
+from photosynth.bitcoin_node.intake import Answer, Intake
+from photosynth.bitcoin_node.kernel import KEPT, Kernel, KernelError
 from photosynth.bitcoin_node.lock import FolderLock
 from photosynth.bitcoin_node.mending import mend
 from photosynth.bitcoin_node.pacing import Pacing
@@ -46,14 +45,8 @@ NETWORK_MAGIC = {
     "testnet4": bytes.fromhex("1c163f28"),
 }
 """The first bytes of each network's P2P messages (Bitcoin Core, ``kernel/chainparams.cpp``)."""
-FOLLOW_AT_ONCE = 1_000
-"""Blocks that one transaction of the index takes in."""
-MOST_BEHIND = 2_000
-"""Blocks whose coins are in memory alone; a crash costs reading them again, 0.1 ms each while they are small."""
 LEAST_FREE_BYTES = 100 << 20
 """The library gives up below 50 MB and reserves files of 16 MB."""
-_KEPT = (None, "inconclusive", "duplicate")
-_OVERSIZED = "bad-blk-length"
 
 _log = structlog.get_logger("photosynth.bitcoin_node")
 
@@ -80,9 +73,6 @@ class StoredChain:
         self.pacing = pacing
         self._failure: str | None = None
         self._was_full = False
-        self._unentered: list[tuple[bytes, Entry]] = []
-        self._since_reopen = 0
-        self._unrivalled = True
         self._rebuilt: list[str] = []
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = FolderLock(folder)
@@ -93,6 +83,7 @@ class StoredChain:
             self.index = self._open_index()
             self._blocks = BlockLog(folder / "blocks.log", NETWORK_MAGIC[chain])
             self._kernel = self._open_kernel(chain)
+            self._follow_index()
             if self._blocks.end < self._indexed_end():
                 self._need_known_tip(f"{self._blocks.path} ends at byte {self._blocks.end}, before the index's last block")
                 self._rebuild_index("the block log is shorter than the index says")
@@ -139,7 +130,6 @@ class StoredChain:
     def _rebuild_index(self, reason: str) -> None:
         _log.warning("index will be rebuilt from the block log", reason=reason)
         self._rebuilt.append("index")
-        self._unentered.clear()
         demonstration = None
         with suppress(lmdb.Error):
             demonstration = self.index.meta("demonstration")
@@ -149,6 +139,11 @@ class StoredChain:
         if demonstration is not None:
             with self.index.write() as batch:
                 batch.put_meta("demonstration", demonstration)
+        self._follow_index()
+
+    def _follow_index(self) -> None:
+        self._follower = Follower(self._blocks, self._kernel, self.index, self.pacing)
+        self._intake = Intake(self._blocks, self._kernel, self._follower)
 
     def _indexed_end(self) -> int:
         """Up to where in the log every block is entered in the index."""
@@ -195,21 +190,19 @@ class StoredChain:
             known = self._kernel.height_of(block_hash) is not None
             kept = known
             if not known:
-                reason = self._kernel.submit(record.raw).reason
                 # A refused block is in the log where the crash came before it could be taken back.
-                kept = reason in _KEPT
-                self._unrivalled = reason is None or (self._unrivalled and not kept)
+                kept = self._kernel.submit(record.raw).reason in KEPT
                 replayed += 1
-                self._since_reopen += 1
             if kept and record.offset >= indexed_end:
-                self._note(record)
-            if self._since_reopen >= REOPEN_AT_LATEST and self._kernel.tip()[1] == block_hash:
+                self._follower.note(record)
+            if self._kernel.since_open >= REOPEN_AT_LATEST and self._kernel.tip()[1] == block_hash:
                 self.reopen()
                 _log.info("block log is being replayed", height=self._kernel.tip()[0], at=record.end, of=self._blocks.end)
+        self._blocks.settle_group()
         # Only now: until the library has everything, its tip may lie far below the index's.
         self._need_known_tip("the consensus library was given every block of the log")
-        self._restore_coins()
-        self._advance()
+        self._follower.restore_coins()
+        self._follower.advance()
         discard_aside(self._folder / "kernel")
         if self.wants_reopen:  # or a process that is killed again and again would replay more each time
             self.reopen()
@@ -221,133 +214,27 @@ class StoredChain:
             if isinstance(part, Record):
                 yield part
                 continue
-            mended = mend(self._blocks, part, self._kernel, self.index.hash_of_record)
+            mended = mend(self._blocks, part, self._kernel, self.index.hash_of_record, self._follower.place_of)
             self._rebuilt.append("block log")
             _log.warning("block log was damaged and is mended", at=part.offset, to=part.end, blocks=len(mended))
             yield from mended
 
-    # Following
-
-    def _note(self, record: Record) -> None:
-        """Remember to enter a logged block into the index with the next batch, if the library knows it."""
-        header = record.raw[:HEADER_BYTES]
-        block_hash = double_sha256(header)
-        height = self._kernel.height_of(block_hash)
-        if height is not None:
-            self._unentered.append((block_hash, Entry(height, record.offset, header)))
-
-    def _restore_coins(self) -> None:
-        """Bring the coins, of which the index's file has those of a while ago, to the index's tip."""
-        tip = self.index.tip()
-        height = self.index.coins_height
-        if tip is not None and height > tip.height:
-            raise IndexDamagedError(f"it has coins up to height {height} and blocks up to {tip.height}")
-        self.index.begin_coins_again()
-        for block_hash in self.index.hashes(height + 1):
-            height += 1
-            with self.index.write() as batch:
-                batch.connect_coins(height, outline_of(self._raw(batch, block_hash)))
-
-    def _advance(self, fresh: Sequence[TransactionOutline] = ()) -> None:
-        """Bring the index to the library's tip; ``fresh`` is the outline of the block that was submitted last."""
-        before = self.index.tip()
-        if before is not None and before.hash == self._kernel.tip()[1] and not self._unentered:
-            self.tip = before
-            return
-        tip, done = None, False
-        while not done:
-            with self.index.write() as batch:
-                for block_hash, entry in self._unentered:
-                    batch.enter(block_hash, entry)
-                done = self._follow(batch, fresh)
-                tip = batch.tip()
-                if done and tip is not None:
-                    batch.put_meta("indexed_end", str(self._blocks.end).encode())
-                    if before is not None and tip != before and (state := self.pacing.tip_changed(before, tip)) is not None:
-                        batch.put_meta("demonstration", state)
-            self._unentered.clear()
-        assert tip is not None, "the genesis block is always connected"
-        self.tip = tip
-
-    def _follow(self, batch: Batch, fresh: Sequence[TransactionOutline]) -> bool:
-        """Take some steps towards the library's tip, and say whether it was reached."""
-        height, best = self._kernel.tip()
-        current = batch.tip()
-        if current is not None and current.hash == best:
-            return True
-        new: list[tuple[int, bytes]] = []
-        while height >= 0 and batch.hash_at(height) != (block_hash := self._kernel.active_hash(height)):
-            new.append((height, block_hash))
-            height -= 1
-        turned = False
-        while (current := batch.tip()) is not None and current.height > height:
-            batch.disconnect(current.hash, outline_of(self._raw(batch, current.hash)))
-            turned = True
-        steps = new[: -FOLLOW_AT_ONCE - 1 : -1]
-        for at, block_hash in steps:
-            raw = self._raw(batch, block_hash)
-            of_this = block_hash == best and len(new) == 1 and fresh
-            batch.connect(block_hash, at, raw, of_this or outline_of(raw))
-        behind = steps[-1][0] - self.index.coins_height if steps else 0
-        # What the file has of the coins must be of the active chain, whatever happens next.
-        if turned or behind >= MOST_BEHIND or self.index.coins.pending >= MOST_PENDING:
-            batch.write_coins()
-        return len(steps) == len(new)
-
-    def _raw(self, batch: Batch, block_hash: bytes) -> bytes:
-        """A block for the index; one that only the library has (it wrote its databases just before a crash) is logged."""
-        entry = batch.entry(block_hash)
-        if entry is not None:
-            try:
-                return self._blocks.read(entry.offset)
-            except BlockLogError as error:
-                _log.error("block log is damaged; the consensus library's copy is used", reason=str(error))
-        raw = self._kernel.read(block_hash)
-        height = self._kernel.height_of(block_hash)
-        if raw is None or height is None:
-            raise KernelError(f"block {block_hash[::-1].hex()} is neither in the log nor readable from the library")
-        if entry is None:
-            record = self._blocks.append(raw)
-            self._blocks.sync()
-            batch.enter(block_hash, Entry(height, record.offset, raw[:HEADER_BYTES]))
-        return raw
-
     # Serving
 
-    def submit(self, raw: bytes) -> Verdict:
-        """Judge a block and, where it is valid, keep it: on disk before the answer. Raises NodeUnavailableError."""
-        self._check()
-        if len(raw) > MAX_RECORD:
-            return Verdict(_OVERSIZED)
-        if len(raw) <= 80:
-            return Verdict(UNDECODABLE)
-        outcome = self._judge(raw)
-        if outcome.reason == "bad-witness-nonce-size" and (completed := _with_coinbase_witness(raw)) is not None:
-            outcome = self._judge(completed)
-        return Verdict(outcome.reason)
+    def submit(self, raws: Sequence[bytes]) -> list[Answer]:
+        """Judge blocks in their order and keep those that are valid: on disk before the answers.
 
-    def _judge(self, raw: bytes) -> Outcome:
-        known = self.index.entry(double_sha256(raw[:80])) is not None
+        A block that the disk had no room for gets NodeUnavailableError, and nothing of it counts. Raises NodeUnavailableError
+        where no block is taken any more.
+        """
+        self._check()
         try:
-            record = None if known else self._blocks.append(raw)
-        except OSError as error:
-            raise NodeUnavailableError(
-                f"the block was not taken because {self._blocks.path} cannot be written: {error}. "
-                "Free some space and submit it again"
-            ) from error
-        try:
-            outcome = self._kernel.submit(raw)
-            if record is not None and outcome.reason in _KEPT:
-                self._blocks.sync()
-                self._since_reopen += 1
-                self._unrivalled = outcome.reason is None
-                self._note(record)
-            elif record is not None:
-                self._blocks.truncate(record.offset)
-            self._advance(outcome.outline)
+            return self._intake.take(raws)
         except (OSError, lmdb.Error, KernelError, BlockLogError, IndexDamagedError) as error:
             raise self._failed(error) from error
-        return outcome
+        except Exception as error:  # a fault of ours: a group that is left in its middle must not be gone on from
+            self._failed(error)
+            raise
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -381,8 +268,7 @@ class StoredChain:
             with suppress(KernelError):
                 self._kernel.close()
             self._kernel.open()
-            self._unentered.clear()
-            self._since_reopen = 0
+            self._follower.forget_noted()
             self._blocks.cut_torn_tail(self._indexed_end())
             self._blocks.sync()
             replayed = self._catch_up()
@@ -392,6 +278,11 @@ class StoredChain:
         _log.info("chain goes on", height=self.tip.height, replayed=replayed)
 
     @property
+    def tip(self) -> Tip:
+        """The best block. May be read from any thread."""
+        return self._follower.tip
+
+    @property
     def failure(self) -> str | None:
         """Why no more blocks are taken, None where they are. May be read from any thread."""
         return self._failure
@@ -399,12 +290,12 @@ class StoredChain:
     @property
     def wants_reopen(self) -> bool:
         """Whether enough blocks came since the library last wrote its databases. May be read from any thread."""
-        return self._since_reopen >= REOPEN_AFTER and self._unrivalled and self._failure is None
+        return self._kernel.since_open >= REOPEN_AFTER and self._kernel.unrivalled and self._failure is None
 
     @property
     def needs_reopen(self) -> bool:
         """Whether it should not wait any longer. May be read from any thread."""
-        return self.wants_reopen and self._since_reopen >= REOPEN_AT_LATEST
+        return self.wants_reopen and self._kernel.since_open >= REOPEN_AT_LATEST
 
     def reopen(self) -> None:
         """Have the library write its databases, by closing and opening it. Raises NodeUnavailableError."""
@@ -418,11 +309,10 @@ class StoredChain:
     def _note_written(self, kernel_tip: bytes) -> None:
         """Note in the index that the library has on disk whatever the log holds now, if it is at the index's tip."""
         tip = self.index.tip()
-        if tip is not None and tip.hash == kernel_tip and not self._unentered:
+        if tip is not None and tip.hash == kernel_tip and not self._follower.behind:
             with self.index.write() as batch:
                 batch.put_meta("kernel_end", str(self._blocks.end).encode())
                 batch.put_meta("kernel_tip", tip.hash)
-        self._since_reopen = 0
 
     def read(self, block_hash: bytes) -> bytes | None:
         """A raw block of any branch, None where it is unknown. From any thread. Raises BlockLogError where damaged."""
@@ -457,20 +347,3 @@ class StoredChain:
         for part in ("_blocks", "index", "_lock"):
             if (owned := getattr(self, part, None)) is not None:
                 owned.close()
-
-
-def _with_coinbase_witness(raw: bytes) -> bytes | None:
-    """The block with the coinbase's 32 zero bytes of witness added where it has none.
-
-    bitcoind does so to submitted blocks (``UpdateUncommittedBlockStructures``).
-    """
-    try:
-        block = Block.parse(raw)
-    except FormatError:
-        return None
-    coinbase = block.transactions[0]
-    if coinbase.inputs[0].witness:
-        return None
-    plain = coinbase.serialise()
-    start = raw.index(plain, 80)
-    return raw[:start] + with_witness(plain) + raw[start + len(plain) :]

@@ -247,14 +247,14 @@ class Batch:
         value = _PLACE.pack(entry.height, entry.offset) + entry.raw_header
         self._txn.put(block_hash, value, db=self._index._blocks)
 
-    def connect(self, block_hash: bytes, height: int, raw: bytes, transactions: "Sequence[TransactionOutline]") -> None:
+    def connect(self, block_hash: bytes, height: int, header: bytes, transactions: "Sequence[TransactionOutline]") -> None:
         """Append a block to the active chain: spend what it spends and add what it makes. The block is a valid one.
 
         Raises IndexDamagedError where it does not follow on the tip or spends an output that the index does not have.
         """
         tip = self.tip()
         expected = (0, bytes(32)) if tip is None else (tip.height + 1, tip.hash)
-        if (height, raw[4:36]) != expected:
+        if (height, header[4:36]) != expected:
             raise IndexDamagedError(f"block {block_hash[::-1].hex()} does not follow on the index's tip")
         self._txn.put(height.to_bytes(4, "big"), block_hash, db=self._index._heights)
         if undo := self.connect_coins(height, transactions):

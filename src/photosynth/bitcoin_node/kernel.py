@@ -31,6 +31,9 @@ HASH_BYTES = 32
 UNDECODABLE = "Block decode failed"
 """The reason for bytes that are not exactly one block: bitcoind has no BIP22 string for them, but refuses the call."""
 
+KEPT = (None, "inconclusive", "duplicate")
+"""The reasons of blocks that are valid: in the active chain, on a branch, or known before."""
+
 _REFUSED = re.compile(r"ProcessNewBlock: AcceptBlock FAILED \((.*)\)\s*$", re.DOTALL)
 _NOT_CONNECTED = re.compile(r"ConnectTip: ConnectBlock ([0-9a-f]{64}) failed, (.*?)\s*$", re.DOTALL)
 
@@ -83,13 +86,19 @@ _log = _Log()
 
 
 class Kernel:
-    """The consensus library on one folder. Raises KernelError where it cannot be opened."""
+    """The consensus library on one folder. Raises KernelError where it cannot be opened.
+
+    ``since_open`` counts the blocks that it was given and kept since it was opened; ``unrivalled`` says whether the last of them
+    became the tip. Both may be read from any thread.
+    """
 
     def __init__(self, folder: Path, chain: str) -> None:
         self._folder = folder
         self._chain = CHAINS[chain]
         self._manager: pbk.ChainstateManager | None = None
         self._fatal: list[str] = []
+        self.since_open = 0
+        self.unrivalled = True
         self.open()
 
     def open(self) -> None:
@@ -111,6 +120,7 @@ class Kernel:
             raise KernelError(f"the consensus library cannot open {self._folder}: {said or error}") from error
         finally:
             _log.forget()
+        self.since_open, self.unrivalled = 0, True
 
     def _gave_up(self, _user_data: object, message: ctypes.c_void_p, length: int) -> None:
         self._fatal.append(ctypes.string_at(message, length).decode("utf-8", "replace"))
@@ -162,9 +172,12 @@ class Kernel:
         failed = _last(_NOT_CONNECTED, lines, block_hash[::-1].hex())
         if failed is not None:
             return Outcome(_reason(failed[2]), True)
+        self.since_open += 1
         height = self.height_of(block_hash)
         if height is None or self.active_hash(height) != block_hash:
+            self.unrivalled = False
             return Outcome("inconclusive", True, outline)
+        self.unrivalled = True
         return Outcome(None, True, outline)
 
     def _why_failed(self, lines: list[str]) -> str:

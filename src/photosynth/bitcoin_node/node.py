@@ -6,6 +6,7 @@ Whatever changes the chain runs on one thread of the node's own, in order; look-
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -15,12 +16,17 @@ from photosynth.bitcoin.node import Coin, NodeHealth, NodeUnavailableError, Temp
 from photosynth.bitcoin_node.block_log import BlockLogError
 from photosynth.bitcoin_node.chain import StartReport, StoredChain
 from photosynth.bitcoin_node.coins import IndexDamagedError, spendable
+from photosynth.bitcoin_node.intake import Answer
 from photosynth.bitcoin_node.kernel import CHAINS, SOFTWARE
 from photosynth.bitcoin_node.pacing import Pacing
 from photosynth.bitcoin_node.template import MAX_FUTURE_S, MEDIAN_TIME_SPAN, build_template
 
 QUIET_S = 0.5
 """How long no block must come before the library is reopened, which takes up to 0.1 s that a block would wait."""
+MOST_IN_GROUP = 32
+"""Blocks that are taken in together where so many wait."""
+GROUP_BYTES = 4_000_000
+"""Bytes after which no more are: what is answered together is judged in half a second."""
 _READ_AHEAD = 64
 
 
@@ -30,6 +36,7 @@ class EmbeddedNode:
     def __init__(self, stored: StoredChain, writer: ThreadPoolExecutor, chain: str, now_s: Callable[[], float]) -> None:
         self._stored = stored
         self._writer = writer
+        self._waiting: deque[tuple[bytes, Future[Verdict]]] = deque()
         self._readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="bitcoin-node-read")
         self._chain = chain
         self._now_s = now_s
@@ -112,13 +119,17 @@ class EmbeddedNode:
     async def submit_block(self, raw: bytes) -> Verdict:
         """Hand over a whole serialised block and return the verdict, with bitcoind's reason where it is refused.
 
-        Bytes that are not exactly one block are ``Block decode failed``, more than 4 MB of them ``bad-blk-length``.
+        Bytes that are not exactly one block are ``Block decode failed``, more than 4 MB of them ``bad-blk-length``. Calls that
+        wait for each other are judged in their order and taken in as a group, which is cheaper; each has its own verdict.
         Raises NodeUnavailableError where the disk is full: then nothing of the block counts.
         """
         self._check()
         raw = bytes(raw)
         self._stay_open()
-        verdict = await self._loop.run_in_executor(self._writer, self._submit, raw)
+        answer: Future[Verdict] = Future()
+        self._waiting.append((raw, answer))
+        self._writer.submit(self._take_in)
+        verdict = await asyncio.wrap_future(answer)
         self._reopen_in_time()
         return verdict
 
@@ -138,13 +149,37 @@ class EmbeddedNode:
         else:
             self._reopening = self._loop.call_later(QUIET_S, self._writer.submit, self._reopen)
 
-    def _submit(self, raw: bytes) -> Verdict:
+    def _take_in(self) -> None:
+        """Take in a group of what waits; nothing where an earlier turn had it all."""
+        group = self._next_group()
+        if not group:
+            return
         before = self._stored.tip
         try:
-            return self._stored.submit(raw)
-        finally:
-            if self._stored.tip != before or self._stored.failure is not None:
-                self._loop.call_soon_threadsafe(self._announce)
+            answers: Sequence[Answer | Exception] = self._stored.submit([raw for raw, _ in group])
+        except Exception as error:  # noqa: BLE001 - raised again by each of those who wait
+            answers = [error] * len(group)
+        if self._stored.tip != before or self._stored.failure is not None:
+            self._loop.call_soon_threadsafe(self._announce)
+        for (_, waiting), answer in zip(group, answers, strict=True):
+            if isinstance(answer, Verdict):
+                waiting.set_result(answer)
+            else:
+                waiting.set_exception(answer)
+
+    def _next_group(self) -> list[tuple[bytes, Future[Verdict]]]:
+        """The next blocks that wait, without those that nobody waits for any more."""
+        group: list[tuple[bytes, Future[Verdict]]] = []
+        size = 0
+        while self._waiting and len(group) < MOST_IN_GROUP:
+            raw, answer = self._waiting[0]
+            if group and size + len(raw) > GROUP_BYTES:
+                break
+            self._waiting.popleft()
+            if answer.set_running_or_notify_cancel():
+                group.append((raw, answer))
+                size += len(raw)
+        return group
 
     def _reopen(self) -> None:
         if not self._stored.wants_reopen:

@@ -184,8 +184,12 @@ async def _submit_stopped(state: Path, source: IO[bytes], progress: Callable[[in
     warnings_only()
 
     reasons: Counter[str] = Counter()
-    blocks = accepted = number = read = 0
-    async with open_stopped_node(state) as node:
+    blocks = accepted = 0
+    error: str | None = None
+
+    async def lines() -> AsyncIterator[bytes]:
+        nonlocal error
+        number = read = 0
         while line := await asyncio.to_thread(source.readline, LONGEST_LINE + 2):
             number, read = number + 1, read + len(line)
             progress(read)
@@ -198,10 +202,14 @@ async def _submit_stopped(state: Path, source: IO[bytes], progress: Callable[[in
                 raw = b""
             if not raw:
                 error = f"line {number} is not a block in hexadecimal"
-                return {"blocks": blocks, "accepted": accepted, "reasons": dict(reasons), "done": False, "error": error}
-            verdict = await node.submit(raw)
+                return
+            yield raw
+
+    async with open_stopped_node(state) as node:
+        async for verdict in node.submit_all(lines()):
             blocks += 1
             accepted += verdict.accepted
             if verdict.reason is not None:
                 reasons[verdict.reason] += 1
-    return {"blocks": blocks, "accepted": accepted, "reasons": dict(reasons), "done": True}
+    told: dict[str, Any] = {"blocks": blocks, "accepted": accepted, "reasons": dict(reasons), "done": error is None}
+    return told if error is None else {**told, "error": error}

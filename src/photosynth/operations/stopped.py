@@ -328,9 +328,11 @@ class StoppedNode:
     def __init__(self, node: "EmbeddedNode") -> None:
         self._node = node
 
-    async def submit(self, raw: bytes) -> Verdict:
-        """Hand in one serialised block."""
-        return await self._node.submit_block(raw)
+    def submit_all(self, blocks: AsyncIterator[bytes]) -> AsyncIterator[Verdict]:
+        """Hand in serialised blocks; the verdicts in their order."""
+        from photosynth.bitcoin_node.importing import submit_all
+
+        return submit_all(self._node, blocks)
 
 
 @asynccontextmanager

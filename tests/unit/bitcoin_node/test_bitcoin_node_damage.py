@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from tests.unit.bitcoin_node.bitcoin_node_mining import ANYONE, hash_of, make_chain
+from tests.unit.bitcoin_node.bitcoin_node_folders import copy_folder, facts, flip
+from tests.unit.bitcoin_node.bitcoin_node_mining import hash_of, make_block, make_chain
 
 from photosynth.bitcoin.node import NodeUnavailableError, hash_text
-from photosynth.bitcoin_node import EmbeddedNode, open_node
+from photosynth.bitcoin_node import open_node
 from photosynth.bitcoin_node.block_log import HEAD_BYTES, BlockLog, Record
 from photosynth.bitcoin_node.chain import NETWORK_MAGIC
 from photosynth.bitcoin_node.index_file import FileDamagedError, check, seal
@@ -40,10 +41,6 @@ class Stopped:
         return self.folder / "index" / "data.mdb"
 
 
-async def facts(node: EmbeddedNode) -> object:
-    return await node.tip(), await node.coins(ANYONE), [raw async for raw in node.blocks()]
-
-
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
     """The folder that every test damages a copy of."""
@@ -68,21 +65,8 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
 @pytest.fixture
 def stopped(original: Stopped, tmp_path: Path) -> Stopped:
     """A copy of it."""
-    shutil.copytree(original.folder, tmp_path / "node", copy_function=copy_without_room)
+    copy_folder(original.folder, tmp_path / "node")
     return replace(original, folder=tmp_path / "node")
-
-
-def copy_without_room(source: str, target: str) -> None:
-    """Copy a file, but not the megabytes of zeros that the consensus library keeps free at the end of its own."""
-    content = Path(source).read_bytes()
-    Path(target).write_bytes(content.rstrip(b"\0"))
-    os.truncate(target, len(content))
-
-
-def flip(path: Path, at: int) -> None:
-    content = bytearray(path.read_bytes())
-    content[at] ^= 0x10
-    path.write_bytes(content)
 
 
 def lose_index(stopped: Stopped, how: str) -> None:
@@ -136,6 +120,35 @@ async def test_two_damaged_blocks_are_written_anew_from_the_consensus_library(st
     node = await open_node(stopped.folder)
     assert await facts(node) == stopped.facts
     assert set(node.start_report.rebuilt) == {"block log"}
+    await node.close()
+    assert stopped.log.read_bytes() == before
+
+
+async def test_no_other_block_of_the_same_size_is_written_in_the_place_of_one_that_nobody_has(stopped: Stopped) -> None:
+    for number in (BLOCKS - 2, BLOCKS - 1):
+        flip(stopped.log, stopped.offsets[number] + REGIONS["body"])
+    damaged = stopped.log.read_bytes()
+    shutil.rmtree(stopped.folder / "index")
+    shutil.rmtree(stopped.folder / "kernel")
+    for _ in range(2):
+        with pytest.raises(NodeUnavailableError, match=rf"is damaged from byte {stopped.offsets[-2]} .*: the last block"):
+            await open_node(stopped.folder)
+        assert stopped.log.read_bytes() == damaged
+
+
+async def test_a_block_beside_the_chain_is_mended_from_the_hash_in_its_header(stopped: Stopped) -> None:
+    node = await open_node(stopped.folder)
+    side = make_block(hash_of(stopped.chain[3]), 5, tag=b"side", value_sat=1)
+    assert (await node.submit_block(side)).reason == "inconclusive"
+    (following,) = make_chain(hash_of(stopped.chain[-1]), BLOCKS + 1, 1, value_sat=1)
+    assert (await node.submit_block(following)).accepted
+    await node.close()
+    before = stopped.log.read_bytes()
+    flip(stopped.log, before.index(side) + 100)
+    shutil.rmtree(stopped.folder / "index")
+    node = await open_node(stopped.folder)
+    assert await node.block(hash_of(side)) == side
+    assert await node.block(hash_of(stopped.chain[-1])) == stopped.chain[-1]
     await node.close()
     assert stopped.log.read_bytes() == before
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import lmdb
 import pytest
+from tests.unit.bitcoin_node.bitcoin_node_folders import facts
 from tests.unit.bitcoin_node.bitcoin_node_mining import ANYONE, hash_of, make_block, make_chain
 
 from photosynth.bitcoin.block import Block
@@ -32,10 +33,6 @@ async def mined(node: EmbeddedNode, count: int) -> list[bytes]:
     for raw in chain:
         assert (await node.submit_block(raw)).accepted
     return chain
-
-
-async def facts(node: EmbeddedNode) -> object:
-    return await node.tip(), await node.coins(ANYONE), [raw async for raw in node.blocks()]
 
 
 async def test_a_clean_stop_replays_nothing(tmp_path: Path) -> None:

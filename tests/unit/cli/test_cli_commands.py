@@ -51,6 +51,11 @@ class SampleChain:
         """Known, bad or new."""
         return Verdict("duplicate" if raw in BLOCKS else "bad-txns" if raw[:1] == b"\xff" else None)
 
+    async def submit_all(self, blocks: AsyncIterator[bytes]) -> AsyncIterator[Verdict]:
+        """The same for many."""
+        async for raw in blocks:
+            yield await self.submit(raw)
+
 
 class SampleEvidence:
     """Three lines of evidence."""

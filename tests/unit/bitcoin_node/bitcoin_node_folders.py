@@ -1,0 +1,32 @@
+"""What tests do with a node's folder: copy it, damage its files, and ask the node what it makes of it."""
+
+import os
+import shutil
+from pathlib import Path
+
+from tests.unit.bitcoin_node.bitcoin_node_mining import ANYONE
+
+from photosynth.bitcoin_node import EmbeddedNode
+
+
+async def facts(node: EmbeddedNode) -> object:
+    """What it answers of its chain."""
+    return await node.tip(), await node.coins(ANYONE), [raw async for raw in node.blocks()]
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder, but not the megabytes of zeros that the consensus library keeps free at the end of its files."""
+    shutil.copytree(source, target, copy_function=_copy_without_room)
+
+
+def _copy_without_room(source: str, target: str) -> None:
+    content = Path(source).read_bytes()
+    Path(target).write_bytes(content.rstrip(b"\0"))
+    os.truncate(target, len(content))
+
+
+def flip(path: Path, at: int) -> None:
+    """Change one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[at] ^= 0x10
+    path.write_bytes(content)
