@@ -4,13 +4,13 @@ A line of the file is ``{"body":BODY,"hash":"...","signature":"..."}``; the hash
 previous line's hash (zeros for the first) and the exact bytes of BODY.
 """
 
-import hashlib
-import re
-from dataclasses import dataclass
+from binascii import hexlify, unhexlify
+from hashlib import sha256
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from msgspec import Struct
 
 from photosynth.files.whole import write_whole
 
@@ -18,16 +18,17 @@ NO_HASH = bytes(32)
 SIGNED_PREFIX = b"photosynth evidence, version 1\n"
 """Stands before the hash in what is signed, so that no signature means anything else."""
 _HEAD = b'{"body":'
-_TAIL = re.compile(rb',"hash":"([0-9a-f]{64})","signature":"([0-9a-f]{128})"\}')
-_TAIL_BYTES = len(',"hash":"",') + 64 + len('"signature":""}') + 128
+_TAIL = b',"hash":"%b","signature":"%b"}'
+_HASH = slice(len(',"hash":"'), len(',"hash":"') + 64)
+_SIGNATURE = slice(_HASH.stop + len('","signature":"'), _HASH.stop + len('","signature":"') + 128)
+_TAIL_BYTES = _SIGNATURE.stop + len('"}')
 
 
 class SealError(ValueError):
     """A line is not sealed as it must be; the message says how it differs."""
 
 
-@dataclass(frozen=True, slots=True)
-class SealedLine:
+class SealedLine(Struct, frozen=True, gc=False):
     """The exact bytes of a body with its hash and signature."""
 
     body: bytes
@@ -36,12 +37,11 @@ class SealedLine:
 
     def text(self) -> bytes:
         """The line as it stands in a file, without its line end."""
-        return b'%s%s,"hash":"%s","signature":"%s"}' % (
-            _HEAD,
-            self.body,
-            self.hash.hex().encode(),
-            self.signature.hex().encode(),
-        )
+        return _HEAD + self.body + self.tail()
+
+    def tail(self) -> bytes:
+        """What stands behind the body."""
+        return _TAIL % (hexlify(self.hash), hexlify(self.signature))
 
 
 class Identity:
@@ -88,19 +88,24 @@ class Identity:
 
 def chain_hash(previous: bytes, body: bytes) -> bytes:
     """SHA-256 over the previous hash and the exact bytes of a body."""
-    digest = hashlib.sha256(previous)
+    digest = sha256(previous)
     digest.update(body)
     return digest.digest()
 
 
 def split_line(line: bytes) -> SealedLine:
     """Take a file's line apart, without its line end. Raises SealError where it is none."""
-    tail = _TAIL.fullmatch(line[-_TAIL_BYTES:])
-    if not line.startswith(_HEAD) or tail is None or len(line) <= len(_HEAD) + _TAIL_BYTES:
-        raise SealError("it is not a sealed line: a body, a hash and a signature")
-    return SealedLine(
-        line[len(_HEAD) : -_TAIL_BYTES], bytes.fromhex(tail.group(1).decode()), bytes.fromhex(tail.group(2).decode())
-    )
+    if line.startswith(_HEAD) and len(line) > len(_HEAD) + _TAIL_BYTES:
+        tail = line[-_TAIL_BYTES:]
+        try:
+            sealed = SealedLine(line[len(_HEAD) : -_TAIL_BYTES], unhexlify(tail[_HASH]), unhexlify(tail[_SIGNATURE]))
+        except ValueError:
+            pass
+        else:
+            # Written again it is the same: nothing else stands in it, and no capitals.
+            if tail == sealed.tail():
+                return sealed
+    raise SealError("it is not a sealed line: a body, a hash and a signature")
 
 
 def check_hash(line: SealedLine, previous: bytes) -> None:
