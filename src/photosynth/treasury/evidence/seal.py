@@ -8,9 +8,9 @@ from binascii import hexlify, unhexlify
 from hashlib import sha256
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from msgspec import Struct
+from nacl.exceptions import BadSignatureError
+from nacl.signing import SigningKey, VerifyKey
 
 from photosynth.files.whole import write_whole
 
@@ -47,7 +47,7 @@ class SealedLine(Struct, frozen=True, gc=False):
 class Identity:
     """The key that signs a site's evidence. It signs evidence and nothing else: no coin depends on it."""
 
-    def __init__(self, key: Ed25519PrivateKey) -> None:
+    def __init__(self, key: SigningKey) -> None:
         self._key = key
 
     @classmethod
@@ -62,28 +62,28 @@ class Identity:
             ) from None
         if len(raw) != 32:
             raise SealError(f"{path} is not an identity key: it has {len(raw)} bytes, not 32. Restore it from a backup.")
-        return cls(Ed25519PrivateKey.from_private_bytes(raw))
+        return cls(SigningKey(raw))
 
     @classmethod
     def create(cls, path: Path) -> "Identity":
         """A new key, readable by its owner alone; for a state in which nothing was ever signed. Raises OSError."""
-        write_whole(path, Ed25519PrivateKey.generate().private_bytes_raw())
+        write_whole(path, bytes(SigningKey.generate()))
         return cls.open(path)
 
     @classmethod
     def from_seed(cls, seed: bytes) -> "Identity":
         """The key of 32 given bytes, for tests."""
-        return cls(Ed25519PrivateKey.from_private_bytes(seed))
+        return cls(SigningKey(seed))
 
     @property
     def public_key(self) -> bytes:
         """The 32 bytes that signatures are checked with."""
-        return self._key.public_key().public_bytes_raw()
+        return bytes(self._key.verify_key)
 
     def seal(self, previous: bytes, body: bytes) -> SealedLine:
         """Hash a body with the previous line's hash, and sign that."""
         digest = chain_hash(previous, body)
-        return SealedLine(body, digest, self._key.sign(SIGNED_PREFIX + digest))
+        return SealedLine(body, digest, self._key.sign(SIGNED_PREFIX + digest).signature)
 
 
 def chain_hash(previous: bytes, body: bytes) -> bytes:
@@ -115,19 +115,17 @@ def check_hash(line: SealedLine, previous: bytes) -> None:
 
 
 class Checker:
-    """Checks the signatures of one key, which is read once."""
+    """Checks the signatures of one key of 32 bytes.
+
+    A key or signature of small order is refused: one such signature would be good for any text.
+    """
 
     def __init__(self, public_key: bytes) -> None:
-        try:
-            self._key: Ed25519PublicKey | None = Ed25519PublicKey.from_public_bytes(public_key)
-        except ValueError:
-            self._key = None
+        self._key = VerifyKey(public_key)
 
     def check(self, line: SealedLine) -> None:
         """Raise SealError where a line was not signed with the key."""
         try:
-            if self._key is None:
-                raise InvalidSignature
-            self._key.verify(line.signature, SIGNED_PREFIX + line.hash)
-        except (InvalidSignature, ValueError) as error:
+            self._key.verify(SIGNED_PREFIX + line.hash, line.signature)
+        except BadSignatureError as error:
             raise SealError("its signature is not of the key that the header names") from error
