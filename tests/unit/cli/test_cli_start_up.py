@@ -17,7 +17,7 @@ from photosynth.treasury.evidence.seal import Identity
 
 HEAVY = (
     *("sqlalchemy", "alembic", "pbk", "pandas", "pvlib", "numpy", "nicegui", "fastapi", "starlette", "uvicorn"),
-    *("structlog", "cryptography", "httpx2", "asyncio", "ruamel", "uvloop"),
+    *("structlog", "nacl", "httpx2", "asyncio", "ruamel", "uvloop"),
 )
 TELL = """
 import runpy, sys

@@ -11,7 +11,7 @@ import pytest
 from photosynth.treasury import Identity, verify
 from photosynth.treasury.evidence import verify as verify_module
 from photosynth.treasury.evidence.canonical import CanonicalError, canonical
-from photosynth.treasury.evidence.seal import NO_HASH, SealError
+from photosynth.treasury.evidence.seal import NO_HASH, SealedLine, SealError, chain_hash
 
 GOLDEN = Path(__file__).parent / "golden_evidence.jsonl"
 STRANGE: tuple[Any, ...] = (None, True, -1, 2**53, "", "x", "00", "9" * 100, [], [[]], {}, {"a": []}, [None] * 9, "\U0001f600")
@@ -123,3 +123,12 @@ def test_another_key_than_the_expected_one_is_found() -> None:
 def test_a_surrogate_has_no_place() -> None:
     with pytest.raises(CanonicalError):
         canonical({"\ud800": 1})
+
+
+def test_a_key_that_everything_is_signed_with_is_refused(tmp_path: Path) -> None:
+    """The neutral point as a key: a signature of base point and one is good for any text, by the bare equation."""
+    neutral, base_point = bytes([1, *[0] * 31]), bytes([0x58, *[0x66] * 31])
+    body = canonical(golden()[0] | {"public_key": neutral.hex()})
+    path = tmp_path / "anybody's"
+    path.write_bytes(SealedLine(body, chain_hash(NO_HASH, body), base_point + neutral).text() + b"\n")
+    assert verify(path, neutral).reason == "its signature is not of the key that the header names"

@@ -243,8 +243,9 @@ def test_expected_bytes_are_what_the_rules_give(
     wanted = energy.interval_postings(900_000, 5, energies, fact, export_limit_w=limit_w, duration_s=INTERVAL_S)
     found = expected_postings(900_000, 5, energies, allocate(energies), typed, limit_w)
     if found is None:
-        numbers = [line.amount for posting in wanted for line in posting.lines]
-        assert max([*numbers, abs(spot + premium - fee), abs(energies.residual_j)]) > 2**53 or "spot" in components
+        most_j = max(*joules, abs(energies.residual_j))
+        dearest = 3 * max(map(abs, (spot, premium, fee, tariff or 0, *components.values())))
+        assert max(most_j, dearest, most_j * dearest // 360_000) >= 2**53 or "spot" in components
         return
     names, texts = found
     assert [f"interval:900000:{name}" for name in names] == [posting.key for posting in wanted]

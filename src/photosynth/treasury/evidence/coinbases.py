@@ -1,7 +1,8 @@
 """The coinbases of evidence, read once for all that differ in nothing but their extranonce."""
 
-from dataclasses import dataclass, field
 from typing import Self
+
+from msgspec import Struct, field
 
 from photosynth.bitcoin.coinbase import COMMITMENT_BYTES, script_commitment, script_height
 from photosynth.bitcoin.script import OP_PUSHDATA1, elements
@@ -14,8 +15,7 @@ _LONG = 0xFD
 """From here on, a compact size has more than one byte."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ReadCoinbase:
+class ReadCoinbase(Struct, frozen=True, eq=False, gc=False):
     """What a coinbase says: its height, the 32 bytes that it commits to, whom it pays (satoshis, script), its id.
 
     ``free`` is where in its bytes (from, to) anything may stand without a change to that, the id aside: the last push of its
@@ -53,14 +53,13 @@ class ReadCoinbase:
         return all(paid == script or not value_sat for value_sat, paid in self.outputs)
 
 
-@dataclass(frozen=True, slots=True)
-class JobCoinbases:
+class JobCoinbases(Struct, frozen=True, eq=False, gc=False):
     """The coinbases of one job: what stands around the extranonce, and the branch from their id to the Merkle root."""
 
     prefix: bytes
     suffix: bytes
     branch: tuple[bytes, ...]
-    _shared: dict[int, ReadCoinbase] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _shared: dict[int, ReadCoinbase] = field(default_factory=dict)
     """What is shared by all coinbases with an extranonce of a length."""
 
     def coinbase(self, extranonce: bytes) -> ReadCoinbase:

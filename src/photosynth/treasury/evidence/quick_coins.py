@@ -213,6 +213,8 @@ class Coins:
 
     def remember(self) -> None:
         """All of the record holds."""
+        if not self._blocks and not self._keys:
+            return
         blocks, journal, claims = self._known, self._journal, self._known.claims
         blocks.blocks.update(self._blocks)
         blocks.foreign.update(self._foreign)

@@ -24,12 +24,12 @@ from photosynth.treasury.evidence.quick_coins import Coins, DoubtError
 from photosynth.treasury.evidence.quick_energy import Meters, allocation_of, expected_postings
 from photosynth.treasury.evidence.quick_headers import HeaderRows, read_rows
 from photosynth.treasury.evidence.reading import count, maybe, octets, row, rows, target, text
-from photosynth.treasury.evidence.typed import Record
+from photosynth.treasury.evidence.typed import Job, Record
 from photosynth.treasury.facts import SiteFacts
 
 T = TypeVar("T")
 MOST_KEPT = 64
-"""So many different lists of workers, targets, jobs and the like are kept read; records repeat those of the record before."""
+"""So many different lists of workers, targets and the like are kept read; records repeat those of the record before."""
 
 LONGEST_KEPT = 16 * 1024
 """What is longer, in bytes or characters, is read each time: a line may have megabytes."""
@@ -61,15 +61,8 @@ class _Work:
     parents: set[bytes] = field(default_factory=set)
 
 
-@dataclass(slots=True)
-class _Scale:
-    """The work of one scale."""
-
-    accepted: int = 0
-    work: int = 0
-    loosest: int = -1
-    rounds: set[int] = field(default_factory=set)
-    parts: list[tuple[int, int]] = field(default_factory=list)
+Parts = list[tuple[int, int, int, int]]
+"""The work of one scale: round, accepted shares, their target and their work."""
 
 
 class QuickRecords:
@@ -81,7 +74,7 @@ class QuickRecords:
         self.blocks = blocks
         self.journal = journal
         self._site: SiteFacts | None = None
-        self._meters = Meters((), (), 1, None, 0)
+        self._meters = Meters((), 1, None)
         self._kept: dict[tuple[str, Any], Any] = {}
 
     def take(self, record: Record, site: SiteFacts, seq: int) -> Taken | None:
@@ -135,7 +128,7 @@ class QuickRecords:
         self._remember(work, start_ms)
         coins.remember()
         self.journal.last_id = number
-        self.journal.intervals[start_ms] = self._read("names", names, _same)
+        self.journal.intervals[start_ms] = self._read("names", tuple(names), _same)
         return Taken(start_ms, work.shares, energies.mining_j)
 
     def _read(self, kind: str, key: Any, read: Callable[[Any], T]) -> T:
@@ -169,87 +162,72 @@ class QuickRecords:
         workers = self._read("workers", bytes(record.workers), _workers)
         targets = self._read("targets", bytes(record.targets), _targets)
         found = _Work()
-        scales: dict[int, _Scale] = {}
-        keys = set()
-        roots = []
-        for at, round_, target_at, accepted, root in record.work:
-            if at >= len(workers) or target_at >= len(targets) or len(root) != 64:
+        scales: dict[int, Parts] = {}
+        totals: Quarter = {}
+        for at, round_, target_at, accepted, _ in record.work:
+            if at >= len(workers) or target_at >= len(targets):
                 raise DoubtError
-            roots.append(root)
-            keys.add((at, round_, target_at))
             worker, scale = workers[at]
             loose, each = targets[target_at]
             work = accepted * each
-            of_scale = scales.get(scale)
-            if of_scale is None:
-                of_scale = scales[scale] = _Scale()
-            of_scale.accepted += accepted
-            of_scale.work += work
-            of_scale.rounds.add(round_)
-            of_scale.parts.append((work, loose))
-            if accepted and loose > of_scale.loosest:
-                of_scale.loosest = loose
+            scales.setdefault(scale, []).append((round_, accepted, loose, work))
             key = (round_, worker, scale)
-            before = found.accepted.get(key)
-            found.accepted[key] = (accepted, work) if before is None else (before[0] + accepted, before[1] + work)
-        found.accepted = in_order(found.accepted)
-        together = "".join(roots)
-        if len(keys) != len(roots) or bytes.fromhex(together).hex() != together:
+            before = totals.get(key)
+            totals[key] = (accepted, work) if before is None else (before[0] + accepted, before[1] + work)
+        found.accepted = in_order(totals)
+        if len({row[:3] for row in record.work}) != len(record.work) or not _are_roots([row[4] for row in record.work]):
             raise DoubtError
         for _, _, shares in record.rejected:
             found.rejected += shares
-        jobs = [self._read("job", (job.prefix, job.suffix, *job.branch), _job) for job in record.jobs]
+        jobs = [_job(job) for job in record.jobs]
         listed = {}
         for best in record.best:
             listed[_big(best.scale)] = best.headers
         if len(listed) != len(record.best) or not listed.keys() <= scales.keys():
             raise DoubtError
-        for scale, of_scale in scales.items():
-            found.shares += of_scale.accepted
-            found.work += of_scale.work
-            found.represented += of_scale.work * scale
-            if of_scale.accepted or scale in listed:
+        for scale, parts in scales.items():
+            shares, work = sum([part[1] for part in parts]), sum([part[3] for part in parts])
+            found.shares += shares
+            found.work += work
+            found.represented += work * scale
+            if shares or scale in listed:
                 headers = read_rows(bytes(listed[scale]), jobs) if scale in listed else None
-                if headers is None:
+                if headers is None or len(headers.hashes) != min(BEST_HEADERS, shares):
                     raise DoubtError
-                self._check_best(headers, of_scale, site.payout_script, found)
-        if len({name for _, mine in found.seen for name in mine}) != found.headers:
+                self._check_best(headers, parts, work, site.payout_script, found)
+        if len(set().union(*[mine for _, mine in found.seen])) != found.headers:
             raise DoubtError
         return found
 
-    def _check_best(self, headers: HeaderRows, of_scale: _Scale, payout_script: bytes, found: _Work) -> None:
+    def _check_best(self, headers: HeaderRows, parts: Parts, work: int, payout_script: bytes, found: _Work) -> None:
         hashes, highest = headers.hashes, headers.highest
-        if len(hashes) != min(BEST_HEADERS, of_scale.accepted) or highest > of_scale.loosest:
+        if highest > max([loose for _, accepted, loose, _ in parts if accepted]):
             raise DoubtError
+        rounds = {part[0] for part in parts}
         by_parent = headers.by_parent()
         for parent, mine in by_parent.items():
             if not self.work.seen.holds_none(parent, mine):
                 raise DoubtError
             found.seen.append((parent, mine))
-        for coinbase, rows_at in headers.used:
+        for coinbase, parents in headers.used:
             height, commitment = coinbase.height, coinbase.commitment
-            if height is None or height not in of_scale.rounds or commitment is None:
+            if height is None or height not in rounds or commitment is None:
                 raise DoubtError
             anchored = self.work.heads.get(commitment)
             if anchored is None or not coinbase.pays_only(payout_script):
                 raise DoubtError
             found.anchored = max(found.anchored, anchored)
             if height > 1:
-                if len(headers.used) == 1:
-                    found.parents.update(by_parent)
-                else:
-                    found.parents.update(headers.headers[80 * at + 4 : 80 * at + 36] for at in rows_at)
+                found.parents.update(by_parent if len(headers.used) == 1 else parents)
         found.headers += len(hashes)
         if len(hashes) < BEST_HEADERS:
-            found.estimated += of_scale.work
+            found.estimated += work
             return
-        as_low = 0
-        for work, loose in of_scale.parts:
-            as_low += work * (loose if loose < highest else highest)
+        as_low = sum([of_part * (loose if loose < highest else highest) for _, _, loose, of_part in parts])
         if as_low > MOST * TWO_256:
             raise DoubtError
         found.better += as_low < LEAST * TWO_256
-        found.estimated += of_scale.work * (BEST_HEADERS - 1) * TWO_256 // max(1, as_low)
+        found.estimated += work * (BEST_HEADERS - 1) * TWO_256 // max(1, as_low)
 
     def _remember(self, found: _Work, start_ms: int) -> None:
         state = self.work
@@ -299,11 +277,15 @@ def _value(raw: bytes) -> Any:
     return parse_canonical(b'{"a":%b}' % raw)["a"]
 
 
-def _job(texts: tuple[str, ...]) -> JobCoinbases:
-    prefix, suffix, *branch = texts
-    return JobCoinbases(
-        octets(prefix, "prefix"), octets(suffix, "suffix"), tuple(octets(sibling, "a branch", 32) for sibling in branch)
-    )
+def _are_roots(texts: list[str]) -> bool:
+    """Whether each is 32 bytes. Raises ValueError where they are no hexadecimal at all."""
+    together = "".join(texts)
+    return bytes.fromhex(together).hex() == together and set(map(len, texts)) <= {64}
+
+
+def _job(job: Job) -> JobCoinbases:
+    branch = tuple([octets(sibling, "a branch", 32) for sibling in job.branch])
+    return JobCoinbases(octets(job.prefix, "prefix"), octets(job.suffix, "suffix"), branch)
 
 
 def _same(value: T) -> T:

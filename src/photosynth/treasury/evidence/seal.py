@@ -4,13 +4,13 @@ A line of the file is ``{"body":BODY,"hash":"...","signature":"..."}``; the hash
 previous line's hash (zeros for the first) and the exact bytes of BODY.
 """
 
-import hashlib
-import re
-from dataclasses import dataclass
+from binascii import hexlify, unhexlify
+from hashlib import sha256
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from msgspec import Struct
+from nacl.exceptions import BadSignatureError
+from nacl.signing import SigningKey, VerifyKey
 
 from photosynth.files.whole import write_whole
 
@@ -18,16 +18,17 @@ NO_HASH = bytes(32)
 SIGNED_PREFIX = b"photosynth evidence, version 1\n"
 """Stands before the hash in what is signed, so that no signature means anything else."""
 _HEAD = b'{"body":'
-_TAIL = re.compile(rb',"hash":"([0-9a-f]{64})","signature":"([0-9a-f]{128})"\}')
-_TAIL_BYTES = len(',"hash":"",') + 64 + len('"signature":""}') + 128
+_TAIL = b',"hash":"%b","signature":"%b"}'
+_HASH = slice(len(',"hash":"'), len(',"hash":"') + 64)
+_SIGNATURE = slice(_HASH.stop + len('","signature":"'), _HASH.stop + len('","signature":"') + 128)
+_TAIL_BYTES = _SIGNATURE.stop + len('"}')
 
 
 class SealError(ValueError):
     """A line is not sealed as it must be; the message says how it differs."""
 
 
-@dataclass(frozen=True, slots=True)
-class SealedLine:
+class SealedLine(Struct, frozen=True, gc=False):
     """The exact bytes of a body with its hash and signature."""
 
     body: bytes
@@ -36,18 +37,17 @@ class SealedLine:
 
     def text(self) -> bytes:
         """The line as it stands in a file, without its line end."""
-        return b'%s%s,"hash":"%s","signature":"%s"}' % (
-            _HEAD,
-            self.body,
-            self.hash.hex().encode(),
-            self.signature.hex().encode(),
-        )
+        return _HEAD + self.body + self.tail()
+
+    def tail(self) -> bytes:
+        """What stands behind the body."""
+        return _TAIL % (hexlify(self.hash), hexlify(self.signature))
 
 
 class Identity:
     """The key that signs a site's evidence. It signs evidence and nothing else: no coin depends on it."""
 
-    def __init__(self, key: Ed25519PrivateKey) -> None:
+    def __init__(self, key: SigningKey) -> None:
         self._key = key
 
     @classmethod
@@ -62,45 +62,50 @@ class Identity:
             ) from None
         if len(raw) != 32:
             raise SealError(f"{path} is not an identity key: it has {len(raw)} bytes, not 32. Restore it from a backup.")
-        return cls(Ed25519PrivateKey.from_private_bytes(raw))
+        return cls(SigningKey(raw))
 
     @classmethod
     def create(cls, path: Path) -> "Identity":
         """A new key, readable by its owner alone; for a state in which nothing was ever signed. Raises OSError."""
-        write_whole(path, Ed25519PrivateKey.generate().private_bytes_raw())
+        write_whole(path, bytes(SigningKey.generate()))
         return cls.open(path)
 
     @classmethod
     def from_seed(cls, seed: bytes) -> "Identity":
         """The key of 32 given bytes, for tests."""
-        return cls(Ed25519PrivateKey.from_private_bytes(seed))
+        return cls(SigningKey(seed))
 
     @property
     def public_key(self) -> bytes:
         """The 32 bytes that signatures are checked with."""
-        return self._key.public_key().public_bytes_raw()
+        return bytes(self._key.verify_key)
 
     def seal(self, previous: bytes, body: bytes) -> SealedLine:
         """Hash a body with the previous line's hash, and sign that."""
         digest = chain_hash(previous, body)
-        return SealedLine(body, digest, self._key.sign(SIGNED_PREFIX + digest))
+        return SealedLine(body, digest, self._key.sign(SIGNED_PREFIX + digest).signature)
 
 
 def chain_hash(previous: bytes, body: bytes) -> bytes:
     """SHA-256 over the previous hash and the exact bytes of a body."""
-    digest = hashlib.sha256(previous)
+    digest = sha256(previous)
     digest.update(body)
     return digest.digest()
 
 
 def split_line(line: bytes) -> SealedLine:
     """Take a file's line apart, without its line end. Raises SealError where it is none."""
-    tail = _TAIL.fullmatch(line[-_TAIL_BYTES:])
-    if not line.startswith(_HEAD) or tail is None or len(line) <= len(_HEAD) + _TAIL_BYTES:
-        raise SealError("it is not a sealed line: a body, a hash and a signature")
-    return SealedLine(
-        line[len(_HEAD) : -_TAIL_BYTES], bytes.fromhex(tail.group(1).decode()), bytes.fromhex(tail.group(2).decode())
-    )
+    if line.startswith(_HEAD) and len(line) > len(_HEAD) + _TAIL_BYTES:
+        tail = line[-_TAIL_BYTES:]
+        try:
+            sealed = SealedLine(line[len(_HEAD) : -_TAIL_BYTES], unhexlify(tail[_HASH]), unhexlify(tail[_SIGNATURE]))
+        except ValueError:
+            pass
+        else:
+            # Written again it is the same: nothing else stands in it, and no capitals.
+            if tail == sealed.tail():
+                return sealed
+    raise SealError("it is not a sealed line: a body, a hash and a signature")
 
 
 def check_hash(line: SealedLine, previous: bytes) -> None:
@@ -110,19 +115,17 @@ def check_hash(line: SealedLine, previous: bytes) -> None:
 
 
 class Checker:
-    """Checks the signatures of one key, which is read once."""
+    """Checks the signatures of one key of 32 bytes.
+
+    A key or signature of small order is refused: one such signature would be good for any text.
+    """
 
     def __init__(self, public_key: bytes) -> None:
-        try:
-            self._key: Ed25519PublicKey | None = Ed25519PublicKey.from_public_bytes(public_key)
-        except ValueError:
-            self._key = None
+        self._key = VerifyKey(public_key)
 
     def check(self, line: SealedLine) -> None:
         """Raise SealError where a line was not signed with the key."""
         try:
-            if self._key is None:
-                raise InvalidSignature
-            self._key.verify(line.signature, SIGNED_PREFIX + line.hash)
-        except (InvalidSignature, ValueError) as error:
+            self._key.verify(SIGNED_PREFIX + line.hash, line.signature)
+        except BadSignatureError as error:
             raise SealError("its signature is not of the key that the header names") from error

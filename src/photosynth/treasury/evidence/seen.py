@@ -2,10 +2,12 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 MARK_BYTES = 16
 """Headers count as the same where so much of their hashes is: the same header always is, and another one never by chance."""
 ROW_BYTES = 256 * MARK_BYTES
+_MARK = itemgetter(slice(MARK_BYTES))
 
 
 @dataclass(slots=True)
@@ -24,11 +26,11 @@ class SeenHeaders:
         if kept is None:
             return True
         marks = kept if isinstance(kept, set) else _cut(kept)
-        return marks.isdisjoint([name[:MARK_BYTES] for name in hashes])
+        return marks.isdisjoint(map(_MARK, hashes))
 
     def add(self, parent: bytes, hashes: Collection[bytes]) -> None:
         """Remember headers on a block by their hashes."""
-        marks = [name[:MARK_BYTES] for name in hashes]
+        marks = map(_MARK, hashes)
         kept = self.by_parent.get(parent, b"")
         if isinstance(kept, set):
             kept.update(marks)
