@@ -1,12 +1,14 @@
 """The console in trouble: a stop that not everybody follows, a server that is gone, a crowd at the door."""
 
+import json
 import re
 import signal
 import socket
 from contextlib import ExitStack
 
+import httpx2
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from tests.browser.conftest import Open, Site, serve
 from tests.browser.test_browser_accessibility import violations
 from tests.browser.test_browser_console import connected
@@ -14,9 +16,8 @@ from tests.browser.test_browser_console import connected
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.parametrize("motion", [False, True], ids=["still", "moving"])
-def test_a_stop_that_not_everybody_followed_names_who_did_not(site_of_its_own: Site, open_page: Open, motion: bool) -> None:
-    page = open_page(site_of_its_own.url, motion=motion)
+def stop_mining(page: Page) -> Locator:
+    """Stop mining, and return the toast that says that not everybody followed."""
     connected(page)
     page.get_by_role("button", name="Stop mining").click()
     dialog = page.get_by_role("dialog")
@@ -26,13 +27,34 @@ def test_a_stop_that_not_everybody_followed_names_who_did_not(site_of_its_own: S
     toast = page.get_by_role("alert").filter(has_text="not everything followed")
     expect(toast).to_contain_text("awake: hall-c-11")
     expect(toast).to_contain_text("hall-c-23")
-    assert violations(page) == []  # colours that can be read, above all
+    return toast
+
+
+def test_a_stop_that_not_everybody_followed_names_who_did_not(site_of_its_own: Site, open_page: Open) -> None:
+    page = open_page(site_of_its_own.url)
+    toast = stop_mining(page)
     toast.get_by_role("button", name="Close").click()
     expect(toast).to_be_hidden()
     page.get_by_role("button", name="Resume mining").click()
+    dialog = page.get_by_role("dialog")
     dialog.get_by_label("Reason").fill("the test is over")
     dialog.get_by_label("Reason").press("Enter")
     expect(page.get_by_role("status").filter(has_text="Resume mining: done")).to_be_visible()
+
+
+@pytest.mark.parametrize("motion", [False, True], ids=["still", "moving"])
+def test_who_did_not_follow_a_stop_is_named_in_colours_that_can_be_read(
+    site_of_its_own: Site, open_page: Open, motion: bool
+) -> None:
+    page = open_page(site_of_its_own.url, motion=motion)
+    stop_mining(page)
+    assert violations(page) == []
+
+
+def test_a_page_that_is_busy_for_some_seconds_is_not_given_up(site: Site) -> None:
+    """A connection that the server closes is a page that loads anew, and a dialog and its words are gone."""
+    opened = httpx2.get(site.url + "/_nicegui_ws/socket.io/?EIO=4&transport=polling").text
+    assert json.loads(opened[opened.index("{") :])["pingTimeout"] >= 8000
 
 
 def old(page: Page, because: str) -> None:
