@@ -33,7 +33,7 @@ FORMAT = 2
 
 def posting(number: int, time_ms: int) -> Posting:
     """One like those of bought energy: four lines and five facts."""
-    lines = transfer("5100", "2100", "UEUR", 208_675 + number) + transfer("5110", "2100", "UEUR", 85_925)
+    lines = transfer("5100", "2100", "EUR", 208_675 + number) + transfer("5110", "2100", "EUR", 85_925)
     source: dict[str, str | int | None] = {
         "component": "levies",
         "energy_j": 36_000_000,

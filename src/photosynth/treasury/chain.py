@@ -173,7 +173,7 @@ def _receive(
     for number, value_sat in received:
         _add_coin(tx, txid, number, value_sat, 0, height=height, coinbase=False)
         ours[txid, number] = (value_sat, 0)
-    lines = transfer(a.COINS_AVAILABLE, a.SUSPENSE, "SAT", sum(value for _, value in received))
+    lines = transfer(a.COINS_AVAILABLE, a.SUSPENSE, "BTC", sum(value for _, value in received))
     source: Source = {"block": hash_text(block_hash), "height": height, "txid": hash_text(txid)}
     text = "Coins received that no coinbase of ours made"
     event = f"coins_received.{hash_text(txid)}"
@@ -196,8 +196,8 @@ def _spend(
     for txid, number in spent:
         tx.execute(COINS.update().where(COINS.c.txid == txid, COINS.c.number == number).values(spent_height=height))
     value_sat, carrying = (sum(ours[coin][part] for coin in spent) for part in (0, 1))
-    lines = transfer(a.SUSPENSE, a.COINS_AVAILABLE, "SAT", value_sat)
-    lines += transfer(a.SUSPENSE, a.COINS_AVAILABLE, "UEUR", carrying)
+    lines = transfer(a.SUSPENSE, a.COINS_AVAILABLE, "BTC", value_sat)
+    lines += transfer(a.SUSPENSE, a.COINS_AVAILABLE, "EUR", carrying)
     source: Source = {"block": hash_text(block_hash), "height": height, "txid": hash_text(transaction.txid)}
     text = "Coins of ours spent by a transaction that the books do not know"
     event = f"coins_spent.{hash_text(transaction.txid)}"

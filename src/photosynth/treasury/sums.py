@@ -9,8 +9,10 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from photosynth.storage.exact import stored_integer
 from photosynth.storage.prepared import Prepared, PreparedRows
 from photosynth.storage.tables import BALANCES, DAY_BALANCES, POSTING_DAYS, POSTING_LINES, POSTINGS
+from photosynth.storage.types import exact_sum
 from photosynth.treasury.accounts import Side
 
 DAY_MS = 86_400_000
@@ -19,14 +21,14 @@ Sums = dict[tuple[str, str], tuple[int, int]]
 
 _ADD = PreparedRows(
     "INSERT INTO balances (account, asset, debit, credit) VALUES {rows} "
-    "ON CONFLICT (account, asset) DO UPDATE SET debit = balances.debit + excluded.debit, "
-    "credit = balances.credit + excluded.credit",
+    "ON CONFLICT (account, asset) DO UPDATE SET debit = exact_add(balances.debit, excluded.debit), "
+    "credit = exact_add(balances.credit, excluded.credit)",
     *("account", "asset", "debit", "credit"),
 )
 _ADD_TO_DAY = PreparedRows(
     "INSERT INTO day_balances (account, asset, debit, credit, day) VALUES {rows} "
-    "ON CONFLICT (day, account, asset) DO UPDATE SET debit = day_balances.debit + excluded.debit, "
-    "credit = day_balances.credit + excluded.credit",
+    "ON CONFLICT (day, account, asset) DO UPDATE SET debit = exact_add(day_balances.debit, excluded.debit), "
+    "credit = exact_add(day_balances.credit, excluded.credit)",
     *("account", "asset", "debit", "credit", "day"),
 )
 _COUNT = Prepared(
@@ -45,7 +47,7 @@ def add_posting(tx: Connection, posting_id: int, time_ms: int, lines: Iterable[t
             entry = moved[account, asset] = [0, 0]
         entry[side == "credit"] += amount
     day = time_ms // DAY_MS
-    rows = [(account, asset, debit, credit) for (account, asset), (debit, credit) in moved.items()]
+    rows = [(*place, stored_integer(debit), stored_integer(credit)) for place, (debit, credit) in moved.items()]
     _ADD.run(tx, rows)
     _ADD_TO_DAY.run(tx, [(*row, day) for row in rows])
     _COUNT.run(tx, (day, posting_id, posting_id))
@@ -58,11 +60,11 @@ def sums_now(tx: Connection) -> Sums:
 
 def sums_before(tx: Connection, time_ms: int) -> Sums:
     """What postings before an instant of site time moved."""
-    found = {(r.account, r.asset): (int(r.debit), int(r.credit)) for r in tx.execute(_DAYS, {"day": time_ms // DAY_MS})}
+    found = {(r.account, r.asset): (r.debit, r.credit) for r in tx.execute(_DAYS, {"day": time_ms // DAY_MS})}
     if time_ms % DAY_MS:
         for r in tx.execute(_PART_OF_DAY, {"first": time_ms // DAY_MS * DAY_MS, "past": time_ms}):
             debit, credit = found.get((r.account, r.asset), (0, 0))
-            found[r.account, r.asset] = (debit + int(r.debit), credit + int(r.credit))
+            found[r.account, r.asset] = (debit + r.debit, credit + r.credit)
     return found
 
 
@@ -87,15 +89,15 @@ def ids_within(tx: Connection, from_ms: int | None, to_ms: int | None) -> tuple[
 
 
 def _moved(side: Side) -> sa.ColumnElement[int]:
-    return sa.func.sum(sa.case((POSTING_LINES.c.side == side, POSTING_LINES.c.amount), else_=0))
+    return exact_sum(sa.case((POSTING_LINES.c.side == side, POSTING_LINES.c.amount), else_=0))
 
 
 _DAYS = (
     sa.select(
         DAY_BALANCES.c.account,
         DAY_BALANCES.c.asset,
-        sa.func.sum(DAY_BALANCES.c.debit).label("debit"),
-        sa.func.sum(DAY_BALANCES.c.credit).label("credit"),
+        exact_sum(DAY_BALANCES.c.debit).label("debit"),
+        exact_sum(DAY_BALANCES.c.credit).label("credit"),
     )
     .where(DAY_BALANCES.c.day < sa.bindparam("day"))
     .group_by(DAY_BALANCES.c.account, DAY_BALANCES.c.asset)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from photosynth.operations.documents.activity import ActionDocument
     from photosynth.operations.documents.base import BigCount, Document
     from photosynth.operations.documents.ledger import (
+        AssetDocument,
         BalanceRow,
         BlockDocument,
         LedgerDocument,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         ChainStatus,
         Condition,
         EvidenceStatus,
+        HoldingStatus,
         LedgerStatus,
         MachinesStatus,
         MainnetOutlook,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActionDocument",
+    "AssetDocument",
     "BalanceRow",
     "BigCount",
     "BlockDocument",
@@ -47,6 +50,7 @@ __all__ = [
     "DayPoint",
     "Document",
     "EvidenceStatus",
+    "HoldingStatus",
     "LedgerDocument",
     "LedgerStatus",
     "Line",
@@ -68,6 +72,7 @@ __all__ = [
 
 _MODULES = {
     "ActionDocument": "activity",
+    "AssetDocument": "ledger",
     "BalanceRow": "ledger",
     "BigCount": "base",
     "BlockDocument": "ledger",
@@ -76,6 +81,7 @@ _MODULES = {
     "DayPoint": "machines",
     "Document": "base",
     "EvidenceStatus": "status",
+    "HoldingStatus": "status",
     "LedgerDocument": "ledger",
     "LedgerStatus": "status",
     "Line": "ledger",

@@ -3,11 +3,12 @@
 from photosynth.storage.tables.base import METADATA
 from photosynth.storage.tables.chain import BLOCK_ATTRIBUTION, BLOCKS, CHAIN, COINS
 from photosynth.storage.tables.intervals import EVIDENCE, INTERVALS, REJECTED, WORK
-from photosynth.storage.tables.journal import BALANCES, DAY_BALANCES, POSTING_DAYS, POSTING_LINES, POSTINGS
+from photosynth.storage.tables.journal import ASSETS, BALANCES, DAY_BALANCES, POSTING_DAYS, POSTING_LINES, POSTINGS
 from photosynth.storage.tables.operations import ACTIONS, META, OBSERVATIONS
 
 __all__ = [
     "ACTIONS",
+    "ASSETS",
     "BALANCES",
     "BLOCKS",
     "BLOCK_ATTRIBUTION",

@@ -153,7 +153,7 @@ class _Made:
                 return ""
             debit, credit, value = credit, debit, -value
         self._largest = max(self._largest, value)
-        return f'["{debit}","debit","UEUR",{value}],["{credit}","credit","UEUR",{value}]'
+        return f'["{debit}","debit","EUR",{value}],["{credit}","credit","EUR",{value}]'
 
     @staticmethod
     def joined(lines: str, more: str) -> str:

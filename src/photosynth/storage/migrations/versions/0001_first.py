@@ -1,7 +1,12 @@
 """The first schema: journal, chain, quarter hours, evidence, audit, observations; append-only by triggers."""
 
+from dataclasses import asdict
+
 import sqlalchemy as sa
 from alembic import op
+
+from photosynth.quantities.assets import ASSETS
+from photosynth.storage.types import ExactInteger, exact_checks
 
 revision = "0001"
 down_revision = None
@@ -9,7 +14,7 @@ branch_labels = None
 depends_on = None
 
 NEVER = ("UPDATE", "DELETE")
-APPEND_ONLY = ("postings", "posting_lines", "evidence")
+APPEND_ONLY = ("postings", "posting_lines", "evidence", "assets")
 
 
 def upgrade() -> None:
@@ -33,6 +38,18 @@ def upgrade() -> None:
 
 
 def _tables() -> None:
+    assets = op.create_table(
+        "assets",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("network", sa.Text(), nullable=True),
+        sa.Column("base_unit", sa.Text(), nullable=False),
+        sa.Column("decimals", sa.Integer(), nullable=False),
+        sa.CheckConstraint("decimals >= 0", name=op.f("ck_assets_decimals")),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_assets")),
+        sqlite_with_rowid=False,
+    )
+    op.bulk_insert(assets, [asdict(asset) for asset in ASSETS])
     op.create_table(
         "actions",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -57,10 +74,10 @@ def _tables() -> None:
         "balances",
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("asset", sa.Text(), nullable=False),
-        sa.Column("debit", sa.BigInteger(), nullable=False),
-        sa.Column("credit", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("typeof(credit) = 'integer' AND credit >= 0", name=op.f("ck_balances_credit")),
-        sa.CheckConstraint("typeof(debit) = 'integer' AND debit >= 0", name=op.f("ck_balances_debit")),
+        sa.Column("debit", ExactInteger(), nullable=False),
+        sa.Column("credit", ExactInteger(), nullable=False),
+        *exact_checks("debit", 0, op.f("ck_balances_debit")),
+        *exact_checks("credit", 0, op.f("ck_balances_credit")),
         sa.PrimaryKeyConstraint("account", "asset", name=op.f("pk_balances")),
         sqlite_with_rowid=False,
     )
@@ -69,8 +86,10 @@ def _tables() -> None:
         sa.Column("day", sa.Integer(), nullable=False),
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("asset", sa.Text(), nullable=False),
-        sa.Column("debit", sa.BigInteger(), nullable=False),
-        sa.Column("credit", sa.BigInteger(), nullable=False),
+        sa.Column("debit", ExactInteger(), nullable=False),
+        sa.Column("credit", ExactInteger(), nullable=False),
+        *exact_checks("debit", 0, op.f("ck_day_balances_debit")),
+        *exact_checks("credit", 0, op.f("ck_day_balances_credit")),
         sa.PrimaryKeyConstraint("day", "account", "asset", name=op.f("pk_day_balances")),
         sqlite_with_rowid=False,
     )
@@ -235,10 +254,10 @@ def _tables() -> None:
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("side", sa.Text(), nullable=False),
         sa.Column("asset", sa.Text(), nullable=False),
-        sa.Column("amount", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("asset IN ('SAT', 'UEUR', 'J')", name=op.f("ck_posting_lines_asset")),
+        sa.Column("amount", ExactInteger(), nullable=False),
         sa.CheckConstraint("side IN ('debit', 'credit')", name=op.f("ck_posting_lines_side")),
-        sa.CheckConstraint("amount > 0", name=op.f("ck_posting_lines_amount")),
+        *exact_checks("amount", 1, op.f("ck_posting_lines_amount")),
+        sa.ForeignKeyConstraint(["asset"], ["assets.code"], name=op.f("fk_posting_lines_asset")),
         sa.ForeignKeyConstraint(["posting_id"], ["postings.id"], name=op.f("fk_posting_lines_posting_id")),
         sa.PrimaryKeyConstraint("posting_id", "number", name=op.f("pk_posting_lines")),
         sqlite_with_rowid=False,
