@@ -28,7 +28,7 @@ from photosynth.treasury.journal import Posting, count_postings, post, transfer,
 T = TypeVar("T")
 YEAR_MS = 365 * 86_400_000
 START_MS = 1_781_388_000_000
-FORMAT = 2
+FORMAT = 3
 
 
 def posting(number: int, time_ms: int) -> Posting:

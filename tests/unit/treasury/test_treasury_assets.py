@@ -31,7 +31,7 @@ def test_an_asset_is_added_once_and_stays_what_it_is(db: Database) -> None:
         add_asset(tx, TALLY)
         add_asset(tx, TALLY)
         assert read_assets(tx) == [*ASSETS, TALLY]
-        with pytest.raises(TreasuryError, match="asset TALLY is .*give the new one a code of its own"):
+        with pytest.raises(TreasuryError, match="give the new one a code of its own"):
             add_asset(tx, replace(TALLY, decimals=29))
     for change in (t.ASSETS.update().values(decimals=1), t.ASSETS.delete()):
         with pytest.raises(sa.exc.IntegrityError, match="append-only"), db.begin() as tx:
