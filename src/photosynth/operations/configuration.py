@@ -166,4 +166,5 @@ def site_facts(fleet: Fleet, genesis_hash: bytes) -> SiteFacts:
         ),
         export_limit_w=fleet.grid.connection_w,
         recognition=fleet.ledger.recognise_mining_revenue,
+        parties=tuple((party.id, party.name) for party in fleet.parties),
     )

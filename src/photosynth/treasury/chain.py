@@ -29,6 +29,7 @@ from photosynth.treasury.journal import (
     times_posted,
     transfer,
 )
+from photosynth.treasury.parties import of_wallet
 from photosynth.treasury.rewards import accrual_lines, available_lines
 
 COINBASE_MATURITY = 100
@@ -46,11 +47,13 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class ChainView:
-    """Whose books these are: the chain's name, the script that pays us, and when revenue is recognised."""
+    """Whose books these are: the chain's name, the script that pays us and its wallet and party, when revenue is recognised."""
 
     chain: str
     payout_script: bytes
     recognition: Recognition
+    wallet: str | None = None
+    party: str | None = None
 
     def prefix(self, block_hash: bytes) -> str:
         """What the key of every posting of a block begins with."""
@@ -238,4 +241,4 @@ def _post(
         return
     key = f"{prefix}{times_posted(tx, prefix) + 1}"
     name = event.split(".", maxsplit=1)[0]
-    post(tx, Posting(key, now.site_ms, now.wall_ms, name, text, tuple(lines), source))
+    post(tx, Posting(key, now.site_ms, now.wall_ms, name, text, of_wallet(lines, view.wallet, view.party), source))

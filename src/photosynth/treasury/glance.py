@@ -1,6 +1,7 @@
 """The books and the proof in one glance, in plain SQL: asked of a running site's connection and of a file at rest alike."""
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -74,7 +75,9 @@ _OF_NETWORKS = "SELECT code, network, base_unit, decimals FROM assets WHERE netw
 def ledger_totals(tx: Asked) -> LedgerTotals:
     """The books in one glance."""
     rows = tx.exec_driver_sql("SELECT account, asset, debit, credit FROM balances").fetchall()
-    held = {(row[0], row[1]): exact_integer(row[2]) - exact_integer(row[3]) for row in rows}
+    held = defaultdict[tuple[str, str], int](int)
+    for account, asset, debit, credit in rows:
+        held[account, asset] += exact_integer(debit) - exact_integer(credit)
 
     def balance(account: str, asset: str) -> int:
         return held.get((account, asset), 0)

@@ -6,7 +6,7 @@ BTC, wei of ETH, micro-EUR of EUR, joules. Which assets there are is data: rows 
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -19,7 +19,7 @@ from photosynth.storage.tables import BALANCES, POSTING_LINES, POSTINGS
 from photosynth.storage.types import document_text, int64
 from photosynth.treasury.accounts import ACCOUNTS, Side
 from photosynth.treasury.evidence.canonical import number
-from photosynth.treasury.sums import add_posting, count_before, ids_within, sums_before, sums_now
+from photosynth.treasury.sums import EVERYBODYS, Whose, add_posting, count_before, ids_within, sums_before, sums_now
 
 Source = Mapping[str, str | int | None]
 
@@ -30,12 +30,14 @@ class TreasuryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PostingLine:
-    """One line: an account, its side, an asset and a positive amount in the asset's base unit."""
+    """One line: an account, its side, an asset and a positive amount in its base unit; and whose it is, where that is known."""
 
     account: str
     side: Side
     asset: str
     amount: int
+    wallet: str | None = None
+    party: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +116,13 @@ def post(tx: Connection, posting: Posting) -> int | None:
         return None
     posting_id = int(row[0])
     lines = posting.lines
-    rows = [(posting_id, n, x.account, x.side, x.asset, stored_integer(x.amount)) for n, x in enumerate(lines)]
+    rows = [(posting_id, n, x.account, x.side, x.asset, stored_integer(x.amount), x.wallet, x.party) for n, x in enumerate(lines)]
     try:
         _INSERT_LINES.run(tx, rows)
     except sa.exc.IntegrityError as error:
-        named = ", ".join(sorted({line.asset for line in lines}))
-        raise TreasuryError(f"posting {posting.key}: the table of assets lacks one of {named}") from error
-    add_posting(tx, posting_id, posting.time_ms, [(x.account, x.side, x.asset, x.amount) for x in lines])
+        named = ", ".join(sorted({name for x in lines for name in (x.asset, x.wallet, x.party) if name}))
+        raise TreasuryError(f"posting {posting.key}: the tables of assets, wallets, parties lack one of {named}") from error
+    add_posting(tx, posting_id, posting.time_ms, lines)
     return posting_id
 
 
@@ -130,14 +132,14 @@ _INSERT = Prepared(
     *("key", "time_ms", "wall_ms", "event", "text", "reverses", "source"),
 )
 _INSERT_LINES = PreparedRows(
-    "INSERT INTO posting_lines (posting_id, number, account, side, asset, amount) VALUES {rows}",
-    *("posting_id", "number", "account", "side", "asset", "amount"),
+    "INSERT INTO posting_lines (posting_id, number, account, side, asset, amount, wallet, party) VALUES {rows}",
+    *("posting_id", "number", "account", "side", "asset", "amount", "wallet", "party"),
 )
 
 
 def mirrored(lines: Sequence[PostingLine]) -> tuple[PostingLine, ...]:
     """The same amounts on the other sides."""
-    return tuple(PostingLine(x.account, "credit" if x.side == "debit" else "debit", x.asset, x.amount) for x in lines)
+    return tuple(replace(x, side="credit" if x.side == "debit" else "debit") for x in lines)
 
 
 def reverse(tx: Connection, posting_id: int, time_ms: int, wall_ms: int, why: str) -> int | None:
@@ -310,7 +312,7 @@ def _with_lines(
         ids = [row.id for row in rows[at : at + 500]]
         chosen = sa.select(POSTING_LINES).where(POSTING_LINES.c.posting_id.in_(ids))
         for x in tx.execute(chosen.order_by(POSTING_LINES.c.posting_id, POSTING_LINES.c.number)):
-            lines[x.posting_id].append(PostingLine(x.account, x.side, x.asset, x.amount))
+            lines[x.posting_id].append(PostingLine(x.account, x.side, x.asset, x.amount, x.wallet, x.party))
     return [
         StoredPosting(r.id, Posting(r.key, r.time_ms, r.wall_ms, r.event, r.text, tuple(lines[r.id]), r.source, r.reverses))
         for r in rows
@@ -328,16 +330,21 @@ def _period(from_ms: int | None, to_ms: int | None, times: sa.ColumnElement[int]
 
 def balance(tx: Connection, account: str, asset: str) -> int:
     """What an account holds of an asset now, positive on the debit side."""
-    row = tx.execute(
+    rows = tx.execute(
         sa.select(BALANCES.c.debit, BALANCES.c.credit).where(BALANCES.c.account == account, BALANCES.c.asset == asset)
-    ).first()
-    return 0 if row is None else int(row.debit - row.credit)
+    )
+    return sum(row.debit - row.credit for row in rows)
 
 
-def trial_balance(tx: Connection, from_ms: int | None = None, to_ms: int | None = None) -> list[Balance]:
-    """Every account and asset that ever moved, with opening, movement and closing of a period of site time."""
-    until = sums_now(tx) if to_ms is None else sums_before(tx, to_ms)
-    before = {} if from_ms is None else sums_before(tx, from_ms if to_ms is None else min(from_ms, to_ms))
+def trial_balance(
+    tx: Connection, from_ms: int | None = None, to_ms: int | None = None, whose: Whose = EVERYBODYS
+) -> list[Balance]:
+    """Every account and asset that ever moved, with opening, movement and closing of a period of site time.
+
+    Of a wallet or a party, their lines alone: these need not balance.
+    """
+    until = sums_now(tx, whose) if to_ms is None else sums_before(tx, to_ms, whose)
+    before = {} if from_ms is None else sums_before(tx, from_ms if to_ms is None else min(from_ms, to_ms), whose)
     rows = []
     for (account, asset), (debit, credit) in sorted(until.items()):
         debit_before, credit_before = before.get((account, asset), (0, 0))

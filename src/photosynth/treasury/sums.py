@@ -5,6 +5,8 @@ the transaction that posts, at the posting's own site time, so late postings and
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -15,21 +17,40 @@ from photosynth.storage.tables import BALANCES, DAY_BALANCES, POSTING_DAYS, POST
 from photosynth.storage.types import exact_sum
 from photosynth.treasury.accounts import Side
 
+if TYPE_CHECKING:
+    from photosynth.treasury.journal import PostingLine
+
 DAY_MS = 86_400_000
 Sums = dict[tuple[str, str], tuple[int, int]]
 """Debits and credits by account and asset."""
 
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Which lines are meant: those of a wallet, of a party, of both; of everybody by default."""
+
+    wallet: str | None = None
+    party: str | None = None
+
+    def lines(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
+        """The condition on lines, or on sums of them."""
+        wanted = {"wallet": self.wallet, "party": self.party}
+        return [table.c[name] == value for name, value in wanted.items() if value is not None]
+
+
+EVERYBODYS = Whose()
+
 _ADD = PreparedRows(
-    "INSERT INTO balances (account, asset, debit, credit) VALUES {rows} "
-    "ON CONFLICT (account, asset) DO UPDATE SET debit = exact_add(balances.debit, excluded.debit), "
+    "INSERT INTO balances (account, asset, wallet, party, debit, credit) VALUES {rows} "
+    "ON CONFLICT (account, asset, wallet, party) DO UPDATE SET debit = exact_add(balances.debit, excluded.debit), "
     "credit = exact_add(balances.credit, excluded.credit)",
-    *("account", "asset", "debit", "credit"),
+    *("account", "asset", "wallet", "party", "debit", "credit"),
 )
 _ADD_TO_DAY = PreparedRows(
-    "INSERT INTO day_balances (account, asset, debit, credit, day) VALUES {rows} "
-    "ON CONFLICT (day, account, asset) DO UPDATE SET debit = exact_add(day_balances.debit, excluded.debit), "
+    "INSERT INTO day_balances (account, asset, wallet, party, debit, credit, day) VALUES {rows} "
+    "ON CONFLICT (day, account, asset, wallet, party) DO UPDATE SET debit = exact_add(day_balances.debit, excluded.debit), "
     "credit = exact_add(day_balances.credit, excluded.credit)",
-    *("account", "asset", "debit", "credit", "day"),
+    *("account", "asset", "wallet", "party", "debit", "credit", "day"),
 )
 _COUNT = Prepared(
     "INSERT INTO posting_days (day, postings, first_id, last_id) VALUES (:day, 1, :first, :last) "
@@ -38,14 +59,15 @@ _COUNT = Prepared(
 )
 
 
-def add_posting(tx: Connection, posting_id: int, time_ms: int, lines: Iterable[tuple[str, Side, str, int]]) -> None:
-    """Add a new posting (account, side, asset, amount of each line) to the sums."""
-    moved: dict[tuple[str, str], list[int]] = {}
-    for account, side, asset, amount in lines:
-        entry = moved.get((account, asset))
+def add_posting(tx: Connection, posting_id: int, time_ms: int, lines: "Iterable[PostingLine]") -> None:
+    """Add a new posting's lines to the sums."""
+    moved: dict[tuple[str, str, str, str], list[int]] = {}
+    for line in lines:
+        place = (line.account, line.asset, line.wallet or "", line.party or "")
+        entry = moved.get(place)
         if entry is None:
-            entry = moved[account, asset] = [0, 0]
-        entry[side == "credit"] += amount
+            entry = moved[place] = [0, 0]
+        entry[line.side == "credit"] += line.amount
     day = time_ms // DAY_MS
     rows = [(*place, stored_integer(debit), stored_integer(credit)) for place, (debit, credit) in moved.items()]
     _ADD.run(tx, rows)
@@ -53,16 +75,22 @@ def add_posting(tx: Connection, posting_id: int, time_ms: int, lines: Iterable[t
     _COUNT.run(tx, (day, posting_id, posting_id))
 
 
-def sums_now(tx: Connection) -> Sums:
+def sums_now(tx: Connection, whose: Whose = EVERYBODYS) -> Sums:
     """What all postings moved."""
-    return {(r.account, r.asset): (r.debit, r.credit) for r in tx.execute(sa.select(BALANCES))}
+    found: Sums = {}
+    for r in tx.execute(sa.select(BALANCES).where(*whose.lines(BALANCES))):
+        debit, credit = found.get((r.account, r.asset), (0, 0))
+        found[r.account, r.asset] = (debit + r.debit, credit + r.credit)
+    return found
 
 
-def sums_before(tx: Connection, time_ms: int) -> Sums:
+def sums_before(tx: Connection, time_ms: int, whose: Whose = EVERYBODYS) -> Sums:
     """What postings before an instant of site time moved."""
-    found = {(r.account, r.asset): (r.debit, r.credit) for r in tx.execute(_DAYS, {"day": time_ms // DAY_MS})}
+    days = _DAYS.where(*whose.lines(DAY_BALANCES))
+    found = {(r.account, r.asset): (r.debit, r.credit) for r in tx.execute(days, {"day": time_ms // DAY_MS})}
     if time_ms % DAY_MS:
-        for r in tx.execute(_PART_OF_DAY, {"first": time_ms // DAY_MS * DAY_MS, "past": time_ms}):
+        part = _PART_OF_DAY.where(*whose.lines(POSTING_LINES))
+        for r in tx.execute(part, {"first": time_ms // DAY_MS * DAY_MS, "past": time_ms}):
             debit, credit = found.get((r.account, r.asset), (0, 0))
             found[r.account, r.asset] = (debit + r.debit, credit + r.credit)
     return found

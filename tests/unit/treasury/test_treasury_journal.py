@@ -106,7 +106,10 @@ def test_what_does_not_balance_is_refused(db: Database, lines: tuple[PostingLine
 
 def test_an_asset_that_the_books_do_not_know_undoes_the_posting(db: Database) -> None:
     lines = transfer("1110", "9000", "SHELL", 1)
-    with pytest.raises(TreasuryError, match="posting shells: the table of assets lacks one of SHELL"), db.begin() as tx:
+    with (
+        pytest.raises(TreasuryError, match=r"posting shells: .* parties lack one of SHELL"),
+        db.begin() as tx,
+    ):
         j.post(tx, posting("shells", lines))
     with db.begin() as tx:
         assert j.count_postings(tx) == 0

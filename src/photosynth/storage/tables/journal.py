@@ -22,6 +22,36 @@ ASSETS = sa.Table(
 )
 """What may be counted, in whole base units: 10^decimals of them are one of the asset."""
 
+ACCOUNTS = sa.Table(
+    "accounts",
+    METADATA,
+    sa.Column("number", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The chart of accounts."""
+
+PARTIES = sa.Table(
+    "parties",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The legal persons that own sources, loads, machines and wallets."""
+
+WALLETS = sa.Table(
+    "wallets",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("network", sa.Text, nullable=False),
+    sa.Column("chain", sa.Text, nullable=False),
+    sa.Column("script", sa.LargeBinary, nullable=False),
+    sa.Column("party", sa.Text, sa.ForeignKey("parties.id"), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What is paid to and whose it is; never a key."""
+
 POSTINGS = sa.Table(
     "postings",
     METADATA,
@@ -48,10 +78,12 @@ POSTING_LINES = sa.Table(
     METADATA,
     sa.Column("posting_id", sa.Integer, sa.ForeignKey("postings.id"), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("account", sa.Text, sa.ForeignKey("accounts.number"), nullable=False),
     sa.Column("side", sa.Text, nullable=False),
     sa.Column("asset", sa.Text, sa.ForeignKey("assets.code"), nullable=False),
     sa.Column("amount", ExactInteger, nullable=False),
+    sa.Column("wallet", sa.Text, sa.ForeignKey("wallets.id"), nullable=True),
+    sa.Column("party", sa.Text, sa.ForeignKey("parties.id"), nullable=True),
     sa.CheckConstraint("side IN ('debit', 'credit')", name="side"),
     *exact_checks("amount", 1, "amount"),
     sqlite_with_rowid=False,
@@ -62,13 +94,15 @@ BALANCES = sa.Table(
     METADATA,
     sa.Column("account", sa.Text, primary_key=True),
     sa.Column("asset", sa.Text, primary_key=True),
+    sa.Column("wallet", sa.Text, primary_key=True),
+    sa.Column("party", sa.Text, primary_key=True),
     sa.Column("debit", ExactInteger, nullable=False),
     sa.Column("credit", ExactInteger, nullable=False),
     *exact_checks("debit", 0, "debit"),
     *exact_checks("credit", 0, "credit"),
     sqlite_with_rowid=False,
 )
-"""What all postings moved, by account and asset."""
+"""What all postings moved, by account, asset, wallet and party, the last two empty where a line has none."""
 
 DAY_BALANCES = sa.Table(
     "day_balances",
@@ -76,6 +110,8 @@ DAY_BALANCES = sa.Table(
     sa.Column("day", sa.Integer, primary_key=True),
     sa.Column("account", sa.Text, primary_key=True),
     sa.Column("asset", sa.Text, primary_key=True),
+    sa.Column("wallet", sa.Text, primary_key=True),
+    sa.Column("party", sa.Text, primary_key=True),
     sa.Column("debit", ExactInteger, nullable=False),
     sa.Column("credit", ExactInteger, nullable=False),
     *exact_checks("debit", 0, "debit"),
