@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
@@ -16,7 +17,7 @@ from photosynth.quantities.assets import MOST_DIGITS, TOO_LARGE
 from photosynth.storage.exact import stored_integer
 from photosynth.storage.prepared import Prepared, PreparedRows
 from photosynth.storage.tables import BALANCES, POSTING_LINES, POSTINGS
-from photosynth.storage.types import document_text, int64
+from photosynth.storage.types import int64
 from photosynth.treasury.accounts import ACCOUNTS, Side
 from photosynth.treasury.evidence.canonical import number
 from photosynth.treasury.sums import EVERYBODYS, Whose, add_posting, count_before, ids_within, sums_before, sums_now
@@ -109,8 +110,7 @@ def post(tx: Connection, posting: Posting) -> int | None:
     check(posting)
     reverses = None if posting.reverses is None else int64(posting.reverses)
     times = (int64(posting.time_ms), int64(posting.wall_ms))
-    # What other programs would round is text to them, here as in evidence.
-    source = document_text({name: number(value) if type(value) is int else value for name, value in posting.source.items()})
+    source = _source_text(posting.source)
     row = _INSERT.first(tx, (posting.key, *times, posting.event, posting.text, reverses, source))
     if row is None:
         return None
@@ -126,6 +126,21 @@ def post(tx: Connection, posting: Posting) -> int | None:
     return posting_id
 
 
+def _source_text(source: Source) -> str:
+    """A source as JSON with sorted names; what other programs would round is text in it, as in evidence."""
+    said: dict[str, str | int | None] = {}
+    for name, value in source.items():
+        kind = type(value)
+        if kind is int:
+            said[name] = number(value)  # type: ignore[arg-type]
+        elif kind is str or value is None:
+            said[name] = value
+        else:
+            raise TreasuryError(f"a posting's source has texts and integers, not {value!r} as {name}")
+    return _WRITE(said).decode()
+
+
+_WRITE = msgspec.json.Encoder(order="sorted").encode
 _INSERT = Prepared(
     "INSERT INTO postings (key, time_ms, wall_ms, event, text, reverses, source) "
     "VALUES (:key, :time_ms, :wall_ms, :event, :text, :reverses, :source) ON CONFLICT (key) DO NOTHING RETURNING id",
