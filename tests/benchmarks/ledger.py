@@ -28,12 +28,12 @@ from photosynth.treasury.journal import Posting, count_postings, post, transfer,
 T = TypeVar("T")
 YEAR_MS = 365 * 86_400_000
 START_MS = 1_781_388_000_000
-FORMAT = 2
+FORMAT = 3
 
 
 def posting(number: int, time_ms: int) -> Posting:
     """One like those of bought energy: four lines and five facts."""
-    lines = transfer("5100", "2100", "UEUR", 208_675 + number) + transfer("5110", "2100", "UEUR", 85_925)
+    lines = transfer("5100", "2100", "EUR", 208_675 + number) + transfer("5110", "2100", "EUR", 85_925)
     source: dict[str, str | int | None] = {
         "component": "levies",
         "energy_j": 36_000_000,

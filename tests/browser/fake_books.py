@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 from tests.browser.fake_day import BLOCK_MS, QUARTER_MS, REWARD_SAT, START_MS, FakeDay, digest
 
 from photosynth.operations import documents as doc
+from photosynth.operations.summaries import like
 from photosynth.operations.view import NotKnownError
+from photosynth.quantities.assets import known
 
 
 class FakeBooks(FakeDay):
@@ -42,7 +44,7 @@ class FakeBooks(FakeDay):
         eur = value * 593
 
         def line(account: str, name: str, side: str, asset: str, amount: int) -> doc.Line:
-            return doc.Line(account=account, name=name, side=side, asset=asset, amount=amount)  # type: ignore[arg-type]
+            return doc.Line(account=account, name=name, side=side, asset=asset, amount=str(amount))  # type: ignore[arg-type]
 
         kind = number % 3
         if kind == 0:
@@ -57,16 +59,16 @@ class FakeBooks(FakeDay):
         elif kind == 1:
             event, text = "mining.coinbase.accrued", f"Coinbase of block {number // 3} accrued"
             lines = [
-                line("1100", "coins immature", "debit", "SAT", value),
-                line("3100", "SAT contra", "credit", "SAT", value),
-                line("1100", "coins immature", "debit", "UEUR", eur),
-                line("2800", "deferred mining reward", "credit", "UEUR", eur),
+                line("1100", "coins immature", "debit", "BTC", value),
+                line("3100", "coins contra", "credit", "BTC", value),
+                line("1100", "coins immature", "debit", "EUR", eur),
+                line("2800", "deferred mining reward", "credit", "EUR", eur),
             ]
         else:
             event, text = "energy.own", "Own energy used for mining, at the forgone export"
             lines = [
-                line("7100", "own energy charged", "debit", "UEUR", 412_377),
-                line("7200", "own energy credited", "credit", "UEUR", 412_377),
+                line("7100", "own energy charged", "debit", "EUR", 412_377),
+                line("7200", "own energy credited", "credit", "EUR", 412_377),
             ]
         return doc.PostingDocument(
             id=number,
@@ -110,17 +112,17 @@ class FakeBooks(FakeDay):
             []
             if self.empty
             else [
-                ("1100", "Coins, immature", "SAT", immature),
-                ("1110", "Coins, available", "SAT", mature),
-                ("3100", "SAT contra", "SAT", -immature - mature),
-                ("1100", "Coins, immature", "UEUR", immature * 593),
-                ("1110", "Coins, available", "UEUR", mature * 593),
-                ("1200", "Export receivable", "UEUR", 18_930_120),
-                ("2100", "Energy supplier", "UEUR", -1_284_455),
-                ("2800", "Deferred mining reward", "UEUR", -immature * 593),
-                ("4100", "Mining revenue", "UEUR", -mature * 593),
-                ("4200", "Export revenue", "UEUR", -18_930_120),
-                ("5110", "Grid energy for the factory", "UEUR", 1_284_455),
+                ("1100", "Coins, immature", "BTC", immature),
+                ("1110", "Coins, available", "BTC", mature),
+                ("3100", "coins contra", "BTC", -immature - mature),
+                ("1100", "Coins, immature", "EUR", immature * 593),
+                ("1110", "Coins, available", "EUR", mature * 593),
+                ("1200", "Export receivable", "EUR", 18_930_120),
+                ("2100", "Energy supplier", "EUR", -1_284_455),
+                ("2800", "Deferred mining reward", "EUR", -immature * 593),
+                ("4100", "Mining revenue", "EUR", -mature * 593),
+                ("4200", "Export revenue", "EUR", -18_930_120),
+                ("5110", "Grid energy for the factory", "EUR", 1_284_455),
                 ("E10", "Own generation", "J", -7_357_510_000),
                 ("E20", "Import", "J", -101_000_000),
                 ("E30", "Factory", "J", 1_652_000_000),
@@ -131,12 +133,18 @@ class FakeBooks(FakeDay):
         )
         balance = [
             doc.BalanceRow.model_validate(
-                {"account": a, "name": n, "asset": s, "opening": 0, "debit": max(v, 0), "credit": max(-v, 0), "closing": v}
+                {"account": a, "name": n, "asset": s}
+                | {"opening": "0", "debit": str(max(v, 0)), "credit": str(max(-v, 0)), "closing": str(v)}
             )
             for a, n, s, v in rows
         ]
         return doc.LedgerDocument(
-            from_ms=from_ms, to_ms=to_ms, trial_balance=balance, postings=chosen[:limit], total_postings=len(chosen)
+            from_ms=from_ms,
+            to_ms=to_ms,
+            assets=[like(doc.AssetDocument, known(code)) for code in ("BTC", "EUR", "J")] if balance else [],
+            trial_balance=balance,
+            postings=chosen[:limit],
+            total_postings=len(chosen),
         )
 
     async def trace(self, block_or_txid: str) -> doc.TraceDocument:

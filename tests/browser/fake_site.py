@@ -146,6 +146,11 @@ class FakeSite(FakeBooks):
                 postings=self.postings_total(),
                 reconciled_height=height if known else None,
                 asset="demonstration BTC",
+                assets=[
+                    doc.HoldingStatus(
+                        code="BTC", network="bitcoin", base_unit="satoshi", decimals=8, held=str(height * REWARD_SAT)
+                    )
+                ],
             ),
             evidence=doc.EvidenceStatus(
                 records=22 if known else 0,

@@ -202,7 +202,7 @@ def test_postings_open_to_their_lines_and_older_ones_follow(site: Site, open_pag
     page.get_by_label("Event").select_option("mining.coinbase.accrued")
     expect(page.locator(".posting .event", has_not_text="mining.coinbase.accrued")).to_have_count(0)
     page.locator(".posting summary").first.click()
-    expect(page.locator(".posting[open]").get_by_text("SAT contra")).to_be_visible()
+    expect(page.locator(".posting[open]").get_by_text("coins contra")).to_be_visible()
     first = page.locator(".posting .id").first.inner_text()
     page.get_by_role("button", name="Older").click()
     expect(page.locator(".posting .id").first).not_to_have_text(first)

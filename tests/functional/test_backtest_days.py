@@ -195,13 +195,13 @@ def test_the_example_site_is_backtested_from_its_fleet_file() -> None:
     assert "fixed strike price" in text
     books = {(row.account, row.asset): row for row in report.total.trial_balance}
     ours = report.total.dispatch
-    for asset in ("J", "UEUR"):
+    for asset in ("J", "EUR"):
         assert sum(row.debit - row.credit for row in report.total.trial_balance if row.asset == asset) == 0
-    assert books["2100", "UEUR"].closing == -ours.money.import_ueur
-    assert books["5100", "UEUR"].closing == ours.money.import_for_mining_ueur
-    assert books["4200", "UEUR"].closing == -ours.money.export_spot_ueur
-    assert books["5200", "UEUR"].closing == ours.money.marketing_fee_ueur
-    assert books["7100", "UEUR"].closing == ours.money.forgone_export_ueur
+    assert books["2100", "EUR"].closing == -ours.money.import_ueur
+    assert books["5100", "EUR"].closing == ours.money.import_for_mining_ueur
+    assert books["4200", "EUR"].closing == -ours.money.export_spot_ueur
+    assert books["5200", "EUR"].closing == ours.money.marketing_fee_ueur
+    assert books["7100", "EUR"].closing == ours.money.forgone_export_ueur
     assert books["E10", "J"].closing == -ours.energy_j.generated
     assert books["E40", "J"].closing == ours.energy_j.mined
     assert report.total.postings >= len(intervals)

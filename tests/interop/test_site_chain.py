@@ -44,7 +44,7 @@ async def branch_on(node: RunningBitcoind, blocks: int) -> None:
 
 def satoshis(site: RunningSite) -> dict[str, int]:
     rows: list[dict[str, Any]] = site.get("ledger?limit=0")["trial_balance"]
-    return {row["account"]: row["closing"] for row in rows if row["asset"] == "SAT"}
+    return {row["account"]: int(row["closing"]) for row in rows if row["asset"] == "BTC"}
 
 
 def test_a_real_bitcoind_accepts_every_block_and_a_longer_branch_turns_the_books(

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from photosynth.cli.table import FittingTable
 from photosynth.quantities import format as fmt
+from photosynth.quantities.assets import Asset, known
 from photosynth.quantities.format import Style
 from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S, local_time
 
@@ -112,19 +113,18 @@ def workers(document: "WorkersDocument", where: str, style: Style) -> Renderable
     return Group(Text(where + "\n"), table)
 
 
-def amount(value: int, asset: str, style: Style) -> str:
-    """An amount of the books in its asset's unit."""
-    formats = {"SAT": fmt.sat, "UEUR": fmt.eur, "J": fmt.energy}
-    return formats[asset](value, style)
-
-
 def ledger(document: "LedgerDocument", where: str, style: Style, zone: tzinfo) -> RenderableType:
-    """The trial balance by account and asset, then the newest postings; times on the clock of a zone."""
+    """The trial balance by account and asset, then the newest postings, to the last digit; times on the clock of a zone."""
+    assets = {asset.code: Asset(**asset.model_dump()) for asset in document.assets}
+
+    def amount(value: str, code: str) -> str:
+        return fmt.amount(int(value), assets.get(code) or known(code), style)
+
     period = f"{local_time(document.from_ms, zone) if document.from_ms is not None else 'the beginning'} to "
     period += local_time(document.to_ms, zone) if document.to_ms is not None else "now"
     balance = FittingTable(f"Trial balance, {period}", "account", "name", "opening", "debit", "credit", "closing", left=2)
     for row in sorted(document.trial_balance, key=lambda r: (r.account, r.asset)):
-        values = (amount(v, row.asset, style) for v in (row.opening, row.debit, row.credit, row.closing))
+        values = (amount(v, row.asset) for v in (row.opening, row.debit, row.credit, row.closing))
         balance.add_row(row.account, row.name, *values)
     shown = len(document.postings)
     total = fmt.count(document.total_postings, style)
@@ -135,7 +135,7 @@ def ledger(document: "LedgerDocument", where: str, style: Style, zone: tzinfo) -
             head = (
                 (str(posting.id), local_time(posting.time_ms, zone, named=False), posting.event) if number == 0 else ("", "", "")
             )
-            value = amount(line.amount, line.asset, style)
+            value = amount(line.amount, line.asset)
             sides = (value, "") if line.side == "debit" else ("", value)
             postings.add_row(*head, f"{line.account} {line.name}", *sides)
     return Group(Text(where + "\n"), balance, postings)

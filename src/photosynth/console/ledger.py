@@ -1,5 +1,7 @@
 """The Ledger page: blocks, trial balance and postings of a period."""
 
+from collections.abc import Sequence
+
 from fastapi import Request
 from nicegui import Client
 
@@ -8,62 +10,56 @@ from photosynth.console.frame import open_page
 from photosynth.console.markup import Values, chip, empty, no_match, short, table, text
 from photosynth.console.numbers import Numbers
 from photosynth.console.page import Page, box, choice, html
-from photosynth.operations.documents import BalanceRow, BlockDocument, LedgerDocument, PostingDocument
+from photosynth.operations.documents import AssetDocument, BalanceRow, BlockDocument, LedgerDocument, Line, PostingDocument
+from photosynth.quantities.assets import Asset, known
 from photosynth.quantities.instants import market_day_bounds_ms, market_day_of
 
 PAGE_ROWS = 40
 PERIODS = {"all": "Everything", "day": "This market day", "hour": "Last hour", "quarter": "Last quarter hour"}
-UNITS = {"SAT": "satoshi", "UEUR": "EUR", "J": "kWh"}
 _BLOCK_ROWS = 60
 
 
-def amount(asset: str, value: int, numbers: Numbers) -> str:
-    """An amount in the unit that people read its asset in: satoshi, EUR with six digits, kWh."""
-    if asset == "UEUR":
-        return numbers.eur(value, 6)
-    if asset == "J":
-        return numbers.kwh(value, 3)
-    return numbers.integer(value)
-
-
-def balance_table(rows: list[BalanceRow], numbers: Numbers) -> str:
-    """The trial balance, asset by asset; every asset's sum of closings is zero or it is said."""
+def balance_table(rows: list[BalanceRow], assets: list[AssetDocument], numbers: Numbers) -> str:
+    """The trial balance, asset by asset with all its digits; every asset's sum of closings is zero or it is said."""
     if not rows:
         return empty(
             "No posting in this period", "Choose a longer one. The first block and the first quarter hour post by themselves."
         )
     out = []
-    for asset, unit in UNITS.items():
-        mine = [r for r in rows if r.asset == asset]
-        if not mine:
-            continue
-        total = sum(r.closing for r in mine)
+    for asset in [Asset(**document.model_dump()) for document in assets]:
+        mine = [r for r in rows if r.asset == asset.code]
+        total = sum(int(r.closing) for r in mine)
         body = [
             (
                 f"<code>{text(r.account)}</code>",
                 text(r.name),
-                *(amount(asset, v, numbers) for v in (r.opening, r.debit, r.credit, r.closing)),
+                *(numbers.amount(v, asset) for v in (r.opening, r.debit, r.credit, r.closing)),
             )
             for r in mine
         ]
-        off = f"off by {amount(asset, total, numbers)} {unit}"
+        off = f"off by {numbers.amount(total, asset)} {asset.code}"
         verdict = chip("running", "balances") if total == 0 else chip("faulty", off)
         heads = ("Account", "Name", "Opening", "Debit", "Credit", "Closing")
         out.append(
-            f'<h3 class="asset">{unit} {verdict}</h3>'
-            + table(f"Trial balance in {unit}", heads, body, numbers=frozenset({2, 3, 4, 5}))
+            f'<h3 class="asset">{text(asset.code)} {verdict}</h3>'
+            + table(f"Trial balance in {asset.code}", heads, body, numbers=frozenset({2, 3, 4, 5}))
         )
     return "".join(out)
 
 
-def posting_item(posting: PostingDocument, numbers: Numbers) -> str:
-    """One posting that opens to its lines."""
+def posting_item(posting: PostingDocument, numbers: Numbers, assets: Sequence[AssetDocument] = ()) -> str:
+    """One posting that opens to its lines; assets are those that the program may not know by itself."""
+    more = {document.code: Asset(**document.model_dump()) for document in assets}
+
+    def amount(line: Line) -> str:
+        return numbers.amount(line.amount, more.get(line.asset) or known(line.asset))
+
     lines = [
         (
             f"<code>{text(x.account)}</code> {text(x.name)}",
-            amount(x.asset, x.amount, numbers) if x.side == "debit" else "",
-            amount(x.asset, x.amount, numbers) if x.side == "credit" else "",
-            UNITS[x.asset],
+            amount(x) if x.side == "debit" else "",
+            amount(x) if x.side == "credit" else "",
+            text(x.asset),
         )
         for x in posting.lines
     ]
@@ -152,10 +148,10 @@ class _Books:
         if found is None:
             return {"balance!": "", "postings!": "", "total": "", "where": ""}
         chosen = [p for p in found.postings if self.event in ("all", p.event)][:PAGE_ROWS]
-        items = "".join(posting_item(p, numbers) for p in chosen)
+        items = "".join(posting_item(p, numbers, found.assets) for p in chosen)
         where = f"postings {chosen[-1].id} to {chosen[0].id}" if chosen else ""
         return {
-            "balance!": balance_table(found.trial_balance, numbers),
+            "balance!": balance_table(found.trial_balance, found.assets, numbers),
             "postings!": items or no_match("No posting of this event in this period"),
             "total": numbers.integer(found.total_postings),
             "where": where,

@@ -9,6 +9,7 @@ from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 from photosynth.quantities import format as fmt
+from photosynth.quantities.assets import Asset
 from photosynth.quantities.instants import INTERVAL_S, MARKET_ZONE
 from photosynth.quantities.value import JOULES_PER_KWH, UEUR_PER_EUR
 
@@ -74,6 +75,10 @@ class Numbers:
     def price(self, cent_per_mwh: int | None) -> str:
         """A price of energy in EUR/MWh."""
         return UNKNOWN if cent_per_mwh is None else f"{self.decimal(Fraction(cent_per_mwh, 100), 2)}{NBSP}EUR/MWh"
+
+    def amount(self, value: int | str, asset: Asset) -> str:
+        """Base units of an asset in its own unit with every digit, without the unit."""
+        return self.decimal(Fraction(int(value), 10**asset.decimals), asset.decimals)
 
     def eur(self, value_ueur: int | None, digits: int = 2) -> str:
         """Money in EUR from micro-EUR, without the unit."""

@@ -5,6 +5,7 @@ from sqlalchemy import Connection
 from photosynth.bitcoin.node import hash_text
 from photosynth.operations.documents import (
     ActionDocument,
+    AssetDocument,
     BalanceRow,
     BlockDocument,
     DayPoint,
@@ -22,22 +23,31 @@ from photosynth.quantities.instants import market_day_bounds_ms, market_day_of
 from photosynth.storage.actions import ActionRow, read_actions
 from photosynth.storage.observations import DayObservation, day_observations
 from photosynth.treasury.accounts import account_name
+from photosynth.treasury.assets import read_assets
 from photosynth.treasury.blocks import BlockRow, read_blocks
 from photosynth.treasury.facts import MeterInfo
 from photosynth.treasury.glance import followed_top
-from photosynth.treasury.journal import StoredPosting, count_postings_of, postings, trial_balance
+from photosynth.treasury.journal import Balance, StoredPosting, count_postings_of, postings, trial_balance
 from photosynth.treasury.trace import TracedInterval, duration_s, trace
 
 
 def ledger_document(tx: Connection, from_ms: int | None, to_ms: int | None, limit: int, before_id: int | None) -> LedgerDocument:
     """Trial balance of a period and its postings, newest first."""
+    rows = trial_balance(tx, from_ms, to_ms)
+    moved = {row.asset for row in rows}
     return LedgerDocument(
         from_ms=from_ms,
         to_ms=to_ms,
-        trial_balance=[like(BalanceRow, row, name=account_name(row.account)) for row in trial_balance(tx, from_ms, to_ms)],
+        assets=[like(AssetDocument, asset) for asset in read_assets(tx) if asset.code in moved],
+        trial_balance=[_balance(row) for row in rows],
         postings=[_posting(item) for item in postings(tx, from_ms, to_ms, limit, before_id)],
         total_postings=count_postings_of(tx, from_ms, to_ms),
     )
+
+
+def _balance(row: Balance) -> BalanceRow:
+    amounts = {name: str(getattr(row, name)) for name in ("opening", "debit", "credit", "closing")}
+    return like(BalanceRow, row, name=account_name(row.account), **amounts)
 
 
 def block_documents(tx: Connection, limit: int) -> list[BlockDocument]:
@@ -131,7 +141,7 @@ def _posting(item: StoredPosting) -> PostingDocument:
         wall_ms=posting.wall_ms,
         event=posting.event,
         text=posting.text,
-        lines=[like(Line, line, name=account_name(line.account)) for line in posting.lines],
+        lines=[like(Line, x, name=account_name(x.account), amount=str(x.amount)) for x in posting.lines],
         reverses=posting.reverses,
         source=dict(posting.source),
     )

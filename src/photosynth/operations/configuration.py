@@ -178,4 +178,5 @@ def site_facts(mining: MiningSite, genesis_hash: bytes) -> SiteFacts:
         ),
         export_limit_w=site.grid.connection_w,
         recognition=mining.fleet.ledger.recognise_mining_revenue,
+        parties=tuple((party.id, party.name) for party in mining.fleet.parties),
     )

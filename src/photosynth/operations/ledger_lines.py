@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection
 
 from photosynth.operations.book_documents import ledger_document
+from photosynth.storage.exact import exact_integer
 from photosynth.treasury.accounts import account_name
 from photosynth.treasury.journal import RawPosting, count_postings, oldest_of_newest, raw_lines, raw_postings
 
@@ -77,7 +78,7 @@ def _written(tx: Connection, postings: list[RawPosting]) -> bytes:
     lines = defaultdict[int, str](str)
     before = _BEFORE_AMOUNT
     for number, kind, amount in raw_lines(tx, [posting[0] for posting in postings]):
-        lines[number] += f"{before[kind]}{amount}}}"
+        lines[number] += f'{before[kind]}{amount if type(amount) is int else exact_integer(amount)}"}}'
     written = [
         f'{{"id":{number},"key":{encode_basestring(key)},"time_ms":{time_ms},"wall_ms":{wall_ms},'
         f'"event":{encode_basestring(event)},"text":{encode_basestring(text)},"lines":[{lines[number][1:]}],'
@@ -93,7 +94,7 @@ class _BeforeAmount(dict[str, str]):
     def __missing__(self, kind: str) -> str:
         account, side, asset = kind.rsplit(" ", 2)
         name = encode_basestring(account_name(account))
-        self[kind] = f',{{"account":{encode_basestring(account)},"name":{name},"side":"{side}","asset":"{asset}","amount":'
+        self[kind] = f',{{"account":{encode_basestring(account)},"name":{name},"side":"{side}","asset":"{asset}","amount":"'
         return self[kind]
 
 

@@ -52,6 +52,7 @@ from photosynth.treasury.evidence.lines import EvidenceRecord, last_line
 from photosynth.treasury.evidence.seal import Identity
 from photosynth.treasury.facts import CoinFact
 from photosynth.treasury.glance import followed_top
+from photosynth.treasury.parties import PAYOUT_WALLET
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -254,6 +255,8 @@ class Site:
             self._coin_fact_at,
             clock=self.clock,
             chain_name=facts.network,
+            wallet=PAYOUT_WALLET,
+            party=facts.operator,
         )
         self._ledgers = Ledgers(self.database, self.run_database, self.books, chain)
 

@@ -4,7 +4,7 @@ import json
 from typing import TypeVar
 
 from photosynth.operations.documents.base import Document
-from photosynth.operations.documents.status import EvidenceStatus, LedgerStatus
+from photosynth.operations.documents.status import EvidenceStatus, HoldingStatus, LedgerStatus
 from photosynth.treasury.glance import Asked, evidence_state, ledger_totals
 
 D = TypeVar("D", bound=Document)
@@ -15,7 +15,9 @@ STOPPED = "stopped"
 
 def ledger_status(tx: Asked, asset: str) -> LedgerStatus:
     """The books in one glance."""
-    return like(LedgerStatus, ledger_totals(tx), asset=asset)
+    totals = ledger_totals(tx)
+    assets = [like(HoldingStatus, holding, held=str(holding.held)) for holding in totals.assets]
+    return like(LedgerStatus, totals, asset=asset, assets=assets)
 
 
 def evidence_status(tx: Asked) -> EvidenceStatus:

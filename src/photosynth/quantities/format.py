@@ -7,6 +7,8 @@ rounding half to even in integers; no float is involved. The command line and th
 from dataclasses import dataclass
 from fractions import Fraction
 
+from photosynth.quantities.assets import Asset
+
 UNKNOWN = "unknown"
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
 
@@ -87,6 +89,11 @@ def hashes(value: int | None, style: Style = ENGLISH) -> str:
 def eur(value_ueur: int | None, style: Style = ENGLISH) -> str:
     """Micro-EUR as EUR with two digits: 1,234.56 EUR."""
     return UNKNOWN if value_ueur is None else f"{decimal(Fraction(value_ueur, 1_000_000), 2, style)} EUR"
+
+
+def amount(value: int | None, asset: Asset, style: Style = ENGLISH) -> str:
+    """Base units of an asset in its own unit with every digit: 40.000000000000000000 ETH."""
+    return UNKNOWN if value is None else f"{decimal(Fraction(value, 10**asset.decimals), asset.decimals, style)} {asset.code}"
 
 
 def sat(value_sat: int | None, style: Style = ENGLISH) -> str:

@@ -112,7 +112,7 @@ class DayReport(Outcomes):
 
 
 class LedgerRow(_Document):
-    """One account in one asset (J or UEUR) over all days; ``closing`` is positive on the debit side."""
+    """One account in one asset (J or EUR) over all days; ``closing`` is positive on the debit side."""
 
     account: str
     name: str

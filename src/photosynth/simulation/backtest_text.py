@@ -44,7 +44,7 @@ def _lines(report: BacktestReport) -> Iterator[str]:
     yield ""
     yield f"Ledger: {report.total.postings} postings"
     for row in report.total.trial_balance:
-        amount = f"{eur(row.closing)} EUR" if row.asset == "UEUR" else f"{row.closing / JOULES_PER_KWH:.1f} kWh"
+        amount = f"{eur(row.closing)} EUR" if row.asset == "EUR" else f"{row.closing / JOULES_PER_KWH:.1f} kWh"
         yield f"  {row.account:<5} {row.name:<48} {amount:>18}"
     yield ""
     yield f"{'strategy':<20} {'mined kWh':>12} {'imported kWh':>13} {'starts':>7} {'peak kW':>8} {'EUR':>12} {'than never':>12}"

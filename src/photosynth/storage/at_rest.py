@@ -9,9 +9,10 @@ Source: SQLite, "Write-Ahead Logging", sections 5 and 8; "The SQLite OS Interfac
 
 import sqlite3
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from photosynth.storage.errors import storage_error
+from photosynth.storage.errors import DamagedAmountError, storage_error
 from photosynth.storage.revision import refuse_other
 
 
@@ -55,7 +56,7 @@ class RestingDatabase:
         except sqlite3.Error as error:
             raise self._known(error) from error
 
-    def _known(self, error: sqlite3.Error) -> Exception:
+    def _known(self, error: Exception) -> Exception:
         return storage_error(error, self.path) or error
 
     def close(self) -> None:
@@ -65,8 +66,10 @@ class RestingDatabase:
     def __enter__(self) -> "RestingDatabase":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+        if isinstance(error, DamagedAmountError):
+            raise self._known(error) from error
 
 
 class Found:

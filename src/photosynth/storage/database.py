@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from photosynth.storage.at_rest import connect_at_rest
-from photosynth.storage.errors import StorageError, storage_error
+from photosynth.storage.errors import DamagedAmountError, StorageError, storage_error
+from photosynth.storage.exact import add_exact_functions
 from photosynth.storage.revision import HEAD, refuse_newer, refuse_other
 from photosynth.storage.schema import stored_revision, upgrade
 
@@ -110,7 +111,7 @@ class Database:
             if known is None:
                 raise
             raise known from error
-        except sqlite3.Error as error:
+        except (sqlite3.Error, DamagedAmountError) as error:
             known = storage_error(error, self.path)
             if known is None:
                 raise
@@ -121,7 +122,12 @@ Connect = Callable[[], sqlite3.Connection]
 
 
 def _connect(connect: Connect, begin: str) -> Connection:
-    engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.StaticPool)
+    def opened() -> sqlite3.Connection:
+        raw = connect()
+        add_exact_functions(raw)
+        return raw
+
+    engine = sa.create_engine("sqlite://", creator=opened, poolclass=sa.pool.StaticPool)
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

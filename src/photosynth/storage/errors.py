@@ -6,10 +6,11 @@ from typing import Literal
 
 Kind = Literal["full", "corrupt", "read_only", "busy", "newer", "older", "unavailable"]
 
+_RESTORE = "Restore it from a backup, or start with --fresh"
 _BY_PRIMARY_CODE: dict[int, tuple[Kind, str]] = {
     sqlite3.SQLITE_FULL: ("full", "the disk is full. Nothing was lost: what was not written was undone. Free some space"),
-    sqlite3.SQLITE_CORRUPT: ("corrupt", "the file is damaged. Restore it from a backup, or start with --fresh"),
-    sqlite3.SQLITE_NOTADB: ("corrupt", "this is not a database. Restore it from a backup, or start with --fresh"),
+    sqlite3.SQLITE_CORRUPT: ("corrupt", f"the file is damaged. {_RESTORE}"),
+    sqlite3.SQLITE_NOTADB: ("corrupt", f"this is not a database. {_RESTORE}"),
     sqlite3.SQLITE_READONLY: ("read_only", "the file or its folder may not be written. Mend its permissions"),
     sqlite3.SQLITE_PERM: ("read_only", "the file or its folder may not be opened. Mend its permissions"),
     sqlite3.SQLITE_AUTH: ("read_only", "the file or its folder may not be opened. Mend its permissions"),
@@ -29,10 +30,22 @@ class StorageError(Exception):
         self.path = path
 
 
+class DamagedAmountError(ValueError):
+    """A database holds something else than an integer in place of an amount."""
+
+    def __init__(self, stored: object) -> None:
+        super().__init__(f"it holds {str(stored)[:60]!r} in place of an amount")
+
+
 def storage_error(error: BaseException | None, path: Path) -> StorageError | None:
     """The StorageError that an error of the driver stands for; None where it is a mistake of the program's own."""
+    if isinstance(error, DamagedAmountError):
+        return StorageError("corrupt", path, f"the file is damaged: {error}. {_RESTORE}.")
     if not isinstance(error, sqlite3.Error):
         return None
+    # The functions that add amounts raise in SQLite what it hands on in these words alone.
+    if str(error).startswith("user-defined"):
+        return StorageError("corrupt", path, f"the file is damaged: a sum of amounts is none. {_RESTORE}.")
     code = getattr(error, "sqlite_errorcode", None)
     known = _BY_PRIMARY_CODE.get(code & 0xFF) if isinstance(code, int) else None
     return None if known is None else StorageError(known[0], path, f"{known[1]} (SQLite says: {error}).")

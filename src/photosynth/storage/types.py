@@ -1,13 +1,15 @@
-"""Column types: a checked signed 64-bit integer, integers of any size as decimal text, and small JSON documents."""
+"""Column types: a checked signed 64-bit integer, exact integers without limit, large counts as text, and small JSON documents."""
 
 import json
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.types import TypeDecorator, UserDefinedType
 
-INT64_MAX = (1 << 63) - 1
+from photosynth.storage.exact import INT64_MAX, exact_integer, stored_integer
+
 _PLAIN = frozenset({str, int, bool, type(None)})
 _WRITE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
@@ -34,6 +36,66 @@ class Int64(TypeDecorator[int]):
     def process_bind_param(self, value: Any, dialect: Dialect) -> int | None:
         """Check what goes into the column."""
         return None if value is None else int64(value)
+
+
+class ExactInteger(TypeDecorator[int]):
+    """An integer without limit. Raises ValueError on the way in where it is none, DamagedAmountError on the way out."""
+
+    impl = sa.types.NullType
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """NUMERIC, or in SQLite a column without affinity, which keeps integers and texts ("Datatypes In SQLite", 3.1)."""
+        return _Unconverted("BLOB" if dialect.name == "sqlite" else "NUMERIC")
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """Check what goes into the column."""
+        if value is not None and type(value) is not int:
+            raise ValueError(f"not an integer: {value!r}")
+        return None if value is None else stored_integer(value) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
+        """The integer again."""
+        return None if value is None else exact_integer(value)
+
+
+class exact_sum(sa.sql.functions.GenericFunction[int]):  # noqa: N801  called as SQL's functions are
+    """The sum of a column of exact integers, NULLs aside: ``sum``, or in SQLite a function of every connection."""
+
+    name = "exact_sum"
+    type = ExactInteger()
+    inherit_cache = True
+
+
+@compiles(exact_sum, "postgresql")
+def _plain_sum(element: Any, compiler: Any, **more: Any) -> str:
+    return f"sum({compiler.process(element.clauses, **more)})"
+
+
+class _Unconverted(UserDefinedType[Any]):
+    """A column by its word in the schema; SQLAlchemy's own NUMERIC makes floats of what goes in."""
+
+    cache_ok = True
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+
+    def get_col_spec(self, **_: Any) -> str:
+        """What the schema says."""
+        return self.word
+
+
+def exact_checks(column: str, least: int, name: str) -> tuple[sa.CheckConstraint, sa.CheckConstraint]:
+    """That a column holds integers of at least 0 or 1 in their one spelling, for SQLite and for PostgreSQL."""
+    digits = f"{column} GLOB '[1-9]*' AND {column} NOT GLOB '*[^0-9]*'"
+    beyond = f"(length({column}) > 19 OR length({column}) = 19 AND {column} > '{INT64_MAX}')"
+    sqlite = f"typeof({column}) = 'integer' AND {column} >= {least} OR typeof({column}) = 'text' AND {digits} AND {beyond}"
+    # NaN and infinity are numbers to PostgreSQL, the largest ones.
+    postgresql = f"{column} >= {least} AND {column} < 'Infinity' AND {column} = trunc({column})"
+    return (
+        sa.CheckConstraint(sqlite, name=name).ddl_if(dialect="sqlite"),
+        sa.CheckConstraint(postgresql, name=name).ddl_if(dialect="postgresql"),
+    )
 
 
 class BigCount(TypeDecorator[int]):

@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-Asset = Literal["SAT", "UEUR", "J"]
 Side = Literal["debit", "credit"]
 
 COINS_IMMATURE = "1100"

@@ -22,6 +22,7 @@ from photosynth.treasury.evidence.seal import Identity
 from photosynth.treasury.facts import BlockFact, IntervalFacts, MeterFact, SiteFacts
 from photosynth.treasury.glance import evidence_state
 from photosynth.treasury.journal import TreasuryError, post, postings_after
+from photosynth.treasury.parties import keep_parties, of_energy
 
 LAST_POSTING = "evidence_last_posting"
 _UNSTABLE = ("seq", "follows")
@@ -58,6 +59,7 @@ class Books:
 
         Raises OtherBooksError where this state's books are of another chain, payout script or signing key.
         """
+        keep_parties(tx, self.site)
         last = lines.last_body(tx, "header")
         if last is not None:
             self._refuse_other_books(last)
@@ -105,7 +107,7 @@ class Books:
         )
         _store(tx, facts, seq, by_role, energy.mining_cost_ueur(postings) if facts.prices and energies else None)
         for posting in postings:
-            if post(tx, posting) is None:
+            if post(tx, replace(posting, lines=of_energy(posting.lines, self.site.meters))) is None:
                 raise TreasuryError(f"{posting.key} is posted, but its quarter hour is not closed")
         return self._record(tx, seq, facts, energies)
 

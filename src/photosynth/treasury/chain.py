@@ -29,6 +29,7 @@ from photosynth.treasury.journal import (
     times_posted,
     transfer,
 )
+from photosynth.treasury.parties import of_wallet
 from photosynth.treasury.rewards import accrual_lines, available_lines
 
 COINBASE_MATURITY = 100
@@ -46,11 +47,13 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class ChainView:
-    """Whose books these are: the chain's name, the script that pays us, and when revenue is recognised."""
+    """Whose books these are: the chain's name, the script that pays us and its wallet and party, when revenue is recognised."""
 
     chain: str
     payout_script: bytes
     recognition: Recognition
+    wallet: str | None = None
+    party: str | None = None
 
     def prefix(self, block_hash: bytes) -> str:
         """What the key of every posting of a block begins with."""
@@ -173,7 +176,7 @@ def _receive(
     for number, value_sat in received:
         _add_coin(tx, txid, number, value_sat, 0, height=height, coinbase=False)
         ours[txid, number] = (value_sat, 0)
-    lines = transfer(a.COINS_AVAILABLE, a.SUSPENSE, "SAT", sum(value for _, value in received))
+    lines = transfer(a.COINS_AVAILABLE, a.SUSPENSE, "BTC", sum(value for _, value in received))
     source: Source = {"block": hash_text(block_hash), "height": height, "txid": hash_text(txid)}
     text = "Coins received that no coinbase of ours made"
     event = f"coins_received.{hash_text(txid)}"
@@ -196,8 +199,8 @@ def _spend(
     for txid, number in spent:
         tx.execute(COINS.update().where(COINS.c.txid == txid, COINS.c.number == number).values(spent_height=height))
     value_sat, carrying = (sum(ours[coin][part] for coin in spent) for part in (0, 1))
-    lines = transfer(a.SUSPENSE, a.COINS_AVAILABLE, "SAT", value_sat)
-    lines += transfer(a.SUSPENSE, a.COINS_AVAILABLE, "UEUR", carrying)
+    lines = transfer(a.SUSPENSE, a.COINS_AVAILABLE, "BTC", value_sat)
+    lines += transfer(a.SUSPENSE, a.COINS_AVAILABLE, "EUR", carrying)
     source: Source = {"block": hash_text(block_hash), "height": height, "txid": hash_text(transaction.txid)}
     text = "Coins of ours spent by a transaction that the books do not know"
     event = f"coins_spent.{hash_text(transaction.txid)}"
@@ -238,4 +241,4 @@ def _post(
         return
     key = f"{prefix}{times_posted(tx, prefix) + 1}"
     name = event.split(".", maxsplit=1)[0]
-    post(tx, Posting(key, now.site_ms, now.wall_ms, name, text, tuple(lines), source))
+    post(tx, Posting(key, now.site_ms, now.wall_ms, name, text, of_wallet(lines, view.wallet, view.party), source))

@@ -41,7 +41,8 @@ class WrongChainError(TreasuryError):
 class ChainBooks:
     """Keeps the journal at the tip of a node's chain: coinbases of one script, their maturity, and reorganisations.
 
-    ``quote_at`` gives what a coin is worth at an instant of site time; ``chain_name`` begins every posting's key.
+    ``quote_at`` gives what a coin is worth at an instant of site time; ``chain_name`` begins every posting's key;
+    ``wallet`` and ``party`` are rows of the books that the coins are of.
     """
 
     def __init__(
@@ -52,8 +53,10 @@ class ChainBooks:
         *,
         clock: Clock,
         chain_name: str = "regtest",
+        wallet: str | None = None,
+        party: str | None = None,
     ) -> None:
-        self.view = ChainView(chain_name, payout_script, policy)
+        self.view = ChainView(chain_name, payout_script, policy, wallet, party)
         self._quote_at = quote_at
         self._clock = clock
         self._turn = asyncio.Lock()

@@ -107,8 +107,8 @@ def import_postings(start_ms: int, wall_ms: int, energy: Energies, allocation: A
             break
         value = energy_value_ueur(energy.import_j, price)
         mining = mining_part(value, energy, allocation)
-        lines = transfer(a.GRID_ENERGY_MINING, a.ENERGY_SUPPLIER, "UEUR", mining)
-        lines += transfer(a.GRID_ENERGY_FACTORY, a.ENERGY_SUPPLIER, "UEUR", value - mining)
+        lines = transfer(a.GRID_ENERGY_MINING, a.ENERGY_SUPPLIER, "EUR", mining)
+        lines += transfer(a.GRID_ENERGY_FACTORY, a.ENERGY_SUPPLIER, "EUR", value - mining)
         source = {**_source(prices), "component": name, "price_cent_per_mwh": price, "energy_j": energy.import_j}
         made.append(_posting(f"grid_energy.{name}", f"Bought energy: {name}", start_ms, wall_ms, lines, source=source))
     return [posting for posting in made if posting is not None]
@@ -120,9 +120,9 @@ def export_posting(start_ms: int, wall_ms: int, energy: Energies, prices: PriceF
         energy_value_ueur(energy.export_j, price)
         for price in (prices.spot_cent_per_mwh, prices.export_premium_cent_per_mwh, prices.export_fee_cent_per_mwh)
     )
-    lines = transfer(a.EXPORT_RECEIVABLE, a.EXPORT_REVENUE, "UEUR", spot)
-    lines += transfer(a.PREMIUM_RECEIVABLE, a.PREMIUM_REVENUE, "UEUR", premium)
-    lines += transfer(a.MARKETING_FEE, a.EXPORT_RECEIVABLE, "UEUR", fee)
+    lines = transfer(a.EXPORT_RECEIVABLE, a.EXPORT_REVENUE, "EUR", spot)
+    lines += transfer(a.PREMIUM_RECEIVABLE, a.PREMIUM_REVENUE, "EUR", premium)
+    lines += transfer(a.MARKETING_FEE, a.EXPORT_RECEIVABLE, "EUR", fee)
     source = {
         **_source(prices),
         "spot_cent_per_mwh": prices.spot_cent_per_mwh,
@@ -150,13 +150,13 @@ def own_energy_posting(
     tariff = prices.own_energy_tariff_cent_per_mwh
     if tariff is not None:
         value = energy_value_ueur(allocation.own_mining_j, tariff)
-        lines = transfer(a.GRID_ENERGY_MINING, a.ENERGY_SUPPLIER, "UEUR", value)
+        lines = transfer(a.GRID_ENERGY_MINING, a.ENERGY_SUPPLIER, "EUR", value)
         source = {**_source(prices), "tariff_cent_per_mwh": tariff, "energy_j": allocation.own_mining_j}
         return _posting("delivered_energy", "Another party's energy used for mining", start_ms, wall_ms, lines, source=source)
     forgone_j = forgone_export_j(allocation.own_mining_j, energy.export_j, export_limit_w, duration_s)
     net = prices.spot_cent_per_mwh + prices.export_premium_cent_per_mwh - prices.export_fee_cent_per_mwh
     value = energy_value_ueur(forgone_j, max(0, net))
-    lines = transfer(a.OWN_ENERGY_CHARGED, a.OWN_ENERGY_CREDITED, "UEUR", value)
+    lines = transfer(a.OWN_ENERGY_CHARGED, a.OWN_ENERGY_CREDITED, "EUR", value)
     source = {**_source(prices), "net_export_cent_per_mwh": net, "energy_j": forgone_j}
     return _posting("own_energy", "Own energy used for mining", start_ms, wall_ms, lines, source=source)
 

@@ -42,6 +42,8 @@ class SiteFacts:
     meters: tuple[MeterInfo, ...]
     export_limit_w: int | None
     recognition: Recognition = "at_maturity"
+    parties: tuple[tuple[str, str], ...] = ()
+    """Parties' ids and names; the evidence does not name them."""
 
 
 @dataclass(frozen=True, slots=True)

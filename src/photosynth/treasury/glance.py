@@ -1,10 +1,12 @@
 """The books and the proof in one glance, in plain SQL: asked of a running site's connection and of a file at rest alike."""
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from photosynth.storage.exact import exact_integer
 from photosynth.treasury import accounts as a
 
 RECONCILED = "reconciled"
@@ -28,6 +30,17 @@ class Asked(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Holding:
+    """How much of a network's asset the accounts of coins hold, in its base unit; spendable or not yet."""
+
+    code: str
+    network: str
+    base_unit: str
+    decimals: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerTotals:
     """The books in one glance: satoshis, and micro-EUR positive as their names say."""
 
@@ -44,6 +57,7 @@ class LedgerTotals:
     suspense_sat: int
     postings: int
     reconciled_height: int | None
+    assets: tuple[Holding, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +69,38 @@ class EvidenceState:
     last_interval_ms: int | None
 
 
+_OF_NETWORKS = "SELECT code, network, base_unit, decimals FROM assets WHERE network IS NOT NULL ORDER BY code"
+
+
 def ledger_totals(tx: Asked) -> LedgerTotals:
     """The books in one glance."""
-    rows = tx.exec_driver_sql("SELECT account, asset, debit - credit FROM balances").fetchall()
-    held = {(row[0], row[1]): int(row[2]) for row in rows}
+    rows = tx.exec_driver_sql("SELECT account, asset, debit, credit FROM balances").fetchall()
+    held = defaultdict[tuple[str, str], int](int)
+    for account, asset, debit, credit in rows:
+        held[account, asset] += exact_integer(debit) - exact_integer(credit)
 
     def balance(account: str, asset: str) -> int:
         return held.get((account, asset), 0)
 
     return LedgerTotals(
-        immature_sat=balance(a.COINS_IMMATURE, "SAT"),
-        mature_sat=balance(a.COINS_AVAILABLE, "SAT"),
-        carrying_ueur=balance(a.COINS_IMMATURE, "UEUR") + balance(a.COINS_AVAILABLE, "UEUR"),
-        mining_revenue_ueur=-balance(a.MINING_REVENUE, "UEUR"),
-        deferred_reward_ueur=-balance(a.DEFERRED_REWARD, "UEUR"),
+        immature_sat=balance(a.COINS_IMMATURE, "BTC"),
+        mature_sat=balance(a.COINS_AVAILABLE, "BTC"),
+        carrying_ueur=balance(a.COINS_IMMATURE, "EUR") + balance(a.COINS_AVAILABLE, "EUR"),
+        mining_revenue_ueur=-balance(a.MINING_REVENUE, "EUR"),
+        deferred_reward_ueur=-balance(a.DEFERRED_REWARD, "EUR"),
         mining_energy_j=balance(a.E_MINING, "J"),
-        mining_energy_cost_ueur=balance(a.GRID_ENERGY_MINING, "UEUR") + balance(a.OWN_ENERGY_CHARGED, "UEUR"),
-        mining_energy_bought_ueur=balance(a.GRID_ENERGY_MINING, "UEUR"),
-        factory_energy_bought_ueur=balance(a.GRID_ENERGY_FACTORY, "UEUR"),
-        export_revenue_ueur=-balance(a.EXPORT_REVENUE, "UEUR") - balance(a.PREMIUM_REVENUE, "UEUR"),
-        suspense_sat=-balance(a.SUSPENSE, "SAT"),
+        mining_energy_cost_ueur=balance(a.GRID_ENERGY_MINING, "EUR") + balance(a.OWN_ENERGY_CHARGED, "EUR"),
+        mining_energy_bought_ueur=balance(a.GRID_ENERGY_MINING, "EUR"),
+        factory_energy_bought_ueur=balance(a.GRID_ENERGY_FACTORY, "EUR"),
+        export_revenue_ueur=-balance(a.EXPORT_REVENUE, "EUR") - balance(a.PREMIUM_REVENUE, "EUR"),
+        suspense_sat=-balance(a.SUSPENSE, "BTC"),
         postings=int(tx.exec_driver_sql("SELECT coalesce(max(id), 0) FROM postings").fetchall()[0][0]),
         reconciled_height=_reconciled_height(tx),
+        assets=tuple(
+            Holding(code, network, unit, decimals, balance(a.COINS_IMMATURE, code) + balance(a.COINS_AVAILABLE, code))
+            for code, network, unit, decimals in tx.exec_driver_sql(_OF_NETWORKS).fetchall()
+            if any(asset == code for _, asset in held)
+        ),
     )
 
 

@@ -1,22 +1,26 @@
 """The journal: balanced postings that are added once by their key, corrected by reversal, and never changed.
 
-Amounts are positive signed 64-bit integers on a debit or a credit side, balanced for each asset: satoshis (SAT),
-micro-EUR (UEUR), joules (J).
+Amounts are positive integers without limit on a debit or a credit side, balanced for each asset, in its base unit: satoshis of
+BTC, wei of ETH, micro-EUR of EUR, joules. Which assets there are is data: rows of the table ``assets``.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from photosynth.quantities.assets import MOST_DIGITS, TOO_LARGE
+from photosynth.storage.exact import stored_integer
 from photosynth.storage.prepared import Prepared, PreparedRows
 from photosynth.storage.tables import BALANCES, POSTING_LINES, POSTINGS
-from photosynth.storage.types import INT64_MAX, document_text, int64
-from photosynth.treasury.accounts import ACCOUNTS, Asset, Side
-from photosynth.treasury.sums import add_posting, count_before, ids_within, sums_before, sums_now
+from photosynth.storage.types import int64
+from photosynth.treasury.accounts import ACCOUNTS, Side
+from photosynth.treasury.evidence.canonical import number
+from photosynth.treasury.sums import EVERYBODYS, Whose, add_posting, count_before, ids_within, sums_before, sums_now
 
 Source = Mapping[str, str | int | None]
 
@@ -27,12 +31,14 @@ class TreasuryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PostingLine:
-    """One line: an account, its side, an asset and a positive amount in the asset's base unit."""
+    """One line: an account, its side, an asset and a positive amount in its base unit; and whose it is, where that is known."""
 
     account: str
     side: Side
-    asset: Asset
+    asset: str
     amount: int
+    wallet: str | None = None
+    party: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +68,14 @@ class Balance:
     """One account in one asset over a period; opening and closing are positive on the debit side."""
 
     account: str
-    asset: Asset
+    asset: str
     opening: int
     debit: int
     credit: int
     closing: int
 
 
-def transfer(debit: str, credit: str, asset: Asset, amount: int) -> tuple[PostingLine, ...]:
+def transfer(debit: str, credit: str, asset: str, amount: int) -> tuple[PostingLine, ...]:
     """A debit and a credit line of one amount; a negative amount swaps the sides, and zero gives no lines."""
     if amount == 0:
         return ()
@@ -87,12 +93,13 @@ def check(posting: Posting) -> None:
         amount = line.amount
         if line.account not in ACCOUNTS:
             raise TreasuryError(f"posting {posting.key}: account {line.account} is not in the chart")
-        if type(amount) is not int or not 0 < amount <= INT64_MAX:
-            raise TreasuryError(f"posting {posting.key}: {amount!r} is not a positive signed 64-bit integer")
+        if type(amount) is not int or not 0 < amount < TOO_LARGE:
+            said = repr(amount) if type(amount) is not int or amount <= 0 else f"a number of more than {MOST_DIGITS} digits"
+            raise TreasuryError(f"posting {posting.key}: {said} is not a positive integer that the books can hold")
         sums[line.asset] = sums.get(line.asset, 0) + (amount if line.side == "debit" else -amount)
     for asset, difference in sums.items():
         if difference:
-            raise TreasuryError(f"posting {posting.key} is out of balance by {difference} {asset}")
+            raise TreasuryError(f"posting {posting.key} is out of balance by {difference} base units of {asset}")
 
 
 def post(tx: Connection, posting: Posting) -> int | None:
@@ -103,31 +110,51 @@ def post(tx: Connection, posting: Posting) -> int | None:
     check(posting)
     reverses = None if posting.reverses is None else int64(posting.reverses)
     times = (int64(posting.time_ms), int64(posting.wall_ms))
-    source = document_text(dict(posting.source))
+    source = _source_text(posting.source)
     row = _INSERT.first(tx, (posting.key, *times, posting.event, posting.text, reverses, source))
     if row is None:
         return None
     posting_id = int(row[0])
-    lines = [(x.account, x.side, x.asset, x.amount) for x in posting.lines]
-    _INSERT_LINES.run(tx, [(posting_id, number, *line) for number, line in enumerate(lines)])
+    lines = posting.lines
+    rows = [(posting_id, n, x.account, x.side, x.asset, stored_integer(x.amount), x.wallet, x.party) for n, x in enumerate(lines)]
+    try:
+        _INSERT_LINES.run(tx, rows)
+    except sa.exc.IntegrityError as error:
+        named = ", ".join(sorted({name for x in lines for name in (x.asset, x.wallet, x.party) if name}))
+        raise TreasuryError(f"posting {posting.key}: the tables of assets, wallets, parties lack one of {named}") from error
     add_posting(tx, posting_id, posting.time_ms, lines)
     return posting_id
 
 
+def _source_text(source: Source) -> str:
+    """A source as JSON with sorted names; what other programs would round is text in it, as in evidence."""
+    said: dict[str, str | int | None] = {}
+    for name, value in source.items():
+        kind = type(value)
+        if kind is int:
+            said[name] = number(value)  # type: ignore[arg-type]
+        elif kind is str or value is None:
+            said[name] = value
+        else:
+            raise TreasuryError(f"a posting's source has texts and integers, not {value!r} as {name}")
+    return _WRITE(said).decode()
+
+
+_WRITE = msgspec.json.Encoder(order="sorted").encode
 _INSERT = Prepared(
     "INSERT INTO postings (key, time_ms, wall_ms, event, text, reverses, source) "
     "VALUES (:key, :time_ms, :wall_ms, :event, :text, :reverses, :source) ON CONFLICT (key) DO NOTHING RETURNING id",
     *("key", "time_ms", "wall_ms", "event", "text", "reverses", "source"),
 )
 _INSERT_LINES = PreparedRows(
-    "INSERT INTO posting_lines (posting_id, number, account, side, asset, amount) VALUES {rows}",
-    *("posting_id", "number", "account", "side", "asset", "amount"),
+    "INSERT INTO posting_lines (posting_id, number, account, side, asset, amount, wallet, party) VALUES {rows}",
+    *("posting_id", "number", "account", "side", "asset", "amount", "wallet", "party"),
 )
 
 
 def mirrored(lines: Sequence[PostingLine]) -> tuple[PostingLine, ...]:
     """The same amounts on the other sides."""
-    return tuple(PostingLine(x.account, "credit" if x.side == "debit" else "debit", x.asset, x.amount) for x in lines)
+    return tuple(replace(x, side="credit" if x.side == "debit" else "debit") for x in lines)
 
 
 def reverse(tx: Connection, posting_id: int, time_ms: int, wall_ms: int, why: str) -> int | None:
@@ -221,8 +248,9 @@ def count_postings_of(tx: Connection, from_ms: int | None, to_ms: int | None) ->
 
 RawPosting = tuple[int, str, int, int, str, str, int | None, str]
 """A posting as it is stored: id, key, times of site and wall, event, text, what it reverses, and its source as JSON text."""
-RawLine = tuple[int, str, int]
-"""A line as it is stored: its posting, then account, side and asset in one text with blanks between, and its amount."""
+RawLine = tuple[int, str, object]
+"""A line as it is stored: its posting, then account, side and asset in one text with blanks between, and its amount, which
+:func:`~photosynth.storage.exact.exact_integer` reads."""
 
 
 def raw_postings(
@@ -252,7 +280,8 @@ def raw_lines(tx: Connection, ids: Sequence[int]) -> Iterable[RawLine]:
     line, found = POSTING_LINES.c, list[RawLine]()
     kind = line.account + " " + line.side + " " + line.asset
     for at in range(0, len(ids), 500):
-        chosen = sa.select(line.posting_id, kind, line.amount).where(line.posting_id.in_(ids[at : at + 500]))
+        amount = sa.type_coerce(line.amount, sa.types.NullType())
+        chosen = sa.select(line.posting_id, kind, amount).where(line.posting_id.in_(ids[at : at + 500]))
         found += cast("list[RawLine]", tx.execute(chosen.order_by(line.posting_id, line.number)).all())
     return found
 
@@ -298,7 +327,7 @@ def _with_lines(
         ids = [row.id for row in rows[at : at + 500]]
         chosen = sa.select(POSTING_LINES).where(POSTING_LINES.c.posting_id.in_(ids))
         for x in tx.execute(chosen.order_by(POSTING_LINES.c.posting_id, POSTING_LINES.c.number)):
-            lines[x.posting_id].append(PostingLine(x.account, x.side, x.asset, x.amount))
+            lines[x.posting_id].append(PostingLine(x.account, x.side, x.asset, x.amount, x.wallet, x.party))
     return [
         StoredPosting(r.id, Posting(r.key, r.time_ms, r.wall_ms, r.event, r.text, tuple(lines[r.id]), r.source, r.reverses))
         for r in rows
@@ -314,22 +343,27 @@ def _period(from_ms: int | None, to_ms: int | None, times: sa.ColumnElement[int]
     return sa.and_(*inside)
 
 
-def balance(tx: Connection, account: str, asset: Asset) -> int:
+def balance(tx: Connection, account: str, asset: str) -> int:
     """What an account holds of an asset now, positive on the debit side."""
-    row = tx.execute(
+    rows = tx.execute(
         sa.select(BALANCES.c.debit, BALANCES.c.credit).where(BALANCES.c.account == account, BALANCES.c.asset == asset)
-    ).first()
-    return 0 if row is None else int(row.debit - row.credit)
+    )
+    return sum(row.debit - row.credit for row in rows)
 
 
-def trial_balance(tx: Connection, from_ms: int | None = None, to_ms: int | None = None) -> list[Balance]:
-    """Every account and asset that ever moved, with opening, movement and closing of a period of site time."""
-    until = sums_now(tx) if to_ms is None else sums_before(tx, to_ms)
-    before = {} if from_ms is None else sums_before(tx, from_ms if to_ms is None else min(from_ms, to_ms))
+def trial_balance(
+    tx: Connection, from_ms: int | None = None, to_ms: int | None = None, whose: Whose = EVERYBODYS
+) -> list[Balance]:
+    """Every account and asset that ever moved, with opening, movement and closing of a period of site time.
+
+    Of a wallet or a party, their lines alone: these need not balance.
+    """
+    until = sums_now(tx, whose) if to_ms is None else sums_before(tx, to_ms, whose)
+    before = {} if from_ms is None else sums_before(tx, from_ms if to_ms is None else min(from_ms, to_ms), whose)
     rows = []
     for (account, asset), (debit, credit) in sorted(until.items()):
         debit_before, credit_before = before.get((account, asset), (0, 0))
         opening = debit_before - credit_before
         moved = (debit - debit_before, credit - credit_before)
-        rows.append(Balance(account, cast(Asset, asset), opening, *moved, debit - credit))
+        rows.append(Balance(account, asset, opening, *moved, debit - credit))
     return rows

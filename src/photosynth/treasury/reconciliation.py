@@ -39,7 +39,7 @@ def reconcile(tx: Connection, coins: Iterable[Coin], tip: Tip) -> Reconciliation
     node_coins = {(coin.txid, coin.index): coin.value_sat for coin in coins}
     rows = tx.execute(sa.select(COINS.c.txid, COINS.c.number, COINS.c.value_sat).where(COINS.c.spent_height.is_(None)))
     book_coins = {(row.txid, row.number): row.value_sat for row in rows}
-    journal_sat = balance(tx, a.COINS_IMMATURE, "SAT") + balance(tx, a.COINS_AVAILABLE, "SAT")
+    journal_sat = balance(tx, a.COINS_IMMATURE, "BTC") + balance(tx, a.COINS_AVAILABLE, "BTC")
     result = Reconciliation(
         tip.height,
         journal_sat,

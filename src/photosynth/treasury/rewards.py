@@ -10,7 +10,7 @@ from photosynth.treasury.journal import PostingLine, transfer
 def accrual_lines(value_sat: int, value_ueur: int, recognition: Recognition) -> tuple[PostingLine, ...]:
     """A coinbase enters the books, immature: at its fair value, as deferred reward or as revenue at once."""
     credit = a.DEFERRED_REWARD if recognition == "at_maturity" else a.MINING_REVENUE
-    return transfer(a.COINS_IMMATURE, a.COIN_CONTRA, "SAT", value_sat) + transfer(a.COINS_IMMATURE, credit, "UEUR", value_ueur)
+    return transfer(a.COINS_IMMATURE, a.COIN_CONTRA, "BTC", value_sat) + transfer(a.COINS_IMMATURE, credit, "EUR", value_ueur)
 
 
 def available_lines(accrued: Iterable[PostingLine]) -> tuple[PostingLine, ...]:

@@ -5,29 +5,52 @@ the transaction that posts, at the posting's own site time, so late postings and
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from photosynth.storage.exact import stored_integer
 from photosynth.storage.prepared import Prepared, PreparedRows
 from photosynth.storage.tables import BALANCES, DAY_BALANCES, POSTING_DAYS, POSTING_LINES, POSTINGS
+from photosynth.storage.types import exact_sum
 from photosynth.treasury.accounts import Side
+
+if TYPE_CHECKING:
+    from photosynth.treasury.journal import PostingLine
 
 DAY_MS = 86_400_000
 Sums = dict[tuple[str, str], tuple[int, int]]
 """Debits and credits by account and asset."""
 
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Which lines are meant: those of a wallet, of a party, of both; of everybody by default."""
+
+    wallet: str | None = None
+    party: str | None = None
+
+    def lines(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
+        """The condition on lines, or on sums of them."""
+        wanted = {"wallet": self.wallet, "party": self.party}
+        return [table.c[name] == value for name, value in wanted.items() if value is not None]
+
+
+EVERYBODYS = Whose()
+
 _ADD = PreparedRows(
-    "INSERT INTO balances (account, asset, debit, credit) VALUES {rows} "
-    "ON CONFLICT (account, asset) DO UPDATE SET debit = balances.debit + excluded.debit, "
-    "credit = balances.credit + excluded.credit",
-    *("account", "asset", "debit", "credit"),
+    "INSERT INTO balances (account, asset, wallet, party, debit, credit) VALUES {rows} "
+    "ON CONFLICT (account, asset, wallet, party) DO UPDATE SET debit = exact_add(balances.debit, excluded.debit), "
+    "credit = exact_add(balances.credit, excluded.credit)",
+    *("account", "asset", "wallet", "party", "debit", "credit"),
 )
 _ADD_TO_DAY = PreparedRows(
-    "INSERT INTO day_balances (account, asset, debit, credit, day) VALUES {rows} "
-    "ON CONFLICT (day, account, asset) DO UPDATE SET debit = day_balances.debit + excluded.debit, "
-    "credit = day_balances.credit + excluded.credit",
-    *("account", "asset", "debit", "credit", "day"),
+    "INSERT INTO day_balances (account, asset, wallet, party, debit, credit, day) VALUES {rows} "
+    "ON CONFLICT (day, account, asset, wallet, party) DO UPDATE SET debit = exact_add(day_balances.debit, excluded.debit), "
+    "credit = exact_add(day_balances.credit, excluded.credit)",
+    *("account", "asset", "wallet", "party", "debit", "credit", "day"),
 )
 _COUNT = Prepared(
     "INSERT INTO posting_days (day, postings, first_id, last_id) VALUES (:day, 1, :first, :last) "
@@ -36,33 +59,40 @@ _COUNT = Prepared(
 )
 
 
-def add_posting(tx: Connection, posting_id: int, time_ms: int, lines: Iterable[tuple[str, Side, str, int]]) -> None:
-    """Add a new posting (account, side, asset, amount of each line) to the sums."""
-    moved: dict[tuple[str, str], list[int]] = {}
-    for account, side, asset, amount in lines:
-        entry = moved.get((account, asset))
+def add_posting(tx: Connection, posting_id: int, time_ms: int, lines: "Iterable[PostingLine]") -> None:
+    """Add a new posting's lines to the sums."""
+    moved: dict[tuple[str, str, str, str], list[int]] = {}
+    for line in lines:
+        place = (line.account, line.asset, line.wallet or "", line.party or "")
+        entry = moved.get(place)
         if entry is None:
-            entry = moved[account, asset] = [0, 0]
-        entry[side == "credit"] += amount
+            entry = moved[place] = [0, 0]
+        entry[line.side == "credit"] += line.amount
     day = time_ms // DAY_MS
-    rows = [(account, asset, debit, credit) for (account, asset), (debit, credit) in moved.items()]
+    rows = [(*place, stored_integer(debit), stored_integer(credit)) for place, (debit, credit) in moved.items()]
     _ADD.run(tx, rows)
     _ADD_TO_DAY.run(tx, [(*row, day) for row in rows])
     _COUNT.run(tx, (day, posting_id, posting_id))
 
 
-def sums_now(tx: Connection) -> Sums:
+def sums_now(tx: Connection, whose: Whose = EVERYBODYS) -> Sums:
     """What all postings moved."""
-    return {(r.account, r.asset): (r.debit, r.credit) for r in tx.execute(sa.select(BALANCES))}
+    found: Sums = {}
+    for r in tx.execute(sa.select(BALANCES).where(*whose.lines(BALANCES))):
+        debit, credit = found.get((r.account, r.asset), (0, 0))
+        found[r.account, r.asset] = (debit + r.debit, credit + r.credit)
+    return found
 
 
-def sums_before(tx: Connection, time_ms: int) -> Sums:
+def sums_before(tx: Connection, time_ms: int, whose: Whose = EVERYBODYS) -> Sums:
     """What postings before an instant of site time moved."""
-    found = {(r.account, r.asset): (int(r.debit), int(r.credit)) for r in tx.execute(_DAYS, {"day": time_ms // DAY_MS})}
+    days = _DAYS.where(*whose.lines(DAY_BALANCES))
+    found = {(r.account, r.asset): (r.debit, r.credit) for r in tx.execute(days, {"day": time_ms // DAY_MS})}
     if time_ms % DAY_MS:
-        for r in tx.execute(_PART_OF_DAY, {"first": time_ms // DAY_MS * DAY_MS, "past": time_ms}):
+        part = _PART_OF_DAY.where(*whose.lines(POSTING_LINES))
+        for r in tx.execute(part, {"first": time_ms // DAY_MS * DAY_MS, "past": time_ms}):
             debit, credit = found.get((r.account, r.asset), (0, 0))
-            found[r.account, r.asset] = (debit + int(r.debit), credit + int(r.credit))
+            found[r.account, r.asset] = (debit + r.debit, credit + r.credit)
     return found
 
 
@@ -87,15 +117,15 @@ def ids_within(tx: Connection, from_ms: int | None, to_ms: int | None) -> tuple[
 
 
 def _moved(side: Side) -> sa.ColumnElement[int]:
-    return sa.func.sum(sa.case((POSTING_LINES.c.side == side, POSTING_LINES.c.amount), else_=0))
+    return exact_sum(sa.case((POSTING_LINES.c.side == side, POSTING_LINES.c.amount), else_=0))
 
 
 _DAYS = (
     sa.select(
         DAY_BALANCES.c.account,
         DAY_BALANCES.c.asset,
-        sa.func.sum(DAY_BALANCES.c.debit).label("debit"),
-        sa.func.sum(DAY_BALANCES.c.credit).label("credit"),
+        exact_sum(DAY_BALANCES.c.debit).label("debit"),
+        exact_sum(DAY_BALANCES.c.credit).label("credit"),
     )
     .where(DAY_BALANCES.c.day < sa.bindparam("day"))
     .group_by(DAY_BALANCES.c.account, DAY_BALANCES.c.asset)

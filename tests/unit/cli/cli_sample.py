@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 
 from photosynth.operations.documents import (
     ActionDocument,
+    AssetDocument,
     BalanceRow,
     BlockDocument,
     ChainStatus,
     Condition,
     DayPoint,
     EvidenceStatus,
+    HoldingStatus,
     LedgerDocument,
     LedgerStatus,
     Line,
@@ -118,6 +120,7 @@ STATUS = Status(
         postings=9,
         reconciled_height=7,
         asset="demonstration BTC",
+        assets=[HoldingStatus(code="BTC", network="bitcoin", base_unit="satoshi", decimals=8, held="47600")],
     ),
     evidence=EvidenceStatus(records=4, head="ab" * 32, last_interval_ms=NOON_MS),
     conditions=[
@@ -157,8 +160,8 @@ WORKERS = WorkersDocument(
 def posting(number: int) -> PostingDocument:
     """One posting of a coinbase."""
     lines = [
-        Line(account="1100", name="coins immature", side="debit", asset="SAT", amount=6800),
-        Line(account="3100", name="SAT contra", side="credit", asset="SAT", amount=6800),
+        Line(account="1100", name="coins immature", side="debit", asset="BTC", amount="6800"),
+        Line(account="3100", name="coins contra", side="credit", asset="BTC", amount="6800"),
     ]
     return PostingDocument(
         id=number,
@@ -321,8 +324,17 @@ class SampleView:
         """The postings, newest first, by pages."""
         self.periods.append((from_ms, to_ms))
         page = [p for p in self.postings if before_id is None or p.id < before_id][:limit]
-        row = BalanceRow(account="1100", name="coins immature", asset="SAT", opening=0, debit=6800, credit=0, closing=6800)
-        return LedgerDocument(from_ms=from_ms, to_ms=to_ms, trial_balance=[row], postings=page, total_postings=len(self.postings))
+        row = BalanceRow(
+            account="1100", name="coins immature", asset="BTC", opening="0", debit="6800", credit="0", closing="6800"
+        )
+        return LedgerDocument(
+            from_ms=from_ms,
+            to_ms=to_ms,
+            assets=[AssetDocument(code="BTC", name="Bitcoin", network="bitcoin", base_unit="satoshi", decimals=8)],
+            trial_balance=[row],
+            postings=page,
+            total_postings=len(self.postings),
+        )
 
     async def ledger_lines(
         self,

@@ -19,11 +19,16 @@ from photosynth.cli.live import LivePanel, display, plain_line
 from photosynth.cli.options import parse_day, parse_duration, parse_instant, parse_speed
 from photosynth.cli.proof import verification_text
 from photosynth.cli.table import FittingTable
+from photosynth.operations.book_documents import ledger_document
+from photosynth.quantities.assets import Asset
 from photosynth.quantities.format import ENGLISH, GERMAN
+from photosynth.storage import Database
+from photosynth.treasury.assets import add_asset
 from photosynth.treasury.evidence.check_blocks import KnownBlock
 from photosynth.treasury.evidence.findings import proven, trusted
 from photosynth.treasury.evidence.report import VerifyReport
 from photosynth.treasury.evidence.verify import Verifier, verify
+from photosynth.treasury.journal import Posting, post, transfer
 
 BERLIN = ZoneInfo("Europe/Berlin")
 GOLDEN = Path(__file__).parents[1] / "treasury" / "golden_evidence.jsonl"
@@ -35,6 +40,22 @@ def drawn(renderable: RenderableType, width: int = 200) -> str:
     with console.capture() as capture:
         console.print(renderable)
     return capture.get()
+
+
+def test_the_ledger_shows_every_digit_of_every_asset(tmp_path: Path) -> None:
+    with Database(tmp_path / "photosynth.sqlite3") as db, db.begin() as tx:
+        add_asset(tx, Asset("TALLY", "Tally", "tally", "bead", 3))
+        lines = transfer("1110", "9000", "ETH", 40 * 10**18 + 1) + transfer("1110", "9000", "TALLY", 10**30 + 5)
+        post(
+            tx,
+            Posting("a", 0, 0, "test", "a test", lines + transfer("E40", "E10", "J", 1234) + transfer("5100", "2100", "EUR", 7)),
+        )
+        document = ledger_document(tx, None, None, 10, None)
+    told = drawn(show.ledger(document, "here", GERMAN, BERLIN), 300)
+    assert told.count("40,000000000000000001 ETH") == 6
+    assert told.count("1.000.000.000.000.000.000.000.000.000,005 TALLY") == 6
+    assert told.count("-0,000007 EUR") == 1
+    assert told.count("1.234 J") == 6
 
 
 def test_the_live_panel_shows_the_site_and_what_is_wrong() -> None:

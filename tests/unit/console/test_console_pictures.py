@@ -9,8 +9,10 @@ from tests.browser.fake_site import FakeSite
 from photosynth.console import actions_table, activity, charts, frame, ledger, machine, miners, nodes, overview
 from photosynth.console.feed import Feed, Snapshot
 from photosynth.console.markup import fill, table, text
-from photosynth.console.numbers import Numbers
-from photosynth.operations.documents import ActionDocument, SiteStatus
+from photosynth.console.numbers import MINUS, Numbers
+from photosynth.operations.documents import ActionDocument, AssetDocument, SiteStatus
+from photosynth.operations.summaries import like
+from photosynth.quantities.assets import Asset
 
 EN = Numbers("en")
 ALL = frozenset({"machines", "day", "blocks", "workers", "actions"})
@@ -154,11 +156,24 @@ async def test_names_that_guests_and_machines_give_themselves_are_escaped() -> N
 
 async def test_a_balance_that_does_not_close_is_said() -> None:
     document = await FakeSite().ledger()
-    assert "off by" not in ledger.balance_table(document.trial_balance, EN)
+    assert "off by" not in ledger.balance_table(document.trial_balance, document.assets, EN)
     broken = [
-        row.model_copy(update={"closing": row.closing + 1}) if row.account == "3100" else row for row in document.trial_balance
+        row.model_copy(update={"closing": str(int(row.closing) + 1)}) if row.account == "3100" else row
+        for row in document.trial_balance
     ]
-    assert "off by 1 satoshi" in ledger.balance_table(broken, EN)
+    assert "off by 0.00000001 BTC" in ledger.balance_table(broken, document.assets, EN)
+
+
+async def test_amounts_keep_every_digit_of_their_asset() -> None:
+    document = await FakeSite().ledger()
+    shell = like(AssetDocument, Asset("SHELL", "Shells", None, "shell", 1))
+    row = document.trial_balance[0].model_copy(update={"asset": "SHELL", "closing": "-" + "9" * 30})
+    assert f"{MINUS}99{',999' * 9}.9" in ledger.balance_table([row], [shell], EN)
+    line = document.postings[0].lines[0]
+    lines = [line.model_copy(update={"asset": code, "amount": str(10**30)}) for code in ("ETH", "SHELL", "PEARL")]
+    shown = ledger.posting_item(document.postings[0].model_copy(update={"lines": lines}), EN, [shell])
+    for amount in ("1,000,000,000,000.000000000000000000", "100" + ",000" * 9 + ".0", "1" + ",000" * 10):
+        assert f">{amount}<" in shown
 
 
 async def test_rows_change_only_when_their_news_does() -> None:

@@ -87,7 +87,7 @@ def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
 def test_what_was_written_stays(db: Database, change: str) -> None:
     with db.begin() as tx:
         tx.execute(POSTINGS.insert(), POSTING)
-        tx.exec_driver_sql("INSERT INTO posting_lines VALUES (1, 0, '1100', 'debit', 'SAT', 1)")
+        tx.exec_driver_sql("INSERT INTO posting_lines VALUES (1, 0, '1100', 'debit', 'BTC', 1, NULL, NULL)")
         tx.execute(EVIDENCE.insert().values(seq=0, kind="header", body=b"", hash=b"h", signature=b"s"))
     with pytest.raises(sa.exc.IntegrityError, match="append-only"), db.begin() as tx:
         tx.exec_driver_sql(change)

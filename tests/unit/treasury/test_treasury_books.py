@@ -11,6 +11,7 @@ from tests.unit.treasury.treasury_site import COIN, SCRIPT, SITE, DemoSite, as_n
 
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.storage import Database, DatabaseThread
+from photosynth.storage.tables import ASSETS
 from photosynth.treasury import ChainBooks, OtherBooksError, TreasuryError, verify
 from photosynth.treasury import books as books_module
 from photosynth.treasury import journal as j
@@ -219,8 +220,8 @@ async def test_an_orphaned_block_leaves_its_trace(db: Database, tmp_path: Path) 
     report = verify(exported(db, site, tmp_path))
     assert report.reason is None
     with db.read() as tx:
-        assert report.totals["immature_sat"] == j.balance(tx, "1100", "SAT")
-        assert report.totals["mature_sat"] == j.balance(tx, "1110", "SAT") > 0
+        assert report.totals["immature_sat"] == j.balance(tx, "1100", "BTC")
+        assert report.totals["mature_sat"] == j.balance(tx, "1110", "BTC") > 0
 
 
 @pytest.mark.parametrize("network", ["regtest", "signet"])
@@ -245,6 +246,22 @@ def test_a_block_that_pays_somebody_else_is_refused(db: Database) -> None:
     raw = make_block(site.node.chain[-1], 1, 50, script=b"\x51")
     with db.begin() as tx, pytest.raises(TreasuryError, match="does not pay"):
         site.books.record_found_block(tx, BlockFact(raw, True, None, None, 0, 0, None, None))
+
+
+def test_a_posting_of_any_size_and_asset_is_proven(db: Database, tmp_path: Path) -> None:
+    """10^30 wei, and a coin that no version of this program knows."""
+    site = DemoSite(db)
+    with db.begin() as tx:
+        tx.execute(ASSETS.insert().values(code="SHELL", name="Shells", network=None, base_unit="shell", decimals=0))
+        lines = j.transfer("1110", "9000", "ETH", 10**30) + j.transfer("1110", "9000", "SHELL", 2**53 + 1)
+        j.post(tx, j.Posting("ethereum:1", site.clock.site_ms(), 0, "coins_received", "Ether", lines, {"wei": 10**30}))
+        site.close(tx, site.facts({"guest": 1}))
+    path = exported(db, site, tmp_path)
+    assert verify(path).exit_code == 0
+    posting = bodies(db)[1]["postings"][0]
+    assert posting["lines"][0] == ["1110", "debit", "ETH", "1" + "0" * 30]
+    assert posting["lines"][2] == ["1110", "debit", "SHELL", str(2**53 + 1)]
+    assert posting["source"] == {"wei": "1" + "0" * 30}
 
 
 async def test_the_format_does_not_change_by_accident(db: Database, tmp_path: Path) -> None:

@@ -177,9 +177,9 @@ async def test_what_others_pay_us_and_what_is_spent_stands_in_suspense(f: Follow
     assert f.totals()[:2] == (0, 777 + 900)
     assert f.events()[-3:] == ["coins_received", "coins_spent", "coins_received"]
     with f.db.read() as tx:
-        assert j.balance(tx, "1110", "UEUR") == 0
-        assert j.balance(tx, "9000", "UEUR") == VALUE_UEUR
-        assert j.balance(tx, "9000", "SAT") == 5000 - 777 - 900
+        assert j.balance(tx, "1110", "EUR") == 0
+        assert j.balance(tx, "9000", "EUR") == VALUE_UEUR
+        assert j.balance(tx, "9000", "BTC") == 5000 - 777 - 900
     f.node.add(make_block(f.node.chain[-1], height + 1, 1, script=OTHER, transactions=(again,)))
     await f.follow()
     assert f.totals()[:2] == (0, 0)
@@ -187,8 +187,8 @@ async def test_what_others_pay_us_and_what_is_spent_stands_in_suspense(f: Follow
     await f.follow()
     assert f.totals()[:2] == (0, 5000)
     with f.db.read() as tx:
-        assert j.balance(tx, "9000", "SAT") == 0
-        assert j.balance(tx, "9000", "UEUR") == 0
+        assert j.balance(tx, "9000", "BTC") == 0
+        assert j.balance(tx, "9000", "EUR") == 0
 
 
 async def test_a_coinbase_of_several_outputs_is_carried_to_the_last_micro_euro(f: Following) -> None:
@@ -200,8 +200,8 @@ async def test_a_coinbase_of_several_outputs_is_carried_to_the_last_micro_euro(f
     f.node.add(make_block(f.node.chain[-1], 102, 1, script=OTHER, transactions=(spend,)))
     await f.follow()
     with f.db.read() as tx:
-        assert j.balance(tx, "9000", "UEUR") == coins_value_ueur(3, COIN.price_cent_per_btc)
-        assert (j.balance(tx, "1110", "UEUR"), j.balance(tx, "1110", "SAT")) == (0, 0)
+        assert j.balance(tx, "9000", "EUR") == coins_value_ueur(3, COIN.price_cent_per_btc)
+        assert (j.balance(tx, "1110", "EUR"), j.balance(tx, "1110", "BTC")) == (0, 0)
 
 
 async def test_the_chain_may_change_while_it_is_read(f: Following) -> None:

@@ -46,9 +46,9 @@ def test_a_sunny_quarter_hour_by_hand() -> None:
     }
     # 180 MJ = 0.05 MWh: at 40 EUR/MWh 2 EUR, at 13 EUR/MWh 0.65 EUR, fee 2 EUR/MWh 0.10 EUR.
     assert made["export"].lines == (
-        *transfer(a.EXPORT_RECEIVABLE, a.EXPORT_REVENUE, "UEUR", 2_000_000),
-        *transfer(a.PREMIUM_RECEIVABLE, a.PREMIUM_REVENUE, "UEUR", 650_000),
-        *transfer(a.MARKETING_FEE, a.EXPORT_RECEIVABLE, "UEUR", 100_000),
+        *transfer(a.EXPORT_RECEIVABLE, a.EXPORT_REVENUE, "EUR", 2_000_000),
+        *transfer(a.PREMIUM_RECEIVABLE, a.PREMIUM_REVENUE, "EUR", 650_000),
+        *transfer(a.MARKETING_FEE, a.EXPORT_RECEIVABLE, "EUR", 100_000),
     )
     # The connection of 400 kW takes 360 MJ, so 180 MJ of the 300 could have been sold, at 51 EUR/MWh: 2.55 EUR.
     assert amounts(made["own_energy"]) == {("7100", "debit"): 2_550_000, ("7200", "credit"): 2_550_000}

@@ -237,7 +237,7 @@ def beside_the_chain(bodies: list[dict[str, Any]]) -> None:
     accrual = bodies[3]["postings"][0]
     accrual["source"].update(block=shown["hash"], height=1)
     for line in accrual["lines"]:
-        line[3] = 10_000 if line[2] == "SAT" else accrual["source"]["price_cent_per_btc"]
+        line[3] = 10_000 if line[2] == "BTC" else accrual["source"]["price_cent_per_btc"]
 
 
 def for_another_script(bodies: list[dict[str, Any]]) -> None:

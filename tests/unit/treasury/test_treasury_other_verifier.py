@@ -100,15 +100,13 @@ def wanted_postings(header: dict[str, Any], record: dict[str, Any]) -> dict[str,
     prices = record["prices"]
     room = max(0, header["export_limit_w"] * record["duration_s"] - sold)
     net = max(0, prices["spot"] + prices["export_premium"] - prices["export_fee"])
-    made["own_energy"] = pair("7100", "7200", "UEUR", half_even(min(own_mining, room) * net, 360_000))
+    made["own_energy"] = pair("7100", "7200", "EUR", half_even(min(own_mining, room) * net, 360_000))
     for name, price in [["spot", prices["spot"]], *prices["import"]]:
         value = half_even(bought * price, 360_000)
         borne = abs(value) * min(grid, bought) // max(1, bought) * (-1 if value < 0 else 1)
-        made[f"grid_energy.{name}"] = pair("5100", "2100", "UEUR", borne) + pair("5110", "2100", "UEUR", value - borne)
+        made[f"grid_energy.{name}"] = pair("5100", "2100", "EUR", borne) + pair("5110", "2100", "EUR", value - borne)
     spot, premium, fee = (half_even(sold * prices[name], 360_000) for name in ("spot", "export_premium", "export_fee"))
-    made["export"] = (
-        pair("1200", "4200", "UEUR", spot) + pair("1210", "4210", "UEUR", premium) + pair("5200", "1200", "UEUR", fee)
-    )
+    made["export"] = pair("1200", "4200", "EUR", spot) + pair("1210", "4210", "EUR", premium) + pair("5200", "1200", "EUR", fee)
     return {name: lines for name, lines in made.items() if lines}
 
 
@@ -162,7 +160,7 @@ def test_blocks_pay_the_script_and_commit_to_lines_before_them() -> None:
                 accrued += 1
                 value = blocks[posting["source"]["block"]]["value_sat"]
                 euros = half_even(value * posting["source"]["price_cent_per_btc"], 10_000)
-                assert posting["lines"] == pair("1100", "3100", "SAT", value) + pair("1100", "2800", "UEUR", euros)
+                assert posting["lines"] == pair("1100", "3100", "BTC", value) + pair("1100", "2800", "EUR", euros)
         heads.add(digest)
     assert len(blocks) == accrued == 2
     assert min(accepted.values()) >= 0

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from photosynth.operations.documents.activity import ActionDocument
     from photosynth.operations.documents.base import BigCount, Document
     from photosynth.operations.documents.ledger import (
+        AssetDocument,
         BalanceRow,
         BlockDocument,
         LedgerDocument,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         ChainStatus,
         Condition,
         EvidenceStatus,
+        HoldingStatus,
         LedgerStatus,
         MachinesStatus,
         MainnetOutlook,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActionDocument",
+    "AssetDocument",
     "BalanceRow",
     "BigCount",
     "BlockDocument",
@@ -48,6 +51,7 @@ __all__ = [
     "DayPoint",
     "Document",
     "EvidenceStatus",
+    "HoldingStatus",
     "LedgerDocument",
     "LedgerStatus",
     "Line",
@@ -73,6 +77,7 @@ __all__ = [
 
 _MODULES = {
     "ActionDocument": "activity",
+    "AssetDocument": "ledger",
     "BalanceRow": "ledger",
     "BigCount": "base",
     "BlockDocument": "ledger",
@@ -81,6 +86,7 @@ _MODULES = {
     "DayPoint": "machines",
     "Document": "base",
     "EvidenceStatus": "status",
+    "HoldingStatus": "status",
     "LedgerDocument": "ledger",
     "LedgerStatus": "status",
     "Line": "ledger",

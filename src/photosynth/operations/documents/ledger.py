@@ -16,10 +16,24 @@ class Line(Document):
     """Its name."""
     side: Literal["debit", "credit"]
     """Which side."""
-    asset: Literal["SAT", "UEUR", "J"]
+    asset: str
     """What is counted."""
-    amount: int
-    """In base units, always positive."""
+    amount: BigCount = Field(description="in the asset's base unit, always positive; decimal text")
+
+
+class AssetDocument(Document):
+    """An asset that the books count: 10^decimals of its base unit are one of it."""
+
+    code: str
+    """What the books call it: BTC, ETH, EUR, J."""
+    name: str
+    """Its name."""
+    network: str | None
+    """The network that it lives on."""
+    base_unit: str
+    """What its amounts are whole numbers of."""
+    decimals: int
+    """Digits after the mark of an amount in its own unit."""
 
 
 class PostingDocument(Document):
@@ -52,14 +66,12 @@ class BalanceRow(Document):
     """Its number in the chart of accounts."""
     name: str
     """Its name."""
-    asset: Literal["SAT", "UEUR", "J"]
-    """What is counted: satoshis, micro-EUR or joules."""
-    opening: int = Field(description="debit positive")
-    debit: int
-    """Sum of the period's debits."""
-    credit: int
-    """Sum of the period's credits."""
-    closing: int = Field(description="debit positive")
+    asset: str
+    """What is counted, by its code."""
+    opening: BigCount = Field(description="debit positive; in the asset's base unit, decimal text, as the others here")
+    debit: BigCount = Field(description="sum of the period's debits")
+    credit: BigCount = Field(description="sum of the period's credits")
+    closing: BigCount = Field(description="debit positive")
 
 
 class LedgerDocument(Document):
@@ -69,6 +81,8 @@ class LedgerDocument(Document):
     """Start of the period, site time."""
     to_ms: int | None
     """End of the period, site time."""
+    assets: list[AssetDocument]
+    """Every asset that has moved, by its code."""
     trial_balance: list[BalanceRow]
     """Every account with its assets."""
     postings: list[PostingDocument]

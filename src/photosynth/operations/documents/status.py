@@ -147,6 +147,20 @@ class MainnetOutlook(Document):
     """Value of 10^12 hashes per second for a day."""
 
 
+class HoldingStatus(Document):
+    """How much of a network's asset the books hold, spendable or not yet."""
+
+    code: str
+    """What the books call it: BTC, ETH."""
+    network: str
+    """The network that it lives on."""
+    base_unit: str
+    """What ``held`` is a whole number of."""
+    decimals: int
+    """10^decimals of the base unit are one of the asset."""
+    held: BigCount
+
+
 class LedgerStatus(Document):
     """The books in one glance, in base units."""
 
@@ -172,6 +186,8 @@ class LedgerStatus(Document):
     """How many there are."""
     reconciled_height: int | None = Field(description="up to here journal and chain agree to the satoshi")
     asset: str = Field(description="what the satoshis are: demonstration BTC on regtest")
+    assets: list[HoldingStatus]
+    """Every asset of a network that has moved in the books."""
 
 
 class EvidenceStatus(Document):

@@ -3,11 +3,23 @@
 from photosynth.storage.tables.base import METADATA
 from photosynth.storage.tables.chain import BLOCK_ATTRIBUTION, BLOCKS, CHAIN, COINS
 from photosynth.storage.tables.intervals import EVIDENCE, INTERVALS, REJECTED, WORK
-from photosynth.storage.tables.journal import BALANCES, DAY_BALANCES, POSTING_DAYS, POSTING_LINES, POSTINGS
+from photosynth.storage.tables.journal import (
+    ACCOUNTS,
+    ASSETS,
+    BALANCES,
+    DAY_BALANCES,
+    PARTIES,
+    POSTING_DAYS,
+    POSTING_LINES,
+    POSTINGS,
+    WALLETS,
+)
 from photosynth.storage.tables.operations import ACTIONS, META, OBSERVATIONS
 
 __all__ = [
+    "ACCOUNTS",
     "ACTIONS",
+    "ASSETS",
     "BALANCES",
     "BLOCKS",
     "BLOCK_ATTRIBUTION",
@@ -19,9 +31,11 @@ __all__ = [
     "META",
     "METADATA",
     "OBSERVATIONS",
+    "PARTIES",
     "POSTINGS",
     "POSTING_DAYS",
     "POSTING_LINES",
     "REJECTED",
+    "WALLETS",
     "WORK",
 ]

@@ -1,4 +1,4 @@
-"""The journal: postings, their lines, and the sums by account and by day that they add up to.
+"""The journal: postings, their lines, the sums by account and by day that they add up to, and what these count.
 
 Postings and lines are append-only (triggers of the first migration), so ids have no gaps. Sums are derived: written in the
 transaction that posts, so that a page need not add up the whole journal.
@@ -7,7 +7,50 @@ transaction that posts, so that a page need not add up the whole journal.
 import sqlalchemy as sa
 
 from photosynth.storage.tables.base import METADATA
-from photosynth.storage.types import Document, Int64
+from photosynth.storage.types import Document, ExactInteger, Int64, exact_checks
+
+ASSETS = sa.Table(
+    "assets",
+    METADATA,
+    sa.Column("code", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("network", sa.Text, nullable=True),
+    sa.Column("base_unit", sa.Text, nullable=False),
+    sa.Column("decimals", sa.Integer, nullable=False),
+    sa.CheckConstraint("decimals >= 0", name="decimals"),
+    sqlite_with_rowid=False,
+)
+"""What may be counted, in whole base units: 10^decimals of them are one of the asset."""
+
+ACCOUNTS = sa.Table(
+    "accounts",
+    METADATA,
+    sa.Column("number", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The chart of accounts."""
+
+PARTIES = sa.Table(
+    "parties",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The legal persons that own sources, loads, machines and wallets."""
+
+WALLETS = sa.Table(
+    "wallets",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("network", sa.Text, nullable=False),
+    sa.Column("chain", sa.Text, nullable=False),
+    sa.Column("script", sa.LargeBinary, nullable=False),
+    sa.Column("party", sa.Text, sa.ForeignKey("parties.id"), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What is paid to and whose it is; never a key."""
 
 POSTINGS = sa.Table(
     "postings",
@@ -35,13 +78,14 @@ POSTING_LINES = sa.Table(
     METADATA,
     sa.Column("posting_id", sa.Integer, sa.ForeignKey("postings.id"), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("account", sa.Text, sa.ForeignKey("accounts.number"), nullable=False),
     sa.Column("side", sa.Text, nullable=False),
-    sa.Column("asset", sa.Text, nullable=False),
-    sa.Column("amount", Int64, nullable=False),
+    sa.Column("asset", sa.Text, sa.ForeignKey("assets.code"), nullable=False),
+    sa.Column("amount", ExactInteger, nullable=False),
+    sa.Column("wallet", sa.Text, sa.ForeignKey("wallets.id"), nullable=True),
+    sa.Column("party", sa.Text, sa.ForeignKey("parties.id"), nullable=True),
     sa.CheckConstraint("side IN ('debit', 'credit')", name="side"),
-    sa.CheckConstraint("asset IN ('SAT', 'UEUR', 'J')", name="asset"),
-    sa.CheckConstraint("amount > 0", name="amount"),
+    *exact_checks("amount", 1, "amount"),
     sqlite_with_rowid=False,
 )
 
@@ -50,14 +94,15 @@ BALANCES = sa.Table(
     METADATA,
     sa.Column("account", sa.Text, primary_key=True),
     sa.Column("asset", sa.Text, primary_key=True),
-    sa.Column("debit", Int64, nullable=False),
-    sa.Column("credit", Int64, nullable=False),
-    # SQLite turns an integer sum that overflows into a float; these refuse it.
-    sa.CheckConstraint("typeof(debit) = 'integer' AND debit >= 0", name="debit"),
-    sa.CheckConstraint("typeof(credit) = 'integer' AND credit >= 0", name="credit"),
+    sa.Column("wallet", sa.Text, primary_key=True),
+    sa.Column("party", sa.Text, primary_key=True),
+    sa.Column("debit", ExactInteger, nullable=False),
+    sa.Column("credit", ExactInteger, nullable=False),
+    *exact_checks("debit", 0, "debit"),
+    *exact_checks("credit", 0, "credit"),
     sqlite_with_rowid=False,
 )
-"""What all postings moved, by account and asset."""
+"""What all postings moved, by account, asset, wallet and party, the last two empty where a line has none."""
 
 DAY_BALANCES = sa.Table(
     "day_balances",
@@ -65,11 +110,15 @@ DAY_BALANCES = sa.Table(
     sa.Column("day", sa.Integer, primary_key=True),
     sa.Column("account", sa.Text, primary_key=True),
     sa.Column("asset", sa.Text, primary_key=True),
-    sa.Column("debit", Int64, nullable=False),
-    sa.Column("credit", Int64, nullable=False),
+    sa.Column("wallet", sa.Text, primary_key=True),
+    sa.Column("party", sa.Text, primary_key=True),
+    sa.Column("debit", ExactInteger, nullable=False),
+    sa.Column("credit", ExactInteger, nullable=False),
+    *exact_checks("debit", 0, "debit"),
+    *exact_checks("credit", 0, "credit"),
     sqlite_with_rowid=False,
 )
-"""What the postings of a UTC day of site time moved; ``day`` counts from 1970-01-01. No day exceeds what all moved."""
+"""What the postings of a UTC day of site time moved; ``day`` counts from 1970-01-01."""
 
 POSTING_DAYS = sa.Table(
     "posting_days",

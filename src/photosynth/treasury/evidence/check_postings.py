@@ -106,7 +106,7 @@ def check_postings(
             state.foreign_keys |= posting.key.startswith("interval:")
             _check_coin_posting(stored, blocks, state)
         for line in posting.lines:
-            if line.asset == "SAT":
+            if line.asset == "BTC":
                 amount = line.amount if line.side == "debit" else -line.amount
                 state.balances_sat[line.account] = state.balances_sat.get(line.account, 0) + amount
     _check_derived(derived, expected)

@@ -6,6 +6,7 @@ from sys import intern
 from typing import Any
 
 from photosynth.bitcoin.node import hash_bytes
+from photosynth.quantities.assets import is_code
 from photosynth.quantities.balance import Allocation
 from photosynth.treasury.accounts import ACCOUNTS
 from photosynth.treasury.evidence.body import FORMAT, RULES, VERSION, posting_member
@@ -293,7 +294,7 @@ def parse_posting(value: Any) -> StoredPosting:
         line = PostingLine(
             choice(account, ACCOUNTS, "an account"),
             choice(side, ("debit", "credit"), "a side"),
-            choice(asset, ("SAT", "UEUR", "J"), "an asset"),
+            _asset(asset),
             integer(amount, "an amount"),
         )
         lines.append(line)
@@ -310,6 +311,13 @@ def parse_posting(value: Any) -> StoredPosting:
     stored = StoredPosting(m.count("id"), posting)
     m.finish()
     return stored
+
+
+def _asset(value: Any) -> str:
+    code = text(value, "an asset")
+    if not is_code(code):
+        raise EvidenceError("an asset is no code of capitals and digits")
+    return intern(code)
 
 
 def block_of_source(posting: Posting) -> bytes:

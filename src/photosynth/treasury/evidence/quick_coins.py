@@ -242,21 +242,21 @@ class Coins:
 def accrual_rows(value_sat: int, value_ueur: int, recognition: Recognition) -> list[Row]:
     """The rows of an accrual of amounts above zero (:func:`photosynth.treasury.rewards.accrual_lines`)."""
     credit = a.DEFERRED_REWARD if recognition == "at_maturity" else a.MINING_REVENUE
-    return [*_pair(a.COINS_IMMATURE, a.COIN_CONTRA, "SAT", value_sat), *_pair(a.COINS_IMMATURE, credit, "UEUR", value_ueur)]
+    return [*_pair(a.COINS_IMMATURE, a.COIN_CONTRA, "BTC", value_sat), *_pair(a.COINS_IMMATURE, credit, "EUR", value_ueur)]
 
 
 def available_rows(value_sat: int, value_ueur: int, recognition: Recognition) -> list[Row]:
     """The rows that make such an accrual available (:func:`photosynth.treasury.rewards.available_lines`)."""
     found = [
-        *_pair(a.COINS_AVAILABLE, a.COINS_IMMATURE, "SAT", value_sat),
-        *_pair(a.COINS_AVAILABLE, a.COINS_IMMATURE, "UEUR", value_ueur),
+        *_pair(a.COINS_AVAILABLE, a.COINS_IMMATURE, "BTC", value_sat),
+        *_pair(a.COINS_AVAILABLE, a.COINS_IMMATURE, "EUR", value_ueur),
     ]
     if recognition == "at_maturity":
-        found += _pair(a.DEFERRED_REWARD, a.MINING_REVENUE, "UEUR", value_ueur)
+        found += _pair(a.DEFERRED_REWARD, a.MINING_REVENUE, "EUR", value_ueur)
     return found
 
 
-def _pair(debit: str, credit: str, asset: Literal["SAT", "UEUR"], amount: int) -> tuple[Row, Row]:
+def _pair(debit: str, credit: str, asset: Literal["BTC", "EUR"], amount: int) -> tuple[Row, Row]:
     return (debit, "debit", asset, amount), (credit, "credit", asset, amount)
 
 

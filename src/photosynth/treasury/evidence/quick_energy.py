@@ -144,7 +144,7 @@ def _pair(debit: str, credit: str, value: int) -> str:
         if not value:
             return ""
         debit, credit, value = credit, debit, -value
-    return f'["{debit}","debit","UEUR",{value}],["{credit}","credit","UEUR",{value}]'
+    return f'["{debit}","debit","EUR",{value}],["{credit}","credit","EUR",{value}]'
 
 
 def _joined(lines: str, more: str) -> str:

@@ -4,10 +4,11 @@ import re
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
+from photosynth.quantities.assets import MOST_DIGITS
 from photosynth.treasury.evidence.canonical import MAX_SAFE
 
 T = TypeVar("T")
-_DECIMAL = re.compile(r"-?[1-9][0-9]{0,159}")
+_DECIMAL = re.compile(rf"-?[1-9][0-9]{{0,{MOST_DIGITS - 1}}}")
 
 
 class EvidenceError(ValueError):

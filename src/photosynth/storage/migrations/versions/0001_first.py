@@ -1,7 +1,12 @@
 """The first schema: journal, chain, quarter hours, evidence, audit, observations; append-only by triggers."""
 
+from dataclasses import asdict
+
 import sqlalchemy as sa
 from alembic import op
+
+from photosynth.quantities.assets import ASSETS
+from photosynth.storage.types import ExactInteger, exact_checks
 
 revision = "0001"
 down_revision = None
@@ -9,7 +14,33 @@ branch_labels = None
 depends_on = None
 
 NEVER = ("UPDATE", "DELETE")
-APPEND_ONLY = ("postings", "posting_lines", "evidence")
+APPEND_ONLY = ("postings", "posting_lines", "evidence", "assets")
+
+ACCOUNTS = (
+    ("1100", "Coins, immature"),
+    ("1110", "Coins, available"),
+    ("1200", "Receivable for exported energy"),
+    ("1210", "Receivable for market premium"),
+    ("2100", "Energy supplier"),
+    ("2800", "Deferred mining reward"),
+    ("3100", "Coins mined, contra in satoshis"),
+    ("4100", "Mining revenue"),
+    ("4200", "Revenue from exported energy"),
+    ("4210", "Market premium"),
+    ("5100", "Grid energy for mining"),
+    ("5110", "Grid energy for the factory"),
+    ("5200", "Direct marketing fee"),
+    ("7100", "Own energy charged to mining (management book)"),
+    ("7200", "Own energy credited (management book)"),
+    ("9000", "Suspense: to be cleared up"),
+    ("E10", "Own generation"),
+    ("E20", "Import from the grid"),
+    ("E30", "Factory"),
+    ("E40", "Mining"),
+    ("E50", "Export to the grid"),
+    ("E90", "Residual of the meters"),
+)
+"""The chart of ``treasury.accounts``, which a test holds against this one."""
 
 
 def upgrade() -> None:
@@ -33,6 +64,44 @@ def upgrade() -> None:
 
 
 def _tables() -> None:
+    assets = op.create_table(
+        "assets",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("network", sa.Text(), nullable=True),
+        sa.Column("base_unit", sa.Text(), nullable=False),
+        sa.Column("decimals", sa.Integer(), nullable=False),
+        sa.CheckConstraint("decimals >= 0", name=op.f("ck_assets_decimals")),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_assets")),
+        sqlite_with_rowid=False,
+    )
+    op.bulk_insert(assets, [asdict(asset) for asset in ASSETS])
+    accounts = op.create_table(
+        "accounts",
+        sa.Column("number", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_accounts")),
+        sqlite_with_rowid=False,
+    )
+    op.bulk_insert(accounts, [{"number": number, "name": name} for number, name in ACCOUNTS])
+    op.create_table(
+        "parties",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_parties")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "wallets",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("network", sa.Text(), nullable=False),
+        sa.Column("chain", sa.Text(), nullable=False),
+        sa.Column("script", sa.LargeBinary(), nullable=False),
+        sa.Column("party", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["party"], ["parties.id"], name=op.f("fk_wallets_party")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_wallets")),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "actions",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -57,11 +126,13 @@ def _tables() -> None:
         "balances",
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("asset", sa.Text(), nullable=False),
-        sa.Column("debit", sa.BigInteger(), nullable=False),
-        sa.Column("credit", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("typeof(credit) = 'integer' AND credit >= 0", name=op.f("ck_balances_credit")),
-        sa.CheckConstraint("typeof(debit) = 'integer' AND debit >= 0", name=op.f("ck_balances_debit")),
-        sa.PrimaryKeyConstraint("account", "asset", name=op.f("pk_balances")),
+        sa.Column("wallet", sa.Text(), nullable=False),
+        sa.Column("party", sa.Text(), nullable=False),
+        sa.Column("debit", ExactInteger(), nullable=False),
+        sa.Column("credit", ExactInteger(), nullable=False),
+        *exact_checks("debit", 0, op.f("ck_balances_debit")),
+        *exact_checks("credit", 0, op.f("ck_balances_credit")),
+        sa.PrimaryKeyConstraint("account", "asset", "wallet", "party", name=op.f("pk_balances")),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -69,9 +140,13 @@ def _tables() -> None:
         sa.Column("day", sa.Integer(), nullable=False),
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("asset", sa.Text(), nullable=False),
-        sa.Column("debit", sa.BigInteger(), nullable=False),
-        sa.Column("credit", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("day", "account", "asset", name=op.f("pk_day_balances")),
+        sa.Column("wallet", sa.Text(), nullable=False),
+        sa.Column("party", sa.Text(), nullable=False),
+        sa.Column("debit", ExactInteger(), nullable=False),
+        sa.Column("credit", ExactInteger(), nullable=False),
+        *exact_checks("debit", 0, op.f("ck_day_balances_debit")),
+        *exact_checks("credit", 0, op.f("ck_day_balances_credit")),
+        sa.PrimaryKeyConstraint("day", "account", "asset", "wallet", "party", name=op.f("pk_day_balances")),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -235,10 +310,15 @@ def _tables() -> None:
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("side", sa.Text(), nullable=False),
         sa.Column("asset", sa.Text(), nullable=False),
-        sa.Column("amount", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("asset IN ('SAT', 'UEUR', 'J')", name=op.f("ck_posting_lines_asset")),
+        sa.Column("amount", ExactInteger(), nullable=False),
+        sa.Column("wallet", sa.Text(), nullable=True),
+        sa.Column("party", sa.Text(), nullable=True),
         sa.CheckConstraint("side IN ('debit', 'credit')", name=op.f("ck_posting_lines_side")),
-        sa.CheckConstraint("amount > 0", name=op.f("ck_posting_lines_amount")),
+        *exact_checks("amount", 1, op.f("ck_posting_lines_amount")),
+        sa.ForeignKeyConstraint(["account"], ["accounts.number"], name=op.f("fk_posting_lines_account")),
+        sa.ForeignKeyConstraint(["asset"], ["assets.code"], name=op.f("fk_posting_lines_asset")),
+        sa.ForeignKeyConstraint(["wallet"], ["wallets.id"], name=op.f("fk_posting_lines_wallet")),
+        sa.ForeignKeyConstraint(["party"], ["parties.id"], name=op.f("fk_posting_lines_party")),
         sa.ForeignKeyConstraint(["posting_id"], ["postings.id"], name=op.f("fk_posting_lines_posting_id")),
         sa.PrimaryKeyConstraint("posting_id", "number", name=op.f("pk_posting_lines")),
         sqlite_with_rowid=False,
