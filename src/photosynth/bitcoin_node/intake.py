@@ -4,7 +4,9 @@ One sync and one commit cost as much as judging several small blocks. So blocks 
 before its end loses all of them or some of the last, and none has been answered for.
 """
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from photosynth.bitcoin.block import Block
@@ -31,6 +33,18 @@ class _Group:
     tips: list[Tip] = field(default_factory=list)
 
 
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """A while without garbage collection: a group's outlines are a hundred thousand objects, which end without it."""
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if paused:
+            gc.enable()
+
+
 class Intake:
     """Takes blocks into a log, a library and an index; belongs to the thread that writes."""
 
@@ -45,6 +59,10 @@ class Intake:
         Where the log's disk takes no more, that block and all after it get NodeUnavailableError and nothing of them counts.
         Raises OSError, lmdb.Error, KernelError, BlockLogError, IndexDamagedError: then none of them has an answer.
         """
+        with _collector_paused() if len(raws) > 1 else nullcontext():
+            return self._take(raws)
+
+    def _take(self, raws: Sequence[bytes]) -> list[Answer]:
         group = _Group()
         answers: list[Answer] = []
         if len(raws) > 1:

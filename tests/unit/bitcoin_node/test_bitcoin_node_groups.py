@@ -5,6 +5,7 @@ power.
 """
 
 import asyncio
+import gc
 import os
 import random
 import shutil
@@ -505,6 +506,7 @@ async def test_a_fault_within_a_group_is_told_to_all_and_not_gone_on_from(
     monkeypatch.setattr(Kernel, "submit", fail)
     assert all(isinstance(answer, ZeroDivisionError) for answer in await together(node, chain))
     monkeypatch.undo()
+    assert gc.isenabled()
     with pytest.raises(NodeUnavailableError, match="stopped taking blocks: a fault of ours"):
         await node.submit_block(chain[0])
 
