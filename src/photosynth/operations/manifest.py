@@ -154,7 +154,7 @@ def _needed(folder: StateFolder, manifest: Manifest) -> list[tuple[Path, bool, s
 def _has_segments(shares: Path) -> bool:
     """Whether a share log is there. Raises OSError where that cannot be seen, which is not the same as lost."""
     try:
-        names = os.listdir(shares)
+        names = [path.name for path in shares.iterdir()]
     except (FileNotFoundError, NotADirectoryError):
         return False
     return any(name[:1].isdigit() and name.endswith(".log") for name in names)

@@ -37,7 +37,7 @@ def chain_status(fleet: Fleet, health: NodeHealth | None, template: Template | N
     if health is None:
         return ChainStatus(
             network=fleet.bitcoin.network,
-            software="unknown",
+            software=None,
             height=None,
             tip=None,
             target=None,
