@@ -47,7 +47,7 @@ BLOCK_TARGET = TWO_256 // 8 - 1
 MATURITY = 100
 OURS_EVERY = 3
 """Every so many blocks of the chain, one is the site's."""
-FORMAT = 2
+FORMAT = 3
 
 
 def double(data: bytes) -> bytes:

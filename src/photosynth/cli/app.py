@@ -275,7 +275,7 @@ def backtest(
     fleet_file: FleetArgument = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Run recorded days headless, a day in seconds: energy, money, work, and EUR against simpler strategies."""
+    """Run recorded days headless, ten in a second: energy, money, work, and EUR against simpler strategies."""
     from photosynth.cli.proof import backtest as body
 
     return body(fleet_file or default_fleet(), start, end, data, as_json)

@@ -100,7 +100,7 @@ def os_sentence(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     advice = {
         errno.ENOSPC: " Free some space and try again; nothing that was already kept is lost.",
-        errno.EACCES: " Choose a place that you may write to, or another user.",
+        errno.EACCES: " Give this user the right to it, or choose another place.",
         errno.EROFS: " Choose a place that can be written.",
         errno.ENOENT: " Choose a place that is there.",
         errno.EMFILE: " Raise the number of files that a process may open (ulimit -n), and start again.",

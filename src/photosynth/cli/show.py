@@ -67,7 +67,7 @@ def status(document: "Status", where: str, style: Style) -> RenderableType:
         ("  shares", f"{fmt.count(pool.shares_accepted, style)} accepted, {fmt.count(pool.shares_rejected, style)} rejected"),
         ("  work really hashed", fmt.hashes(int(pool.work_hashes), style)),
         ("  work represented", fmt.hashes(int(pool.represented_hashes), style)),
-        ("Chain", f"{chain.network}, {chain.software}" + ("" if chain.synchronised else ", NOT synchronised")),
+        ("Chain", f"{chain.network}, {chain.software or fmt.UNKNOWN}" + ("" if chain.synchronised else ", NOT synchronised")),
         ("  height", fmt.count(chain.height, style) + tip_age),
         ("  blocks found here", fmt.count(pool.blocks_found, style)),
         ("Books", f"{fmt.count(books.postings, style)} postings, {books.asset}"),

@@ -54,7 +54,7 @@ def node_values(snapshot: Snapshot, numbers: Numbers) -> Values:
         )
     money = "demonstration: difficulty and coins have no value" if chain.demonstration else "as the network's"
     facts = (
-        ("Software", text(chain.software)),
+        ("Software", text(chain.software or UNKNOWN)),
         ("Network", f"{text(chain.network)}, {money}"),
         ("Height", f"<b>{numbers.integer(chain.height)}</b>"),
         ("Tip", UNKNOWN if chain.tip is None else short(chain.tip, 16)),

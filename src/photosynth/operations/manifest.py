@@ -144,11 +144,20 @@ def _needed(folder: StateFolder, manifest: Manifest) -> list[tuple[Path, bool, s
         ),
     ]
     if not manifest.counting_anew:
-        found.append((folder.shares, any(folder.shares.glob("[0-9]*.log")), f"{restore}, or {COUNT_ANEW}"))
+        found.append((folder.shares, _has_segments(folder.shares), f"{restore}, or {COUNT_ANEW}"))
     if manifest.embedded:
         there = (folder.chain / "blocks.log").exists()
         found.append((folder.chain, there, f"The blocks that the books follow are in it. {RESTORE_CHAIN}, or {ANEW}"))
     return found
+
+
+def _has_segments(shares: Path) -> bool:
+    """Whether a share log is there. Raises OSError where that cannot be seen, which is not the same as lost."""
+    try:
+        names = [path.name for path in shares.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return any(name[:1].isdigit() and name.endswith(".log") for name in names)
 
 
 def read_mark(folder: Path) -> str | None:

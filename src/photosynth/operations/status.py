@@ -38,7 +38,7 @@ def chain_status(mining: MiningSite, health: NodeHealth | None, template: Templa
     if health is None:
         return ChainStatus(
             network=mining.node.chain,
-            software="unknown",
+            software=None,
             height=None,
             tip=None,
             target=None,

@@ -52,5 +52,5 @@ def test_without_a_template_the_target_is_unknown() -> None:
 
 def test_of_a_node_that_does_not_answer_nothing_is_known() -> None:
     status = chain_status(MINING, None, None, None)
-    assert (status.height, status.tip, status.peers, status.target) == (None, None, None, None)
+    assert (status.software, status.height, status.tip, status.peers, status.target) == (None,) * 5
     assert not status.synchronised

@@ -1,5 +1,6 @@
 """Whose history a folder holds and of which parts: a missing or foreign one is refused with what to do."""
 
+import errno
 import json
 import shutil
 from dataclasses import replace
@@ -50,6 +51,20 @@ def manifest_of(folder: StateFolder) -> Manifest:
     found = load_manifest(folder)
     assert found is not None
     return found
+
+
+def test_a_share_log_that_may_not_be_seen_is_not_called_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever follows that advice would give up shares that are there."""
+    folder = whole(tmp_path)
+
+    def refused(path: object) -> list[str]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.listdir", refused)
+    monkeypatch.setattr("os.scandir", refused)
+    with pytest.raises(PermissionError, match="shares"):
+        check_parts(folder, manifest_of(folder))
+    folder.unlock()
 
 
 def test_a_state_is_continued_by_its_own_site_alone(state: StateFolder) -> None:

@@ -32,7 +32,7 @@ class ChainStatus(Document):
 
     network: str
     """Regtest, signet, testnet4 or main."""
-    software: str
+    software: str | None
     """The node's software and version."""
     height: int | None
     """Of the best block."""
