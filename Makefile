@@ -52,7 +52,7 @@ interop: dev  ## Against real software: bitcoind, a miner's library
 	@$(VENV)/bin/pytest -q tests/interop
 
 functional: dev  ## The whole system in processes of its own
-	@$(VENV)/bin/pytest -q -n 2 --dist loadfile tests/functional
+	@$(VENV)/bin/pytest -q -n 3 --dist loadfile tests/functional
 
 browser: dev chromium  ## The pages in Chromium
 	@$(VENV)/bin/pytest -q -n 2 --dist loadfile tests/browser
