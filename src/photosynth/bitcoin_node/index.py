@@ -18,6 +18,7 @@ from photosynth.bitcoin.node import Tip
 from photosynth.bitcoin.outline import TransactionOutline
 from photosynth.bitcoin_node.coins import Coins, IndexDamagedError
 from photosynth.bitcoin_node.index_file import FileDamagedError, check, seal
+from photosynth.files.whole import own_folder
 
 FORMAT = b"2"
 MAP_BYTES = 16 << 30
@@ -56,7 +57,7 @@ class Index:
         self._file = folder / "data.mdb"
         try:
             if not read_only:
-                folder.mkdir(parents=True, exist_ok=True)
+                own_folder(folder)
             check(self._file)
             if not read_only:
                 # Of no use to one process alone, and made anew; a damaged one is mapped like the data.
