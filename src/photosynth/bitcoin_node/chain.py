@@ -74,11 +74,10 @@ class StoredChain:
         self._failure: str | None = None
         self._was_full = False
         self._rebuilt: list[str] = []
-        folder.mkdir(parents=True, exist_ok=True)
+        self._attempt = StartAttempt(folder)
         self._lock = FolderLock(folder)
         try:
             self._need_space()
-            self._attempt = StartAttempt(folder)
             self._attempt.begun()
             self.index = self._open_index()
             self._blocks = BlockLog(folder / "blocks.log", NETWORK_MAGIC[chain])
@@ -97,7 +96,7 @@ class StoredChain:
             self._attempt.ended()
         except (OSError, lmdb.Error, BlockLogError, KernelError, IndexDamagedError) as error:
             self._release()
-            StartAttempt(folder).ended()
+            self._attempt.ended()
             raise NodeUnavailableError(f"the Bitcoin node in {folder} cannot start: {error}") from error
         except BaseException:
             self._release()

@@ -17,6 +17,7 @@ import lmdb
 from photosynth.bitcoin.node import Tip
 from photosynth.bitcoin_node.coins import Coins, IndexDamagedError
 from photosynth.bitcoin_node.index_file import FileDamagedError, check, seal
+from photosynth.files.whole import own_folder
 
 if TYPE_CHECKING:
     from photosynth.bitcoin.block import Header
@@ -62,7 +63,7 @@ class Index:
         self._file = folder / "data.mdb"
         try:
             if not read_only:
-                folder.mkdir(parents=True, exist_ok=True)
+                own_folder(folder)
             check(self._file)
             if not read_only:
                 # Of no use to one process alone, and made anew; a damaged one is mapped like the data.

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from struct import Struct
 
-from photosynth.files.whole import write_whole
+from photosynth.files.whole import WrongKindError, own_file, write_whole
 
 _MAGIC = 0xBEEFC0DE
 _VERSION = 1
@@ -38,7 +38,10 @@ class FileDamagedError(Exception):
 
 
 def check(path: Path) -> None:
-    """Return where the file is missing, empty or sound. Raises FileDamagedError, OSError where it cannot be read."""
+    """Return where the file is missing, empty or sound.
+
+    Raises FileDamagedError, OSError where it cannot be read, WrongKindError where its seal is no file.
+    """
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     except FileNotFoundError:
@@ -79,9 +82,17 @@ def _seal_of(path: Path) -> Path:
 
 def _sealed(path: Path) -> dict[str, object] | None:
     try:
-        found = json.loads(_seal_of(path).read_bytes()[:1000])
+        file = own_file(_seal_of(path), os.O_RDONLY)
+    except WrongKindError:
+        raise
+    except OSError:
+        return None
+    try:
+        found = json.loads(os.pread(file, 1000, 0))
     except (OSError, ValueError):
         return None
+    finally:
+        os.close(file)
     return found if isinstance(found, dict) else None
 
 

@@ -20,6 +20,7 @@ from pbk.notifications import NotificationInterfaceCallbacks
 from photosynth.bitcoin.block import HEADER_BYTES
 from photosynth.bitcoin.outline import TransactionOutline, outline_of
 from photosynth.bitcoin.wire import FormatError, double_sha256
+from photosynth.files.whole import own_folder
 
 CHAINS = {
     "regtest": pbk.ChainType.REGTEST,
@@ -106,7 +107,7 @@ class Kernel:
         _log.connect()
         lines = _log.listen()
         self._fatal.clear()
-        self._folder.mkdir(parents=True, exist_ok=True)
+        own_folder(self._folder)
         try:
             options = pbk.ContextOptions()
             options.set_chainparams(pbk.ChainParameters(self._chain))

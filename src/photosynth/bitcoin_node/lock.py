@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from photosynth.bitcoin.node import NodeUnavailableError
-from photosynth.files.whole import own_file
+from photosynth.files.whole import own_file, own_folder
 
 
 class FolderInUseError(NodeUnavailableError):
@@ -13,10 +13,17 @@ class FolderInUseError(NodeUnavailableError):
 
 
 class FolderLock:
-    """Holds a folder's lock file until closed. Raises FolderInUseError where somebody else does."""
+    """Holds a folder's lock file until closed; the folder is made where it is missing.
+
+    Raises FolderInUseError where somebody else does, NodeUnavailableError where there can be no such file.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._file = own_file(folder / "lock", os.O_RDWR | os.O_CREAT)
+        try:
+            own_folder(folder)
+            self._file = own_file(folder / "lock", os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise NodeUnavailableError(f"the Bitcoin node in {folder} cannot start: {error}") from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

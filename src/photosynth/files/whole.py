@@ -4,8 +4,10 @@ The new content goes into a file beside the old one, whose name nobody can fores
 link that somebody laid in its way is never followed. Renaming replaces the old name itself, a link too.
 """
 
+import errno
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,9 +46,42 @@ def whole_file(path: Path, *, mode: int = PRIVATE, durable: bool = True) -> Iter
         sync_folder(path.parent)
 
 
+class WrongKindError(OSError):
+    """Something else lies where a file, or a folder, belongs; the message names it and says what to do."""
+
+    def __init__(self, path: Path, kind: str) -> None:
+        super().__init__(errno.EINVAL, f"it is not a {kind}: move it away", str(path))
+        self._said = f"{path} is not a {kind}: move it away"
+
+    def __str__(self) -> str:
+        return self._said
+
+
 def own_file(path: Path, flags: int, mode: int = PRIVATE) -> int:
-    """A descriptor of a file that is no link, and that children do not inherit. Raises OSError, ELOOP for a link."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    """A descriptor of a file that is no link, and that children do not inherit.
+
+    Never waits, as opening a pipe would. Raises WrongKindError where it is a folder, a pipe or a device; OSError, ELOOP for a
+    link.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, mode)
+    except OSError as error:
+        if error.errno in (errno.EISDIR, errno.ENXIO):  # the latter for a pipe that nobody reads, and for a socket
+            raise WrongKindError(path, "file") from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise WrongKindError(path, "file")
+    return descriptor
+
+
+def own_folder(path: Path) -> None:
+    """Make a folder, and those above it, where it is missing. Raises WrongKindError where something else lies there, OSError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        in_the_way = next((place for place in (path, *path.parents) if place.exists() and not place.is_dir()), path)
+        raise WrongKindError(in_the_way, "folder") from None
 
 
 def sync_folder(folder: Path) -> None:

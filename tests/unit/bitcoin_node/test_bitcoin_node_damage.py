@@ -3,7 +3,9 @@
 import asyncio
 import os
 import random
+import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -233,6 +235,58 @@ async def test_what_lies_in_the_indexs_place_and_is_no_file_is_not_opened(stoppe
     node = await open_node(stopped.folder)
     assert node.start_report.rebuilt == ("index",)
     await node.close()
+
+
+def as_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def as_file(path: Path) -> None:
+    path.write_bytes(b"something else")
+
+
+@pytest.mark.parametrize("part", ["lock", "starting", "blocks.log", "blocks.log.group", "index/closed.json"])
+@pytest.mark.parametrize("made", [as_pipe, Path.mkdir])
+async def test_what_lies_in_a_files_place_and_is_none_is_named(stopped: Stopped, part: str, made: Callable[[Path], None]) -> None:
+    path = stopped.folder / part
+    path.unlink(missing_ok=True)
+    made(path)
+    for _ in range(2):
+        with pytest.raises(NodeUnavailableError, match=rf"cannot start: .*{re.escape(str(path))} is not a file: move it away"):
+            await open_node(stopped.folder)
+    path.rmdir() if path.is_dir() else path.unlink()
+    if part != "blocks.log":
+        node = await open_node(stopped.folder)
+        assert await facts(node) == stopped.facts
+        await node.close()
+
+
+@pytest.mark.parametrize("part", ["", "index", "kernel", "kernel.damaged"])
+@pytest.mark.parametrize("made", [as_pipe, as_file])
+async def test_what_lies_in_a_folders_place_and_is_none_is_named(
+    stopped: Stopped, part: str, made: Callable[[Path], None]
+) -> None:
+    path = stopped.folder / part
+    if path.exists():
+        path.rename(stopped.folder.with_name("moved"))
+    made(path)
+    for _ in range(2):
+        with pytest.raises(NodeUnavailableError, match=rf"cannot start: .*{re.escape(str(path))} is not a folder: move it away"):
+            await open_node(stopped.folder)
+    path.unlink()
+    if part == "":
+        stopped.folder.with_name("moved").rename(path)
+    node = await open_node(stopped.folder)
+    assert await facts(node) == stopped.facts
+    await node.close()
+
+
+async def test_a_consensus_database_is_not_given_up_for_what_lies_in_the_place_where_it_is_kept(stopped: Stopped) -> None:
+    (stopped.folder / "kernel" / "chainstate" / "CURRENT").write_bytes(b"garbage")
+    (stopped.folder / "kernel.damaged").write_bytes(b"something else")
+    with pytest.raises(NodeUnavailableError, match=r"kernel\.damaged is not a folder: move it away"):
+        await open_node(stopped.folder)
+    assert list((stopped.folder / "kernel" / "blocks").glob("blk*.dat"))
 
 
 async def test_a_sound_index_passes_sealed_or_not(stopped: Stopped) -> None:

@@ -2,12 +2,14 @@
 
 import errno
 import os
+import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from photosynth.files.whole import forget_unfinished, own_file, whole_file, write_whole
+from photosynth.files.whole import WrongKindError, forget_unfinished, own_file, own_folder, whole_file, write_whole
 
 
 def names(folder: Path) -> list[str]:
@@ -45,6 +47,26 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic link") as caught:
         own_file(tmp_path / "identity.key.new", os.O_WRONLY)
     assert caught.value.errno == errno.ELOOP
+
+
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_WRONLY, os.O_RDWR | os.O_CREAT])
+@pytest.mark.parametrize("made", [os.mkdir, os.mkfifo])
+def test_what_is_no_file_is_named_and_never_waited_for(tmp_path: Path, flags: int, made: Callable[[Path], None]) -> None:
+    path = tmp_path / "file"
+    made(path)
+    with pytest.raises(WrongKindError, match=rf"^{re.escape(str(path))} is not a file: move it away$") as caught:
+        own_file(path, flags)
+    assert (caught.value.filename, caught.value.strerror) == (str(path), "it is not a file: move it away")
+    assert not path.is_file()
+
+
+def test_a_folder_is_made_and_what_lies_in_its_way_is_named(tmp_path: Path) -> None:
+    for _ in range(2):
+        own_folder(tmp_path / "some" / "folder")
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "folder"):
+        with pytest.raises(WrongKindError, match=rf"^{re.escape(str(tmp_path))}/file is not a folder: move it away$"):
+            own_folder(path)
 
 
 def test_the_name_on_the_way_is_another_each_time_and_what_a_kill_left_is_removed(tmp_path: Path) -> None:
