@@ -13,7 +13,6 @@ from tests.unit.treasury.treasury_site import COIN, SCRIPT, DemoSite, as_node, o
 from photosynth.storage import DatabaseThread
 from photosynth.treasury import ChainBooks, verify
 from photosynth.treasury import journal as j
-from photosynth.treasury.evidence.export import export_evidence
 from photosynth.treasury.glance import evidence_state
 
 KILLS = int(os.environ.get("PHOTOSYNTH_KILLS", "6"))
@@ -62,7 +61,7 @@ async def test_killed_at_random_moments_nothing_is_lost_or_doubled(tmp_path: Pat
         assert result.agrees
         assert result.height == len(blocks) > 0
         with db.read() as tx:
-            export_evidence(tx, site.identity, tmp_path / "evidence.jsonl")
+            site.export(tx, tmp_path / "evidence.jsonl")
             records = evidence_state(tx).records
             accrued = [p for p in j.postings(tx, limit=10_000) if p.posting.event == "coinbase_accrued"]
         assert len({p.posting.key for p in accrued}) == len(accrued)

@@ -14,7 +14,6 @@ from photosynth.storage import Database, DatabaseThread
 from photosynth.treasury import ChainBooks, OtherBooksError, TreasuryError, verify
 from photosynth.treasury import books as books_module
 from photosynth.treasury import journal as j
-from photosynth.treasury.evidence.export import export_evidence
 from photosynth.treasury.evidence.lines import all_lines
 from photosynth.treasury.facts import BlockFact, SiteFacts
 from photosynth.treasury.glance import evidence_state
@@ -37,7 +36,7 @@ def bodies(db: Database) -> list[dict[str, Any]]:
 def exported(db: Database, site: DemoSite, folder: Path) -> Path:
     path = folder / "evidence.jsonl"
     with db.read() as tx:
-        export_evidence(tx, site.identity, path)
+        site.export(tx, path)
     return path
 
 

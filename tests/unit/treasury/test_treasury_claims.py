@@ -12,7 +12,7 @@ from photosynth.storage import Database, DatabaseThread
 from photosynth.treasury import ChainBooks, verify
 from photosynth.treasury.attribution import DAY_MS
 from photosynth.treasury.blocks import find_block
-from photosynth.treasury.evidence.export import export_evidence
+from photosynth.treasury.evidence.check_work import Quarter, WorkState
 from photosynth.treasury.facts import AttributionFact
 from photosynth.treasury.trace import trace
 
@@ -50,7 +50,7 @@ class Story:
 
     def reason(self) -> str | None:
         with self.db.read() as tx:
-            export_evidence(tx, self.site.identity, self.path)
+            self.site.export(tx, self.path)
         report = verify(self.path)
         self.totals = report.totals
         return report.reason
@@ -182,3 +182,25 @@ async def test_a_trace_shows_the_days_of_old_work(story: Story) -> None:
     assert [(i.duration_s, i.record is None) for i in fine] == [(900, False)] * 2
     assert sum(i.value_sat for i in found.intervals) == found.block.value_sat
     assert any("by the day" in note for note in found.notes)
+
+
+class Asked(dict[int, Quarter]):
+    """What was accepted, and how often somebody looked a quarter hour up."""
+
+    looked = 0
+
+    def __getitem__(self, start_ms: int) -> Quarter:
+        self.looked += 1
+        return super().__getitem__(start_ms)
+
+
+def test_what_was_accepted_in_all_is_added_up_once_however_often_it_is_asked() -> None:
+    accepted = Asked()
+    work = WorkState(accepted=accepted)
+    for n in range(200):
+        accepted[DAY + n * INTERVAL_MS] = {(n, "a", 1): (1, 10), (n + 1, "a", 1): (2, 20), (n, f"b{n % 2}", 1): (1, 5)}
+        for span, of_it in ((0, n + 1), (DAY, min(n + 1, 96)), (DAY + DAY_MS, max(0, min(n + 1 - 96, 96)))):
+            found = work.accepted_in(span)
+            assert found.get(("a", 1), (0, 0)) == (3 * of_it, 30 * of_it)
+            assert found.get(("b1", 1), (0, 0)) == (of_it // 2, of_it // 2 * 5)
+    assert accepted.looked == 200

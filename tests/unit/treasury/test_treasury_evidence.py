@@ -15,7 +15,6 @@ from photosynth.bitcoin.block import Block
 from photosynth.storage import Database, DatabaseThread
 from photosynth.treasury import ChainBooks, Identity, verify
 from photosynth.treasury.evidence.canonical import canonical
-from photosynth.treasury.evidence.export import export_evidence
 from photosynth.treasury.evidence.seal import NO_HASH
 from photosynth.treasury.evidence.verify import LOOK_BYTES
 
@@ -43,7 +42,7 @@ async def three_quarter_hours(db: Database, path: Path, shares: int = 3) -> Demo
         with db.begin() as tx:
             site.close(tx, facts)
     with db.read() as tx:
-        export_evidence(tx, site.identity, path)
+        site.export(tx, path)
     run.close()
     return site
 
@@ -86,7 +85,7 @@ async def test_every_flipped_byte_is_found(db: Database, tmp_path: Path) -> None
     with db.begin() as tx:
         site.close(tx, site.facts({"guest": 1}))
     with db.read() as tx:
-        export_evidence(tx, site.identity, path)
+        site.export(tx, path)
     whole = path.read_bytes()
     assert verify(path).exit_code == 0
     broken = tmp_path / "broken.jsonl"

@@ -16,6 +16,7 @@ from photosynth.quantities.work import TWO_256, target_of_work, work_of_target
 from photosynth.storage import Database
 from photosynth.treasury import Books, EvidenceRecord, Identity
 from photosynth.treasury.attribution import claim_sat
+from photosynth.treasury.evidence.export import export_lines
 from photosynth.treasury.facts import (
     AttributionFact,
     BestFact,
@@ -297,6 +298,10 @@ class DemoSite:
             jobs=jobs,
             curtailed_estimate_j=1000,
         )
+
+    def export(self, tx: Connection, path: Path) -> None:
+        """Write the whole evidence to a file."""
+        path.write_bytes(b"".join(line + b"\n" for line in export_lines(tx, self.identity)))
 
     def close(self, tx: Connection, facts: IntervalFacts) -> EvidenceRecord:
         """Close a quarter hour; its head is what the next jobs commit to."""

@@ -86,7 +86,7 @@ def check_late_attribution(value: Any, site: SiteFacts, work: WorkState, state: 
     block = state.blocks.get(m.octets("hash", 32)[::-1])
     rows = parse_attribution(m.take("attribution"))
     m.finish()
-    if block is None or rows is None or block.hash in state.attributed | state.foreign:
+    if block is None or rows is None or block.hash in state.attributed or block.hash in state.foreign:
         raise EvidenceError("a late attribution belongs to no block of this history that still lacks one")
     return _check_attribution(f"block {block.height}", block, rows, site, work, state)
 

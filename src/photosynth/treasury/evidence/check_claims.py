@@ -6,20 +6,19 @@ apart, so it is enough that no quarter hour, no day and not all of them, of one 
 on record there.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.treasury.attribution import DAY_MS, span_of
-from photosynth.treasury.evidence.check_work import Quarter, WorkState
+from photosynth.treasury.evidence.check_work import Quarter, Sums, WorkState, add_up, by_worker
 from photosynth.treasury.evidence.reading import EvidenceError
 from photosynth.treasury.facts import AttributionFact
 
 K = TypeVar("K")
 OTHERS = "(others)"
 """The worker of a row of all days that stands for several."""
-Sums = dict[tuple[str, int], tuple[int, int]]
 Claims = tuple[tuple[int, Quarter], ...]
 """What rows claim by the start of their time; those of several rounds have round 0."""
 
@@ -132,11 +131,12 @@ def _check_folded(start_ms: int, work: WorkState, state: ClaimState) -> None:
     inside = state.folded if start_ms == 0 else {start_ms: state.folded[start_ms]}
     claimed: Sums = {}
     for rows in inside.values():
-        _add_up(claimed, rows.items())
-    on_record: Sums = {}
-    for at in work.accepted if start_ms == 0 else range(start_ms, start_ms + DAY_MS, INTERVAL_MS):
-        _add_up(claimed, _by_worker(state.quarters.get(at, {})))
-        _add_up(on_record, _by_worker(work.accepted.get(at, {})))
+        add_up(claimed, rows.items())
+    in_day = range(start_ms, start_ms + DAY_MS, INTERVAL_MS)
+    # In the order of time: what is refused is the first that is too much.
+    for at in sorted(state.quarters.keys() & work.accepted.keys()) if start_ms == 0 else in_day:
+        add_up(claimed, by_worker(state.quarters.get(at, {})))
+    on_record = work.accepted_in(start_ms)
     if start_ms == 0:
         _check_others(claimed, on_record)
     for key, (shares, hashes) in claimed.items():
@@ -159,13 +159,3 @@ def _check_others(claimed: Sums, on_record: Sums) -> None:
 def _of_scale(sums: Sums, wanted: int) -> tuple[int, int]:
     rows = [row for (_, scale), row in sums.items() if scale == wanted]
     return sum(row[0] for row in rows), sum(row[1] for row in rows)
-
-
-def _by_worker(rows: Quarter) -> Iterator[tuple[tuple[str, int], tuple[int, int]]]:
-    return (((worker, scale), sums) for (_, worker, scale), sums in rows.items())
-
-
-def _add_up(into: Sums, rows: Iterable[tuple[tuple[str, int], tuple[int, int]]]) -> None:
-    for key, (shares, hashes) in rows:
-        before = into.get(key, (0, 0))
-        into[key] = (before[0] + shares, before[1] + hashes)

@@ -1,10 +1,12 @@
 """Does a quarter hour's work hold: its lowest headers really hash as low as so much work would, and pay us."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from photosynth.quantities.work import TWO_256
+from photosynth.treasury.attribution import DAY_MS
 from photosynth.treasury.evidence.body import BEST_HEADERS
 from photosynth.treasury.evidence.check_headers import Asked, HeaderState, check_headers
 from photosynth.treasury.evidence.coinbases import JobCoinbases
@@ -21,6 +23,9 @@ left out, or a miner handed in only what met a harder target of its own, as some
 Quarter = dict[tuple[int, str, int], tuple[int, int]]
 """Shares and work of a quarter hour by round, worker and scale. Several places hold one such dict, so none changes it."""
 
+Sums = dict[tuple[str, int], tuple[int, int]]
+"""Shares and work by worker and scale."""
+
 
 @dataclass(slots=True)
 class WorkState(HeaderState):
@@ -34,6 +39,20 @@ class WorkState(HeaderState):
     represented: int = 0
     estimated_work: int = 0
     better_than_listed: int = 0
+    _sums: dict[int, Sums] = field(default_factory=dict)
+    _summed: int = 0
+
+    def accepted_in(self, start_ms: int) -> Sums:
+        """What was accepted in the day (UTC) that starts then, in all days for zero. Nobody changes it.
+
+        Each quarter hour is added once, when somebody asks: a file may ask as often as it has blocks.
+        """
+        for at in list(islice(reversed(self.accepted), len(self.accepted) - self._summed)):
+            rows = self.accepted[at]
+            for span in {0, at - at % DAY_MS}:
+                add_up(self._sums.setdefault(span, {}), by_worker(rows))
+        self._summed = len(self.accepted)
+        return self._sums.get(start_ms, {})
 
 
 def check_work(m: Members, site: SiteFacts, start_ms: int, state: WorkState) -> int:
@@ -86,6 +105,18 @@ def _check_best(entries: list[Any], work: list[WorkFact], jobs: list[JobCoinbase
         raise EvidenceError("its best headers are too few for so much work: shares are listed that nobody hashed")
     state.better_than_listed += as_low < LEAST * TWO_256
     state.estimated_work += claimed * (BEST_HEADERS - 1) * TWO_256 // max(1, as_low)
+
+
+def by_worker(rows: Quarter) -> Iterator[tuple[tuple[str, int], tuple[int, int]]]:
+    """A quarter hour's rows, whatever their rounds."""
+    return (((worker, scale), sums) for (_, worker, scale), sums in rows.items())
+
+
+def add_up(into: Sums, rows: Iterable[tuple[tuple[str, int], tuple[int, int]]]) -> None:
+    """Add rows to sums."""
+    for key, (shares, hashes) in rows:
+        before = into.get(key, (0, 0))
+        into[key] = (before[0] + shares, before[1] + hashes)
 
 
 def in_order(totals: Quarter) -> Quarter:
