@@ -1,14 +1,10 @@
 """The journal: balanced whatever is posted, each key once, reversals that mirror, and balances that are its sums."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy.dialects import sqlite
-from tests.unit.treasury.treasury_site import open_database
+from tests.unit.treasury.treasury_site import plan_of
 
 from photosynth.storage import Database
 from photosynth.storage.tables import POSTING_LINES, POSTINGS
@@ -26,12 +22,6 @@ MOVES = st.lists(
     ),
     max_size=6,
 )
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    with open_database(tmp_path) as database:
-        yield database
 
 
 def posting(key: str, lines: tuple[PostingLine, ...], time_ms: int = 1000) -> Posting:
@@ -103,7 +93,7 @@ def test_an_overflow_of_a_balance_undoes_the_posting(db: Database) -> None:
     most = (1 << 63) - 1
     with db.begin() as tx:
         j.post(tx, posting("one", transfer("1100", "3100", "SAT", most)))
-    with pytest.raises(sa.exc.IntegrityError), db.begin() as tx:
+    with pytest.raises((sa.exc.IntegrityError, sa.exc.DataError)), db.begin() as tx:
         j.post(tx, posting("two", transfer("1100", "3100", "SAT", 1)))
     with db.read() as tx:
         assert j.balance(tx, "1100", "SAT") == most
@@ -126,7 +116,6 @@ def test_pages_go_backwards_through_a_period(db: Database) -> None:
 
 @pytest.mark.parametrize("query", [j._OPEN, j._TIMES, j._BY_KEY], ids=["open", "times", "by key"])
 def test_postings_of_a_block_are_found_by_their_key_however_many_there_are(db: Database, query: sa.Select[tuple[int]]) -> None:
-    text = query.params(first="a", past="b").compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
     with db.read() as tx:
-        plan = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}").all()
-    assert "(key>? AND key<?)" in plan[0][3]
+        plan = plan_of(tx, query.params(first="a", past="b"))
+    assert "(key>? AND key<?)" in plan or "Index Cond: ((key >= 'a'::text) AND (key < 'b'::text))" in plan

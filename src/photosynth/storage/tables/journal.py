@@ -6,19 +6,19 @@ transaction that posts, so that a page need not add up the whole journal.
 
 import sqlalchemy as sa
 
-from photosynth.storage.tables.base import METADATA
+from photosynth.storage.tables.base import INTEGER, KEY, METADATA
 from photosynth.storage.types import Document, Int64
 
 POSTINGS = sa.Table(
     "postings",
     METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("key", sa.Text, nullable=False, unique=True),
+    sa.Column("id", INTEGER, primary_key=True, autoincrement=False),
+    sa.Column("key", KEY, nullable=False, unique=True),
     sa.Column("time_ms", Int64, nullable=False, index=True),
     sa.Column("wall_ms", Int64, nullable=False),
     sa.Column("event", sa.Text, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
-    sa.Column("reverses", sa.Integer, sa.ForeignKey("postings.id"), nullable=True),
+    sa.Column("reverses", INTEGER, sa.ForeignKey("postings.id"), nullable=True),
     sa.Column("source", Document, nullable=False),
     # Nearly all reverse nothing: these need no place in the index.
     sa.Index(
@@ -33,8 +33,8 @@ POSTINGS = sa.Table(
 POSTING_LINES = sa.Table(
     "posting_lines",
     METADATA,
-    sa.Column("posting_id", sa.Integer, sa.ForeignKey("postings.id"), primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("posting_id", INTEGER, sa.ForeignKey("postings.id"), primary_key=True),
+    sa.Column("number", INTEGER, primary_key=True),
     sa.Column("account", sa.Text, nullable=False),
     sa.Column("side", sa.Text, nullable=False),
     sa.Column("asset", sa.Text, nullable=False),
@@ -53,8 +53,8 @@ BALANCES = sa.Table(
     sa.Column("debit", Int64, nullable=False),
     sa.Column("credit", Int64, nullable=False),
     # SQLite turns an integer sum that overflows into a float; these refuse it.
-    sa.CheckConstraint("typeof(debit) = 'integer' AND debit >= 0", name="debit"),
-    sa.CheckConstraint("typeof(credit) = 'integer' AND credit >= 0", name="credit"),
+    sa.CheckConstraint("typeof(debit) = 'integer' AND debit >= 0", name="debit").ddl_if(dialect="sqlite"),
+    sa.CheckConstraint("typeof(credit) = 'integer' AND credit >= 0", name="credit").ddl_if(dialect="sqlite"),
     sqlite_with_rowid=False,
 )
 """What all postings moved, by account and asset."""
@@ -62,7 +62,7 @@ BALANCES = sa.Table(
 DAY_BALANCES = sa.Table(
     "day_balances",
     METADATA,
-    sa.Column("day", sa.Integer, primary_key=True),
+    sa.Column("day", INTEGER, primary_key=True, autoincrement=False),
     sa.Column("account", sa.Text, primary_key=True),
     sa.Column("asset", sa.Text, primary_key=True),
     sa.Column("debit", Int64, nullable=False),
@@ -74,9 +74,9 @@ DAY_BALANCES = sa.Table(
 POSTING_DAYS = sa.Table(
     "posting_days",
     METADATA,
-    sa.Column("day", sa.Integer, primary_key=True),
-    sa.Column("postings", sa.Integer, nullable=False),
-    sa.Column("first_id", sa.Integer, nullable=False),
-    sa.Column("last_id", sa.Integer, nullable=False),
+    sa.Column("day", INTEGER, primary_key=True, autoincrement=False),
+    sa.Column("postings", INTEGER, nullable=False),
+    sa.Column("first_id", INTEGER, nullable=False),
+    sa.Column("last_id", INTEGER, nullable=False),
 )
 """How many postings a UTC day of site time has, and between which ids they lie."""
