@@ -12,6 +12,8 @@ from typing import Any
 
 import httpx2
 
+from photosynth.storage.address import Address
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 COMMAND = [sys.executable, "-m", "photosynth.cli"]
 
@@ -19,8 +21,13 @@ COMMAND = [sys.executable, "-m", "photosynth.cli"]
 class RunningSite:
     """`photosynth up` on free ports; ends with :meth:`stop` (Ctrl-C) or :meth:`kill`."""
 
-    def __init__(self, state: Path, *arguments: str, fleet: Path = EXAMPLES / "backnang.yaml") -> None:
-        self.state = state
+    def __init__(
+        self, state: Path, *arguments: str, fleet: Path = EXAMPLES / "backnang.yaml", database: Address | None = None
+    ) -> None:
+        """With the address of a database, ``state`` is the platform's data folder."""
+        self.place = str(state if database is None else database)
+        self.state = state if database is None else state / "photosynth" / "databases" / database.folder_name
+        self.environment = {**os.environ, "XDG_DATA_HOME": str(state)}
         self.fleet = fleet
         self.output = state.with_suffix(".out")
         self._arguments = [
@@ -28,7 +35,7 @@ class RunningSite:
             "up",
             str(fleet),
             "--state",
-            str(state),
+            self.place,
             "--port",
             "0",
             "--pool-port",
@@ -50,6 +57,7 @@ class RunningSite:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                env=self.environment,
             )
         self.wait_for(self._answers, answer_within_s, "its API to answer")
         return self
@@ -89,8 +97,8 @@ class RunningSite:
     def command(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """A command of the command line on this state."""
         return subprocess.run(
-            [*COMMAND, *arguments, "--state", str(self.state)],
-            capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL,
+            [*COMMAND, *arguments, "--state", self.place],
+            capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL, env=self.environment,
         )  # fmt: skip
 
     def stop(self, within_s: float = 15) -> float:

@@ -4,7 +4,6 @@ import asyncio
 import getpass
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel
@@ -14,11 +13,12 @@ from photosynth.cli.client import Opened, open_site, running_api
 from photosynth.cli.errors import CommandError, ExitCode, sentence
 from photosynth.cli.format import output, user_style
 from photosynth.operations.view import NotKnownError
+from photosynth.storage.address import Place
 
 T = TypeVar("T")
 
 
-def ask(state: Path, question: Callable[[Opened], Awaitable[T]]) -> tuple[Opened, T]:
+def ask(state: Place, question: Callable[[Opened], Awaitable[T]]) -> tuple[Opened, T]:
     """Open a site and ask it; where the answer comes from, and the answer. Raises CommandError."""
 
     async def run() -> tuple[Opened, T]:
@@ -36,7 +36,7 @@ def print_json(document: BaseModel) -> None:
     sys.stdout.write(document.model_dump_json(indent=2) + "\n")
 
 
-def workers(state: Path, as_json: bool) -> int:
+def workers(state: Place, as_json: bool) -> int:
     """The pool's workers."""
     site, document = ask(state, lambda opened: opened.view.workers())
     if as_json:
@@ -46,7 +46,7 @@ def workers(state: Path, as_json: bool) -> int:
     return ExitCode.OK
 
 
-def trace(state: Path, block: str, as_json: bool) -> int:
+def trace(state: Place, block: str, as_json: bool) -> int:
     """A block's satoshis back to their meters."""
     site, document = ask(state, lambda opened: opened.view.trace(block))
     if as_json:
@@ -56,7 +56,7 @@ def trace(state: Path, block: str, as_json: bool) -> int:
     return ExitCode.OK
 
 
-def act(state: Path, kind: Literal["stop", "resume"], reason: str, as_json: bool) -> int:
+def act(state: Place, kind: Literal["stop", "resume"], reason: str, as_json: bool) -> int:
     """Stop or resume mining in the running system; 0 only where it was done, and a stop also read back."""
     if not reason.strip():
         raise CommandError(f'--reason "{reason}" says nothing; write why, the audit keeps it.', ExitCode.BAD_INPUT)
