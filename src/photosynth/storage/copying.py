@@ -7,10 +7,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
 
 from photosynth.storage.tables import METADATA
 
 ROWS_AT_ONCE = 500
+_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +24,16 @@ class Content:
 
 
 def copy_tables(source: Connection, target: Connection) -> dict[str, Content]:
-    """Copy every row into tables that are empty, and what was copied by table; the caller's transaction has all or nothing."""
+    """Copy every row into tables of a new database, and what was copied by table; the caller's transaction has all or nothing.
+
+    What a migration put into a table is there already and stays: :func:`content_of` shows where it differs.
+    """
     copied = {}
     for table in METADATA.sorted_tables:
-        account = _Account()
+        account, insert = _Account(), _INSERT[target.dialect.name](table).on_conflict_do_nothing()
         for rows in _rows(source, table):
             account.add(rows)
-            target.execute(table.insert(), [dict(row._mapping) for row in rows])
+            target.execute(insert, [dict(row._mapping) for row in rows])
         copied[table.name] = account.content()
     return copied
 
