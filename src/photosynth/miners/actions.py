@@ -26,7 +26,8 @@ class End:
 class Action:
     """One change to the world. Times are site and wall milliseconds of the plan, or of when it went out where it waited for none.
 
-    ``id`` is its number in the audit, None until it is written down; ``end`` is None until it ended.
+    ``id`` is its number in the audit, None until it is written down; ``end`` is None until it ended; ``key`` is the audit's
+    own, so that it is written once however often that is tried.
     """
 
     actor: str
@@ -38,6 +39,7 @@ class Action:
     wall_ms: int
     id: int | None = None
     end: End | None = None
+    key: str = ""
 
 
 class ActionSink(Protocol):

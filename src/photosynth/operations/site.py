@@ -373,7 +373,9 @@ class Site:
 
     async def _note_end(self) -> None:
         """The same at the end, with the last entry of the share log."""
-        record = await self.read(last_line)
+        record = None
+        with contextlib.suppress(StorageError):  # the older note is true as well
+            record = await self.read(last_line)
         if record is not None:
             self._note_closed(record, self.pool.log.account.last_seq)
 

@@ -32,6 +32,7 @@ class SmallSite:
         clock = TurnedClock()
         self.hall = Hall(BodyMachine("m1", clock, habit), BodyMachine("m2", clock))
         self.disk = Disk()
+        self.database = database
         self.audit = AuditLog(database, self.disk, clock)
         self.control = MinerControl(
             list(self.hall.machines.values()),

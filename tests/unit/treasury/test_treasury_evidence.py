@@ -2,14 +2,14 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.treasury.treasury_site import COIN, SITE, DemoSite, as_node, make_block, open_database
+from tests.unit.treasury.treasury_site import COIN, SITE, DemoSite, as_node, make_block
 
 from photosynth.bitcoin.block import Block
 from photosynth.storage import Database, DatabaseThread
@@ -19,12 +19,6 @@ from photosynth.treasury.evidence.seal import NO_HASH
 from photosynth.treasury.evidence.verify import LOOK_BYTES
 
 SEED = b"\x01" * 32
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    with open_database(tmp_path) as database:
-        yield database
 
 
 async def three_quarter_hours(db: Database, path: Path, shares: int = 3) -> DemoSite:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from photosynth.bitcoin.block import Block, Header, merkle_root
@@ -312,8 +313,18 @@ class DemoSite:
 
 
 def open_database(folder: Path) -> Database:
-    """A fresh database in a folder."""
+    """A fresh SQLite database in a folder."""
     return Database(folder / "photosynth.sqlite3")
+
+
+def plan_of(tx: Connection, query: sa.Select[Any]) -> str:
+    """How a database would find what a query asks for; a small table is not read whole for being small."""
+    text = str(query.compile(tx.engine, compile_kwargs={"literal_binds": True}))
+    if tx.dialect.name == "sqlite":
+        return "\n".join(row[3] for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}"))
+    for kind in ("seqscan", "bitmapscan"):
+        tx.exec_driver_sql(f"SET LOCAL enable_{kind} = off")
+    return "\n".join(row[0] for row in tx.exec_driver_sql(f"EXPLAIN {text}"))
 
 
 def shares_work(shares: int) -> int:
