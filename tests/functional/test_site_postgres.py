@@ -3,13 +3,13 @@
 What was answered true is in the share log whatever the server does, and the books catch up once.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.functional.guest import Guest
-from tests.functional.running_site import RunningSite
+from tests.functional.running_site import PATIENCE_S, RunningSite
 from tests.functional.test_site_kill import check_books, totals
 from tests.peers.postgres import Postgres, running_postgres
 
@@ -29,23 +29,16 @@ def site(server: Postgres, tmp_path: Path) -> Iterator[RunningSite]:
     site.end()
 
 
-def guest_of(site: RunningSite) -> Guest:
+def guest_of(site: RunningSite, name: str) -> Guest:
+    """A new guest, to whom the pool has answered true once."""
     host, port = site.get("status")["pool"]["listen"].rsplit(":", 1)
-    guest = Guest(host, int(port)).start()
-    assert guest.first_accepted.wait(20), guest.refused
+    guest = Guest(host, int(port), name).start()
+    assert guest.first_accepted.wait(PATIENCE_S), guest.refused
     return guest
-
-
-def shares_of_guest(site: RunningSite) -> int:
-    return next(int(w["shares_accepted"]) for w in site.get("workers")["workers"] if w["name"] == "guest")
 
 
 def conditions(site: RunningSite) -> dict[str, Any]:
     return {item["id"]: item for item in site.get("status")["conditions"]}
-
-
-def until(site: RunningSite, holds: Callable[[], bool], what: str) -> None:
-    site.wait_for(holds, what)
 
 
 @pytest.mark.timeout(600)
@@ -53,16 +46,15 @@ def test_a_site_lives_on_postgresql_and_nothing_is_lost_with_a_kill_of_either(
     site: RunningSite, server: Postgres, tmp_path: Path
 ) -> None:
     site.start()
-    guest = guest_of(site)
-    until(site, lambda: totals(site)["records"] >= 2, "two quarter hours")
+    site.wait_for(lambda: totals(site)["records"] >= 2, "two quarter hours")
+    site.wait_for(lambda: any(p["event"] == "coinbase_accrued" for p in site.get("ledger")["postings"]), "a block in the books")
+    guests = {"of-the-first-start": guest_of(site, "of-the-first-start")}
     before = totals(site)
     site.kill()
-    guest.stop()
-    answered = guest.accepted
+    guests["of-the-first-start"].stop()
 
-    stopped = site.command("status", "--json")
-    assert stopped.returncode == 0, stopped.stderr
     for command in (
+        ["status", "--json"],
         ["ledger", "--json"],
         ["trace", "1", "--json"],
         ["workers", "--json"],
@@ -72,39 +64,38 @@ def test_a_site_lives_on_postgresql_and_nothing_is_lost_with_a_kill_of_either(
         assert asked.returncode == 0, asked.stderr
     site.start()
     assert all(totals(site)[name] >= value for name, value in before.items())
-    assert shares_of_guest(site) >= answered
 
-    guest = guest_of(site)
-    for disturb in (killed, hung):
-        before = totals(site)
-        disturb(site, server, guest)
-        until(
-            site, lambda: "database_away" not in conditions(site) and "books_wait" not in conditions(site), "the books to go on"
-        )
-        until(site, lambda: totals(site)["records"] >= before["records"] + 2, "quarter hours to be closed")  # noqa: B023
-    guest.stop()
-    assert shares_of_guest(site) >= answered + guest.accepted
+    guests["all-the-time"] = guest_of(site, "all-the-time")
+    before = totals(site)
+    server.kill()
+    guests["while-killed"] = goes_on_without(site, "while-killed")
+    server.start()
+    catches_up(site, before)
+    before = totals(site)
+    with server.hanging():
+        guests["while-hung"] = goes_on_without(site, "while-hung")
+    catches_up(site, before)
+    guests["all-the-time"].stop()
+    found = {worker["name"]: int(worker["shares_accepted"]) for worker in site.get("workers")["workers"]}
+    assert all(found[name] >= guest.accepted for name, guest in guests.items()), found
     check_books(site, tmp_path)
     site.stop()
     assert not (tmp_path / "data" / "photosynth" / "photosynth.sqlite3").exists()
 
 
-def killed(site: RunningSite, server: Postgres, guest: Guest) -> None:
-    server.kill()
-    goes_on_without(site, guest)
-    server.start()
+def goes_on_without(site: RunningSite, name: str) -> Guest:
+    """Blocks are found, and whoever comes is served and answered; the guest who came, gone again."""
+    site.wait_for(lambda: "database_away" in conditions(site), "a condition that says that the database is away")
+    height = totals(site)["height"]
+    guest = guest_of(site, name)
+    guest.stop()
+    site.wait_for(lambda: totals(site)["height"] > height, "a block to be found without the database")
+    return guest
 
 
-def hung(site: RunningSite, server: Postgres, guest: Guest) -> None:
-    with server.hanging():
-        goes_on_without(site, guest)
-
-
-def goes_on_without(site: RunningSite, guest: Guest) -> None:
-    until(site, lambda: "database_away" in conditions(site), "a condition that says that the database is away")
-    accepted, height = guest.accepted, totals(site)["height"]
-    until(site, lambda: guest.accepted > accepted + 3, "shares to be answered true without the database")
-    until(site, lambda: totals(site)["height"] > height, "a block to be found without the database")
+def catches_up(site: RunningSite, before: dict[str, int]) -> None:
+    site.wait_for(lambda: not {"database_away", "books_wait"} & conditions(site).keys(), "the books to go on")
+    site.wait_for(lambda: totals(site)["records"] >= before["records"] + 2, "quarter hours to be closed")
 
 
 def test_where_the_server_is_away_a_start_says_so(site: RunningSite, server: Postgres) -> None:
@@ -116,28 +107,24 @@ def test_where_the_server_is_away_a_start_says_so(site: RunningSite, server: Pos
 
 
 @pytest.mark.timeout(300)
-def test_two_processes_never_write_to_one_database(site: RunningSite, server: Postgres, tmp_path: Path) -> None:
+def test_one_database_has_one_writer_and_one_state_until_it_is_begun_anew(
+    site: RunningSite, server: Postgres, tmp_path: Path
+) -> None:
     site.start()
     address = server.address(site.place.rsplit("/", 1)[1])
     other = RunningSite(tmp_path / "elsewhere", database=address)
     ended = other.command("up", str(other.fleet), "--no-open", "--port", "0", "--pool-port", "0")
     assert ended.returncode == 3
     assert "another process is writing" in ended.stderr
+    site.wait_for(lambda: totals(site)["postings"] > 0, "a posting")
     site.stop()
     ended = other.command("up", str(other.fleet), "--no-open", "--port", "0", "--pool-port", "0")
     assert ended.returncode == 3
     assert "is of another state" in ended.stderr
 
-
-@pytest.mark.timeout(300)
-def test_fresh_moves_the_tables_into_a_schema_of_their_own(site: RunningSite, server: Postgres, tmp_path: Path) -> None:
-    database = server.address(site.place.rsplit("/", 1)[1])
-    site.start()
-    until(site, lambda: totals(site)["postings"] > 0, "a posting")
-    site.stop()
-    again = RunningSite(tmp_path / "data", "--speed", "300", "--fresh", database=database).start()
+    again = RunningSite(tmp_path / "data", "--speed", "300", "--fresh", database=address).start()
     try:
-        schemas = server.execute(database, "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'before_%'")
+        schemas = server.execute(address, "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'before_%'")
         assert len(schemas) == 1
         again.stop()
     finally:
