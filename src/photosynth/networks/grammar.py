@@ -167,7 +167,8 @@ class Role:
 class Network:
     """A network as its folder announces it: what a fleet file may say of its nodes.
 
-    ``embedded`` names the chains that the embedded node serves.
+    ``embedded`` names the chains that the embedded node serves; ``private`` those that everybody makes for himself, so that two
+    nodes of one need not have the same blocks.
     """
 
     name: str
@@ -175,3 +176,4 @@ class Network:
     chains: tuple[str, ...]
     roles: Mapping[str, Role]
     embedded: tuple[str, ...] = ()
+    private: tuple[str, ...] = ()

@@ -280,9 +280,7 @@ class NodeWatch:
         elif answered is not None:
             found += answered.judgements
         if lag is not None and lag >= BEHIND_BLOCKS and watched.state != "down":
-            summary = f"it is {lag} blocks behind the best head of its chain"
-            runbook = "See its peers, disk and memory. Where others move on and it does not, restart it."
-            found.append(Judgement("lags", "warning", summary, f"{furthest} is {lag} blocks further", runbook))
+            found.append(_lags(watched.declared, lag, furthest))
         return sorted(found, key=lambda item: _SEVERITIES.index(item.severity))
 
     def _conditions(self, watched: _Watched, judged: Sequence[Judgement]) -> list[NodeCondition]:
@@ -299,6 +297,18 @@ class NodeWatch:
             )
             for found in judged
         ]
+
+
+def _lags(node: Node, lag: int, furthest: str | None) -> Judgement:
+    """A node behind another one: no fault by itself on a chain that everybody makes for himself."""
+    summary = f"it is {lag} blocks behind the best head of its chain"
+    evidence = f"{furthest} is {lag} blocks further"
+    known = network(node.network)
+    if known is not None and node.chain in known.private:
+        runbook = f"Where the two shall be one chain, connect them: on {node.chain} everybody may have a chain of his own."
+        return Judgement("lags", "info", summary, evidence, runbook)
+    runbook = "See its peers, disk and memory. Where others move on and it does not, restart it."
+    return Judgement("lags", "warning", summary, evidence, runbook)
 
 
 def _failed_look(now_ms: int, why: str) -> Report:

@@ -329,7 +329,7 @@ def node_conditions(nodes: Sequence[NodeDocument], now_ms: int) -> list[Conditio
             id=f"{found.kind}:{node.id}",
             severity=found.severity,
             subject=node.id,
-            summary=f"Node {node.id}: {found.summary}",
+            summary=found.summary,
             evidence=found.evidence,
             advice=found.runbook,
             since_ms=now_ms,
