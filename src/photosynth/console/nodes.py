@@ -212,7 +212,7 @@ async def show(request: Request, client: Client, feed: Feed) -> None:
     page = await open_page(request, client, feed, here="/nodes", title="Nodes", needs=frozenset({"workers", "nodes"}))
     listen = "" if page.snapshot.status is None else page.snapshot.status.pool.listen
     with page.main, box("grid"):
-        with box("card full", "section", 'aria-label="Nodes of the fleet"'):
+        with box("card full", "section", 'aria-label="Nodes"'):
             page.section(
                 "<h2>Nodes <span class=count>{{nodes.count}}</span></h2><div class=short>{{nodes!}}</div>{{nodes.wrong!}}",
                 fleet_values,
