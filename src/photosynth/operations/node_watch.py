@@ -21,7 +21,8 @@ from photosynth.networks.grammar import Access, Judgement, Place, Probe, Report,
 from photosynth.networks.registry import network
 from photosynth.operations.documents.nodes import NodeCondition, NodeDocument, NodesStatus, NodeState, ProcessDocument
 from photosynth.operations.view import NotKnownError
-from photosynth.runtimes.process import ChildProcess, Workload, tail
+from photosynth.runtimes.process import ChildProcess, Workload
+from photosynth.runtimes.process_log import tail
 
 log = structlog.get_logger()
 
