@@ -7,6 +7,7 @@ from pathlib import Path
 import structlog
 
 from photosynth.files.whole import own_file
+from photosynth.quantities.texts import printable
 
 MOST_LOG_BYTES = 10_000_000
 KEPT_LOGS = 3
@@ -32,7 +33,7 @@ def tail(path: Path, lines: int, most_bytes: int = 1 << 20) -> list[str]:
 
 def _shown(line: str) -> str:
     plain = _COLOUR.sub("", line).replace("\t", "    ")
-    return plain if plain.isprintable() else "".join(letter if letter.isprintable() else "\ufffd" for letter in plain)
+    return printable(plain, len(plain))
 
 
 def bound(path: Path) -> None:
