@@ -92,6 +92,7 @@ class Report:
     """One look at a node: when (wall milliseconds since the epoch), what it told of itself, and what is wrong with that.
 
     ``problem`` says why it did not answer; then nothing else was told. None is a value that it did not tell.
+    ``alive`` is a node with a problem that answered nevertheless, like one that still starts: it does not hang.
     """
 
     at_ms: int
@@ -100,6 +101,7 @@ class Report:
     peers: int | None = None
     version: str | None = None
     judgements: tuple[Judgement, ...] = ()
+    alive: bool = False
 
 
 class Probe(Protocol):

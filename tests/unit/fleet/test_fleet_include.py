@@ -1,5 +1,6 @@
 """A fleet file of several: sections join in order, and every mistake is named in the file where it stands."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,28 @@ def test_files_are_bounded_in_number_and_together(folder: Path) -> None:
     for number in range(3):
         (folder / f"n{number}.yaml").write_text("parties: [" + "a, " * 20_000 + "b]\n")
     assert any("more than 50000 values together" in p.what for p in problems_of(folder))
+
+
+def test_a_link_in_a_circle_is_a_mistake_at_the_line_that_includes_it(folder: Path) -> None:
+    (folder / "loop.yaml").symlink_to("loop.yaml")
+    (folder / "fleet.yaml").write_text(REST + "include: [sites/*.yaml, 'lo*.yaml']\n")
+    (problem,) = problems_of(folder)
+    assert (Path(problem.file).name, "loop.yaml cannot be read" in problem.what) == ("fleet.yaml", True)
+
+
+def test_what_is_no_file_is_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "sites" / "pipe.yaml")
+    (problem,) = problems_of(folder)
+    assert problem.what.endswith("pipe.yaml cannot be read: it is no file")
+
+
+def test_a_value_in_three_files_is_a_mistake_in_the_second_and_in_the_third(folder: Path) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (folder / name).write_text("clock: {speed: 60}\n")
+    (folder / "fleet.yaml").write_text(REST + "include: [sites/*.yaml, a.yaml, b.yaml]\n")
+    assert [(Path(p.file).name, p.path) for p in problems_of(folder)] == [("a.yaml", "clock.speed"), ("b.yaml", "clock.speed")]
+
+
+def test_a_key_given_three_times_is_two_mistakes(folder: Path) -> None:
+    (folder / "fleet.yaml").write_text(REST + "include: [sites/*.yaml]\nclock: {}\nclock: {}\n")
+    assert [p.what.startswith("the key is given twice") for p in problems_of(folder)] == [True, True]

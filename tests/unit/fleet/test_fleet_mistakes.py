@@ -101,6 +101,8 @@ CASES = {
     "dangling site": ("run: embedded", "run: embedded\n    site: ^backnag", "no site is called backnag", "`backnang` is meant"),
     "wallet elsewhere": ("  - id: mining\n    network: bitcoin\n    chain: regtest", "  - id: mining\n    network: bitcoin\n    chain: signet", "published test key that anybody", "your own"),
     "a descriptor": ('script: "0014751e76e8199196d454941c45d1b3a323f1433bd6"', 'descriptor: ^wpkh(xpub)', "is not a descriptor of regtest", "wallet again"),
+    "a script that burns": ('script: "0014751e76e8199196d454941c45d1b3a323f1433bd6"', "descriptor: ^raw(6a04deadbeef)", "no standard kind", "address of your wallet"),
+    "a witness of the future": ('script: "0014751e76e8199196d454941c45d1b3a323f1433bd6"', "address: ^bcrt1sw50qt2uwha", "no standard kind", "address of your wallet"),
     "another chain's address": ('script: "0014751e76e8199196d454941c45d1b3a323f1433bd6"', 'address: ^bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4', "is not an address of regtest", "wallet again"),
     "port": ("listen: 127.0.0.1:3333", "listen: ^127.0.0.1:99999", "is not an address and a port", "1 to 65535"),
     "host name": ("listen: 127.0.0.1:3333", "listen: ^pool.example:3333", "is not an address and a port", "IP address"),
@@ -110,6 +112,13 @@ CASES = {
     "nobody": ("allow: [127.0.0.0/8]", "allow: ^[]", "nobody may connect", "127.0.0.0/8"),
     "open console": ("listen: 127.0.0.1:8480", "listen: ^0.0.0.0:8480", "without a sign-in", "ssh -L"),
     "one port for two": ("listen: 127.0.0.1:8480", "listen: ^127.0.0.1:3333", "sites[1].pool listens on", "another port"),
+    "one port by two names": ("listen: 127.0.0.1:8480", "listen: ^localhost:3333", "sites[1].pool listens on", "another port"),
+    "one port on every address": ("listen: 127.0.0.1:3333\n", "listen: 0.0.0.0:8480\n", "sites[1].pool listens on", "another port"),
+    "a node's port is the pool's": ("wallets:\n", "  - {id: b, network: bitcoin, chain: regtest, role: full, run: process, program: p, ports: {rpc: ^3333}}\nwallets:\n", "sites[1].pool listens on", "another port"),
+    "two nodes on one port": ("    run: embedded\n", "    run: embedded\n    ports: {rpc: 7}\n  - {id: b, network: bitcoin, chain: regtest, role: full, run: process, program: p, ports: {rpc: ^7}}\n  - id: c\n    network: bitcoin\n    chain: regtest\n    role: full\n    run: embedded\n", "nodes[1] listens on", "another port"),
+    "two nodes on the usual port": ("wallets:\n", "  - {id: b, network: bitcoin, chain: regtest, role: full, run: process, program: p}\n  - {id: c, network: bitcoin, chain: regtest, role: full, run: process, program: p, ports: {p2p: 9}}\nwallets:\n", "nodes[2] listens on 127.0.0.1:18443 too", "another port"),
+    "two nodes in one folder": ("wallets:\n", "  - {id: b, network: bitcoin, chain: regtest, role: full, run: process, program: p, data: d}\n  - {id: c, network: bitcoin, chain: regtest, role: full, run: process, program: p, ports: {rpc: 8, p2p: 9}, data: ^d}\nwallets:\n", "nodes[2] keeps its data", "another folder"),
+    "a token for bitcoind": ("wallets:\n", "  - {id: b, network: bitcoin, chain: main, role: full, run: external, endpoints: {rpc: 'http://127.0.0.1:1'}, credentials: {^token_file: t}}\nwallets:\n", "bitcoind takes no token", "cookie_file"),
     "version mask": ("version_mask: 1fffe000", "version_mask: ^ffffffff", "bits that mark the block version", "BIP320"),
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ from photosynth.networks.bitcoin.answers import MALFORMED, hash_of, warnings_of
 from photosynth.networks.bitcoin.conditions import judge
 from photosynth.networks.bitcoin.document import hexadecimal, shown_text, truth, whole_number
 from photosynth.networks.bitcoin.identity import CHECKPOINTS
-from photosynth.networks.bitcoin.rpc import CredentialsFile, RpcClient, UserWithPasswordFile
+from photosynth.networks.bitcoin.rpc import CredentialsFile, RefusedError, RpcClient, UserWithPasswordFile
 from photosynth.networks.grammar import UNKNOWN, Access, Report, Unknown
 
 T = TypeVar("T")
@@ -32,6 +32,7 @@ class NodeObservation:
 
     ``header`` is its best block's, ``tip`` the hash that the node gives it; ``at_heights`` what it has at the heights of
     checkpoints. ``tip_age_s`` is now less the time in the header, which may run up to two hours ahead: it can be negative.
+    ``alive`` is a node with a problem that answered nevertheless.
     """
 
     at_ms: int
@@ -55,6 +56,7 @@ class NodeObservation:
     uptime_s: int | Unknown = UNKNOWN
     warnings: tuple[str, ...] | Unknown = UNKNOWN
     at_heights: tuple[tuple[int, str], ...] = ()
+    alive: bool = False
 
 
 async def probe(rpc: RpcClient, now_ms: int) -> NodeObservation:
@@ -62,7 +64,7 @@ async def probe(rpc: RpcClient, now_ms: int) -> NodeObservation:
     try:
         chain = await rpc.call("getblockchaininfo")
     except NodeUnavailableError as error:
-        return NodeObservation(now_ms, rpc.name, str(error))
+        return NodeObservation(now_ms, rpc.name, str(error), alive=isinstance(error, RefusedError))
     network = await _answer(rpc, "getnetworkinfo")
     mempool = await _answer(rpc, "getmempoolinfo")
     uptime = await _answer(rpc, "uptime")
@@ -141,6 +143,7 @@ def report_of(seen: NodeObservation, chain: str) -> Report:
         peers=peers_in + peers_out if isinstance(peers_in, int) and isinstance(peers_out, int) else None,
         version=seen.software if isinstance(seen.software, str) else None,
         judgements=judge(seen, chain),
+        alive=seen.alive,
     )
 
 
