@@ -9,6 +9,7 @@ from typing import TypeVar
 import pytest
 from structlog.testing import capture_logs
 from tests.unit.clock_and_audit import TurnedClock
+from tests.unit.treasury.treasury_site import open_database
 
 from photosynth.miners.actions import Action, NotAuditedError
 from photosynth.operations import audit as module
@@ -39,7 +40,7 @@ class Disk:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(tmp_path / "photosynth.sqlite3")
+    opened = open_database(tmp_path)
     yield opened
     opened.close()
 

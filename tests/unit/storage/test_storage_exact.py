@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql
+from tests.unit.treasury.treasury_site import open_database
 
 from photosynth.quantities.assets import ASSETS as KNOWN_ASSETS
 from photosynth.storage import Database, StorageError
@@ -29,7 +30,7 @@ NOT_INTEGERS = [*NOT_AMOUNTS, None, True, Decimal("1.5"), Decimal("NaN"), Decima
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    with Database(tmp_path / "photosynth.sqlite3") as database:
+    with open_database(tmp_path) as database:
         yield database
 
 
