@@ -194,6 +194,9 @@ class _Up:
             async with self._web(view, site) as url:
                 await self._until_stopped(stop, view, field, url)
         finally:
+            if ending := view.processes():
+                said = f"Ending {', '.join(ending)}; a node may need minutes to write what it holds."
+                typer.echo(said, err=options.json_log)
             await view.close()
         typer.echo(f"Stopped. {state.root} holds everything; the next start resumes there.", err=options.json_log)
 
