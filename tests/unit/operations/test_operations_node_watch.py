@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 from pydantic import TypeAdapter
 
-from photosynth.bitcoin.node import BitcoinNode, NodeHealth, Tip
+from photosynth.bitcoin.node import BitcoinNode, NodeHealth, NodeUnavailableError, Tip
 from photosynth.fleet import Node
 from photosynth.networks import registry
 from photosynth.networks.grammar import Access, Command, Judgement, Network, Place, Probe, Report, Role, Severity
@@ -394,3 +394,15 @@ async def test_several_warnings_of_one_node_are_conditions_of_their_own_names(tm
     watch = NodeWatch([node("one")], tmp_path, "m")
     await watched(watch, everybody_was_asked("one"))
     assert [found.id for found in node_conditions(watch.nodes(), 0)] == ["node_warns:one", "node_warns:one:2"]
+
+
+async def test_a_process_that_cannot_be_killed_is_said_and_no_mistake_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: object) -> None:
+        raise TimeoutError("run: process 7 does not even end when it is killed")
+
+    watch = NodeWatch([node("run", run="process", program=sys.executable)], tmp_path, "m")
+    monkeypatch.setattr("photosynth.runtimes.process.ChildProcess.restart", never)
+    with pytest.raises(NodeUnavailableError, match="process 7 does not even end"):
+        await watch.restart("run")
