@@ -25,6 +25,7 @@ from photosynth.cli.ports import Ports, take_ports
 from photosynth.fleet import MiningSite
 from photosynth.operations.manifest import begin, check_parts
 from photosynth.operations.state import ApiAddress, StateError, StateFolder
+from photosynth.runtimes.process import left_running
 
 if TYPE_CHECKING:
     from photosynth.cli.markets import Markets
@@ -66,6 +67,13 @@ def _locked(state: StateFolder) -> Iterator[None]:
 
 def _prepare(state: StateFolder, identity: dict[str, str], options: UpOptions) -> None:
     """See that the folder holds this site's history, whole, or nothing; do what the operator allowed. Raises StateError."""
+    if options.fresh and (running := left_running(state.nodes)):
+        names = ", ".join(f"{name} (process {pid})" for name, pid in running.items())
+        raise StateError(
+            f"--fresh would set aside what still runs and keeps its ports: {names}. "
+            "Start without --fresh, which takes it over, and stop with Ctrl-C; or end it: "
+            f"kill {' '.join(map(str, running.values()))}"
+        )
     if options.fresh and (aside := state.set_aside()) is not None:
         typer.echo(f"What was in {state.root} is in {aside} now; remove that folder when you no longer need it.", err=True)
     manifest = begin(state, identity)
@@ -186,6 +194,9 @@ class _Up:
             async with self._web(view, site) as url:
                 await self._until_stopped(stop, view, field, url)
         finally:
+            if ending := view.processes():
+                said = f"Ending {', '.join(ending)}; a node may need minutes to write what it holds."
+                typer.echo(said, err=options.json_log)
             await view.close()
         typer.echo(f"Stopped. {state.root} holds everything; the next start resumes there.", err=options.json_log)
 

@@ -213,10 +213,16 @@ class NodeWatch:
         return watched.process
 
     async def restart(self, node_id: str) -> str:
-        """End a node's process in its own time; it is started anew. What was done. Raises NotKnownError where there is none."""
+        """End a node's process in its own time; it is started anew. What was done.
+
+        Raises NotKnownError where there is none, NodeUnavailableError where it does not even end when it is killed.
+        """
         process = self.needs_process(node_id)
         before = process.state.pid
-        await process.restart()
+        try:
+            await process.restart()
+        except TimeoutError as error:
+            raise NodeUnavailableError(f"{error}: see whether its disk hangs; it is started anew once it has ended") from error
         return "nothing ran; it is started" if before is None else f"process {before} ended; it is started anew"
 
     async def started_again(self, node_id: str, before: int | None) -> int | None:

@@ -70,6 +70,11 @@ class RunningSite:
         finally:
             await self._watch.close()
 
+    def processes(self) -> list[str]:
+        """The nodes whose processes run here, each with its process's id."""
+        found = [(node.id, node.process) for node in self._watch.nodes()]
+        return [f"{name} (process {process.pid})" for name, process in found if process is not None]
+
     async def status(self) -> Status:
         """Everything in one document."""
         site = self._site

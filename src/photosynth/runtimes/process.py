@@ -217,11 +217,9 @@ class ChildProcess:
 
     def _find(self) -> psutil.Process | None:
         """The process that an earlier run of ours left, or that went into the background; None where there is none."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, psutil.Error):
-            known = json.loads((self.workload.folder / "process.json").read_bytes())
-            process = psutil.Process(int(known["pid"]))
-            if (process.create_time(), self.workload.own_mark) == (known["created"], known["mark"]) and _runs(process):
-                return process
+        noted = _noted(self.workload.folder)
+        if noted is not None and noted[1] == self.workload.own_mark:
+            return noted[0]
         found = self._marked()
         if not found:
             return None
@@ -243,7 +241,7 @@ class ChildProcess:
         """Wait until the process ends, tending its log; whether we ended it."""
         process = self._process
         tended = self._monotonic()
-        while process is not None and self._alive(process):
+        while process is not None and self._process is process and self._alive(process):
             if self._monotonic() - tended >= TEND_S:
                 tended = self._monotonic()
                 await asyncio.to_thread(bound, self.log)
@@ -254,9 +252,7 @@ class ChildProcess:
         return False
 
     def _alive(self, process: psutil.Process) -> bool:
-        if self._process is not process:
-            return False
-        if self._child is not None:
+        if self._child is not None and process.pid == self._child.pid:
             return self._child.poll() is None
         return _runs(process)
 
@@ -290,15 +286,13 @@ class ChildProcess:
                     process.send_signal(number)
                     process.send_signal(signal.SIGCONT)
             deadline = self._monotonic() + patience_s
-            while (left := [process for process in every if _runs(process)]) and self._monotonic() < deadline:  # noqa: ASYNC110 - an adopted one tells no parent
+            while (left := [process for process in every if self._alive(process)]) and self._monotonic() < deadline:  # noqa: ASYNC110 - an adopted one tells no parent
                 await asyncio.sleep(0.05)
             if not left:
                 break
             _log.warning("node's process did not end in its time", node=self.workload.name, signal=number.name)
         else:
             raise TimeoutError(f"{self.workload.name}: process {left[0].pid} does not even end when it is killed")
-        if self._child is not None:
-            self._child.poll()
         self._process = self._child = None
 
     def last_words(self, lines: int = 3) -> str:
@@ -316,3 +310,23 @@ def _runs(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error):
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     return False
+
+
+def left_running(folders: Path) -> dict[str, int]:
+    """Processes that still run for the workloads whose folders lie in one folder, each by its folder's name."""
+    noted = {folder.name: _noted(folder) for folder in (sorted(folders.iterdir()) if folders.is_dir() else ())}
+    return {name: found[0].pid for name, found in noted.items() if found is not None}
+
+
+def _noted(folder: Path) -> tuple[psutil.Process, str] | None:
+    """The process that the note in a folder tells of, and its mark; None where it does not run."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, psutil.Error):
+        known = json.loads((folder / "process.json").read_bytes())
+        process = psutil.Process(int(known["pid"]))
+        if (
+            process.create_time() == known["created"]
+            and str(known["mark"]).endswith(f":{folder.stat().st_ino}")
+            and _runs(process)
+        ):
+            return process, str(known["mark"])
+    return None

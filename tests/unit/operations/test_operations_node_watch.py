@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 from pydantic import TypeAdapter
 
-from photosynth.bitcoin.node import BitcoinNode, NodeHealth, Tip
+from photosynth.bitcoin.node import BitcoinNode, NodeHealth, NodeUnavailableError, Tip
 from photosynth.fleet import Node
 from photosynth.networks import registry
 from photosynth.networks.grammar import Access, Command, Judgement, Network, Place, Probe, Report, Role, Severity
@@ -19,6 +19,7 @@ from photosynth.operations import node_look, node_watch
 from photosynth.operations.documents import NodeDocument
 from photosynth.operations.node_look import NodeLook
 from photosynth.operations.node_watch import NodeWatch
+from photosynth.operations.status import node_conditions
 from photosynth.operations.view import NotKnownError
 
 SOON_S = 20.0
@@ -386,3 +387,22 @@ async def test_what_nobody_could_look_at_for_long_is_down_and_no_younger_for_a_c
     found = watch.node("one")
     assert (found.state, found.observed_ms) == ("down", wall[0] - 121_000)
     assert [item.kind for item in found.conditions] == ["not_looked_at"]
+
+
+async def test_several_warnings_of_one_node_are_conditions_of_their_own_names(tmp_path: Path) -> None:
+    ANSWERS["one"] = says(1, *(Judgement("node_warns", "warning", text, text, "c") for text in ("a", "b")))
+    watch = NodeWatch([node("one")], tmp_path, "m")
+    await watched(watch, everybody_was_asked("one"))
+    assert [found.id for found in node_conditions(watch.nodes(), 0)] == ["node_warns:one", "node_warns:one:2"]
+
+
+async def test_a_process_that_cannot_be_killed_is_said_and_no_mistake_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: object) -> None:
+        raise TimeoutError("run: process 7 does not even end when it is killed")
+
+    watch = NodeWatch([node("run", run="process", program=sys.executable)], tmp_path, "m")
+    monkeypatch.setattr("photosynth.runtimes.process.ChildProcess.restart", never)
+    with pytest.raises(NodeUnavailableError, match="process 7 does not even end"):
+        await watch.restart("run")

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from photosynth.runtimes import process, process_log
-from photosynth.runtimes.process import ChildProcess, Workload
+from photosynth.runtimes.process import ChildProcess, Workload, left_running
 from photosynth.runtimes.process_log import tail
 
 SOON_S = 20.0
@@ -304,3 +304,15 @@ def test_its_last_words_obey_no_terminal(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     log.write_bytes(b"\x1b[31mred\x1b[0m \x1b]0;title\x07 \xff\n")
     assert tail(log, 1) == ["red \ufffd]0;title\ufffd \ufffd"]
+
+
+async def test_what_an_earlier_run_left_is_listed_and_what_ended_or_was_copied_is_not(tmp_path: Path) -> None:
+    folder, copy = tmp_path / "nodes" / "btc-1", tmp_path / "nodes" / "btc-2"
+    child = ChildProcess(workload(folder))
+    async with running(child):
+        pid = await up(child)
+        copy.mkdir()
+        (copy / "process.json").write_bytes((folder / "process.json").read_bytes())
+        assert left_running(tmp_path / "nodes") == {"btc-1": pid}
+    assert left_running(tmp_path / "nodes") == {}
+    assert left_running(tmp_path / "nowhere") == {}

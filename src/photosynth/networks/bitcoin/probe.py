@@ -24,6 +24,8 @@ LOOK_S = 10.0
 MAX_TEXT = 500
 MAX_COUNT = 2**63 - 1
 """The largest number that bitcoind writes."""
+MAX_HEIGHT = 2**31 - 1
+"""The largest height that Bitcoin Core counts (``chain.h``, ``CBlockIndex::nHeight``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ async def probe(rpc: RpcClient, now_ms: int) -> NodeObservation:
     uptime = await _answer(rpc, "uptime")
     best = _told(chain, "bestblockhash", _hash_text)
     raw = _told({"header": await _answer(rpc, "getblockheader", best, False)}, "header", _header)
-    name, height = _told(chain, "chain", _text), _told(chain, "blocks", _count)
+    name, height = _told(chain, "chain", _text), _told(chain, "blocks", _height)
     return NodeObservation(
         at_ms=now_ms,
         name=rpc.name,
@@ -79,7 +81,7 @@ async def probe(rpc: RpcClient, now_ms: int) -> NodeObservation:
         version=_told(network, "version", _count),
         chain=name,
         height=height,
-        headers=_told(chain, "headers", _count),
+        headers=_told(chain, "headers", _height),
         tip=_told(chain, "bestblockhash", hash_of),
         header=raw,
         tip_age_s=now_ms // 1000 - int.from_bytes(raw[68:72], "little") if isinstance(raw, bytes) else UNKNOWN,
@@ -171,6 +173,10 @@ def _text(value: Any) -> str:
 
 def _count(value: Any) -> int:
     return whole_number(value, MAX_COUNT)
+
+
+def _height(value: Any) -> int:
+    return whole_number(value, MAX_HEIGHT)
 
 
 def _hash_text(value: Any) -> str:

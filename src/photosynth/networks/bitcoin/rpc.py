@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import httpx2
 
 from photosynth.bitcoin.node import NodeUnavailableError
+from photosynth.files.bounded import read_file
 from photosynth.networks.bitcoin.document import NotAnAnswerError, parse, shown_text
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -102,8 +103,7 @@ class UserWithPasswordFile:
 
 def _read_line(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_CREDENTIAL_BYTES + 1)
+        raw = read_file(path, MAX_CREDENTIAL_BYTES + 1)
         text = raw.decode().rstrip("\r\n")
     except OSError as error:
         raise NodeUnavailableError(
