@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from photosynth.fleet import FleetFileError, Problem, include, load_fleet
+from photosynth.fleet.yaml_source import MOST_VALUES
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "backnang.yaml"
 TEXT = EXAMPLE.read_text(encoding="utf-8")
@@ -114,7 +115,7 @@ def test_a_circle_ends(folder: Path) -> None:
 
 
 def test_files_are_bounded_in_number_and_together(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (include.MOST_FILES, include.MOST_VALUES) == (200, 50_000)
+    assert (include.MOST_FILES, MOST_VALUES) == (200, 50_000)
     monkeypatch.setattr(include, "MOST_FILES", 20)
     for number in range(21):
         (folder / f"n{number:03}.yaml").write_text("nodes:\n" + node(f"n-{number}"))
