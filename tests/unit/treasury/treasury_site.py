@@ -314,9 +314,10 @@ class DemoSite:
 
 
 def open_database(folder: Path) -> Database:
-    """A fresh database in a folder: a copy of an empty one that is made once, for a schema takes longer than most tests."""
+    """A folder's database; where there is none, a copy of an empty one made once: a schema takes longer than most tests."""
     path = folder / "photosynth.sqlite3"
-    path.write_bytes(empty_database())
+    if not path.exists():
+        path.write_bytes(empty_database())
     return Database(path)
 
 
