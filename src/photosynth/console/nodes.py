@@ -8,7 +8,7 @@ from nicegui import Client
 from photosynth.console.feed import Feed, Snapshot
 from photosynth.console.frame import open_page
 from photosynth.console.icons import icon
-from photosynth.console.markup import Values, chip, empty, no_match, short, table, text
+from photosynth.console.markup import Values, chip, conditions, empty, no_match, short, table, text
 from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import Page, box, search_box
 from photosynth.operations.documents import ChainStatus, NodeCondition, NodeDocument
@@ -74,14 +74,10 @@ def node_values(snapshot: Snapshot, numbers: Numbers) -> Values:
             UNKNOWN if status.ledger.reconciled_height is None else f"block {numbers.integer(status.ledger.reconciled_height)}",
         ),
     )
-    warnings = "".join(
-        f'<li class="cond warning"><span class="mark" aria-hidden="true"></span><div><p>{text(w)}</p></div></li>'
-        for w in chain.warnings
-    )
     return {
         "health!": health,
         "facts!": "<dl>" + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in facts) + "</dl>",
-        "warnings!": f"<ul class=conds>{warnings}</ul>" if warnings else "",
+        "warnings!": conditions(("warning", f"<p>{text(w)}</p>") for w in chain.warnings),
     }
 
 
@@ -93,22 +89,19 @@ def fleet_values(snapshot: Snapshot, numbers: Numbers) -> Values:
     rows = [_node_row(node, numbers, now_ms) for node in snapshot.nodes]
     heads = ("Node", "State", "Network", "Runs", "Head", "Behind", "Peers", "Seen", "Software")
     listed = table("Nodes of the fleet", heads, rows, numbers=frozenset({4, 5, 6, 7}), css="dense")
-    wrong = "".join(
-        _condition(node.id, found) for node in snapshot.nodes for found in node.conditions if found.severity != "info"
-    )
+    judged = [(node.id, found) for node in snapshot.nodes for found in node.conditions if found.severity != "info"]
     return {
         "nodes!": listed,
         "nodes.count": numbers.integer(len(rows)),
-        "nodes.wrong!": f"<ul class=conds>{wrong}</ul>" if wrong else "",
+        "nodes.wrong!": conditions((found.severity, _what_is_wrong(node_id, found)) for node_id, found in judged),
     }
 
 
-def _condition(node_id: str, found: NodeCondition) -> str:
+def _what_is_wrong(node_id: str, found: NodeCondition) -> str:
     """What is wrong with a node, what was seen, and what to do."""
     return (
-        f'<li class="cond {found.severity}"><span class="mark" aria-hidden="true"></span><div>'
         f"<p><b>{text(node_id)}</b> {text(found.summary)} <span class=unseen>{found.severity}</span></p>"
-        f"<p class=sub>{text(found.evidence)}</p><p>{text(found.runbook)}</p></div></li>"
+        f"<p class=sub>{text(found.evidence)}</p><p>{text(found.runbook)}</p>"
     )
 
 
