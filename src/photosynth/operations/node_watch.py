@@ -18,7 +18,7 @@ from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError
 from photosynth.fleet import Node
 from photosynth.networks.grammar import Access, Judgement, Place, Report
 from photosynth.networks.registry import network
-from photosynth.operations.documents.nodes import NodeCondition, NodeDocument, NodesStatus, NodeState, ProcessDocument
+from photosynth.operations.documents.nodes import NodeCondition, NodeDocument, NodeState, ProcessDocument
 from photosynth.operations.node_look import NodeLook, words_of
 from photosynth.operations.view import NotKnownError
 from photosynth.runtimes.process import ChildProcess, Workload
@@ -195,11 +195,6 @@ class NodeWatch:
     def node(self, node_id: str) -> NodeDocument:
         """One node. Raises NotKnownError."""
         return self._document(self._of(node_id), self._furthest())
-
-    def counts(self) -> NodesStatus:
-        """How many are in which state."""
-        states = [found.state for found in self.nodes()]
-        return NodesStatus(**{state: states.count(state) for state in ("healthy", "degraded", "down", "unknown")})
 
     def log_lines(self, node_id: str, lines: int) -> list[str]:
         """The last lines of what a node's process said. Raises NotKnownError where it has none here."""

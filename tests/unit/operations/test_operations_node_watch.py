@@ -17,6 +17,7 @@ from photosynth.networks import registry
 from photosynth.networks.grammar import Access, Command, Judgement, Network, Place, Probe, Report, Role, Severity
 from photosynth.operations import node_look, node_watch
 from photosynth.operations.documents import NodeDocument
+from photosynth.operations.documents.nodes import count_nodes
 from photosynth.operations.node_look import NodeLook
 from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.status import node_conditions
@@ -114,7 +115,7 @@ async def test_a_silent_node_was_never_healthy_and_does_not_stop_the_others(tmp_
     assert states["silent"] == states["raises"] == ("unknown", None, None)
     assert states["later"][0] == "healthy"
     assert "KeyError" in watch.node("raises").conditions[0].evidence
-    counts = watch.counts()
+    counts = count_nodes(watch.nodes())
     assert (counts.healthy, counts.unknown, counts.down, counts.degraded) == (2, 2, 0, 0)
     assert all(probe.closed for probe in PROBES.values())
 
@@ -167,7 +168,7 @@ async def test_a_node_that_lags_its_siblings_is_named_and_a_liar_makes_nobody_la
         "liar": ("healthy", 0),
     }
     assert watch.node("late").conditions[0].summary == "it is 10 blocks behind the best head of its chain"
-    assert watch.counts().degraded == 1
+    assert count_nodes(watch.nodes()).degraded == 1
 
 
 async def test_a_head_of_another_coin_is_no_measure(tmp_path: Path) -> None:
@@ -220,7 +221,7 @@ async def test_fifty_hung_nodes_keep_nobody_from_looking_at_the_last(tmp_path: P
     ANSWERS["good"] = says(5)
     watch = NodeWatch([node(name) for name in [*names, "good"]], tmp_path, "m")
     await watched(watch, lambda: watch.node("good").state == "healthy" and everybody_was_asked(*names, times=0)())
-    assert watch.counts().unknown == 50
+    assert count_nodes(watch.nodes()).unknown == 50
 
 
 class RudeError(Exception):
