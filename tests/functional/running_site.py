@@ -80,9 +80,19 @@ class RunningSite:
             assert self.process is not None
             if self.process.poll() is not None or time.monotonic() > deadline:
                 tail = self.output.read_text(errors="replace")[-4000:]
-                raise AssertionError(f"waited for {what}; exit code {self.process.poll()}; output ends:\n{tail}")
+                raise AssertionError(
+                    f"waited for {what}; exit code {self.process.poll()}; output ends:\n{tail}\nit says: {self._last_words()}"
+                )
             time.sleep(0.05)
         return time.monotonic() - self.started_s
+
+    def _last_words(self) -> str:
+        """What the site says of itself, for whoever reads why a test failed."""
+        try:
+            said = {part: self.get(part) for part in ("status", "blocks", "ledger?limit=5")}
+        except (FileNotFoundError, ValueError, httpx2.HTTPError) as error:
+            return f"nothing ({error})"
+        return json.dumps(said)[:8000]
 
     def _api(self) -> dict[str, Any]:
         document: dict[str, Any] = json.loads((self.state / "api.json").read_bytes())

@@ -78,7 +78,9 @@ def test_a_real_bitcoind_accepts_every_block_and_a_longer_branch_turns_the_books
     imported = site.command("chain", "import", str(longer))
     assert imported.returncode == 0, imported
     site.wait_for(lambda: site.get("status")["chain"]["tip"] == bitcoind.rpc("getbestblockhash"), "the longer branch")
-    kept = sum(block["value_sat"] for block in site.get("blocks") if block["height"] <= 3)
+    # Two machines may find a block at one height within milliseconds: one of the two never counted.
+    below = [block for block in site.get("blocks") if block["height"] <= 3 and block["state"] != "orphaned"]
+    kept = sum(block["value_sat"] for block in below)
     site.wait_for(lambda: satoshis(site)["1100"] == kept, "the books to reverse what left the chain")
     assert {block["state"] for block in site.get("blocks") if block["height"] > 3} == {"orphaned"}
 

@@ -37,6 +37,8 @@ T = TypeVar("T")
 TIMEOUT_S = 30
 STOP_TIMEOUT_S = 120
 """Seconds that a stop may take: each machine has its ramp and a margin to prove that it sleeps, and one may never answer."""
+RESTART_TIMEOUT_S = 660
+"""Seconds that a node's restart may take: a bitcoind has ten minutes to write its coins, and then it is killed."""
 START_PATIENCE_S = 15.0
 """Seconds that a command waits for a system that starts or stops; a start on a long chain may take ten."""
 
@@ -111,7 +113,7 @@ class ApiClient:
 
     async def restart_node(self, node_id: str, actor: str, reason: str) -> ActionDocument:
         """End a node's process; it is started anew."""
-        return await self._act(f"nodes/{_quoted(node_id)}/restart", actor, reason)
+        return await self._act(f"nodes/{_quoted(node_id)}/restart", actor, reason, RESTART_TIMEOUT_S)
 
     async def day(self, points: int = 288) -> list[DayPoint]:
         """The day's curve."""
@@ -195,9 +197,9 @@ class ApiClient:
         except self._errors as error:
             raise self._no_answer(error) from None
 
-    async def _act(self, path: str, actor: str, reason: str) -> ActionDocument:
+    async def _act(self, path: str, actor: str, reason: str, timeout_s: int = STOP_TIMEOUT_S) -> ActionDocument:
         body = {"actor": actor, "reason": reason}
-        answer = await self._request("POST", f"/api/v1/{path}", json=body, timeout=STOP_TIMEOUT_S)
+        answer = await self._request("POST", f"/api/v1/{path}", json=body, timeout=timeout_s)
         return self._read(answer, TypeAdapter(ActionDocument))
 
     async def _get(self, path: str, document: type[D], **params: object) -> D:

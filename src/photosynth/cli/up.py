@@ -25,6 +25,7 @@ from photosynth.cli.ports import Ports, take_ports
 from photosynth.fleet import MiningSite
 from photosynth.operations.manifest import begin, check_parts
 from photosynth.operations.state import ApiAddress, StateError, StateFolder
+from photosynth.runtimes.process import left_running
 from photosynth.storage.address import Address
 from photosynth.storage.errors import StorageError
 
@@ -68,6 +69,13 @@ def _locked(state: StateFolder) -> Iterator[None]:
 
 def _prepare(state: StateFolder, identity: dict[str, str], options: UpOptions) -> None:
     """See that the folder holds this site's history, whole, or nothing; do what the operator allowed. Raises StateError."""
+    if options.fresh and (running := left_running(state.nodes)):
+        names = ", ".join(f"{name} (process {pid})" for name, pid in running.items())
+        raise StateError(
+            f"--fresh would set aside what still runs and keeps its ports: {names}. "
+            "Start without --fresh, which takes it over, and stop with Ctrl-C; or end it: "
+            f"kill {' '.join(map(str, running.values()))}"
+        )
     if options.fresh and isinstance(state.database, Address):
         from photosynth.storage.postgres import set_tables_aside
 
@@ -190,11 +198,14 @@ class _Up:
                 )
             typer.echo("Stopped before the site had started; nothing ran.", err=options.json_log)
             return
-        view = RunningSite(site, NodeWatch(mining.fleet.nodes, state.nodes, site.state_id, embedded=site.embedded_node))
+        view = RunningSite(site, NodeWatch(mining.fleet.nodes, state.nodes, site.state_id, embedded=site.embedded_nodes))
         try:
             async with self._web(view, site) as url:
                 await self._until_stopped(stop, view, field, url)
         finally:
+            if ending := view.processes():
+                said = f"Ending {', '.join(ending)}; a node may need minutes to write what it holds."
+                typer.echo(said, err=options.json_log)
             await view.close()
         typer.echo(f"Stopped. {options.state} holds everything; the next start resumes there.", err=options.json_log)
 

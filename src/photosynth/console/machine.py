@@ -6,7 +6,7 @@ from nicegui import Client
 from photosynth.console.actions_table import actions_table
 from photosynth.console.feed import Feed, Snapshot
 from photosynth.console.frame import open_page
-from photosynth.console.markup import Values, chip, empty, text
+from photosynth.console.markup import Values, chip, conditions, empty, text
 from photosynth.console.miners import coarse, share_age_s, wall_ms_of
 from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import box, html
@@ -90,12 +90,14 @@ def values_of(machine_id: str, snapshot: Snapshot, numbers: Numbers) -> Values:
     )
     since_s = None if machine.state_since_ms is None else (now_ms - machine.state_since_ms) / 1000
     seen = numbers.age(now_ms, machine.observed_ms)
-    conditions = "".join(
-        f'<li class="cond {text(c.severity)}"><span class="mark" aria-hidden="true"></span><div><p><b>'
-        f"{text(c.summary)}</b> <span class=unseen>{text(c.severity)}</span></p><p>{text(c.evidence)}</p>"
-        f"<p class=advice>{text(c.advice)}</p></div></li>"
+    wrong = [
+        (
+            c.severity,
+            f"<p><b>{text(c.summary)}</b> <span class=unseen>{text(c.severity)}</span></p><p>{text(c.evidence)}</p>"
+            f"<p class=advice>{text(c.advice)}</p>",
+        )
         for c in machine.conditions
-    )
+    ]
     return {
         "state!": chip(machine.state, machine.state),
         "why": machine.reason,
@@ -116,7 +118,7 @@ def values_of(machine_id: str, snapshot: Snapshot, numbers: Numbers) -> Values:
         "shares.note": (f"{numbers.integer(machine.rejected)} rejected · last "
                        f"{numbers.span(coarse(share_age_s(machine, wall_ms_of(snapshot))))} ago")
         if machine.last_share_wall_ms is not None else "none yet",
-        "conditions!": f"<ul class=conds>{conditions}</ul>" if conditions else "",
+        "conditions!": conditions(wrong),
         "scale!": price_scale(machine, snapshot, numbers),
     }  # fmt: skip
 

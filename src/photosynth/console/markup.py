@@ -18,6 +18,15 @@ def text(value: object) -> str:
     return escape(str(value), quote=True)
 
 
+def conditions(items: Iterable[tuple[str, str]]) -> str:
+    """A list of what is wrong, each with its severity and its markup; nothing where nothing is."""
+    listed = "".join(
+        f'<li class="cond {text(severity)}"><span class="mark" aria-hidden="true"></span><div>{inner}</div></li>'
+        for severity, inner in items
+    )
+    return f"<ul class=conds>{listed}</ul>" if listed else ""
+
+
 def fill(template: str, values: Mapping[str, str]) -> str:
     """A template with its slots filled. Raises KeyError where a slot has no value."""
 

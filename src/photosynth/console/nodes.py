@@ -8,10 +8,10 @@ from nicegui import Client
 from photosynth.console.feed import Feed, Snapshot
 from photosynth.console.frame import open_page
 from photosynth.console.icons import icon
-from photosynth.console.markup import Values, chip, empty, no_match, short, table, text
+from photosynth.console.markup import Values, chip, conditions, empty, no_match, short, table, text
 from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import Page, box, search_box
-from photosynth.operations.documents import ChainStatus, NodeDocument
+from photosynth.operations.documents import ChainStatus, NodeCondition, NodeDocument
 
 _WORKER_ROWS = 150
 NODE_STATES = {
@@ -74,37 +74,41 @@ def node_values(snapshot: Snapshot, numbers: Numbers) -> Values:
             UNKNOWN if status.ledger.reconciled_height is None else f"block {numbers.integer(status.ledger.reconciled_height)}",
         ),
     )
-    warnings = "".join(
-        f'<li class="cond warning"><span class="mark" aria-hidden="true"></span><div><p>{text(w)}</p></div></li>'
-        for w in chain.warnings
-    )
     return {
         "health!": health,
         "facts!": "<dl>" + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in facts) + "</dl>",
-        "warnings!": f"<ul class=conds>{warnings}</ul>" if warnings else "",
+        "warnings!": conditions(("warning", f"<p>{text(w)}</p>") for w in chain.warnings),
     }
 
 
 def fleet_values(snapshot: Snapshot, numbers: Numbers) -> Values:
     """Every node of the fleet: how it is, what it says, how old that is, and what is wrong with it."""
     if not snapshot.nodes:
-        return {"nodes!": empty("Unknown", "Nothing was seen of the fleet's nodes yet."), "nodes.count": ""}
+        return {"nodes!": empty("Unknown", "Nothing was seen of the fleet's nodes yet."), "nodes.count": "", "nodes.wrong!": ""}
     now_ms = time.time_ns() // 1_000_000
     rows = [_node_row(node, numbers, now_ms) for node in snapshot.nodes]
-    heads = ("Node", "State", "Network", "Runs", "Head", "Behind", "Peers", "Seen", "Software", "Needs attention")
+    heads = ("Node", "State", "Network", "Runs", "Head", "Behind", "Peers", "Seen", "Software")
     listed = table("Nodes of the fleet", heads, rows, numbers=frozenset({4, 5, 6, 7}), css="dense")
-    return {"nodes!": listed, "nodes.count": numbers.integer(len(rows))}
+    judged = [(node.id, found) for node in snapshot.nodes for found in node.conditions if found.severity != "info"]
+    return {
+        "nodes!": listed,
+        "nodes.count": numbers.integer(len(rows)),
+        "nodes.wrong!": conditions((found.severity, _what_is_wrong(node_id, found)) for node_id, found in judged),
+    }
+
+
+def _what_is_wrong(node_id: str, found: NodeCondition) -> str:
+    """What is wrong with a node, what was seen, and what to do."""
+    return (
+        f"<p><b>{text(node_id)}</b> {text(found.summary)} <span class=unseen>{found.severity}</span></p>"
+        f"<p class=sub>{text(found.evidence)}</p><p>{text(found.runbook)}</p>"
+    )
 
 
 def _node_row(node: NodeDocument, numbers: Numbers, now_ms: int) -> list[tuple[str, str | int]]:
     kind, word = NODE_STATES[node.state]
     age_s = None if node.observed_ms is None else max(0, now_ms - node.observed_ms) // 1000
-    process = "" if node.process is None else f"<span class=sub>pid {node.process.pid}</span>"
-    wrong = "".join(
-        f"<div class=wrapped><b>{text(found.summary)}</b> <span class=sub>{text(found.runbook)}</span></div>"
-        for found in node.conditions
-        if found.severity != "info"
-    )
+    process = "" if node.process is None else f" <span class=sub>pid {node.process.pid}</span>"
     return [
         (f"<b>{text(node.id)}</b>", node.id),
         (chip(kind, word), word),
@@ -115,7 +119,6 @@ def _node_row(node: NodeDocument, numbers: Numbers, now_ms: int) -> list[tuple[s
         (numbers.integer(node.peers), -1 if node.peers is None else node.peers),
         ("never" if age_s is None else f"{numbers.span(age_s)} ago", -1 if age_s is None else age_s),
         (f"<div class=wrapped>{text(node.version or UNKNOWN)}</div>", node.version or ""),
-        (wrong or "nothing", str(len(node.conditions))),
     ]
 
 
@@ -202,8 +205,11 @@ async def show(request: Request, client: Client, feed: Feed) -> None:
     page = await open_page(request, client, feed, here="/nodes", title="Nodes", needs=frozenset({"workers", "nodes"}))
     listen = "" if page.snapshot.status is None else page.snapshot.status.pool.listen
     with page.main, box("grid"):
-        with box("card full", "section", 'aria-label="Nodes of the fleet"'):
-            page.section("<h2>Nodes <span class=count>{{nodes.count}}</span></h2><div class=short>{{nodes!}}</div>", fleet_values)
+        with box("card full", "section", 'aria-label="Nodes"'):
+            page.section(
+                "<h2>Nodes <span class=count>{{nodes.count}}</span></h2><div class=short>{{nodes!}}</div>{{nodes.wrong!}}",
+                fleet_values,
+            )
         with box("card half", "section", 'aria-label="Bitcoin node"'):
             page.section("<div class=row><h2>Bitcoin node of the site</h2>{{health!}}</div>{{facts!}}{{warnings!}}", node_values)
         with box("card half", "section", 'aria-label="Pool"'):

@@ -6,7 +6,7 @@ from nicegui import Client
 from photosynth.console import charts
 from photosynth.console.feed import Feed, Snapshot
 from photosynth.console.frame import open_page
-from photosynth.console.markup import Values, empty, text
+from photosynth.console.markup import Values, conditions, empty, text
 from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import box
 from photosynth.operations.documents import ChainStatus, Condition, ModelStatus, Status
@@ -185,13 +185,14 @@ def condition_items(status: Status | None, numbers: Numbers) -> str:
         )
     order = {"critical": 0, "warning": 1, "info": 2}
     ranked = sorted(status.conditions, key=lambda c: (order[c.severity], c.since_ms))[:20]
-    items = "".join(
-        f'<li class="cond {text(c.severity)}"><span class="mark" aria-hidden="true"></span><div>'
-        f'<p><b>{named(c)}</b> <span class="unseen">{text(c.severity)}</span></p><p>{text(c.evidence)}</p>'
-        f"<p class=advice>{text(c.advice)}</p><p class=age>since {numbers.instant(c.since_ms)}</p></div></li>"
+    return conditions(
+        (
+            c.severity,
+            f'<p><b>{named(c)}</b> <span class="unseen">{text(c.severity)}</span></p><p>{text(c.evidence)}</p>'
+            f"<p class=advice>{text(c.advice)}</p><p class=age>since {numbers.instant(c.since_ms)}</p>",
+        )
         for c in ranked
     )
-    return f"<ul class=conds>{items}</ul>"
 
 
 def model_rows(status: Status | None, numbers: Numbers) -> str:

@@ -6,7 +6,8 @@ These look at the plain values and not at the models, so that they find their mi
 from collections.abc import Generator, Iterator, Mapping
 
 from photosynth.fleet.plain import dangling, did_you_mean, each, repeated, texts
-from photosynth.fleet.problems import Finding, Path, path_text
+from photosynth.fleet.port_checks import check_ports
+from photosynth.fleet.problems import Finding, Path
 from photosynth.fleet.site_checks import LISTS_WITH_PARTY, check_site
 from photosynth.fleet.units import shown
 from photosynth.fleet.yaml_source import Value
@@ -29,7 +30,7 @@ def check(root: Value) -> list[Finding]:
         *_references(root),
         *_nodes(root),
         *_mining(root),
-        *_ports(root),
+        *check_ports(root),
     ]
 
 
@@ -117,7 +118,11 @@ def _of_network(where: Path, node: Mapping[str, Value]) -> Iterator[Finding]:
             example = f"endpoints: {{{missing[0]}: ...}}"
             what = f"nothing says where this node is reached: {', '.join(f'{name} ({role.endpoints[name]})' for name in missing)}"
             yield Finding((*where, "endpoints"), what, f"Add `{example}`", at_key=True)
-        if found.name == "bitcoin" and not node.get("credentials"):
+        credentials = node.get("credentials")
+        if found.name == "bitcoin" and isinstance(credentials, dict) and "token_file" in credentials:
+            mend = "Write `cookie_file`, or `user` and `password_file`"
+            yield Finding((*where, "credentials", "token_file"), "bitcoind takes no token", mend, at_key=True)
+        if found.name == "bitcoin" and not credentials:
             yield Finding(
                 (*where, "credentials"),
                 "bitcoind lets nobody in without credentials",
@@ -185,22 +190,3 @@ def _wallet(root: Value, where: Path, pool: Mapping[str, Value], chain: str) -> 
     elif len(fitting) > 1:
         names = ", ".join(str(wallet.get("id"))[:40] for wallet in fitting[:5])
         yield Finding((*where, "wallet"), f"several wallets could be paid: {names}", "Say which with `wallet:`", at_key=True)
-
-
-def _ports(root: Value) -> Iterator[Finding]:
-    """Two things that listen on one port; pools may be moved on the command line, but files shall work as they are."""
-    places: list[tuple[Path, Value]] = [
-        ((*where, "pool", "listen"), pool.get("listen"))
-        for where, site in each(root, ("sites",))
-        if isinstance(pool := site.get("pool"), dict)
-    ]
-    console = root.get("console") if isinstance(root, dict) else None
-    if isinstance(console, dict):
-        places.append((("console", "listen"), console.get("listen")))
-    seen: dict[str, Path] = {}
-    for path, listen in places:
-        if not isinstance(listen, str):
-            continue
-        if listen in seen:
-            yield Finding(path, f"{path_text(seen[listen][:-1])} listens on {listen[:40]} too", "Give one of them another port")
-        seen.setdefault(listen, path)

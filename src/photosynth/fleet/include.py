@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import cast
 
+from photosynth.files.bounded import read_file
 from photosynth.fleet.problems import Finding, Path, Problem
-from photosynth.fleet.yaml_source import LARGEST_FILE, MOST_VALUES, Source, Value, YamlRefusedError, read
+from photosynth.fleet.yaml_source import LARGEST_FILE, MOST_VALUES, Source, Value, YamlRefusedError, another_place, read
 
 MOST_FILES = 200
 
@@ -60,20 +61,24 @@ def _matching(found: Gathered, pattern: str, where: Path, folder: FilePath) -> l
 
 def _take(found: Gathered, path: FilePath, where: Path, seen: set[FilePath]) -> None:
     """Read one file and join it, with what it includes itself."""
-    findings, real = found.source.findings, path.resolve()
+    findings = found.source.findings
+    if len(found.files) >= MOST_FILES:
+        findings.append(Finding(where, f"more than {MOST_FILES} files are included", "Put several sites or nodes into one file"))
+        return
+    if found.source.count > MOST_VALUES:
+        return  # it is said already
+    try:
+        real, raw = path.resolve(), read_file(path, LARGEST_FILE + 1)
+    except (OSError, RuntimeError) as error:  # a RuntimeError tells of links in a circle, as 3.11 and 3.12 do
+        reason = getattr(error, "strerror", None) or "its links lead in a circle"
+        findings.append(Finding(where, f"{path} cannot be read: {reason}", "Mend it, or do not include it"))
+        return
     if real in seen:
         findings.append(Finding(where, f"{path} is read already", "Name each file once, and not the file itself"))
         return
     seen.add(real)
-    if len(found.files) >= MOST_FILES:
-        findings.append(Finding(where, f"more than {MOST_FILES} files are included", "Put several sites or nodes into one file"))
-        return
     try:
-        with path.open("rb") as file:
-            source = read(file.read(LARGEST_FILE + 1), str(path))
-    except OSError as error:
-        findings.append(Finding(where, f"{path} cannot be read: {error.strerror}", "Mend its permissions, or do not include it"))
-        return
+        source = read(raw, str(path))
     except YamlRefusedError as refused:
         found.problems.append(Problem(str(path), *refused.position, "", refused.what, refused.how_to_mend))
         return
@@ -124,7 +129,7 @@ class _Joining:
             for key, item in more.items():
                 found[key] = self.joined(found[key], item, (*path, key)) if key in found else item
             return found
-        twice: Path = (*path[:-1], f"{path[-1]} ")
+        twice = another_place(self._into.keys, path)
         first = self._into.place(path, at_key=True)
         self._into.keys[twice] = self._other.place(path, at_key=True)
         what = f"it is given already in {first.file}, line {first.line}"

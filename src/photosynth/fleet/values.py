@@ -17,7 +17,7 @@ Network = IPv4Network | IPv6Network
 
 _ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 _WORKER = re.compile(r"([A-Za-z0-9._@+-]|\{(machine|group|model|party)\}){1,60}")
-_STANDARD_SCRIPT = re.compile(
+STANDARD_SCRIPT = re.compile(
     r"0014[0-9a-f]{40}|0020[0-9a-f]{64}|5120[0-9a-f]{64}|76a914[0-9a-f]{40}88ac|a914[0-9a-f]{40}87", re.IGNORECASE
 )
 """P2WPKH and P2WSH (BIP141), P2TR (BIP341), P2PKH, P2SH (BIP16): what every wallet can watch."""
@@ -140,7 +140,7 @@ def parse_script(value: object) -> bytes:
     """An output script in hexadecimal, of a kind that wallets know."""
     if not isinstance(value, str):
         raise mistake("the payout script is not a text", "Put the hexadecimal script in quotes")
-    if not _STANDARD_SCRIPT.fullmatch(value):
+    if not STANDARD_SCRIPT.fullmatch(value):
         digits = re.fullmatch(r"(?:[0-9a-fA-F]{2})*", value)
         why = f"{len(value) // 2} bytes of no standard kind" if digits else "not whole bytes in hexadecimal"
         raise mistake(

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from photosynth.fleet.part import Part
 from photosynth.fleet.units import mistake, shown
-from photosynth.fleet.values import Id, Script
+from photosynth.fleet.values import STANDARD_SCRIPT, Id, Script
 
 PUBLISHED_TEST_SCRIPT = bytes.fromhex("0014751e76e8199196d454941c45d1b3a323f1433bd6")
 """Pays the private key 1 (BIP173's test vector): anybody can spend it, so it is for demonstrations alone."""
@@ -67,10 +67,14 @@ def _script_of(text: str, chain: str, key: str) -> bytes:
     if chain not in CHAINS:
         raise mistake(f"{shown(chain)} is not a chain of bitcoin", f"Write {', '.join(CHAINS)}", "chain")
     try:
-        return script_of_address(text, CHAINS[chain]) if key == "address" else script_of_descriptor(text, CHAINS[chain])
+        script = script_of_address(text, CHAINS[chain]) if key == "address" else script_of_descriptor(text, CHAINS[chain])
     except ValueError as error:
         raise mistake(
             f"{shown(text)} is not {'an address' if key == 'address' else 'a descriptor'} of {chain}: {error}",
             "Copy it from your wallet again, or give script",
             key,
         ) from None
+    if not STANDARD_SCRIPT.fullmatch(script.hex()):
+        what = f"{shown(text)} stands for a script of no standard kind, whose coins nobody or anybody may spend"
+        raise mistake(what, "Give the address of your wallet", key)
+    return script

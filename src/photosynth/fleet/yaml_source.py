@@ -142,14 +142,23 @@ def _mapping(node: MappingNode, path: Path, source: Source) -> Value:
         key = str(key_node.value)
         if key in result:
             first = source.keys[(*path, key)].line
-            source.keys[(*path, f"{key} ")] = at
+            twice = another_place(source.keys, (*path, key))
+            source.keys[twice] = at
             source.findings.append(
-                Finding((*path, f"{key} "), f"the key is given twice, first in line {first}", "Keep one of them", at_key=True)
+                Finding(twice, f"the key is given twice, first in line {first}", "Keep one of them", at_key=True)
             )
             continue
         source.keys[(*path, key)] = at
         result[key] = _value(value_node, (*path, key), source)
     return result
+
+
+def another_place(places: dict[Path, Place], path: Path) -> Path:
+    """A path for what stands at a path once more: its last key with spaces behind, so that each has a place of its own."""
+    twice: Path = (*path[:-1], f"{path[-1]} ")
+    while twice in places:
+        twice = (*twice[:-1], f"{twice[-1]} ")
+    return twice
 
 
 def _scalar(node: ScalarNode) -> Value:

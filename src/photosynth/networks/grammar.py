@@ -92,6 +92,7 @@ class Report:
     """One look at a node: when (wall milliseconds since the epoch), what it told of itself, and what is wrong with that.
 
     ``problem`` says why it did not answer; then nothing else was told. None is a value that it did not tell.
+    ``alive`` is a node with a problem that answered nevertheless, like one that still starts: it does not hang.
     """
 
     at_ms: int
@@ -100,6 +101,7 @@ class Report:
     peers: int | None = None
     version: str | None = None
     judgements: tuple[Judgement, ...] = ()
+    alive: bool = False
 
 
 class Probe(Protocol):
@@ -167,7 +169,8 @@ class Role:
 class Network:
     """A network as its folder announces it: what a fleet file may say of its nodes.
 
-    ``embedded`` names the chains that the embedded node serves.
+    ``embedded`` names the chains that the embedded node serves; ``private`` those that everybody makes for himself, so that two
+    nodes of one need not have the same blocks.
     """
 
     name: str
@@ -175,3 +178,4 @@ class Network:
     chains: tuple[str, ...]
     roles: Mapping[str, Role]
     embedded: tuple[str, ...] = ()
+    private: tuple[str, ...] = ()

@@ -42,8 +42,23 @@ def _load(point: EntryPoint) -> Network:
     where = f"the entry point {point.name} = {point.value} of the group {GROUP}"
     try:
         found = point.load()
-    except Exception as error:  # a foreign package may raise anything while it is imported
+    except (Exception, SystemExit) as error:  # a foreign package may raise anything while it is imported
         raise NetworkError(f"{where} cannot be loaded: {type(error).__name__}: {error}") from error
     if not isinstance(found, Network) or found.name != point.name:
         raise NetworkError(f"{where} is no photosynth.networks.grammar.Network of that name")
+    try:
+        well_formed = _well_formed(found)
+    except (AttributeError, TypeError):
+        well_formed = False
+    if not well_formed:
+        raise NetworkError(f"{where}: its chains, roles or what these say are not of the kinds that the grammar names")
     return found
+
+
+def _well_formed(found: Network) -> bool:
+    """Whether a fleet file can be held against a network. Raises AttributeError or TypeError where it is all wrong."""
+    texts = [*found.chains, *found.embedded, *found.roles.keys()]
+    for role in found.roles.values():
+        texts += [*role.runs, *role.endpoints.keys(), *role.endpoints.values(), *role.ports.keys()]
+        texts += [chain for usual in role.ports.values() for chain, _ in usual.items()]
+    return bool(found.chains and found.roles) and all(isinstance(text, str) for text in texts)

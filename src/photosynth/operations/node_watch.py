@@ -8,8 +8,7 @@ judged over what it tells. A process that runs and does not answer for ``HANG_S`
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,20 +16,22 @@ import structlog
 
 from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError
 from photosynth.fleet import Node
-from photosynth.networks.grammar import Access, Judgement, Place, Probe, Report, Role
+from photosynth.networks.grammar import Access, Judgement, Place, Report
 from photosynth.networks.registry import network
-from photosynth.operations.documents.nodes import NodeCondition, NodeDocument, NodesStatus, NodeState, ProcessDocument
+from photosynth.operations.documents.nodes import NodeCondition, NodeDocument, NodeState, ProcessDocument
+from photosynth.operations.node_look import NodeLook, words_of
 from photosynth.operations.view import NotKnownError
-from photosynth.runtimes.process import ChildProcess, Workload, tail
+from photosynth.runtimes.process import ChildProcess, Workload
+from photosynth.runtimes.process_log import tail
 
 log = structlog.get_logger()
 
 LOOK_EVERY_S = 5.0
 JITTER_S = 1.0
-LONGEST_LOOK_S = 15.0
-"""A probe bounds itself; one that does not is cut off."""
 AT_ONCE = 20
-"""Looks under way at most, so that a fleet of silent nodes costs no more than this."""
+"""Looks under way at most, once of nodes that answered last and once of those that did not: these keep nobody waiting."""
+STALE_S = 120.0
+"""A node that nobody could look at for so long is not shown as what it was."""
 DOWN_AFTER = 2
 """Failed looks in a row after which a node that answered before is down."""
 HANG_S = 90.0
@@ -73,21 +74,26 @@ class _Watched:
     """One node, what was seen of it, and what keeps it running."""
 
     declared: Node
-    probe: Probe | None
-    process: ChildProcess | None
+    look: NodeLook | None = None
+    process: ChildProcess | None = None
+    fault: str | None = None
+    """Why it cannot be run or looked at as the fleet file says."""
+    answered_s: float = 0.0
     latest: Report | None = None
     answered: Report | None = None
     failed: int = 0
     silent_since_s: float | None = None
     since: dict[str, int] = field(default_factory=dict)
 
-    @property
-    def state(self) -> NodeState:
+    def state(self, now_s: float) -> NodeState:
         if self.answered is None:
             return "unknown"
-        if self.failed >= DOWN_AFTER:
+        if self.failed >= DOWN_AFTER or now_s - self.answered_s > STALE_S:
             return "down"
         return "degraded" if any(found.severity != "info" for found in self.answered.judgements) else "healthy"
+
+
+_Furthest = dict[tuple[str, str], tuple[int, str]]
 
 
 class NodeWatch:
@@ -99,22 +105,25 @@ class NodeWatch:
         folder: Path,
         mark: str,
         *,
-        embedded: BitcoinNode | None = None,
+        embedded: Mapping[str, BitcoinNode] | None = None,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``folder`` is where nodes that run here live, ``mark`` what tells their processes from another fleet's."""
+        """``folder`` is where nodes that run here live, ``mark`` what tells their processes from another fleet's.
+
+        ``embedded`` are the nodes that run inside this program, by their names.
+        """
         self._wall_ms, self._monotonic = wall_ms, monotonic
-        self._places = asyncio.Semaphore(AT_ONCE)
-        self._watched = {node.id: _watched(node, folder, mark, embedded) for node in nodes}
+        self._places, self._places_of_silent = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
+        self._watched = {node.id: _watched(node, folder, mark, embedded or {}) for node in nodes}
 
     async def run(self) -> None:
         """Look and keep running until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for number, watched in enumerate(self._watched.values()):
                 if watched.process is not None:
-                    tasks.create_task(watched.process.run(), name=f"process of {watched.declared.id}")
-                if watched.probe is not None:
+                    tasks.create_task(self._keep_running(watched, watched.process), name=f"process of {watched.declared.id}")
+                if watched.look is not None:
                     tasks.create_task(self._keep_looking(watched, number), name=f"watch of {watched.declared.id}")
 
     async def close(self) -> None:
@@ -126,10 +135,19 @@ class NodeWatch:
         for error in ended:
             if isinstance(error, BaseException):
                 log.error("a node's process could not be ended", reason=str(error))
-        for watched in every:
-            if watched.probe is not None:
-                with suppress(Exception):  # nothing is asked of it any more
-                    await watched.probe.close()
+        await asyncio.gather(*(watched.look.close() for watched in every if watched.look is not None))
+
+    async def _keep_running(self, watched: _Watched, process: ChildProcess) -> None:
+        """A mistake of ours in the care of one process ends nobody else's."""
+        while True:
+            try:
+                await process.run()
+            except Exception as error:
+                log.exception("a node's process could not be looked after", node=watched.declared.id)
+                watched.fault = f"its process cannot be looked after: {words_of(error)}"
+                await asyncio.sleep(LOOK_EVERY_S)
+            else:
+                return
 
     async def _keep_looking(self, watched: _Watched, number: int) -> None:
         await asyncio.sleep(JITTER_S * (number % 10) / 10)
@@ -138,53 +156,45 @@ class NodeWatch:
             await asyncio.sleep(LOOK_EVERY_S + random.uniform(0, JITTER_S))
 
     async def _look(self, watched: _Watched) -> None:
-        probe, now_ms = watched.probe, self._wall_ms()
-        assert probe is not None
-        async with self._places:
-            try:
-                async with asyncio.timeout(LONGEST_LOOK_S):
-                    report = await probe.look(now_ms)
-            except TimeoutError:
-                report = _failed_look(now_ms, f"no answer within {LONGEST_LOOK_S:g} s")
-            except Exception as error:
-                log.exception("a probe failed", node=watched.declared.id)
-                report = _failed_look(now_ms, f"its probe failed: {type(error).__name__}: {error}")
+        assert watched.look is not None
+        async with self._places_of_silent if watched.failed else self._places:
+            report = await watched.look.look(self._wall_ms())
         self._take(watched, report)
         await self._end_what_hangs(watched)
 
     def _take(self, watched: _Watched, report: Report) -> None:
         watched.latest = report
         if report.problem is None:
-            watched.answered, watched.failed, watched.silent_since_s = report, 0, None
+            watched.answered, watched.answered_s, watched.failed, watched.silent_since_s = report, self._monotonic(), 0, None
         else:
             watched.failed += 1
-            if watched.silent_since_s is None:
+            if report.alive:
+                watched.silent_since_s = None
+            elif watched.silent_since_s is None:
                 watched.silent_since_s = self._monotonic()
 
     async def _end_what_hangs(self, watched: _Watched) -> None:
         process, since_s = watched.process, watched.silent_since_s
-        if process is None or since_s is None or (state := process.state).pid is None or state.started_ms is None:
+        if process is None or since_s is None or (state := process.state).pid is None:
             return
-        runs_s = (self._wall_ms() - state.started_ms) / 1000
-        if min(self._monotonic() - since_s, runs_s) >= HANG_S:
+        if min(self._monotonic() - since_s, state.known_s) >= HANG_S:
             log.warning("node's process runs and does not answer; it is ended", node=watched.declared.id, pid=state.pid)
             watched.silent_since_s = None
-            await process.restart()
+            try:
+                await process.restart()
+            except TimeoutError as error:
+                log.error("a node's process that hangs could not be ended", node=watched.declared.id, reason=str(error))
 
     # What it says
 
     def nodes(self) -> list[NodeDocument]:
         """Every node, in the fleet file's order."""
-        return [self._document(watched) for watched in self._watched.values()]
+        furthest = self._furthest()
+        return [self._document(watched, furthest) for watched in self._watched.values()]
 
     def node(self, node_id: str) -> NodeDocument:
         """One node. Raises NotKnownError."""
-        return self._document(self._of(node_id))
-
-    def counts(self) -> NodesStatus:
-        """How many are in which state."""
-        states = [found.state for found in self.nodes()]
-        return NodesStatus(**{state: states.count(state) for state in ("healthy", "degraded", "down", "unknown")})
+        return self._document(self._of(node_id), self._furthest())
 
     def log_lines(self, node_id: str, lines: int) -> list[str]:
         """The last lines of what a node's process said. Raises NotKnownError where it has none here."""
@@ -198,10 +208,16 @@ class NodeWatch:
         return watched.process
 
     async def restart(self, node_id: str) -> str:
-        """End a node's process in its own time; it is started anew. What was done. Raises NotKnownError where there is none."""
+        """End a node's process in its own time; it is started anew. What was done.
+
+        Raises NotKnownError where there is none, NodeUnavailableError where it does not even end when it is killed.
+        """
         process = self.needs_process(node_id)
         before = process.state.pid
-        await process.restart()
+        try:
+            await process.restart()
+        except TimeoutError as error:
+            raise NodeUnavailableError(f"{error}: see whether its disk hangs; it is started anew once it has ended") from error
         return "nothing ran; it is started" if before is None else f"process {before} ended; it is started anew"
 
     async def started_again(self, node_id: str, before: int | None) -> int | None:
@@ -220,30 +236,28 @@ class NodeWatch:
             raise NotKnownError(f"There is no node {node_id!r} in this fleet; there is {known}.")
         return found
 
-    def _furthest(self, watched: _Watched) -> tuple[int, str] | None:
-        """The furthest head of its chain and whose it is, of nodes that nothing critical speaks against.
+    def _furthest(self) -> _Furthest:
+        """The furthest head of each chain and whose it is, of nodes that nothing critical speaks against.
 
         Of three nodes and more it is the second furthest: one that lies makes nobody else look late.
         """
-        mine = (watched.declared.network, watched.declared.chain)
-        heads = [
-            (other.answered.head, other.declared.id)
-            for other in self._watched.values()
-            if (other.declared.network, other.declared.chain) == mine
-            and other.answered is not None
-            and other.answered.head is not None
-            and other.state in ("healthy", "degraded")
-            and all(found.severity != "critical" for found in other.answered.judgements)
-        ]
-        return sorted(heads)[-2 if len(heads) >= 3 else -1] if heads else None
+        now_s, heads = self._monotonic(), dict[tuple[str, str], list[tuple[int, str]]]()
+        for other in self._watched.values():
+            answered = other.answered
+            if answered is None or answered.head is None or other.state(now_s) not in ("healthy", "degraded"):
+                continue
+            if all(found.severity != "critical" for found in answered.judgements):
+                of_chain = heads.setdefault((other.declared.network, other.declared.chain), [])
+                of_chain.append((answered.head, other.declared.id))
+        return {chain: sorted(found)[-2 if len(found) >= 3 else -1] for chain, found in heads.items()}
 
-    def _document(self, watched: _Watched) -> NodeDocument:
+    def _document(self, watched: _Watched, every_furthest: _Furthest) -> NodeDocument:
         node, answered, process = watched.declared, watched.answered, watched.process
         head = None if answered is None else answered.head
-        furthest = self._furthest(watched)
+        furthest = every_furthest.get((node.network, node.chain))
         lag = None if head is None or furthest is None else max(0, furthest[0] - head)
-        judged = self._judged(watched, lag, None if furthest is None else furthest[1])
-        state = watched.state
+        state = watched.state(self._monotonic())
+        judged = self._judged(watched, state, lag, None if furthest is None else furthest[1])
         if state == "healthy" and any(found.severity != "info" for found in judged):
             state = "degraded"
         running = None if process is None else process.state
@@ -259,30 +273,39 @@ class NodeWatch:
             lag=lag,
             peers=None if answered is None or state == "down" else answered.peers,
             version=None if answered is None else answered.version,
-            observed_ms=None if answered is None else answered.at_ms,
+            observed_ms=None if answered is None else self._observed_ms(watched, answered),
             conditions=self._conditions(watched, judged),
             process=None
             if running is None or running.pid is None or running.started_ms is None
             else ProcessDocument(pid=running.pid, started_ms=running.started_ms, restarts=running.restarts),
         )
 
-    def _judged(self, watched: _Watched, lag: int | None, furthest: str | None) -> Sequence[Judgement]:
+    def _observed_ms(self, watched: _Watched, answered: Report) -> int:
+        """When it answered; where the wall clock was set back since, what is old does not look new by that."""
+        return min(answered.at_ms, self._wall_ms() - int((self._monotonic() - watched.answered_s) * 1000))
+
+    def _judged(self, watched: _Watched, state: NodeState, lag: int | None, furthest: str | None) -> Sequence[Judgement]:
         found: list[Judgement] = []
         if watched.process is not None and (problem := watched.process.state.problem) is not None:
             runbook = f"Read its log: photosynth node {watched.declared.id} logs"
             found.append(Judgement("process_ended", "critical", "its process does not run", problem, runbook))
-        if watched.probe is None:
-            runbook = "Only a Bitcoin node that is embedded, external or a process can be looked at yet."
+        if watched.fault is not None:
+            runbook = "Mend what it says, and start again."
+            found.append(Judgement("node_fault", "critical", "it cannot be run or looked at", watched.fault, runbook))
+        elif watched.look is None:
+            runbook = "Only a node that a site mines on, an external one and a process are started or looked at yet."
             found.append(Judgement("not_watched", "info", "nothing looks at it", f"run: {watched.declared.run}", runbook))
         latest, answered = watched.latest, watched.answered
         if latest is not None and latest.problem is not None and (watched.failed >= DOWN_AFTER or answered is None):
             found += latest.judgements
         elif answered is not None:
             found += answered.judgements
-        if lag is not None and lag >= BEHIND_BLOCKS and watched.state != "down":
-            summary = f"it is {lag} blocks behind the best head of its chain"
-            runbook = "See its peers, disk and memory. Where others move on and it does not, restart it."
-            found.append(Judgement("lags", "warning", summary, f"{furthest} is {lag} blocks further", runbook))
+            if state == "down":
+                evidence = f"nobody could look at it for {self._monotonic() - watched.answered_s:.0f} s"
+                runbook = "See the log of this program, and whether the machine has too much to do."
+                found.append(Judgement("not_looked_at", "critical", "what is known of it is old", evidence, runbook))
+        if lag is not None and lag >= BEHIND_BLOCKS and state != "down":
+            found.append(_lags(watched.declared, lag, furthest))
         return sorted(found, key=lambda item: _SEVERITIES.index(item.severity))
 
     def _conditions(self, watched: _Watched, judged: Sequence[Judgement]) -> list[NodeCondition]:
@@ -301,29 +324,45 @@ class NodeWatch:
         ]
 
 
-def _failed_look(now_ms: int, why: str) -> Report:
-    unreachable = Judgement("node_unreachable", "critical", "it does not answer", why, "See that it runs and what its log says.")
-    return Report(now_ms, problem=why, judgements=(unreachable,))
+def _lags(node: Node, lag: int, furthest: str | None) -> Judgement:
+    """A node behind another one: no fault by itself on a chain that everybody makes for himself."""
+    summary = f"it is {lag} blocks behind the best head of its chain"
+    evidence = f"{furthest} is {lag} blocks further"
+    known = network(node.network)
+    if known is not None and node.chain in known.private:
+        runbook = f"Where the two shall be one chain, connect them: on {node.chain} everybody may have a chain of his own."
+        return Judgement("lags", "info", summary, evidence, runbook)
+    runbook = "See its peers, disk and memory. Where others move on and it does not, restart it."
+    return Judgement("lags", "warning", summary, evidence, runbook)
 
 
-def _watched(node: Node, folder: Path, mark: str, embedded: BitcoinNode | None) -> _Watched:
-    """A node with what looks at it and what keeps it running."""
+def _watched(node: Node, folder: Path, mark: str, embedded: Mapping[str, BitcoinNode]) -> _Watched:
+    """A node with what looks at it and what keeps it running. What cannot be had of it is its own fault, and nobody else's."""
+    try:
+        return _made(node, folder, mark, embedded)
+    except (Exception, SystemExit) as error:
+        log.error("a node can neither be run nor looked at", node=node.id, exc_info=error)
+        return _Watched(node, fault=words_of(error))
+
+
+def _made(node: Node, folder: Path, mark: str, embedded: Mapping[str, BitcoinNode]) -> _Watched:
     if node.run == "embedded":
-        return _Watched(node, None if embedded is None else EmbeddedProbe(embedded), None)
+        ours = embedded.get(node.id)
+        return _Watched(node, None if ours is None else NodeLook(node.id, lambda: EmbeddedProbe(ours)))
     found = network(node.network)
-    role: Role | None = None if found is None else found.roles.get(node.role)
-    if role is None or role.probe is None:
-        return _Watched(node, None, None)
+    role = None if found is None else found.roles.get(node.role)
+    if role is None or (probe := role.probe) is None:
+        return _Watched(node)
     if node.run == "external":
-        return _Watched(node, role.probe(_access(node)), None)
+        return _Watched(node, NodeLook(node.id, lambda: probe(_access(node))))
     if node.run == "process" and role.command is not None and node.program is not None:
         own = folder / node.id
         data = node.data or own / "data"
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         command = role.command(Place(node.id, node.chain, node.program, data, node.ports, node.flags))
         workload = Workload(node.id, f"{mark}:{node.id}", command.arguments, own, command.stop_s)
-        return _Watched(node, role.probe(command.access), ChildProcess(workload))
-    return _Watched(node, None, None)
+        return _Watched(node, NodeLook(node.id, lambda: probe(command.access)), ChildProcess(workload))
+    return _Watched(node)
 
 
 def _access(node: Node) -> Access:

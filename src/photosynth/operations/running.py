@@ -26,6 +26,7 @@ from photosynth.operations.documents import (
     WorkerDocument,
     WorkersDocument,
 )
+from photosynth.operations.documents.nodes import count_nodes
 from photosynth.operations.documents.status import EvidenceStatus, LedgerStatus
 from photosynth.operations.evidence_door import evidence_lines
 from photosynth.operations.glance import Glance
@@ -73,12 +74,17 @@ class RunningSite:
         finally:
             await self._watch.close()
 
+    def processes(self) -> list[str]:
+        """The nodes whose processes run here, each with its process's id."""
+        found = [(node.id, node.process) for node in self._watch.nodes()]
+        return [f"{name} (process {process.pid})" for name, process in found if process is not None]
+
     async def status(self) -> Status:
         """Everything in one document."""
         site = self._site
         now_ms, wall_ms = site.clock.site_ms(), site.clock.wall_ms()
         snapshot, views, quote = site.pool.snapshot(), site.control.machines(), site.quote()
-        health = await self._node_health()
+        health, nodes = await self._node_health(), self._watch.nodes()
         asset = DEMONSTRATION_ASSET if site.mining.node.demonstration else "BTC"
         ledger, evidence, unknown = await self._books.look(
             lambda: site.read(lambda tx: (ledger_status(tx, asset), evidence_status(tx), unknown_intervals(tx, now_ms - DAY_MS)))
@@ -105,10 +111,10 @@ class RunningSite:
             machines=parts.machines_status(views),
             models=parts.model_statuses(site.declared, views, quote),
             mainnet=parts.mainnet_outlook(quote, snapshot.hash_rate.hash_rate_hs),
-            nodes=self._watch.counts(),
+            nodes=count_nodes(nodes),
             ledger=ledger,
             evidence=evidence,
-            conditions=self._conditions(views, snapshot, health) + parts.unknown_conditions(unknown),
+            conditions=self._conditions(views, snapshot, health, nodes) + parts.unknown_conditions(unknown),
         )
 
     async def workers(self) -> WorkersDocument:
@@ -282,7 +288,9 @@ class RunningSite:
                 self._health_s = time.monotonic()
             return self._health
 
-    def _conditions(self, views: list[MachineView], snapshot: PoolSnapshot, health: NodeHealth | None) -> list[Condition]:
+    def _conditions(
+        self, views: list[MachineView], snapshot: PoolSnapshot, health: NodeHealth | None, nodes: list[NodeDocument]
+    ) -> list[Condition]:
         site = self._site
         system = parts.system_conditions(
             meters_fault=site.controller.fault,
@@ -299,7 +307,7 @@ class RunningSite:
             usual_sat = site.quote().expected_sat(rate * demonstration.block_interval_s)
             system += parts.money_conditions(template, usual_sat, site.clock.site_ms())
         system += parts.control_conditions(site.controller.mistake, site.audit.fault, site.audit.waiting, site.clock.site_ms())
-        others = [node for node in self._watch.nodes() if node.id != site.mining.node.id]
+        others = [node for node in nodes if node.id != site.mining.node.id]
         system += parts.node_conditions(others, site.clock.site_ms())
         if site.clock.ended:
             system += parts.ended_conditions(site.settings.replay, site.settings.end_ms)

@@ -138,9 +138,9 @@ class Site:
         return self._manifest.state
 
     @property
-    def embedded_node(self) -> BitcoinNode | None:
-        """The node inside this program; None where the site mines on somebody else's."""
-        return self.node if self.mining.node.run == "embedded" else None
+    def embedded_nodes(self) -> dict[str, BitcoinNode]:
+        """The nodes inside this program by their names; none where the site mines on somebody else's."""
+        return {self.mining.node.id: self.node} if self.mining.node.run == "embedded" else {}
 
     def quote(self) -> CoinQuote:
         """What mining is paid with now."""

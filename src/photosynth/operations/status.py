@@ -330,18 +330,23 @@ def _critical(kind: str, subject: str, summary: str, evidence: str, advice: str)
 
 
 def node_conditions(nodes: Sequence[NodeDocument], now_ms: int) -> list[Condition]:
-    """What is wrong with the fleet's nodes, but for what is only told."""
-    return [
-        Condition(
-            id=f"{found.kind}:{node.id}",
-            severity=found.severity,
-            subject=node.id,
-            summary=f"Node {node.id}: {found.summary}",
-            evidence=found.evidence,
-            advice=found.runbook,
-            since_ms=now_ms,
-        )
-        for node in nodes
-        for found in node.conditions
-        if found.severity != "info"
-    ]
+    """What is wrong with the fleet's nodes, but for what is only told. Of several of one kind each has a name of its own."""
+    found = []
+    for node in nodes:
+        kinds = Counter[str]()
+        for condition in node.conditions:
+            kinds[condition.kind] += 1
+            number = kinds[condition.kind]
+            if condition.severity != "info":
+                found.append(
+                    Condition(
+                        id=f"{condition.kind}:{node.id}" + (f":{number}" if number > 1 else ""),
+                        severity=condition.severity,
+                        subject=node.id,
+                        summary=condition.summary,
+                        evidence=condition.evidence,
+                        advice=condition.runbook,
+                        since_ms=now_ms,
+                    )
+                )
+    return found

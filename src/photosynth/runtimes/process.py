@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -22,6 +21,7 @@ import psutil
 import structlog
 
 from photosynth.files.whole import own_file, write_whole
+from photosynth.runtimes.process_log import bound, tail
 
 MARK = "PHOTOSYNTH_NODE"
 """The environment variable that says of a process which node's it is."""
@@ -29,10 +29,8 @@ FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 60.0
 SETTLED_S = 300.0
 """A process that ran so long is started again at once, and counts as new."""
-MOST_LOG_BYTES = 10_000_000
-KEPT_LOGS = 3
-TEND_S = 10.0
-"""How often the log's size is looked at."""
+TEND_S = 1.0
+"""How often the log's size is looked at: what writes a gigabyte in a second takes no more than that of the disk."""
 POLL_S = 0.5
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 
@@ -53,22 +51,31 @@ class Workload:
     stop_s: float
 
     @property
+    def own_mark(self) -> str:
+        """The mark with what tells this folder from every copy of it. Raises OSError where there is no folder."""
+        return f"{self.mark}:{self.folder.stat().st_ino}"
+
+    @property
     def whole_mark(self) -> str:
-        """The mark with a digest of the command, which tells whether what runs was started by another one.
+        """The same with a digest of the command, which tells whether what runs was started by another one. Raises OSError.
 
         A process's own words do not tell that: many programs are scripts that become something else.
         """
-        return f"{self.mark} {sha256(json.dumps(self.arguments).encode()).hexdigest()[:16]}"
+        return f"{self.own_mark} {sha256(json.dumps(self.arguments).encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """A look at a workload: its process, since when (wall milliseconds), how often it was started anew, why it does not run."""
+    """A look at a workload: its process, since when (wall milliseconds), how often it was started anew, why it does not run.
+
+    ``known_s`` is how long we know that process, seconds by a clock that nobody sets.
+    """
 
     pid: int | None
     started_ms: int | None
     restarts: int
     problem: str | None
+    known_s: float = 0.0
 
 
 class ChildProcess:
@@ -85,6 +92,8 @@ class ChildProcess:
         self._wanted = asyncio.Event()
         self._closing = False
         self._ending = asyncio.Lock()
+        self._starting: asyncio.Future[None] | None = None
+        self._since_s = 0.0
 
     @property
     def state(self) -> ProcessState:
@@ -92,7 +101,8 @@ class ChildProcess:
         process = self._process
         if process is None:
             return ProcessState(None, None, self._restarts, self._problem)
-        return ProcessState(process.pid, int(process.create_time() * 1000), self._restarts, None)
+        known_s = self._monotonic() - self._since_s
+        return ProcessState(process.pid, int(process.create_time() * 1000), self._restarts, None, known_s)
 
     @property
     def log(self) -> Path:
@@ -101,13 +111,6 @@ class ChildProcess:
 
     async def run(self) -> None:
         """Keep it running until cancelled or stopped. What runs already is adopted."""
-        await asyncio.to_thread(self.workload.folder.mkdir, parents=True, exist_ok=True)
-        self._process = await asyncio.to_thread(self._find)
-        if self._process is not None:
-            _log.info("node's process adopted", node=self.workload.name, pid=self._process.pid)
-            if await asyncio.to_thread(_mark_of, self._process) != self.workload.whole_mark:
-                _log.info("node's process runs by another command and is started anew", node=self.workload.name)
-                await self._end()
         while not self._closing:
             started = self._monotonic()
             if not await self._start():
@@ -127,39 +130,68 @@ class ChildProcess:
         self._wanted.set()
 
     async def stop(self) -> None:
-        """End it in its own time, for good. Safe to call twice."""
+        """End it in its own time, for good. Safe to call twice, and after :meth:`run` was cancelled."""
         self._closing = True
         self._wanted.set()
+        if self._starting is not None:
+            await asyncio.wait({self._starting})
         await self._end()
 
     async def _start(self) -> bool:
-        """Start it where it does not run; whether it runs now."""
-        async with self._ending:  # who stops it waits until it can be ended
-            if self._process is None and not self._closing:
-                await self._begin()
+        """Start it where it does not run; whether it runs now.
+
+        A start that has begun is brought to its end, also where whoever waits for it is cancelled: nobody would know the process.
+        """
+        self._starting = asyncio.ensure_future(self._adopt_or_begin())
+        await asyncio.shield(self._starting)
         return self._process is not None
 
-    async def _begin(self) -> None:
-        try:
-            self._child = await asyncio.to_thread(self._spawn)
-            self._process = psutil.Process(self._child.pid)
-            await asyncio.to_thread(self._note, self._process)
-        except psutil.NoSuchProcess:
-            self._failed("it ended as soon as it was started")
-        except OSError as error:
-            self._failed(f"{self.workload.arguments[0]} cannot be started: {error.strerror or error}")
-        else:
-            self._problem = None
-            _log.info("node's process started", node=self.workload.name, pid=self._child.pid)
+    async def _adopt_or_begin(self) -> None:
+        async with self._ending:  # who stops it waits until it can be ended
+            if self._closing:
+                return
+            try:
+                if await asyncio.to_thread(self._adopted):
+                    _log.info("node's process runs by another command and is started anew", node=self.workload.name)
+                    await self._end_now()
+                if self._process is None:
+                    await asyncio.to_thread(self._begin)
+            except (OSError, ValueError, psutil.Error, subprocess.SubprocessError) as error:
+                self._failed(self._why_not(error))
+            else:
+                self._problem, self._since_s = None, self._monotonic()
+
+    def _why_not(self, error: Exception) -> str:
+        file = getattr(error, "filename", None) or self.workload.arguments[0]
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return f"{file} cannot be {'written' if file == str(self.log) else 'started'}: {reason}"
+
+    def _adopted(self) -> bool:
+        """Take over what runs already; whether it runs by another command."""
+        self.workload.folder.mkdir(parents=True, exist_ok=True)
+        self._process, self._child = self._find(), None
+        if self._process is None:
+            return False
+        _log.info("node's process adopted", node=self.workload.name, pid=self._process.pid)
+        return _mark_of(self._process) != self.workload.whole_mark
+
+    def _begin(self) -> None:
+        self._child = self._spawn()
+        process = psutil.Process(self._child.pid)
+        process.create_time()  # asked for now, while it is there: it is kept for later
+        self._process = process
+        self._note(process)
+        _log.info("node's process started", node=self.workload.name, pid=process.pid)
 
     def _failed(self, why: str) -> None:
         self._process, self._problem = None, why
         if self._child is not None:
-            self._child.wait()
+            self._child.poll()
             self._child = None
         _log.warning("node's process does not run", node=self.workload.name, reason=why)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
+        bound(self.log)
         output = own_file(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             return subprocess.Popen(  # noqa: S603 - the operator's own program and words, and no shell
@@ -176,31 +208,43 @@ class ChildProcess:
             os.close(output)
 
     def _note(self, process: psutil.Process) -> None:
-        known = {"pid": process.pid, "created": process.create_time(), "mark": self.workload.mark}
-        write_whole(self.workload.folder / "process.json", json.dumps(known).encode())
+        """Write down who it is; where that cannot be, its mark alone tells."""
+        known = {"pid": process.pid, "created": process.create_time(), "mark": self.workload.own_mark}
+        try:
+            write_whole(self.workload.folder / "process.json", json.dumps(known).encode())
+        except OSError as error:
+            _log.warning("node's process cannot be written down", node=self.workload.name, reason=str(error))
 
     def _find(self) -> psutil.Process | None:
-        """The process that an earlier run of ours left, None where there is none."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, psutil.Error):
-            known = json.loads((self.workload.folder / "process.json").read_bytes())
-            process = psutil.Process(int(known["pid"]))
-            if process.create_time() == known["created"] and process.status() != psutil.STATUS_ZOMBIE:
-                return process
+        """The process that an earlier run of ours left, or that went into the background; None where there is none."""
+        noted = _noted(self.workload.folder)
+        if noted is not None and noted[1] == self.workload.own_mark:
+            return noted[0]
+        found = self._marked()
+        if not found:
+            return None
+        oldest = min(found, key=lambda process: (process.create_time(), process.pid))
+        self._note(oldest)
+        return oldest
+
+    def _marked(self) -> list[psutil.Process]:
+        """Every process that carries the mark: the program, and what it started."""
+        mark, found = f"{self.workload.own_mark} ", []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
-                if process.uids().real == os.getuid() and (_mark_of(process) or "").startswith(f"{self.workload.mark} "):
-                    self._note(process)
-                    return process
-        return None
+                if process.uids().real == os.getuid() and (_mark_of(process) or "").startswith(mark) and _runs(process):
+                    process.create_time()
+                    found.append(process)
+        return found
 
     async def _watch(self) -> bool:
         """Wait until the process ends, tending its log; whether we ended it."""
         process = self._process
         tended = self._monotonic()
-        while process is not None and self._alive(process):
+        while process is not None and self._process is process and self._alive(process):
             if self._monotonic() - tended >= TEND_S:
                 tended = self._monotonic()
-                await asyncio.to_thread(_rotate, self.log)
+                await asyncio.to_thread(bound, self.log)
             await asyncio.sleep(POLL_S)
         if self._process is None:
             return True
@@ -208,13 +252,9 @@ class ChildProcess:
         return False
 
     def _alive(self, process: psutil.Process) -> bool:
-        if self._process is not process:
-            return False
-        if self._child is not None:
+        if self._child is not None and process.pid == self._child.pid:
             return self._child.poll() is None
-        with contextlib.suppress(psutil.Error):
-            return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-        return False
+        return _runs(process)
 
     def _how(self) -> str:
         code = None if self._child is None else self._child.poll()
@@ -232,41 +272,32 @@ class ChildProcess:
         self._delay_s = min(2 * self._delay_s, LONGEST_DELAY_S)
 
     async def _end(self) -> None:
-        """Ask it to end, and kill it where it does not within its time."""
+        """Ask it to end, and kill it where it does not within its time. Raises TimeoutError where even that ends it not."""
         async with self._ending:
-            process, child = self._process, self._child
-            if process is None:
-                return
-            for number, patience_s in ((signal.SIGTERM, self.workload.stop_s), (signal.SIGKILL, 10.0)):
+            await self._end_now()
+
+    async def _end_now(self) -> None:
+        own = [] if self._process is None else [self._process]
+        for number, patience_s in ((signal.SIGTERM, self.workload.stop_s), (signal.SIGKILL, 10.0)):
+            every = {*own, *await asyncio.to_thread(self._marked)} if self.workload.folder.exists() else {*own}
+            for process in every:
                 with contextlib.suppress(psutil.Error):
                     # What is stopped takes no other signal before it goes on.
                     process.send_signal(number)
                     process.send_signal(signal.SIGCONT)
-                deadline = self._monotonic() + patience_s
-                while self._alive(process) and self._monotonic() < deadline:  # noqa: ASYNC110 - an adopted one tells no parent
-                    await asyncio.sleep(0.05)
-                if not self._alive(process):
-                    break
-                _log.warning("node's process did not end in its time", node=self.workload.name, signal=number.name)
-            if child is not None and child.poll() is None:
-                raise TimeoutError(f"{self.workload.name}: process {process.pid} does not even end when it is killed")
-            self._process = self._child = None
+            deadline = self._monotonic() + patience_s
+            while (left := [process for process in every if self._alive(process)]) and self._monotonic() < deadline:  # noqa: ASYNC110 - an adopted one tells no parent
+                await asyncio.sleep(0.05)
+            if not left:
+                break
+            _log.warning("node's process did not end in its time", node=self.workload.name, signal=number.name)
+        else:
+            raise TimeoutError(f"{self.workload.name}: process {left[0].pid} does not even end when it is killed")
+        self._process = self._child = None
 
     def last_words(self, lines: int = 3) -> str:
         """The end of its log, in one line."""
         return " / ".join(line.strip()[:200] for line in tail(self.log, lines) if line.strip()) or "none"
-
-
-def tail(path: Path, lines: int, most_bytes: int = 1 << 20) -> list[str]:
-    """The last lines of a log, fewer where they are longer than ``most_bytes``; none where there is no log."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - most_bytes))
-            found = file.read(most_bytes).decode("utf-8", "replace").splitlines()
-    except OSError:
-        return []
-    return found[-lines:] if lines > 0 else []
 
 
 def _mark_of(process: psutil.Process) -> str | None:
@@ -275,16 +306,27 @@ def _mark_of(process: psutil.Process) -> str | None:
     return None
 
 
-def _rotate(path: Path) -> None:
-    """Move a log that has grown aside: the process goes on writing to the same file, which is copied and emptied."""
-    try:
-        if path.stat().st_size < MOST_LOG_BYTES:
-            return
-        for number in range(KEPT_LOGS - 1, 0, -1):
-            older = path.with_name(f"{path.name}.{number}")
-            if older.exists():
-                older.replace(path.with_name(f"{path.name}.{number + 1}"))
-        shutil.copyfile(path, path.with_name(f"{path.name}.1"))
-        os.truncate(path, 0)
-    except OSError as error:
-        _log.warning("node's log cannot be rotated", log=str(path), reason=str(error))
+def _runs(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def left_running(folders: Path) -> dict[str, int]:
+    """Processes that still run for the workloads whose folders lie in one folder, each by its folder's name."""
+    noted = {folder.name: _noted(folder) for folder in (sorted(folders.iterdir()) if folders.is_dir() else ())}
+    return {name: found[0].pid for name, found in noted.items() if found is not None}
+
+
+def _noted(folder: Path) -> tuple[psutil.Process, str] | None:
+    """The process that the note in a folder tells of, and its mark; None where it does not run."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, psutil.Error):
+        known = json.loads((folder / "process.json").read_bytes())
+        process = psutil.Process(int(known["pid"]))
+        if (
+            process.create_time() == known["created"]
+            and str(known["mark"]).endswith(f":{folder.stat().st_ino}")
+            and _runs(process)
+        ):
+            return process, str(known["mark"])
+    return None

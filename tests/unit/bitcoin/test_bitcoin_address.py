@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photosynth.bitcoin.address import Chain, address_of_script, base58check_encode, script_of_address
@@ -89,6 +89,7 @@ def refusal(text: str, chain: Chain) -> FormatError | None:
     return None
 
 
+@settings(max_examples=40)
 @given(st.text(max_size=120))
 def test_any_text_gives_a_script_or_the_one_error(text: str) -> None:
     for chain in CHAINS:

@@ -8,6 +8,9 @@ from tests.unit.bitcoin_node.bitcoin_node_mining import ANYONE
 
 from photosynth.bitcoin_node import EmbeddedNode
 
+PIECE_BYTES = 1 << 18
+ZEROS = bytes(PIECE_BYTES)
+
 
 async def facts(node: EmbeddedNode) -> object:
     """What it answers of its chain."""
@@ -20,9 +23,13 @@ def copy_folder(source: Path, target: Path) -> None:
 
 
 def _copy_without_room(source: str, target: str) -> None:
-    content = Path(source).read_bytes()
-    Path(target).write_bytes(content.rstrip(b"\0"))
-    os.truncate(target, len(content))
+    with Path(source).open("rb") as whole, Path(target).open("wb") as copy:
+        while piece := whole.read(PIECE_BYTES):
+            if piece == ZEROS[: len(piece)]:
+                copy.seek(len(piece), os.SEEK_CUR)
+            else:
+                copy.write(piece)
+        copy.truncate()
 
 
 def flip(path: Path, at: int) -> None:

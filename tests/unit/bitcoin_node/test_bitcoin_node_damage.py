@@ -80,9 +80,10 @@ def lose_index(stopped: Stopped, how: str) -> None:
 
 
 @pytest.mark.parametrize("kernel", ["present", "lost"])
-@pytest.mark.parametrize("index", ["present", "lost", "truncated"])
+@pytest.mark.parametrize(
+    ("region", "index"), [*((region, index) for region in REGIONS for index in ("present", "lost")), ("body", "truncated")]
+)
 @pytest.mark.parametrize("place", ["middle", "last"])
-@pytest.mark.parametrize("region", REGIONS)
 async def test_a_flipped_byte_of_the_log_costs_no_other_block(
     stopped: Stopped, region: str, place: str, index: str, kernel: str
 ) -> None:
@@ -189,8 +190,10 @@ async def test_a_log_that_lost_blocks_which_nobody_else_has_is_refused(stopped: 
     await node.close()
 
 
-@pytest.mark.parametrize("size", [1, 100, PAGE, 5000, 2 * PAGE, 2 * PAGE + 1, 6 * PAGE])
-@pytest.mark.parametrize("clean", [True, False])
+@pytest.mark.parametrize(
+    ("size", "clean"),
+    [(1, True), (6 * PAGE, True), *((size, False) for size in (1, 100, PAGE, 5000, 2 * PAGE, 2 * PAGE + 1, 6 * PAGE))],
+)
 async def test_index_files_that_are_cut_off_are_rebuilt(stopped: Stopped, size: int, clean: bool) -> None:
     for path in (stopped.folder / "index").glob("*.mdb"):
         os.truncate(path, size)

@@ -44,7 +44,7 @@ def opened(path: Path, indexed_end: int = START) -> tuple[list[bytes], int]:
     return found, cut
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=900), max_size=3), some_blocks, st.data())
 def test_a_group_torn_in_any_way_is_cut_at_its_first_damage(
     tmp_path_factory: pytest.TempPathFactory, before: list[bytes], group: list[bytes], data: st.DataObject
@@ -69,7 +69,7 @@ def test_a_group_torn_in_any_way_is_cut_at_its_first_damage(
     assert opened(path) == (left, 0), "it is cut once"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=200), max_size=2), some_blocks, st.data())
 def test_nothing_of_a_group_that_ended_is_cut_whatever_rots(
     tmp_path_factory: pytest.TempPathFactory, before: list[bytes], group: list[bytes], data: st.DataObject

@@ -187,7 +187,7 @@ def any_offers(draw: st.DrawFn) -> list[MachineOffer]:
     return made
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     offers=any_offers(),
     site=st.builds(

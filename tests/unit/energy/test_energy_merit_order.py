@@ -83,7 +83,7 @@ def walked(ladder: Ladder, blocks: list[Block]) -> list[int]:
     return taken
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(offers(), BLOCKS, st.lists(st.integers(-3_000, 3_000), min_size=3, max_size=3))
 def test_a_climb_is_what_walking_gives_and_says_for_how_long(
     machines: tuple[MachineOffer, ...], blocks: list[Block], moved: list[int]
@@ -101,7 +101,7 @@ def test_a_climb_is_what_walking_gives_and_says_for_how_long(
     assert not result.holds(ladder_of(machines, VALUE, 10_800, 0, stopped=False), blocks), "another ladder is another question"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     offers(),
     st.lists(st.builds(SiteState, st.integers(0, 60_000), st.integers(0, 40_000), import_peak_w=st.just(20_000)), min_size=2),
@@ -128,7 +128,7 @@ def test_a_decision_does_not_depend_on_the_one_before(
             assert (alone.source_limit_w, alone.export_limit_w) == (before.source_limit_w, before.export_limit_w)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(offers(), st.integers(0, 400_000))
 def test_a_ladder_holds_until_a_minimum_time_ends(machines: tuple[MachineOffer, ...], later_ms: int) -> None:
     ladder = ladder_of(machines, VALUE, 10_800, 0, stopped=False)
@@ -172,7 +172,7 @@ def test_of_a_group_that_was_the_same_those_alone_are_told_that_change() -> None
     assert ladder.targets((4, 4, 2), (ladder, (5, 3, 2))) == {"m3": MODELS[0][1][0], "m4": 0}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(offers(), st.lists(st.tuples(st.integers(0, 400_000), st.booleans(), CHANGES), max_size=8), st.randoms())
 def test_a_ladder_kept_from_instant_to_instant_is_the_one_made_anew(
     machines: tuple[MachineOffer, ...], turns: list[tuple[int, bool, list[int]]], random: Random

@@ -46,7 +46,7 @@ def test_yaml_like_text(text: str) -> None:
     load(text.encode())
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(VALUES), SCALARS), min_size=1, max_size=4, unique_by=lambda pair: pair[0]))
 def test_the_example_with_values_replaced(changes: list[tuple[tuple[int, int], str]]) -> None:
     """The example with up to four values replaced by something odd."""
@@ -56,7 +56,7 @@ def test_the_example_with_values_replaced(changes: list[tuple[tuple[int, int], s
     load(text.encode())
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.data())
 def test_the_example_without_lines(data: st.DataObject) -> None:
     """The example with lines missing or shifted."""

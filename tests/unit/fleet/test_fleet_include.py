@@ -1,10 +1,11 @@
 """A fleet file of several: sections join in order, and every mistake is named in the file where it stands."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from photosynth.fleet import FleetFileError, Problem, load_fleet
+from photosynth.fleet import FleetFileError, Problem, include, load_fleet, yaml_source
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "backnang.yaml"
 TEXT = EXAMPLE.read_text(encoding="utf-8")
@@ -113,13 +114,41 @@ def test_a_circle_ends(folder: Path) -> None:
     assert [("is read already" in p.what, Path(p.file).name) for p in problems] == [(True, "b.yaml")] * 2
 
 
-def test_files_are_bounded_in_number_and_together(folder: Path) -> None:
-    for number in range(210):
+def test_files_are_bounded_in_number_and_together(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (include.MOST_FILES, yaml_source.MOST_VALUES) == (200, 50_000)
+    monkeypatch.setattr(include, "MOST_FILES", 20)
+    for number in range(21):
         (folder / f"n{number:03}.yaml").write_text("nodes:\n" + node(f"n-{number}"))
     (folder / "fleet.yaml").write_text(REST + "include: [sites/*.yaml, 'n*.yaml']\n")
-    assert {p.what for p in problems_of(folder)} == {"more than 200 files are included"}
+    assert {p.what for p in problems_of(folder)} == {"more than 20 files are included"}
     for path in folder.glob("n*.yaml"):
         path.unlink()
+    monkeypatch.setattr(include, "MOST_VALUES", 1500)
     for number in range(3):
-        (folder / f"n{number}.yaml").write_text("parties: [" + "a, " * 20_000 + "b]\n")
-    assert any("more than 50000 values together" in p.what for p in problems_of(folder))
+        (folder / f"n{number}.yaml").write_text("parties: [" + "a, " * 600 + "b]\n")
+    assert any("more than 1500 values together" in p.what for p in problems_of(folder))
+
+
+def test_a_link_in_a_circle_is_a_mistake_at_the_line_that_includes_it(folder: Path) -> None:
+    (folder / "loop.yaml").symlink_to("loop.yaml")
+    (folder / "fleet.yaml").write_text(REST + "include: [sites/*.yaml, 'lo*.yaml']\n")
+    (problem,) = problems_of(folder)
+    assert (Path(problem.file).name, "loop.yaml cannot be read" in problem.what) == ("fleet.yaml", True)
+
+
+def test_what_is_no_file_is_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "sites" / "pipe.yaml")
+    (problem,) = problems_of(folder)
+    assert problem.what.endswith("pipe.yaml cannot be read: it is no file")
+
+
+def test_a_value_in_three_files_is_a_mistake_in_the_second_and_in_the_third(folder: Path) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (folder / name).write_text("clock: {speed: 60}\n")
+    (folder / "fleet.yaml").write_text(REST + "include: [sites/*.yaml, a.yaml, b.yaml]\n")
+    assert [(Path(p.file).name, p.path) for p in problems_of(folder)] == [("a.yaml", "clock.speed"), ("b.yaml", "clock.speed")]
+
+
+def test_a_key_given_three_times_is_two_mistakes(folder: Path) -> None:
+    (folder / "fleet.yaml").write_text(REST + "include: [sites/*.yaml]\nclock: {}\nclock: {}\n")
+    assert [p.what.startswith("the key is given twice") for p in problems_of(folder)] == [True, True]

@@ -356,7 +356,7 @@ async def test_stopping_reports_who_does_not_answer_and_sweeps_him_when_he_retur
     assert site.audit.of("m1")[-1][0] == "operator"
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 2**32))
 def test_whatever_a_machine_does_control_stays_calm(seed: int) -> None:
     """A machine that changes its mind at random: every action ends once, and none is repeated without patience."""

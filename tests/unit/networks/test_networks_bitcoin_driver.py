@@ -201,7 +201,10 @@ async def test_a_probe_leaves_unknown_what_was_not_answered(tmp_path: Path) -> N
     seen = await probe(rpc, 1_800_000_000_000)
     assert (seen.chain, seen.height, seen.problem) == ("main", 5, None)
     assert {seen.headers, seen.peers_in, seen.warnings, seen.tip_age_s, seen.software, seen.uptime_s} == {UNKNOWN}
-    assert [found.summary for found in judge(seen, "main")] == ["it does not tell its height"]
+    assert [found.summary for found in judge(seen, "main")] == [
+        "it does not tell what would show that it is on Bitcoin",
+        "it does not tell its height",
+    ]
     await rpc.close()
 
 
@@ -242,6 +245,7 @@ async def test_a_probe_names_every_concern_of_a_node_on_the_main_chain(tmp_path:
     assert seen.uptime_s == 77
     assert tuple(found.summary for found in judge(seen, "main")) == (
         "its best block breaks Bitcoin's proof of work",
+        "it does not tell what would show that it is on Bitcoin",
         "it knows 30 headers whose blocks it has not checked",
         "it is still downloading the chain",
         "its last block is 180 minutes old",

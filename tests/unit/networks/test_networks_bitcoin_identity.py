@@ -9,6 +9,7 @@ from photosynth.bitcoin.wire import double_sha256
 from photosynth.networks.bitcoin.conditions import judge
 from photosynth.networks.bitcoin.identity import CHECKPOINTS, broken_proof, foreign_implementation
 from photosynth.networks.bitcoin.probe import NodeObservation, report_of
+from photosynth.networks.grammar import UNKNOWN
 
 GENESIS = bytes.fromhex(  # block 0 of the main chain
     "0100000000000000000000000000000000000000000000000000000000000000000000003ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a5132"
@@ -81,10 +82,12 @@ def test_knots_on_main_is_named_with_its_source() -> None:
 
 def test_another_block_at_a_checkpoint_is_another_chain() -> None:
     point = CHECKPOINTS["main"][1]
-    (found,) = judge(replace(HEALTHY, at_heights=((point.height, "00" * 32),)), "main")
+    (found,) = judge(replace(HEALTHY, at_heights=((0, CHECKPOINTS["main"][0].hash), (point.height, "00" * 32))), "main")
     assert found.kind == "not_bitcoin"
     assert point.source in found.evidence
-    assert kinds(replace(HEALTHY, at_heights=())) == [], "a node that is not that far proves nothing yet"
+    assert kinds(replace(HEALTHY, height=100, headers=100, at_heights=HEALTHY.at_heights[:1])) == [], (
+        "a node that is not that far proves nothing yet"
+    )
 
 
 def test_every_checkpoint_names_its_source() -> None:
@@ -97,3 +100,12 @@ def test_every_checkpoint_names_its_source() -> None:
 def test_another_chain_than_declared_is_the_first_that_is_said() -> None:
     assert kinds(replace(HEALTHY, chain="test"))[0] == "wrong_chain"
     assert kinds(HEALTHY, "testnet4")[0] == "wrong_chain"
+
+
+def test_what_is_not_told_is_not_proven_and_not_healthy() -> None:
+    assert kinds(replace(HEALTHY, header=UNKNOWN)) == ["unproven"]
+    (nothing,) = judge(replace(HEALTHY, at_heights=()), "main")
+    assert (nothing.kind, nothing.evidence) == ("unproven", "not told: block 0, block 938343")
+    assert kinds(replace(HEALTHY, at_heights=HEALTHY.at_heights[:1])) == ["unproven"]
+    young = replace(HEALTHY, height=938_342, headers=938_342, at_heights=HEALTHY.at_heights[:1])
+    assert kinds(young) == []

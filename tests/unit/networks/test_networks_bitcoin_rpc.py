@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -10,6 +11,7 @@ import httpx2
 import pytest
 
 from photosynth.bitcoin.node import NodeUnavailableError
+from photosynth.networks.bitcoin.probe import probe, report_of
 from photosynth.networks.bitcoin.rpc import (
     OTHER_ANSWER_LIMIT,
     ConnectionLostError,
@@ -179,3 +181,28 @@ def test_credentials(tmp_path: Path) -> None:
     assert UserWithPasswordFile("miner", path).read() == ("miner", "pass:word")
     with pytest.raises(NodeUnavailableError, match="is bitcoind running"):
         CredentialsFile(tmp_path / "missing").read()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "alive"),
+    [
+        (500, error_body(-28, "Loading block index"), True),
+        (401, b"", True),
+        (500, error_body(-1, "no"), True),
+        (503, b"Work queue depth exceeded", False),
+        (200, b"<html>", False),
+    ],
+)
+async def test_a_look_tells_one_that_answers_from_one_that_hangs(cookie: Path, status: int, body: bytes, alive: bool) -> None:
+    rpc = client(answering(status, body), cookie)
+    report = report_of(await probe(rpc, 0), "main")
+    await rpc.close()
+    assert (report.problem is not None, report.alive) == (True, alive)
+
+
+async def test_credentials_that_are_no_file_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "cookie")
+    rpc = client(answering(200, b""), tmp_path / "cookie")
+    with pytest.raises(NodeUnavailableError, match=r"cannot be read \(it is no file\)"):
+        await rpc.call("uptime")
+    await rpc.close()

@@ -3,16 +3,26 @@
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from photosynth.fleet import FleetFileError, parse_fleet
 from photosynth.networks import registry
-from photosynth.networks.grammar import Network, Role
+from photosynth.networks.grammar import Network, Role, Run
 from photosynth.networks.registry import NetworkError, installed, network
 
 TALLY = Network("tally", "Tally", ("main",), {"counter": Role(("external",), {"rpc": "JSON-RPC"})})
 WRONG = "not a network"
+ODD = {
+    "CHAINS": Network("tally", "Tally", cast(tuple[str, ...], None), {"counter": Role(("external",))}),
+    "NO_CHAIN": Network("tally", "Tally", (), {"counter": Role(("external",))}),
+    "ROLES": Network("tally", "Tally", ("main",), cast(dict[str, Role], ["counter"])),
+    "ROLE": Network("tally", "Tally", ("main",), {"counter": cast(Role, "x")}),
+    "RUNS": Network("tally", "Tally", ("main",), {"counter": Role(cast(tuple[Run, ...], None))}),
+    "ENDPOINTS": Network("tally", "Tally", ("main",), {"counter": Role(("external",), cast(dict[str, str], ["rpc"]))}),
+    "PORTS": Network("tally", "Tally", ("main",), {"counter": Role(("process",), ports={"rpc": cast(dict[str, int], 7)})}),
+}
 NODE = "version: 2\noperator: me\nnodes: [{id: t-1, network: tally, chain: main, role: counter, run: external"
 
 
@@ -61,3 +71,23 @@ def test_nobody_takes_the_name_of_ours(announce: dict[str, EntryPoint]) -> None:
     assert found is not None
     assert found.title == "Bitcoin"
     assert installed() == ("bitcoin",)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_network_that_is_not_of_the_grammar_is_named_and_no_mistake_of_ours(
+    announce: dict[str, EntryPoint], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setitem(globals(), "TALLY", ODD[name])
+    announce["tally"] = point("tally", f"{__name__}:TALLY")
+    with pytest.raises(FleetFileError, match=r"nodes\[1\].network: the entry point tally"):
+        parse_fleet((NODE + "}]\n").encode(), "x", Path())
+
+
+def test_a_package_that_asks_the_program_to_exit_is_named(
+    announce: dict[str, EntryPoint], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "exits_when_imported.py").write_text("raise SystemExit(0)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    announce["tally"] = point("tally", "exits_when_imported:NETWORK")
+    with pytest.raises(NetworkError, match="SystemExit"):
+        network("tally")

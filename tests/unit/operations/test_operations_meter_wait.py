@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 from tests.unit.clock_and_audit import START_MS, TurnedClock
 from tests.unit.operations.operations_books import bookkeeper
-from tests.unit.treasury.treasury_site import METERS, SITE
+from tests.unit.treasury.treasury_site import METERS, SITE, open_database
 
 from photosynth.energy.meters import IntervalReading, MeterError, MeterReading
 from photosynth.operations.bookkeeping import MOST_UNWRITTEN_POINTS, Bookkeeper, Ledgers
@@ -29,7 +29,7 @@ GRACE_S = 3600.0
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    made = Database(tmp_path / "photosynth.sqlite3")
+    made = open_database(tmp_path)
     yield made
     made.close()
 

@@ -2,17 +2,25 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import pytest
+from pydantic import TypeAdapter
 
+from photosynth.bitcoin.node import BitcoinNode, NodeHealth, NodeUnavailableError, Tip
 from photosynth.fleet import Node
 from photosynth.networks import registry
-from photosynth.networks.grammar import Access, Command, Judgement, Network, Place, Probe, Report, Role
-from photosynth.operations import node_watch
+from photosynth.networks.grammar import Access, Command, Judgement, Network, Place, Probe, Report, Role, Severity
+from photosynth.operations import node_look, node_watch
+from photosynth.operations.documents import NodeDocument
+from photosynth.operations.documents.nodes import count_nodes
+from photosynth.operations.node_look import NodeLook
 from photosynth.operations.node_watch import NodeWatch
+from photosynth.operations.status import node_conditions
 from photosynth.operations.view import NotKnownError
 
 SOON_S = 20.0
@@ -34,7 +42,7 @@ class Scripted:
         answer = ANSWERS[self.name]
         if answer is None:
             await asyncio.Event().wait()
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         assert callable(answer)
         return answer(now_ms)
@@ -44,7 +52,7 @@ class Scripted:
 
 
 PROBES: dict[str, Scripted] = {}
-ANSWERS: dict[str, Answer | Exception | None] = {}
+ANSWERS: dict[str, Answer | BaseException | None] = {}
 PROGRAM = "import time; print('up', flush=True); time.sleep(600)"
 
 
@@ -107,13 +115,13 @@ async def test_a_silent_node_was_never_healthy_and_does_not_stop_the_others(tmp_
     assert states["silent"] == states["raises"] == ("unknown", None, None)
     assert states["later"][0] == "healthy"
     assert "KeyError" in watch.node("raises").conditions[0].evidence
-    counts = watch.counts()
+    counts = count_nodes(watch.nodes())
     assert (counts.healthy, counts.unknown, counts.down, counts.degraded) == (2, 2, 0, 0)
     assert all(probe.closed for probe in PROBES.values())
 
 
 async def test_a_probe_that_hangs_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_watch, "LONGEST_LOOK_S", 0.02)
+    monkeypatch.setattr(node_look, "LONGEST_LOOK_S", 0.02)
     ANSWERS["hung"] = None
     watch = NodeWatch([node("hung")], tmp_path, "m")
     await watched(watch, everybody_was_asked("hung", times=2))
@@ -160,7 +168,7 @@ async def test_a_node_that_lags_its_siblings_is_named_and_a_liar_makes_nobody_la
         "liar": ("healthy", 0),
     }
     assert watch.node("late").conditions[0].summary == "it is 10 blocks behind the best head of its chain"
-    assert watch.counts().degraded == 1
+    assert count_nodes(watch.nodes()).degraded == 1
 
 
 async def test_a_head_of_another_coin_is_no_measure(tmp_path: Path) -> None:
@@ -207,10 +215,195 @@ async def test_what_nobody_can_look_at_is_unknown_and_says_so(tmp_path: Path) ->
 
 
 async def test_fifty_hung_nodes_keep_nobody_from_looking_at_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_watch, "LONGEST_LOOK_S", 0.05)
+    monkeypatch.setattr(node_look, "LONGEST_LOOK_S", 0.05)
     names = [f"n{number}" for number in range(50)]
     ANSWERS.update(dict.fromkeys(names))
     ANSWERS["good"] = says(5)
     watch = NodeWatch([node(name) for name in [*names, "good"]], tmp_path, "m")
     await watched(watch, lambda: watch.node("good").state == "healthy" and everybody_was_asked(*names, times=0)())
-    assert watch.counts().unknown == 50
+    assert count_nodes(watch.nodes()).unknown == 50
+
+
+class RudeError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("nothing to say")
+
+
+NONSENSE: dict[str, Answer | BaseException] = {
+    "no report": cast(Answer, lambda now_ms: {"head": 1}),
+    "head is a text": lambda now_ms: Report(now_ms, head=cast(int, "x")),
+    "head is a fraction": lambda now_ms: Report(now_ms, head=cast(int, 1.5)),
+    "head is true": lambda now_ms: Report(now_ms, head=True),
+    "head is endless": lambda now_ms: Report(now_ms, head=10**5000),
+    "head is negative": lambda now_ms: Report(now_ms, head=-1),
+    "peers is a list": lambda now_ms: Report(now_ms, head=1, peers=cast(int, [])),
+    "version is bytes": lambda now_ms: Report(now_ms, head=1, version=cast(str, b"v1")),
+    "no judgements": lambda now_ms: Report(now_ms, head=1, judgements=cast(tuple[Judgement, ...], None)),
+    "judgements of text": lambda now_ms: Report(now_ms, head=1, judgements=cast(tuple[Judgement, ...], ("bad",))),
+    "a severity of its own": says(1, Judgement("a", cast(Severity, "fatal"), "b", "c", "d")),
+    "a judgement without words": says(1, Judgement("a", "warning", cast(str, None), "c", "d")),
+    "a problem that is none": lambda now_ms: Report(now_ms, problem=cast(str, 7)),
+    "an exit": SystemExit(3),
+    "an interrupt": KeyboardInterrupt(),
+    "a cancellation": asyncio.CancelledError(),
+    "an end": GeneratorExit(),
+    "an exception without words": RudeError(),
+}
+
+
+@pytest.mark.parametrize("name", NONSENSE)
+async def test_whatever_a_probe_gives_back_or_raises_is_its_own_nodes_fault(tmp_path: Path, name: str) -> None:
+    ANSWERS.update({"bad": NONSENSE[name], "good": says(5)})
+    watch = NodeWatch([node("bad"), node("good")], tmp_path, "m")
+    await watched(watch, everybody_was_asked("bad", "good", times=3))
+    assert (watch.node("bad").state, watch.node("good").state) == ("unknown", "healthy")
+    (condition,) = watch.node("bad").conditions
+    assert condition.kind == "node_unreachable"
+    assert condition.evidence
+    TypeAdapter(list[NodeDocument]).dump_json(watch.nodes())
+
+
+async def test_texts_of_a_probe_are_bounded_and_obey_no_terminal(tmp_path: Path) -> None:
+    text = "\x1b]0;x\x07\ud800" + "y" * 10_000_000
+    many = [Judgement(text, "warning", text, text, text)] * 1000
+    ANSWERS["one"] = lambda now_ms: Report(now_ms, head=1, version=text, judgements=tuple(many))
+    watch = NodeWatch([node("one")], tmp_path, "m")
+    await watched(watch, everybody_was_asked("one"))
+    document = watch.node("one").model_dump_json()
+    assert len(document) < 200_000
+    assert (watch.node("one").version or "").isprintable()
+
+
+async def test_one_that_answers_and_tells_no_head_is_not_healthy(tmp_path: Path) -> None:
+    ANSWERS["one"] = Report
+    watch = NodeWatch([node("one")], tmp_path, "m")
+    await watched(watch, everybody_was_asked("one"))
+    assert (watch.node("one").state, [found.kind for found in watch.node("one").conditions]) == ("degraded", ["node_silent_on"])
+
+
+async def test_a_probe_that_does_not_let_itself_be_cut_off_is_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_look, "LONGEST_LOOK_S", 0.02)
+    monkeypatch.setattr(node_look, "LONGEST_CLOSE_S", 0.02)
+    end, looks = asyncio.Event(), []
+
+    class Stubborn:
+        async def look(self, now_ms: int) -> Report:
+            looks.append(now_ms)
+            while not end.is_set():
+                with suppress(asyncio.CancelledError):
+                    await end.wait()
+            return Report(now_ms)
+
+        async def close(self) -> None:
+            await end.wait()
+
+    look = NodeLook("one", Stubborn)
+    said = [(await look.look(1)).problem, (await look.look(2)).problem]
+    await look.close()
+    end.set()
+    assert said == ["no answer within 0.02 s", "its probe does not end the look before, although it was cut off"]
+    assert looks == [1]
+
+
+@pytest.mark.parametrize("error", [ValueError("no such client"), SystemExit(1)])
+async def test_a_package_that_cannot_be_used_keeps_nobody_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fails(*_: object) -> Probe:
+        raise error
+
+    broken = Network("broken", "Broken", ("main",), {"counter": Role(("external", "process"), probe=fails, command=fails)})  # type: ignore[arg-type]
+    monkeypatch.setattr(node_watch, "network", lambda name: broken if name == "broken" else TALLY)
+    ANSWERS["good"] = says(5)
+    (tmp_path / "in the way").touch()
+    nodes = [
+        node("probe", network="broken"),
+        node("command", network="broken", run="process", program="p"),
+        node("folder", run="process", program="p", data=str(tmp_path / "in the way")),
+        node("good"),
+    ]
+    watch = NodeWatch(nodes, tmp_path, "m")
+    await watched(watch, everybody_was_asked("good", times=2))
+    found = {one.id: (one.state, [item.kind for item in one.conditions]) for one in watch.nodes()}
+    assert found == {
+        "probe": ("unknown", ["node_unreachable"]),
+        "command": ("unknown", ["node_fault"]),
+        "folder": ("unknown", ["node_fault"]),
+        "good": ("healthy", []),
+    }
+
+
+async def test_an_embedded_node_that_nothing_starts_does_not_borrow_anothers_answers(tmp_path: Path) -> None:
+    embedded = [node(name, network="bitcoin", chain="regtest", role="full", run="embedded") for name in ("mine", "other")]
+    watch = NodeWatch(embedded, tmp_path, "m", embedded={"mine": cast(BitcoinNode, Embedded())})
+    await watched(watch, lambda: watch.node("mine").state == "healthy")
+    assert (watch.node("mine").head, watch.node("other").state, watch.node("other").head) == (7, "unknown", None)
+
+
+class Embedded:
+    async def health(self) -> NodeHealth:
+        return NodeHealth("/x/", "regtest", Tip(7, bytes(32), 0), 7, 0, True, ())
+
+
+async def test_one_that_answers_that_it_still_starts_does_not_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_watch, "HANG_S", 0.0)
+    ANSWERS["run"] = lambda now_ms: Report(now_ms, problem="it is still starting", alive=True)
+    watch = NodeWatch([node("run", run="process", program=sys.executable)], tmp_path, "m")
+    runs: list[int] = []
+
+    def until() -> bool:
+        process = watch.node("run").process
+        runs.extend([] if process is None else [process.pid])
+        return len(runs) > 0 and everybody_was_asked("run", times=20)()
+
+    await watched(watch, until)
+    assert len(set(runs)) == 1
+
+
+async def test_a_hang_is_judged_by_a_clock_that_nobody_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_watch, "HANG_S", 0.2)
+    monkeypatch.setattr("photosynth.runtimes.process.POLL_S", 0.02)
+    ANSWERS["run"] = lambda _: SILENT
+    an_hour_ago = time.time_ns() // 1_000_000 - 3_600_000
+    watch = NodeWatch([node("run", run="process", program=sys.executable)], tmp_path, "m", wall_ms=lambda: an_hour_ago)
+    pids: set[int] = set()
+
+    def until() -> bool:
+        process = watch.node("run").process
+        pids.update([] if process is None else [process.pid])
+        return len(pids) >= 2
+
+    await watched(watch, until)
+
+
+async def test_what_nobody_could_look_at_for_long_is_down_and_no_younger_for_a_clock_set_back(tmp_path: Path) -> None:
+    ANSWERS["one"] = says(7)
+    wall, clock = [10_000_000], [0.0]
+    watch = NodeWatch([node("one")], tmp_path, "m", wall_ms=lambda: wall[0], monotonic=lambda: clock[0])
+    await watched(watch, everybody_was_asked("one"))
+    assert watch.node("one").state == "healthy"
+    wall[0], clock[0] = 10_000_000 - 3_600_000, 121.0
+    found = watch.node("one")
+    assert (found.state, found.observed_ms) == ("down", wall[0] - 121_000)
+    assert [item.kind for item in found.conditions] == ["not_looked_at"]
+
+
+async def test_several_warnings_of_one_node_are_conditions_of_their_own_names(tmp_path: Path) -> None:
+    ANSWERS["one"] = says(1, *(Judgement("node_warns", "warning", text, text, "c") for text in ("a", "b")))
+    watch = NodeWatch([node("one")], tmp_path, "m")
+    await watched(watch, everybody_was_asked("one"))
+    assert [found.id for found in node_conditions(watch.nodes(), 0)] == ["node_warns:one", "node_warns:one:2"]
+
+
+async def test_a_process_that_cannot_be_killed_is_said_and_no_mistake_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: object) -> None:
+        raise TimeoutError("run: process 7 does not even end when it is killed")
+
+    watch = NodeWatch([node("run", run="process", program=sys.executable)], tmp_path, "m")
+    monkeypatch.setattr("photosynth.runtimes.process.ChildProcess.restart", never)
+    with pytest.raises(NodeUnavailableError, match="process 7 does not even end"):
+        await watch.restart("run")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.unit.clock_and_audit import START_MS
 from tests.unit.operations.operations_fakes import view
-from tests.unit.treasury.treasury_site import METERS, PRICES, SITE
+from tests.unit.treasury.treasury_site import METERS, PRICES, SITE, open_database
 
 from photosynth.energy.reasons import MiningLoad, import_reason
 from photosynth.miners.view import MachineView
@@ -23,7 +23,7 @@ ASLEEP = tuple(view(f"m{number}") for number in range(4))
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(tmp_path / "photosynth.sqlite3")
+    opened = open_database(tmp_path)
     yield opened
     opened.close()
 

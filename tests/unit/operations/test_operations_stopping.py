@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from tests.unit.clock_and_audit import TurnedClock
 from tests.unit.miners.fleet_in_memory import BodyMachine, Hall
 from tests.unit.operations.test_operations_audit import Disk
+from tests.unit.treasury.treasury_site import open_database
 
 from photosynth.miners.actions import NotAuditedError
 from photosynth.miners.control import MinerControl
@@ -58,7 +59,7 @@ class SmallSite:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    with Database(tmp_path / "photosynth.sqlite3") as opened:
+    with open_database(tmp_path) as opened:
         yield opened
 
 

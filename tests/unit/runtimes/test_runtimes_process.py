@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -12,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from photosynth.runtimes import process
-from photosynth.runtimes.process import ChildProcess, Workload, tail
+from photosynth.runtimes import process, process_log
+from photosynth.runtimes.process import ChildProcess, Workload, left_running
+from photosynth.runtimes.process_log import tail
 
 SOON_S = 20.0
 STAYS = "import time; print('up', flush=True); time.sleep(600)"
@@ -24,6 +26,7 @@ STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); 
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "FIRST_DELAY_S", 0.01)
     monkeypatch.setattr(process, "POLL_S", 0.02)
+    monkeypatch.setattr(process, "TEND_S", 0.02)
 
 
 def workload(folder: Path, program: str = STAYS, stop_s: float = 5.0) -> Workload:
@@ -156,8 +159,11 @@ async def test_a_stop_in_the_middle_of_a_start_leaves_nothing(tmp_path: Path) ->
         await child.stop()
         await task
         assert child.state.pid is None
-    mine = [one for one in psutil.process_iter() if (_mark_of(one) or "").startswith(f"{tmp_path}:btc-1 ")]
-    assert mine == []
+    assert marked(tmp_path) == []
+
+
+def marked(folder: Path) -> list[psutil.Process]:
+    return [one for one in psutil.process_iter() if (_mark_of(one) or "").startswith(f"{folder}:btc-1")]
 
 
 def _mark_of(one: psutil.Process) -> str | None:
@@ -167,8 +173,7 @@ def _mark_of(one: psutil.Process) -> str | None:
 
 
 async def test_its_log_is_rotated_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "MOST_LOG_BYTES", 10_000)
-    monkeypatch.setattr(process, "TEND_S", 0.0)
+    monkeypatch.setattr(process_log, "MOST_LOG_BYTES", 10_000)
     child = ChildProcess(workload(tmp_path, "while True: print('x' * 99, flush=True)"))
     async with running(child):
         await until((tmp_path / "log.txt.3").exists)
@@ -182,3 +187,132 @@ async def test_no_secret_of_ours_is_in_its_environment(tmp_path: Path, monkeypat
         await until(lambda: "up" in tail(child.log, 1))
         assert "PGPASSWORD" not in child.log.read_text()
         assert process.MARK in child.log.read_text()
+
+
+DAEMON = "import os, sys, time\nif os.fork(): os._exit(0)\nos.setsid(); print('up', flush=True); time.sleep(600)"
+WRAPPER = (
+    "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; print(\\'up\\', flush=True); time.sleep(600)'])"
+)
+
+
+async def test_a_program_that_goes_into_the_background_is_found_there_and_ended(tmp_path: Path) -> None:
+    child = ChildProcess(workload(tmp_path, DAEMON))
+    async with running(child):
+        await until(lambda: child.state.restarts == 1 and child.state.pid is not None)
+        assert [one.pid for one in marked(tmp_path)] == [child.state.pid]
+    assert marked(tmp_path) == []
+
+
+async def test_what_a_program_started_ends_with_it(tmp_path: Path) -> None:
+    child = ChildProcess(workload(tmp_path, WRAPPER))
+    async with running(child):
+        await up(child)
+        assert len(marked(tmp_path)) == 2
+    assert marked(tmp_path) == []
+
+
+async def test_a_disk_that_takes_no_note_of_it_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(process, "write_whole", full)
+    child = ChildProcess(workload(tmp_path))
+    async with running(child):
+        pid = await up(child)
+        assert child.state.problem is None
+    assert not psutil.pid_exists(pid)
+
+
+async def test_a_log_that_cannot_be_kept_is_given_up_and_does_not_fill_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_log, "MOST_LOG_BYTES", 10_000)
+    for number in (1, 2, 3):
+        (tmp_path / f"log.txt.{number}" / "in the way").mkdir(parents=True)
+    child = ChildProcess(workload(tmp_path, "import time\nwhile True: print('x' * 5_000, flush=True); time.sleep(0.001)"))
+    async with running(child):
+        await until(lambda: child.log.exists() and child.log.stat().st_size >= 10_000)
+        await until(lambda: child.log.stat().st_size < 10_000)
+
+
+async def test_one_that_says_much_and_ends_soon_fills_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_log, "MOST_LOG_BYTES", 10_000)
+    monkeypatch.setattr(process, "TEND_S", 3600.0)
+    child = ChildProcess(workload(tmp_path, "print('x' * 50_000)"))
+    async with running(child):
+        await until(lambda: child.state.restarts >= 3)
+        sizes = [path.stat().st_size for path in tmp_path.glob("log.txt.*")]
+    assert sizes
+    assert all(size <= 10_000 for size in sizes)
+
+
+@pytest.mark.parametrize("arguments", [("a\0b",), ("\ud800",)], ids=["zero byte", "half a character"])
+async def test_a_command_that_no_system_takes_is_a_problem(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    child = ChildProcess(Workload("btc-1", "x", (sys.executable, *arguments), tmp_path, 1.0))
+    async with running(child):
+        await until(lambda: child.state.problem is not None)
+        assert "cannot be started" in str(child.state.problem)
+
+
+@pytest.mark.parametrize("note", ['{"pid": 1e999}', "[" * 100_000, "[]", '{"pid": -1}', "\0"])
+async def test_a_rotten_note_is_no_note(tmp_path: Path, note: str) -> None:
+    (tmp_path / "process.json").write_text(note)
+    child = ChildProcess(workload(tmp_path))
+    async with running(child):
+        await up(child)
+
+
+async def test_a_copy_of_the_folder_leaves_the_first_ones_process_alone(tmp_path: Path) -> None:
+    mine, copy = tmp_path / "mine", tmp_path / "copy"
+    first = ChildProcess(Workload("btc-1", f"{tmp_path}:btc-1", (sys.executable, "-c", STAYS), mine, 5.0))
+    async with running(first):
+        pid = await up(first)
+        copy.mkdir()
+        (copy / "process.json").write_bytes((mine / "process.json").read_bytes())
+        other = ChildProcess(Workload("btc-1", f"{tmp_path}:btc-1", (sys.executable, "-c", STAYS), copy, 5.0))
+        async with running(other):
+            assert await up(other) != pid
+        assert first.state.pid == pid
+        assert psutil.pid_exists(pid)
+
+
+async def test_a_run_that_is_cancelled_while_it_starts_leaves_nothing_once_it_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawn, entered, go = ChildProcess._spawn, threading.Event(), threading.Event()
+
+    def slow(child: ChildProcess) -> object:
+        entered.set()
+        go.wait()
+        return spawn(child)
+
+    monkeypatch.setattr(ChildProcess, "_spawn", slow)
+    child = ChildProcess(workload(tmp_path))
+    task = asyncio.create_task(child.run())
+    await asyncio.to_thread(entered.wait)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    stopping = asyncio.create_task(child.stop())
+    await asyncio.sleep(0)
+    go.set()
+    await stopping
+    assert marked(tmp_path) == []
+
+
+def test_its_last_words_obey_no_terminal(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_bytes(b"\x1b[31mred\x1b[0m \x1b]0;title\x07 \xff\n")
+    assert tail(log, 1) == ["red \ufffd]0;title\ufffd \ufffd"]
+
+
+async def test_what_an_earlier_run_left_is_listed_and_what_ended_or_was_copied_is_not(tmp_path: Path) -> None:
+    folder, copy = tmp_path / "nodes" / "btc-1", tmp_path / "nodes" / "btc-2"
+    child = ChildProcess(workload(folder))
+    async with running(child):
+        pid = await up(child)
+        copy.mkdir()
+        (copy / "process.json").write_bytes((folder / "process.json").read_bytes())
+        assert left_running(tmp_path / "nodes") == {"btc-1": pid}
+    assert left_running(tmp_path / "nodes") == {}
+    assert left_running(tmp_path / "nowhere") == {}

@@ -199,7 +199,7 @@ def test_the_curve_of_a_year_takes_no_more_room_than_that_of_some_days(path: Pat
     """A point a minute is written each quarter hour; the quarter hours lie thirty times further apart, so that it is quick."""
     quarter_ms, sizes, now_ms = 30 * 900_000, [], 0
     with Database(path) as db:
-        for _ in range(12):
+        for _ in range(5):
             with db.begin() as tx:
                 for _ in range(40):
                     now_ms += quarter_ms

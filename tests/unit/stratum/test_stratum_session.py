@@ -280,7 +280,7 @@ MESSAGES = st.fixed_dictionaries({}, optional={"id": JSON, "method": METHODS, "p
 SOME_BYTES = st.lists(st.binary(max_size=200) | MESSAGES.map(lambda m: json.dumps(m).encode() + b"\n"), max_size=12)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(SOME_BYTES)
 def test_the_server_never_raises_and_stays_bounded(pieces: list[bytes]) -> None:
     pool = open_session()
@@ -294,7 +294,7 @@ def test_the_server_never_raises_and_stays_bounded(pieces: list[bytes]) -> None:
     assert pool.version_mask & ~MASK == 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(SOME_BYTES)
 def test_the_client_raises_only_what_it_says(pieces: list[bytes]) -> None:
     client = StratumClient("w")
@@ -307,7 +307,7 @@ def test_the_client_raises_only_what_it_says(pieces: list[bytes]) -> None:
     assert len(client.outgoing()) < 100_000
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from(["w.1", "2a00", "00" * 8, "6a1856c0", "00000001"]) | st.text(max_size=20), max_size=7))
 def test_a_share_of_any_texts_is_answered_or_handed_on(params: list[str]) -> None:
     pool = open_session()

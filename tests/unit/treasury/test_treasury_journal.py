@@ -34,7 +34,7 @@ def posting(key: str, lines: tuple[PostingLine, ...], time_ms: int = 1000) -> Po
     return Posting(key, time_ms, time_ms, "test", "a test", lines, {"source": "test", "n": 1, "none": None})
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.tuples(MOVES, st.integers(0, 5000), st.booleans()), max_size=8))
 def test_whatever_is_posted_the_books_balance(
     db: Database, script: list[tuple[list[tuple[str, str, str, int]], int, bool]]

@@ -166,7 +166,7 @@ WHERE = st.sampled_from(sorted({path[0] for path in PLACES})).flatmap(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(WHERE, CHANGES), min_size=1, max_size=2))
 def test_changed_and_sealed_records_are_judged_alike(changes: list[tuple[tuple[Any, ...], tuple[str, Any]]]) -> None:
     bodies = copy.deepcopy(BODIES[:3])
@@ -175,7 +175,7 @@ def test_changed_and_sealed_records_are_judged_alike(changes: list[tuple[tuple[A
     both(sealed(bodies), keys_of(BODIES))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.floats(0, 1), st.sampled_from([b"", b" ", b"0", b'"', b"\\", b"true", b"1", b"A", b"\xc3", b"9" * 17]), st.integers(0, 3)
 )
@@ -184,7 +184,7 @@ def test_changed_bytes_of_a_line_are_judged_alike(where: float, piece: bytes, cu
     both([*LINES[:2], LINES[2][:at] + piece + LINES[2][at + cut :], LINES[3]], [])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.floats(0, 1),
     st.sampled_from([b"", b" ", b"0", b'"', b"1", b"A", b"\xc3", b"\xc3\xbc", b"9" * 17, b"[]"]),
@@ -222,7 +222,7 @@ CENTS = st.integers(-20_000, 20_000) | st.sampled_from([0, 2**53, -(2**53)])
 NAMES = st.sampled_from(["levies", "grid_fee", "a.b", "Gebühr", "spot", "x y"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.tuples(JOULES, JOULES, JOULES, JOULES, JOULES),
     st.tuples(CENTS, CENTS, CENTS, CENTS | st.none(), st.integers(0, 9) | st.none()),

@@ -54,7 +54,7 @@ def naive_balance(stored: Sequence[StoredPosting], from_ms: int | None, to_ms: i
     return [Balance(a, s, o, d, c, o + d - c) for (a, s), (o, d, c) in sorted(sums.items())]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(ENTRIES, st.lists(st.tuples(BOUNDS, BOUNDS), min_size=1, max_size=4), st.integers(1, 5))
 def test_a_periods_figures_are_those_of_its_lines(
     db: Database,

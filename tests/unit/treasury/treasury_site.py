@@ -1,7 +1,9 @@
 """A small site for tests of the books: a node in memory that reorganises, real proof of work at toy targets, meters."""
 
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -313,8 +315,20 @@ class DemoSite:
 
 
 def open_database(folder: Path) -> Database:
-    """A fresh SQLite database in a folder."""
-    return Database(folder / "photosynth.sqlite3")
+    """A folder's database; where there is none, a copy of an empty one made once: a schema takes longer than most tests."""
+    path = folder / "photosynth.sqlite3"
+    if not path.exists():
+        path.write_bytes(empty_database())
+    return Database(path)
+
+
+@cache
+def empty_database() -> bytes:
+    """The file of a database in which nothing was written yet."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "photosynth.sqlite3"
+        Database(path).close()
+        return path.read_bytes()
 
 
 def plan_of(tx: Connection, query: sa.Select[Any]) -> str:

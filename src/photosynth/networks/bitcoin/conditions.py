@@ -1,4 +1,7 @@
-"""What is wrong with a bitcoind, judged over one look: each with what was seen and what to do. Nothing told is nothing proven."""
+"""What is wrong with a bitcoind, judged over one look: each with what was seen and what to do.
+
+What is not told is not proven, and said so.
+"""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -66,6 +69,20 @@ def _identity(seen: "NodeObservation", chain: str) -> Iterator[Judgement]:
                 f"it has {found}, and the chain has {point.hash} ({point.source})",
                 "It is on another chain. Replace it by Bitcoin Core on a data folder of its own.",
             )
+    yield from _proof(seen, chain)
+
+
+def _proof(seen: "NodeObservation", chain: str) -> Iterator[Judgement]:
+    """Whether it told what its identity was judged by: one that keeps that back is not healthy."""
+    missing = [] if isinstance(seen.header, bytes) and isinstance(seen.tip, bytes) else ["the header of its best block"]
+    told = dict(seen.at_heights)
+    if isinstance(seen.height, int):
+        heights = [point.height for point in CHECKPOINTS[chain] if point.height <= seen.height]
+        missing += [f"block {height}" for height in heights if height not in told]
+    if missing:
+        runbook = "Let its RPC user call getblockheader and getblockhash (rpcwhitelist); until then nothing shows its coin."
+        what = "it does not tell what would show that it is on Bitcoin"
+        yield Judgement("unproven", "warning", what, f"not told: {', '.join(missing)}", runbook)
 
 
 def _progress(seen: "NodeObservation", chain: str) -> Iterator[Judgement]:

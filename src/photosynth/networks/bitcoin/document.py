@@ -8,6 +8,8 @@ import json
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from photosynth.quantities.texts import printable
+
 MAX_INTEGER_DIGITS = 20
 """Digits and sign of a 64-bit integer."""
 MAX_FRACTION_LENGTH = 32
@@ -62,7 +64,7 @@ def shown_text(value: object, most: int) -> str:
     """
     if not isinstance(value, str):
         raise TypeError(f"a text is expected, not {type(value).__name__}")
-    return "".join(character if character.isprintable() else "\ufffd" for character in value[:most])
+    return printable(value, most)
 
 
 def whole_number(value: object, most: int = 2**32 - 1, *, least: int = 0) -> int:

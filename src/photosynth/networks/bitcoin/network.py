@@ -33,4 +33,5 @@ NETWORK = Network(
         )
     },
     embedded=("regtest",),
+    private=("regtest",),
 )

@@ -14,7 +14,7 @@ from photosynth.networks.bitcoin.answers import MALFORMED, hash_of, warnings_of
 from photosynth.networks.bitcoin.conditions import judge
 from photosynth.networks.bitcoin.document import hexadecimal, shown_text, truth, whole_number
 from photosynth.networks.bitcoin.identity import CHECKPOINTS
-from photosynth.networks.bitcoin.rpc import CredentialsFile, RpcClient, UserWithPasswordFile
+from photosynth.networks.bitcoin.rpc import CredentialsFile, RefusedError, RpcClient, UserWithPasswordFile
 from photosynth.networks.grammar import UNKNOWN, Access, Report, Unknown
 
 T = TypeVar("T")
@@ -24,6 +24,8 @@ LOOK_S = 10.0
 MAX_TEXT = 500
 MAX_COUNT = 2**63 - 1
 """The largest number that bitcoind writes."""
+MAX_HEIGHT = 2**31 - 1
+"""The largest height that Bitcoin Core counts (``chain.h``, ``CBlockIndex::nHeight``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class NodeObservation:
 
     ``header`` is its best block's, ``tip`` the hash that the node gives it; ``at_heights`` what it has at the heights of
     checkpoints. ``tip_age_s`` is now less the time in the header, which may run up to two hours ahead: it can be negative.
+    ``alive`` is a node with a problem that answered nevertheless.
     """
 
     at_ms: int
@@ -55,6 +58,7 @@ class NodeObservation:
     uptime_s: int | Unknown = UNKNOWN
     warnings: tuple[str, ...] | Unknown = UNKNOWN
     at_heights: tuple[tuple[int, str], ...] = ()
+    alive: bool = False
 
 
 async def probe(rpc: RpcClient, now_ms: int) -> NodeObservation:
@@ -62,13 +66,13 @@ async def probe(rpc: RpcClient, now_ms: int) -> NodeObservation:
     try:
         chain = await rpc.call("getblockchaininfo")
     except NodeUnavailableError as error:
-        return NodeObservation(now_ms, rpc.name, str(error))
+        return NodeObservation(now_ms, rpc.name, str(error), alive=isinstance(error, RefusedError))
     network = await _answer(rpc, "getnetworkinfo")
     mempool = await _answer(rpc, "getmempoolinfo")
     uptime = await _answer(rpc, "uptime")
     best = _told(chain, "bestblockhash", _hash_text)
     raw = _told({"header": await _answer(rpc, "getblockheader", best, False)}, "header", _header)
-    name, height = _told(chain, "chain", _text), _told(chain, "blocks", _count)
+    name, height = _told(chain, "chain", _text), _told(chain, "blocks", _height)
     return NodeObservation(
         at_ms=now_ms,
         name=rpc.name,
@@ -77,7 +81,7 @@ async def probe(rpc: RpcClient, now_ms: int) -> NodeObservation:
         version=_told(network, "version", _count),
         chain=name,
         height=height,
-        headers=_told(chain, "headers", _count),
+        headers=_told(chain, "headers", _height),
         tip=_told(chain, "bestblockhash", hash_of),
         header=raw,
         tip_age_s=now_ms // 1000 - int.from_bytes(raw[68:72], "little") if isinstance(raw, bytes) else UNKNOWN,
@@ -141,6 +145,7 @@ def report_of(seen: NodeObservation, chain: str) -> Report:
         peers=peers_in + peers_out if isinstance(peers_in, int) and isinstance(peers_out, int) else None,
         version=seen.software if isinstance(seen.software, str) else None,
         judgements=judge(seen, chain),
+        alive=seen.alive,
     )
 
 
@@ -168,6 +173,10 @@ def _text(value: Any) -> str:
 
 def _count(value: Any) -> int:
     return whole_number(value, MAX_COUNT)
+
+
+def _height(value: Any) -> int:
+    return whole_number(value, MAX_HEIGHT)
 
 
 def _hash_text(value: Any) -> str:

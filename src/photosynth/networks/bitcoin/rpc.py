@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import httpx2
 
 from photosynth.bitcoin.node import NodeUnavailableError
+from photosynth.files.bounded import read_file
 from photosynth.networks.bitcoin.document import NotAnAnswerError, parse, shown_text
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -48,7 +49,11 @@ OTHER_ANSWER_LIMIT = AnswerLimit(1 * MIB, 50_000)
 """Everything else that is called tells of one node or one header."""
 
 
-class RpcError(NodeUnavailableError):
+class RefusedError(NodeUnavailableError):
+    """The node answered, and does not do what was asked: it still starts, or lets nobody in. It does not hang."""
+
+
+class RpcError(RefusedError):
     """The node understood a call and refused it: ``code`` and ``message`` are its own."""
 
     def __init__(self, node: str, method: str, code: int, message: str) -> None:
@@ -98,8 +103,7 @@ class UserWithPasswordFile:
 
 def _read_line(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_CREDENTIAL_BYTES + 1)
+        raw = read_file(path, MAX_CREDENTIAL_BYTES + 1)
         text = raw.decode().rstrip("\r\n")
     except OSError as error:
         raise NodeUnavailableError(
@@ -173,6 +177,10 @@ class RpcClient:
         """The exception that names this node."""
         return NodeUnavailableError(f"{self.name} at {self.url}: {what}")
 
+    def refused(self, what: str) -> RefusedError:
+        """The same for what it answered."""
+        return RefusedError(f"{self.name} at {self.url}: {what}")
+
     async def _exchange(self, method: str, body: bytes, timeout_s: float) -> tuple[int, bytes]:
         if self._auth is None:
             self._auth = httpx2.BasicAuth(*self._credentials.read())
@@ -209,9 +217,9 @@ class RpcClient:
 
     def _result(self, method: str, status: int, answer: bytes) -> Any:
         if status == 401:
-            raise self.unavailable("it refuses user and password (401): check the cookie file or rpcauth")
+            raise self.refused("it refuses user and password (401): check the cookie file or rpcauth")
         if status == 403:
-            raise self.unavailable("it refuses this address or method (403): check rpcallowip and rpcwhitelist")
+            raise self.refused("it refuses this address or method (403): check rpcallowip and rpcwhitelist")
         if status == 503:
             raise self.unavailable("its work queue is full (503): raise rpcworkqueue or ask less often")
         try:
@@ -228,9 +236,9 @@ class RpcClient:
                 f"the answer to {method} is not JSON-RPC (HTTP {status}): {start!r}; is this bitcoind's RPC port?"
             ) from problem
         if code == RPC_IN_WARMUP:
-            raise self.unavailable(f"it is still starting: {message} Wait until it has.")
+            raise self.refused(f"it is still starting: {message} Wait until it has.")
         if code == RPC_CLIENT_IN_INITIAL_DOWNLOAD:
-            raise self.unavailable(f"it is still downloading the chain: {message} Mining must wait until it has caught up.")
+            raise self.refused(f"it is still downloading the chain: {message} Mining must wait until it has caught up.")
         if code == RPC_CLIENT_NOT_CONNECTED:
-            raise self.unavailable(f"it has no peers: {message} Check its network connection (addnode, firewall, proxy).")
+            raise self.refused(f"it has no peers: {message} Check its network connection (addnode, firewall, proxy).")
         raise RpcError(f"{self.name} at {self.url}", method, code, message)
