@@ -9,11 +9,11 @@ from photosynth.energy.market import Market, SyntheticMarket
 from photosynth.energy.prices import Prices
 from photosynth.energy.recorded_market import RecordedEnergy, RecordedMarket
 from photosynth.fleet import MiningSite
-from photosynth.operations.configuration import declared_coin_market, tariff_of
 from photosynth.quantities.instants import market_day_bounds_ms, market_day_of
 from photosynth.simulation.recorded_site import peak_w, recorded_coin_market
 from photosynth.simulation.replay import generation_of
 from photosynth.simulation.series import Series, write_series
+from photosynth.sites.configuration import declared_coin_market, tariff_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,6 @@ from pathlib import Path
 
 from photosynth.energy.simulated_meters import SimulatedMeters
 from photosynth.fleet import MachineSpec, Site
-from photosynth.operations.clock import RunningClock
-from photosynth.operations.configuration import machine_model
-from photosynth.operations.field import Field
 from photosynth.simulation.child import WorldProcess
 from photosynth.simulation.sun import Panels
 from photosynth.simulation.world_config import (
@@ -17,6 +14,9 @@ from photosynth.simulation.world_config import (
     TimeConfig,
     WorldConfig,
 )
+from photosynth.sites.clock import RunningClock
+from photosynth.sites.configuration import machine_model
+from photosynth.sites.field import Field
 
 MILLI = 1000
 

@@ -27,12 +27,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from photosynth.files.whole import sync_folder, whole_file
-from photosynth.operations.bookkeeping import SHARE_SEQ
 from photosynth.operations.manifest import MARK, check_parts, load_manifest, save_manifest
 from photosynth.operations.migration import Migrated, copy_state, whole
 from photosynth.operations.state import StateError, StateFolder, StateInUseError
 from photosynth.operations.state_files import copy_files, filling, new_database
 from photosynth.pool.segments import ShareLogError, open_segments
+from photosynth.sites.bookkeeping import SHARE_SEQ
 from photosynth.storage import Database
 from photosynth.storage.address import Place
 from photosynth.storage.copying import copy_tables

@@ -6,10 +6,10 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from photosynth.bitcoin.node import BitcoinNode, hash_text
-from photosynth.operations.bookkeeping import SHARE_SEQ
 from photosynth.operations.manifest import ANEW, COUNT_ANEW, MARK, RESTORE_CHAIN, Manifest, Seen, save_manifest
 from photosynth.operations.state import StateError, StateFolder
 from photosynth.pool.accounting import WorkAccount
+from photosynth.sites.bookkeeping import SHARE_SEQ
 from photosynth.storage import Database
 from photosynth.storage.meta import get_meta, put_meta
 from photosynth.storage.tables import META

@@ -2,11 +2,11 @@
 
 import json
 
-from photosynth.operations.bookkeeping import SHARE_SEQ
 from photosynth.operations.manifest import Manifest, count_anew, read_mark
 from photosynth.operations.state import StateFolder
 from photosynth.pool.records import RecordError
 from photosynth.pool.segments import ShareLogError, open_segments
+from photosynth.sites.bookkeeping import SHARE_SEQ
 from photosynth.storage.at_rest import RestingDatabase, holds_state
 
 _BOOKED = f"SELECT value FROM meta WHERE key = '{SHARE_SEQ}'"  # noqa: S608 - a word of ours

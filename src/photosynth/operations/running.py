@@ -12,7 +12,6 @@ from photosynth.miners.guard import named
 from photosynth.miners.view import MachineView
 from photosynth.operations import book_documents as books
 from photosynth.operations import status as parts
-from photosynth.operations.configuration import DEMONSTRATION_ASSET
 from photosynth.operations.documents import (
     ActionDocument,
     BlockDocument,
@@ -36,6 +35,7 @@ from photosynth.operations.site import Site
 from photosynth.operations.summaries import evidence_status, ledger_status
 from photosynth.pool.statistics import PoolSnapshot, WorkerStats
 from photosynth.quantities.instants import iso_utc
+from photosynth.sites.configuration import DEMONSTRATION_ASSET
 from photosynth.storage import StorageError
 from photosynth.treasury.unknown_intervals import UnknownIntervals, unknown_intervals
 

@@ -18,9 +18,16 @@ from photosynth.miners.control import MinerControl
 from photosynth.miners.luxos import LuxosMachine
 from photosynth.operations import consistency
 from photosynth.operations.audit import AuditLog
-from photosynth.operations.bookkeeping import Bookkeeper, Ledgers, coin_fact
-from photosynth.operations.clock import RememberedTime, RunningClock
-from photosynth.operations.configuration import (
+from photosynth.operations.manifest import Seen, check_parts, completed, load_manifest, write_mark
+from photosynth.operations.node_choice import open_bitcoin_node
+from photosynth.operations.state import StateError, StateFolder
+from photosynth.pool.results import FoundBlock
+from photosynth.pool.server import Pool
+from photosynth.pool.share_log import ShareLog
+from photosynth.quantities.instants import INTERVAL_MS, interval_start_ms
+from photosynth.sites.bookkeeping import Bookkeeper, Ledgers, coin_fact
+from photosynth.sites.clock import RememberedTime, RunningClock
+from photosynth.sites.configuration import (
     Pace,
     demonstration_target,
     dispatch_policy,
@@ -30,20 +37,13 @@ from photosynth.operations.configuration import (
     site_facts,
     tariff_of,
 )
-from photosynth.operations.controller import Controller
-from photosynth.operations.field import Field, OpenField
-from photosynth.operations.guarded_meters import GuardedMeters
-from photosynth.operations.manifest import Seen, check_parts, completed, load_manifest, write_mark
-from photosynth.operations.meter_wait import MeterWait
-from photosynth.operations.node_choice import open_bitcoin_node
-from photosynth.operations.past import Past, read_past
-from photosynth.operations.reward import Reward
-from photosynth.operations.state import StateError, StateFolder
-from photosynth.operations.summaries import STOPPED
-from photosynth.pool.results import FoundBlock
-from photosynth.pool.server import Pool
-from photosynth.pool.share_log import ShareLog
-from photosynth.quantities.instants import INTERVAL_MS, interval_start_ms
+from photosynth.sites.controller import Controller
+from photosynth.sites.field import Field, OpenField
+from photosynth.sites.guarded_meters import GuardedMeters
+from photosynth.sites.meter_wait import MeterWait
+from photosynth.sites.past import Past, read_past
+from photosynth.sites.reward import Reward
+from photosynth.sites.stopping import STOPPED
 from photosynth.storage import Database, DatabaseThread, StorageError
 from photosynth.storage.meta import put_meta
 from photosynth.treasury.books import Books

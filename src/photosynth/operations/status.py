@@ -10,7 +10,6 @@ from photosynth.energy.reasons import import_reason
 from photosynth.fleet import MiningSite, Site
 from photosynth.miners.verification import is_on
 from photosynth.miners.view import MachineView
-from photosynth.operations.controller import Controller
 from photosynth.operations.documents import (
     ChainStatus,
     Condition,
@@ -21,13 +20,14 @@ from photosynth.operations.documents import (
     PoolStatus,
     SiteStatus,
 )
-from photosynth.operations.meter_wait import Waiting
-from photosynth.operations.mining_loads import mining_loads
-from photosynth.operations.power_picture import PowerPicture
 from photosynth.pool.statistics import PoolSnapshot
 from photosynth.quantities.format import duration
 from photosynth.quantities.instants import iso_utc
 from photosynth.quantities.work import difficulty_of_target
+from photosynth.sites.controller import Controller
+from photosynth.sites.meter_wait import Waiting
+from photosynth.sites.mining_loads import mining_loads
+from photosynth.sites.power_picture import PowerPicture
 from photosynth.treasury.unknown_intervals import UnknownIntervals
 
 

@@ -10,10 +10,10 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from photosynth.bitcoin.node import NodeUnavailableError, Verdict, hash_text
-from photosynth.operations.clock import RememberedTime
 from photosynth.operations.manifest import Manifest, check_parts, load_manifest, write_mark
 from photosynth.operations.state import StateError, StateFolder
 from photosynth.quantities.instants import iso_utc
+from photosynth.sites.clock import RememberedTime
 from photosynth.storage.address import Place
 
 if TYPE_CHECKING:
@@ -94,8 +94,9 @@ class StoppedSite:
     async def status(self) -> "Status":
         """The last status, with what the state says now, and powers unknown."""
         from photosynth.operations.documents.nodes import unknown_nodes
-        from photosynth.operations.summaries import evidence_status, ledger_status, switched_off
+        from photosynth.operations.summaries import evidence_status, ledger_status
         from photosynth.pool.records import is_worker
+        from photosynth.sites.stopping import switched_off
         from photosynth.storage.at_rest import RestingDatabase
 
         last = self._last_status()
@@ -107,7 +108,7 @@ class StoppedSite:
         remembered = RememberedTime.load(self._folder.clock)
         with RestingDatabase(self._folder.database) as database:
             height, tip, age_s, warnings = self._tip(database)
-            stopped = switched_off(database)
+            stopped = switched_off(database, self._manifest.site["site"])
             ledger, evidence = ledger_status(database, last.ledger.asset), evidence_status(database)
         return last.model_copy(
             update={

@@ -1,6 +1,5 @@
-"""Books, proof and the operator's stop as the database has them, and how a document is filled from a row."""
+"""Books and proof as the database has them, and how a document is filled from a row."""
 
-import json
 from typing import TypeVar
 
 from photosynth.operations.documents.base import Document
@@ -8,10 +7,6 @@ from photosynth.operations.documents.status import EvidenceStatus, HoldingStatus
 from photosynth.treasury.glance import Asked, evidence_state, ledger_totals
 
 D = TypeVar("D", bound=Document)
-
-STOPPED = "stopped"
-"""Key in ``meta``: whether an operator has switched everything off."""
-_STOPPED = f"SELECT value FROM meta WHERE key = '{STOPPED}'"  # noqa: S608 - a word of ours
 
 
 def ledger_status(tx: Asked, asset: str) -> LedgerStatus:
@@ -29,12 +24,6 @@ def evidence_status(tx: Asked) -> EvidenceStatus:
         head=None if state.head is None else state.head.hex(),
         last_interval_ms=state.last_interval_ms,
     )
-
-
-def switched_off(tx: Asked) -> bool:
-    """Whether an operator has switched everything off, which holds until it is resumed."""
-    rows = tx.exec_driver_sql(_STOPPED).fetchall()
-    return bool(rows) and json.loads(rows[0][0]) is True
 
 
 def like(document: type[D], row: object, **more: object) -> D:

@@ -8,10 +8,10 @@ from photosynth.energy.recorded_coin_market import RecordedCoinMarket, has_coin_
 from photosynth.energy.recorded_files import RecordedDataError
 from photosynth.energy.recorded_market import RecordedEnergy
 from photosynth.fleet import MiningSite, Site
-from photosynth.operations.configuration import declared_coin_market, dispatch_policy, machine_model, tariff_of
 from photosynth.simulation.backtest_facts import BacktestConfig
 from photosynth.simulation.backtest_machines import BacktestMachine
 from photosynth.simulation.factory import FactoryLoad
+from photosynth.sites.configuration import declared_coin_market, dispatch_policy, machine_model, tariff_of
 
 FEES_SAT = 2_000_000
 """Mean fees of a block since November 2025 (CoinMetrics), for fleets that declare none."""

@@ -9,9 +9,10 @@ from photosynth.cli.markets import synthetic_markets
 from photosynth.cli.simulated_field import world_config
 from photosynth.energy.coin_market import outlook
 from photosynth.fleet import parse_fleet
-from photosynth.operations.bookkeeping import coin_fact, price_fact
-from photosynth.operations.clock import RunningClock
-from photosynth.operations.configuration import (
+from photosynth.quantities.instants import iso_utc, market_day_bounds_ms, market_day_of
+from photosynth.sites.bookkeeping import coin_fact, price_fact
+from photosynth.sites.clock import RunningClock
+from photosynth.sites.configuration import (
     Pace,
     demonstration_target,
     dispatch_policy,
@@ -21,7 +22,6 @@ from photosynth.operations.configuration import (
     site_facts,
     tariff_of,
 )
-from photosynth.quantities.instants import iso_utc, market_day_bounds_ms, market_day_of
 
 TEXT = (Path(__file__).parents[3] / "examples" / "backnang.yaml").read_text(encoding="utf-8")
 

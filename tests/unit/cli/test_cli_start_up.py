@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.cli_sample import STATUS
 
-from photosynth.operations.clock import RememberedTime
 from photosynth.operations.manifest import begin, completed, write_mark
 from photosynth.operations.state import StateFolder
 from photosynth.pool.segments import open_segments
+from photosynth.sites.clock import RememberedTime
 from photosynth.storage import Database
 from photosynth.treasury.evidence.seal import Identity
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 from tests.unit.clock_and_audit import START_MS
-from tests.unit.operations.operations_fakes import view
+from tests.unit.sites.sites_fakes import view
 from tests.unit.treasury.treasury_site import METERS, PRICES, SITE, open_database
 
 from photosynth.energy.reasons import MiningLoad, import_reason
 from photosynth.miners.view import MachineView
-from photosynth.operations.mining_loads import mining_loads
 from photosynth.operations.status import machines_status
 from photosynth.operations.summaries import ledger_status
+from photosynth.sites.mining_loads import mining_loads
 from photosynth.storage import Database
 from photosynth.treasury import Books, Identity
 from photosynth.treasury.facts import IntervalFacts, MeterFact

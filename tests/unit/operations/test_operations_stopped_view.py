@@ -7,10 +7,10 @@ from tests.unit.operations.test_operations_manifest import whole
 
 from photosynth.operations.documents import Status
 from photosynth.operations.stopped import open_stopped
-from photosynth.operations.summaries import STOPPED
 from photosynth.pool.places import GUESTS
 from photosynth.pool.records import ShareRecord
 from photosynth.pool.share_log import ShareLog
+from photosynth.sites.stopping import STOPPED
 from photosynth.storage import Database
 from photosynth.storage.meta import put_meta
 from photosynth.stratum.work import double_sha256

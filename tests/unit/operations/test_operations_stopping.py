@@ -19,8 +19,8 @@ from photosynth.operations.audit import AuditLog
 from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.running import RunningSite
 from photosynth.operations.site import Site, SiteSettings
-from photosynth.operations.summaries import STOPPED
 from photosynth.simulation.habits import Habit
+from photosynth.sites.stopping import STOPPED
 from photosynth.storage import Database, DatabaseThread, StorageError
 from photosynth.storage.actions import read_actions
 from photosynth.storage.meta import get_meta, put_meta

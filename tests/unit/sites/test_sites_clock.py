@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from photosynth.operations.clock import RememberedTime, RunningClock
+from photosynth.sites.clock import RememberedTime, RunningClock
 
 
 def at(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:

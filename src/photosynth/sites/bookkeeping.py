@@ -14,12 +14,12 @@ from photosynth.energy.coin_market import CoinMarket, CoinQuote
 from photosynth.energy.market import Market
 from photosynth.energy.meters import IntervalReading
 from photosynth.energy.prices import Prices
-from photosynth.operations.clock import RunningClock
-from photosynth.operations.controller import Controller
-from photosynth.operations.meter_wait import MeterWait
 from photosynth.pool.results import FoundBlock, IntervalWork
 from photosynth.pool.server import Pool
 from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
+from photosynth.sites.clock import RunningClock
+from photosynth.sites.controller import Controller
+from photosynth.sites.meter_wait import MeterWait
 from photosynth.storage import Database, Runner, StorageError
 from photosynth.storage.meta import put_meta
 from photosynth.storage.observations import DayObservation, keep_observations

@@ -10,18 +10,18 @@ from typing import cast
 import pytest_asyncio
 from sqlalchemy import Connection
 from tests.unit.clock_and_audit import START_MS
-from tests.unit.operations.operations_books import QuietPool, bookkeeper
-from tests.unit.operations.operations_fakes import QUARTER_MS
+from tests.unit.sites.sites_books import QuietPool, bookkeeper
+from tests.unit.sites.sites_fakes import QUARTER_MS
 from tests.unit.treasury.treasury_site import COIN, METERS, OTHER, SITE, FakeNode, as_node, make_block, open_database
 
 from photosynth.bitcoin.block import Block
 from photosynth.bitcoin.node import Verdict
 from photosynth.energy.meters import IntervalReading, Meters
-from photosynth.operations.bookkeeping import Ledgers
-from photosynth.operations.clock import RunningClock
-from photosynth.operations.meter_wait import MeterWait
 from photosynth.pool import unclaimed
 from photosynth.pool.results import FoundBlock
+from photosynth.sites.bookkeeping import Ledgers
+from photosynth.sites.clock import RunningClock
+from photosynth.sites.meter_wait import MeterWait
 from photosynth.storage import DatabaseThread
 from photosynth.storage.observations import DayObservation, day_observations
 from photosynth.treasury import Books, ChainBooks, EvidenceRecord, Identity, attribution

@@ -9,7 +9,7 @@ from photosynth.energy.coin_market import outlook
 from photosynth.fleet import MiningSite, load_fleet
 from photosynth.fleet.pool import PoolLimits
 from photosynth.fleet.values import Address
-from photosynth.operations.configuration import (
+from photosynth.sites.configuration import (
     LONGEST_REFRESH_S,
     Pace,
     declared_coin_market,

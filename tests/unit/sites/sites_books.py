@@ -5,15 +5,15 @@ from types import SimpleNamespace
 from typing import cast
 
 from tests.unit.clock_and_audit import START_MS
-from tests.unit.operations.operations_fakes import QUOTE, FakeMarket, Surroundings
+from tests.unit.sites.sites_fakes import QUOTE, FakeMarket, Surroundings
 
 from photosynth.bitcoin.node import BitcoinNode
 from photosynth.energy.coin_market import DeclaredCoinMarket
-from photosynth.operations.bookkeeping import Bookkeeper, Ledgers
-from photosynth.operations.clock import RunningClock
-from photosynth.operations.meter_wait import MeterWait
 from photosynth.pool.results import IntervalWork
 from photosynth.pool.server import Pool
+from photosynth.sites.bookkeeping import Bookkeeper, Ledgers
+from photosynth.sites.clock import RunningClock
+from photosynth.sites.meter_wait import MeterWait
 
 
 @dataclass

@@ -1,10 +1,10 @@
 """From control's views to the dispatch's offers: who is regulated, who only switches, who is a load."""
 
-from tests.unit.operations.operations_fakes import S21, view
+from tests.unit.sites.sites_fakes import S21, view
 
 from photosynth.energy.dispatch import MachineOffer
 from photosynth.miners.view import MachineView
-from photosynth.operations.offers import offers_of
+from photosynth.sites.offers import offers_of
 
 
 def offer(seen: MachineView, mining_w: int | None = None) -> MachineOffer:

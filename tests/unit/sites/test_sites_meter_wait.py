@@ -8,15 +8,15 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 from tests.unit.clock_and_audit import START_MS, TurnedClock
-from tests.unit.operations.operations_books import bookkeeper
+from tests.unit.sites.sites_books import bookkeeper
 from tests.unit.treasury.treasury_site import METERS, SITE, open_database
 
 from photosynth.energy.meters import IntervalReading, MeterError, MeterReading
-from photosynth.operations.bookkeeping import MOST_UNWRITTEN_POINTS, Bookkeeper, Ledgers
-from photosynth.operations.clock import RunningClock
-from photosynth.operations.meter_wait import MeterWait
 from photosynth.operations.status import system_conditions, unknown_conditions
 from photosynth.quantities.instants import INTERVAL_MS
+from photosynth.sites.bookkeeping import MOST_UNWRITTEN_POINTS, Bookkeeper, Ledgers
+from photosynth.sites.clock import RunningClock
+from photosynth.sites.meter_wait import MeterWait
 from photosynth.storage import Database, StorageError
 from photosynth.storage.observations import DayObservation
 from photosynth.treasury import Books, Identity

@@ -6,9 +6,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from photosynth.energy.import_peak import DemandPeriod, ImportPeak, period_start_ms
-from photosynth.operations.bookkeeping import MACHINE_MEMORY, SHARE_SEQ
-from photosynth.operations.summaries import switched_off
 from photosynth.quantities.instants import INTERVAL_S
+from photosynth.sites.bookkeeping import MACHINE_MEMORY, SHARE_SEQ
+from photosynth.sites.stopping import switched_off
 from photosynth.storage import Database
 from photosynth.storage.actions import finish_action
 from photosynth.storage.meta import get_meta
@@ -27,7 +27,7 @@ class Past:
     stopped: bool
 
 
-def read_past(database: Database, demand_period: DemandPeriod) -> Past:
+def read_past(database: Database, site: str, demand_period: DemandPeriod) -> Past:
     """Read it, and finish actions that a kill cut off: nobody saw what came of them."""
     with database.begin() as tx:
         cut_off = tx.execute(sa.select(ACTIONS.c.id, ACTIONS.c.time_ms).where(ACTIONS.c.result == "planned")).all()
@@ -53,5 +53,5 @@ def read_past(database: Database, demand_period: DemandPeriod) -> Past:
             import_peak=peak,
             share_seq=get_meta(tx, SHARE_SEQ) or 0,
             machine_memory=get_meta(tx, MACHINE_MEMORY),
-            stopped=switched_off(tx),
+            stopped=switched_off(tx, site),
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from photosynth.energy.meters import Meters, Sources
-from photosynth.operations.clock import RunningClock
+from photosynth.sites.clock import RunningClock
 
 
 class MetersAndSources(Meters, Sources, Protocol):

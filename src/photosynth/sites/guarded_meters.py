@@ -6,7 +6,7 @@ from typing import TypeVar
 from photosynth.energy.metering_protocol import MOST_J, MOST_W
 from photosynth.energy.meters import IntervalReading, MeterError, MeterReading, SourceReading
 from photosynth.miners.guard import BrokenCallError, Guard
-from photosynth.operations.field import MetersAndSources
+from photosynth.sites.field import MetersAndSources
 
 T = TypeVar("T")
 

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from tests.unit.operations.operations_fakes import SPECS
+from tests.unit.sites.sites_fakes import SPECS
 
 from photosynth.energy.meters import MeterReading, MeterSpec, SourceReading
-from photosynth.operations.power_picture import LOST_AFTER_MS, STALE_AFTER_MS, PowerPicture
+from photosynth.sites.power_picture import LOST_AFTER_MS, STALE_AFTER_MS, PowerPicture
 
 SOURCE = SourceReading(1_000, 90_000, 120_000, True, None, 0)
 READINGS = {

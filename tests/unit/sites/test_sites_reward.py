@@ -1,9 +1,9 @@
 """What a coinbase claims: demonstration money follows the work, real money is the template's whole value."""
 
-from tests.unit.operations.operations_fakes import QUOTE
+from tests.unit.sites.sites_fakes import QUOTE
 
 from photosynth.bitcoin.node import Template
-from photosynth.operations.reward import Reward
+from photosynth.sites.reward import Reward
 
 SCRIPT = bytes.fromhex("0014751e76e8199196d454941c45d1b3a323f1433bd6")
 TEMPLATE = Template(

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from photosynth.operations.past import read_past
+from photosynth.sites.past import read_past
 from photosynth.storage import Database
 from photosynth.storage.actions import read_actions, write_action
 from photosynth.storage.address import Place

@@ -12,9 +12,9 @@ from photosynth.energy.meters import MeterSpec
 from photosynth.energy.prices import PriceComponent, Tariff
 from photosynth.fleet import Demonstration, MachineSpec, MiningSite, Model, Site
 from photosynth.miners.model import MachineModel
-from photosynth.operations.limits import room_for_miners
 from photosynth.pool.config import PoolConfig
 from photosynth.pool.places import THIS_COMPUTER, login_room, source_of
+from photosynth.sites.limits import room_for_miners
 from photosynth.treasury.facts import MeterInfo, SiteFacts
 
 SHORTEST_BLOCK_INTERVAL_S = 0.6

@@ -15,9 +15,9 @@ from photosynth.miners.commands import Told
 from photosynth.miners.control import MinerControl
 from photosynth.miners.model import MachineModel
 from photosynth.miners.view import MachineView
-from photosynth.operations.controller import Controller
-from photosynth.operations.guarded_meters import GuardedMeters
 from photosynth.quantities.balance import MeterRole
+from photosynth.sites.controller import Controller
+from photosynth.sites.guarded_meters import GuardedMeters
 
 S21 = MachineModel("s21", "Antminer S21", 200 * 10**12, 3500, 1850, 6, 300, 180, 60, 10, 25, 0)
 QUARTER_MS = 900_000

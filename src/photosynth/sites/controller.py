@@ -17,9 +17,9 @@ from photosynth.miners.actions import ActionSink, NotAuditedError
 from photosynth.miners.control import MinerControl
 from photosynth.miners.guard import named
 from photosynth.miners.view import MachineView
-from photosynth.operations.offers import offers_of
-from photosynth.operations.power_picture import PowerPicture
 from photosynth.quantities.instants import INTERVAL_MS, Clock, interval_start_ms
+from photosynth.sites.offers import offers_of
+from photosynth.sites.power_picture import PowerPicture
 from photosynth.storage.observations import DayObservation
 
 log = structlog.get_logger()

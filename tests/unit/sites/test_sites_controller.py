@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 from tests.unit.clock_and_audit import START_MS
-from tests.unit.operations.operations_fakes import QUARTER_MS, Surroundings, view
+from tests.unit.sites.sites_fakes import QUARTER_MS, Surroundings, view
 
 from photosynth.energy.meters import IntervalReading, MeterError, MeterReading, SourceReading
 from photosynth.energy.prices import Prices
 from photosynth.operations import controller as module
-from photosynth.operations.controller import UNDECIDED, UNPRICED, UNSEEN
 from photosynth.quantities.balance import MeterRole
+from photosynth.sites.controller import UNDECIDED, UNPRICED, UNSEEN
 
 
 async def test_surplus_is_mined_at_the_next_step() -> None:

@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from photosynth.operations.limits import FILES_OF_OUR_OWN, room_for_miners
+from photosynth.sites.limits import FILES_OF_OUR_OWN, room_for_miners
 
 
 @pytest.mark.parametrize(
