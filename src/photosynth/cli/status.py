@@ -9,7 +9,7 @@ from photosynth.cli.errors import CommandError, ExitCode, sentence
 from photosynth.operations.state import StateError, StateFolder, StateInUseError
 
 if TYPE_CHECKING:
-    from photosynth.operations.documents import Status
+    from photosynth.documents import Status
 
 T = TypeVar("T")
 

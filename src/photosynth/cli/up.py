@@ -30,7 +30,7 @@ from photosynth.runtimes.process import left_running
 if TYPE_CHECKING:
     from photosynth.cli.markets import Markets
     from photosynth.cli.simulated_field import SimulatedField
-    from photosynth.operations.documents import Status
+    from photosynth.documents import Status
     from photosynth.operations.running import RunningSite
     from photosynth.operations.site import Site
 

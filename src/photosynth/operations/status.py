@@ -4,14 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from photosynth.bitcoin.node import NodeHealth, Template, hash_text
-from photosynth.energy.coin_market import CoinQuote, outlook
-from photosynth.energy.prices import Prices
-from photosynth.energy.reasons import import_reason
-from photosynth.fleet import MiningSite, Site
-from photosynth.miners.verification import is_on
-from photosynth.miners.view import MachineView
-from photosynth.operations.controller import Controller
-from photosynth.operations.documents import (
+from photosynth.documents import (
     ChainStatus,
     Condition,
     MachinesStatus,
@@ -21,6 +14,13 @@ from photosynth.operations.documents import (
     PoolStatus,
     SiteStatus,
 )
+from photosynth.energy.coin_market import CoinQuote, outlook
+from photosynth.energy.prices import Prices
+from photosynth.energy.reasons import import_reason
+from photosynth.fleet import MiningSite, Site
+from photosynth.miners.verification import is_on
+from photosynth.miners.view import MachineView
+from photosynth.operations.controller import Controller
 from photosynth.operations.meter_wait import Waiting
 from photosynth.operations.mining_loads import mining_loads
 from photosynth.operations.power_picture import PowerPicture
