@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from tests.browser.fake_day import BLOCK_MS, QUARTER_MS, REWARD_SAT, START_MS, FakeDay, digest
 
-from photosynth.operations import documents as doc
+from photosynth import documents as doc
 from photosynth.operations.summaries import like
 from photosynth.operations.view import NotKnownError
 from photosynth.quantities.assets import known

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from photosynth.operations import documents as doc
+from photosynth import documents as doc
 from photosynth.quantities.instants import market_day_bounds_ms, market_day_of
 
 START_MS = 1_781_427_600_000  # 2026-06-14T11:00 in Berlin

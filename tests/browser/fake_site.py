@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from tests.browser.fake_books import FakeBooks
 from tests.browser.fake_day import BLOCK_MS, MODELS, QUARTER_MS, REWARD_SAT, START_MS, digest
 
-from photosynth.operations import documents as doc
+from photosynth import documents as doc
 from photosynth.operations.view import NotKnownError
 from photosynth.quantities.instants import iso_utc
 

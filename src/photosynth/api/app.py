@@ -15,7 +15,7 @@ from photosynth.api.chain import ChainImport, hex_lines
 from photosynth.api.chain_port import ChainPort
 from photosynth.api.evidence_port import EvidencePort
 from photosynth.api.guard import Guard
-from photosynth.operations.documents import (
+from photosynth.documents import (
     ActionDocument,
     BlockDocument,
     DayPoint,

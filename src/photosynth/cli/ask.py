@@ -12,7 +12,7 @@ from photosynth.cli import show
 from photosynth.cli.client import ApiClient, Opened, open_site, running_api
 from photosynth.cli.errors import CommandError, ExitCode, sentence
 from photosynth.cli.format import output, user_style
-from photosynth.operations.documents import ActionDocument
+from photosynth.documents import ActionDocument
 from photosynth.operations.view import NotKnownError
 from photosynth.storage.address import Place
 

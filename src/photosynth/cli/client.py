@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from photosynth.cli.errors import CommandError, ExitCode, sentence
-from photosynth.operations.documents import (
+from photosynth.documents import (
     ActionDocument,
     BlockDocument,
     DayPoint,

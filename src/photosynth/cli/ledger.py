@@ -19,7 +19,7 @@ from photosynth.cli.errors import CommandError, ExitCode
 from photosynth.cli.format import output, user_style
 from photosynth.cli.options import parse_period
 from photosynth.cli.transfer import export_file
-from photosynth.operations.documents import LedgerDocument, PostingDocument
+from photosynth.documents import LedgerDocument, PostingDocument
 from photosynth.operations.ledger_document import as_document
 from photosynth.quantities.instants import iso_utc
 from photosynth.storage.address import Place

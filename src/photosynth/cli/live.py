@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from photosynth.operations.documents import Condition, Status
+from photosynth.documents import Condition, Status
 from photosynth.quantities import format as fmt
 from photosynth.quantities.instants import local_time
 

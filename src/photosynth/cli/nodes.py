@@ -12,7 +12,7 @@ from photosynth.cli.ask import act_on, ask, print_json
 from photosynth.cli.errors import CommandError, ExitCode
 from photosynth.cli.format import output, user_style
 from photosynth.cli.table import FittingTable
-from photosynth.operations.documents import NodeDocument
+from photosynth.documents import NodeDocument
 from photosynth.operations.view import NotKnownError
 from photosynth.quantities.format import Style, count, duration
 

@@ -16,11 +16,11 @@ import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from photosynth import documents
 from photosynth.cli.app import app
 from photosynth.fleet import Fleet
 from photosynth.fleet.texts import field_texts, parser_of
 from photosynth.fleet.units import Dimension
-from photosynth.operations import documents
 from photosynth.simulation.backtest_report import BacktestReport
 from photosynth.treasury.evidence.report import VerifyReport
 

@@ -17,7 +17,7 @@ from photosynth.quantities.format import Style
 from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S, local_time
 
 if TYPE_CHECKING:
-    from photosynth.operations.documents import (
+    from photosynth.documents import (
         ActionDocument,
         LedgerDocument,
         Status,

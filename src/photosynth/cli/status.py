@@ -9,7 +9,7 @@ from photosynth.operations.state import StateError, StateFolder, StateInUseError
 from photosynth.storage.address import Place
 
 if TYPE_CHECKING:
-    from photosynth.operations.documents import Status
+    from photosynth.documents import Status
 
 T = TypeVar("T")
 

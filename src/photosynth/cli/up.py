@@ -32,7 +32,7 @@ from photosynth.storage.errors import StorageError
 if TYPE_CHECKING:
     from photosynth.cli.markets import Markets
     from photosynth.cli.simulated_field import SimulatedField
-    from photosynth.operations.documents import Status
+    from photosynth.documents import Status
     from photosynth.operations.running import RunningSite
     from photosynth.operations.site import Site
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from photosynth.console.markup import chip, table, text
 from photosynth.console.numbers import Numbers
-from photosynth.operations.documents import ActionDocument
+from photosynth.documents import ActionDocument
 
 MACHINE_KINDS = frozenset({"sleep", "wake", "set_power"})
 """Kinds of action whose subject is a machine, which has a page of its own."""

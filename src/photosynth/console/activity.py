@@ -12,7 +12,7 @@ from photosynth.console.frame import open_page
 from photosynth.console.markup import Values, empty, no_match, text
 from photosynth.console.numbers import Numbers
 from photosynth.console.page import Page, box, choice, html, search_box
-from photosynth.operations.documents import ActionDocument
+from photosynth.documents import ActionDocument
 
 PAGE_ROWS = 50
 KEPT = 5000

@@ -9,7 +9,7 @@ from typing import Any
 
 from photosynth.console.feed import Snapshot
 from photosynth.console.numbers import Numbers
-from photosynth.operations.documents import DayPoint, TraceDocument
+from photosynth.documents import DayPoint, TraceDocument
 
 Options = dict[str, Any]
 SUN, FACTORY, MINING, EXPORT, IMPORT, CURTAILED, SITE = (

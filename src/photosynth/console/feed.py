@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from photosynth.operations.documents import (
+from photosynth.documents import (
     ActionDocument,
     BlockDocument,
     DayPoint,

@@ -12,7 +12,7 @@ from photosynth.console.icons import LEAF, icon
 from photosynth.console.markup import Values, text
 from photosynth.console.numbers import Numbers, preferred_locale
 from photosynth.console.page import Page, box, html, text_field
-from photosynth.operations.documents import ActionDocument
+from photosynth.documents import ActionDocument
 
 _log = logging.getLogger(__name__)
 

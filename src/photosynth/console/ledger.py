@@ -10,7 +10,7 @@ from photosynth.console.frame import open_page
 from photosynth.console.markup import Values, chip, empty, no_match, short, table, text
 from photosynth.console.numbers import Numbers
 from photosynth.console.page import Page, box, choice, html
-from photosynth.operations.documents import AssetDocument, BalanceRow, BlockDocument, LedgerDocument, Line, PostingDocument
+from photosynth.documents import AssetDocument, BalanceRow, BlockDocument, LedgerDocument, Line, PostingDocument
 from photosynth.quantities.assets import Asset, known
 from photosynth.quantities.instants import market_day_bounds_ms, market_day_of
 

@@ -10,7 +10,7 @@ from photosynth.console.markup import Values, chip, conditions, empty, text
 from photosynth.console.miners import coarse, share_age_s, wall_ms_of
 from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import box, html
-from photosynth.operations.documents import ActionDocument, MachineDocument
+from photosynth.documents import ActionDocument, MachineDocument
 
 _CAME_OF_IT = {
     "planned": "its proof is awaited",

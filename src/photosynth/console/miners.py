@@ -11,7 +11,7 @@ from photosynth.console.frame import open_page
 from photosynth.console.markup import Values, empty, no_match, text
 from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import Page, box, html, search_box
-from photosynth.operations.documents import MachineDocument
+from photosynth.documents import MachineDocument
 
 STATES = ("running", "starting", "stopping", "sleeping", "faulty", "unreachable", "unknown")
 Row = dict[str, Any]

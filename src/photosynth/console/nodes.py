@@ -11,7 +11,7 @@ from photosynth.console.icons import icon
 from photosynth.console.markup import Values, chip, conditions, empty, no_match, short, table, text
 from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import Page, box, search_box
-from photosynth.operations.documents import ChainStatus, NodeCondition, NodeDocument
+from photosynth.documents import ChainStatus, NodeCondition, NodeDocument
 
 _WORKER_ROWS = 150
 NODE_STATES = {

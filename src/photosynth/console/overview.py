@@ -9,7 +9,7 @@ from photosynth.console.frame import open_page
 from photosynth.console.markup import Values, conditions, empty, text
 from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import box
-from photosynth.operations.documents import ChainStatus, Condition, ModelStatus, Status
+from photosynth.documents import ChainStatus, Condition, ModelStatus, Status
 
 _FIGURE = (
     '<div class="figure {css}" data-live="{key}" {{{{{key}@data-quality}}}}><h3>{label}</h3>'

@@ -10,7 +10,7 @@ from photosynth.console.ledger import block_state, posting_item
 from photosynth.console.markup import empty, short, table, text
 from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import box, html
-from photosynth.operations.documents import MeterInterval, TraceDocument, TraceInterval
+from photosynth.documents import MeterInterval, TraceDocument, TraceInterval
 from photosynth.operations.view import NotKnownError
 from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
 

@@ -1,25 +1,17 @@
 """What a class says of its fields: the texts below them, and what reads each value."""
 
-import ast
-import inspect
-from itertools import pairwise
 from typing import Any
 
 from pydantic import BaseModel
 
+from photosynth.attribute_docstrings import attribute_docstrings
 from photosynth.fleet.units import Dimension
 
 
 def field_texts(model: type[BaseModel]) -> dict[str, str]:
     """What is said of each field of a class: in its description, or in the text below it, as the source has it."""
-    (definition,) = ast.parse(inspect.getsource(model)).body
-    assert isinstance(definition, ast.ClassDef)
-    found = {name: field.description for name, field in model.model_fields.items() if field.description}
-    for field, below in pairwise(definition.body):
-        match field, below:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                found.setdefault(name, inspect.cleandoc(text))
-    return found
+    described = {name: field.description for name, field in model.model_fields.items() if field.description}
+    return attribute_docstrings(model) | described
 
 
 def parser_of(metadata: list[Any]) -> Any:

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection
 
 from photosynth.bitcoin.node import hash_text
-from photosynth.operations.documents import (
+from photosynth.documents import (
     ActionDocument,
     AssetDocument,
     BalanceRow,

@@ -15,10 +15,10 @@ from pathlib import Path
 import structlog
 
 from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError
+from photosynth.documents.nodes import NodeCondition, NodeDocument, NodeState, ProcessDocument
 from photosynth.fleet import Node
 from photosynth.networks.grammar import Access, Judgement, Place, Report
 from photosynth.networks.registry import network
-from photosynth.operations.documents.nodes import NodeCondition, NodeDocument, NodeState, ProcessDocument
 from photosynth.operations.node_look import NodeLook, words_of
 from photosynth.operations.view import NotKnownError
 from photosynth.runtimes.process import ChildProcess, Workload

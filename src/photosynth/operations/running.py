@@ -8,11 +8,7 @@ from importlib.metadata import version
 import structlog
 
 from photosynth.bitcoin.node import BitcoinNode, NodeHealth, NodeUnavailableError, Verdict
-from photosynth.miners.guard import named
-from photosynth.miners.view import MachineView
-from photosynth.operations import book_documents as books
-from photosynth.operations import status as parts
-from photosynth.operations.documents import (
+from photosynth.documents import (
     ActionDocument,
     BlockDocument,
     Condition,
@@ -25,14 +21,17 @@ from photosynth.operations.documents import (
     WorkerDocument,
     WorkersDocument,
 )
-from photosynth.operations.documents.nodes import count_nodes
-from photosynth.operations.documents.status import EvidenceStatus, LedgerStatus
+from photosynth.documents.status import EvidenceStatus, LedgerStatus
+from photosynth.miners.guard import named
+from photosynth.miners.view import MachineView
+from photosynth.operations import book_documents as books
+from photosynth.operations import status as parts
 from photosynth.operations.evidence_door import evidence_lines
 from photosynth.operations.glance import Glance
 from photosynth.operations.ledger_lines import ledger_lines
 from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.site import Site
-from photosynth.operations.summaries import evidence_status, ledger_status
+from photosynth.operations.summaries import count_nodes, evidence_status, ledger_status
 from photosynth.pool.statistics import PoolSnapshot, WorkerStats
 from photosynth.quantities.instants import iso_utc
 from photosynth.sites.configuration import DEMONSTRATION_ASSET

@@ -196,7 +196,7 @@ class Site:
         self.database = await self.run_database(lambda: Database(state.database))
         self._closing.callback(self.database.close)
         await self.run_database(lambda: consistency.claim_database(self.database, state, manifest))
-        past = await self.run_database(lambda: read_past(self.database, tariff_of(mining.site).demand_period))
+        past = await self.run_database(lambda: read_past(self.database, self.declared.name, tariff_of(mining.site).demand_period))
         self.stopped = self._stopped_kept = past.stopped
         share_log = await asyncio.to_thread(ShareLog, state.shares)
         self._closing.push_async_callback(share_log.close)

@@ -4,13 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from photosynth.bitcoin.node import NodeHealth, Template, hash_text
-from photosynth.energy.coin_market import CoinQuote, outlook
-from photosynth.energy.prices import Prices
-from photosynth.energy.reasons import import_reason
-from photosynth.fleet import MiningSite, Site
-from photosynth.miners.verification import is_on
-from photosynth.miners.view import MachineView
-from photosynth.operations.documents import (
+from photosynth.documents import (
     ChainStatus,
     Condition,
     MachinesStatus,
@@ -20,6 +14,12 @@ from photosynth.operations.documents import (
     PoolStatus,
     SiteStatus,
 )
+from photosynth.energy.coin_market import CoinQuote, outlook
+from photosynth.energy.prices import Prices
+from photosynth.energy.reasons import import_reason
+from photosynth.fleet import MiningSite, Site
+from photosynth.miners.verification import is_on
+from photosynth.miners.view import MachineView
 from photosynth.pool.statistics import PoolSnapshot
 from photosynth.quantities.format import duration
 from photosynth.quantities.instants import iso_utc

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from photosynth.bitcoin_node import EmbeddedNode
     from photosynth.bitcoin_node.reading import RestingChain
-    from photosynth.operations.documents import (
+    from photosynth.documents import (
         ActionDocument,
         BlockDocument,
         DayPoint,
@@ -93,8 +93,7 @@ class StoppedSite:
 
     async def status(self) -> "Status":
         """The last status, with what the state says now, and powers unknown."""
-        from photosynth.operations.documents.nodes import unknown_nodes
-        from photosynth.operations.summaries import evidence_status, ledger_status
+        from photosynth.operations.summaries import evidence_status, ledger_status, unknown_nodes
         from photosynth.pool.records import is_worker
         from photosynth.sites.stopping import switched_off
         from photosynth.storage.at_rest import RestingDatabase
@@ -155,7 +154,7 @@ class StoppedSite:
     def _last_status(self) -> "Status":
         from pydantic import ValidationError
 
-        from photosynth.operations.documents.status import Status
+        from photosynth.documents.status import Status
 
         try:
             return Status.model_validate_json(self._folder.status.read_bytes())
@@ -166,7 +165,7 @@ class StoppedSite:
 
     async def workers(self) -> "WorkersDocument":
         """The pool's workers over the life of the state."""
-        from photosynth.operations.documents import WorkersDocument
+        from photosynth.documents import WorkersDocument
         from photosynth.pool.records import is_worker
 
         return WorkersDocument(
@@ -403,7 +402,7 @@ def _meters(tx: "Connection") -> "tuple[MeterInfo, ...]":
 
 
 def _worker(name: str, item: "WorkerTotals") -> "WorkerDocument":
-    from photosynth.operations.documents import WorkerDocument
+    from photosynth.documents import WorkerDocument
 
     return WorkerDocument(
         name=name,

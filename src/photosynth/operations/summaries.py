@@ -1,9 +1,12 @@
 """Books and proof as the database has them, and how a document is filled from a row."""
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import TypeVar
 
-from photosynth.operations.documents.base import Document
-from photosynth.operations.documents.status import EvidenceStatus, HoldingStatus, LedgerStatus
+from photosynth.documents.base import Document
+from photosynth.documents.nodes import NodeDocument, NodesStatus
+from photosynth.documents.status import EvidenceStatus, HoldingStatus, LedgerStatus
 from photosynth.treasury.glance import Asked, evidence_state, ledger_totals
 
 D = TypeVar("D", bound=Document)
@@ -24,6 +27,17 @@ def evidence_status(tx: Asked) -> EvidenceStatus:
         head=None if state.head is None else state.head.hex(),
         last_interval_ms=state.last_interval_ms,
     )
+
+
+def count_nodes(nodes: Iterable[NodeDocument]) -> NodesStatus:
+    """How many of them are in which state."""
+    states = Counter(node.state for node in nodes)
+    return NodesStatus(healthy=states["healthy"], degraded=states["degraded"], down=states["down"], unknown=states["unknown"])
+
+
+def unknown_nodes(last: NodesStatus) -> NodesStatus:
+    """The same nodes where nobody looks at them any more."""
+    return NodesStatus(healthy=0, degraded=0, down=0, unknown=last.healthy + last.degraded + last.down + last.unknown)
 
 
 def like(document: type[D], row: object, **more: object) -> D:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from photosynth.operations.documents import (
+from photosynth.documents import (
     ActionDocument,
     BlockDocument,
     DayPoint,

@@ -14,7 +14,7 @@ from photosynth.api import create_app
 from photosynth.api.app import health_of
 from photosynth.api.chain import LineTooLongError, split_lines
 from photosynth.bitcoin.node import NodeUnavailableError, Verdict
-from photosynth.operations.documents import LedgerDocument, PostingDocument
+from photosynth.documents import LedgerDocument, PostingDocument
 from photosynth.storage import StorageError
 
 TOKEN = "a-token-for-tests"

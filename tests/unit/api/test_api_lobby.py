@@ -27,7 +27,7 @@ from photosynth.api.lobby import (
     Lobby,
     Visitor,
 )
-from photosynth.operations.documents import WorkersDocument
+from photosynth.documents import WorkersDocument
 
 CROWD = 600  # three times what a server has room for
 GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"

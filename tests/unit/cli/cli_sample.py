@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from photosynth.operations.documents import (
+from photosynth.documents import (
     ActionDocument,
     AssetDocument,
     BalanceRow,

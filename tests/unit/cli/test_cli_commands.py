@@ -21,7 +21,7 @@ from photosynth.api.server import WebServer, listen
 from photosynth.bitcoin.node import Verdict
 from photosynth.cli.app import app
 from photosynth.cli.options import UpOptions
-from photosynth.operations.documents import LedgerDocument, Status, TraceDocument, WorkersDocument
+from photosynth.documents import LedgerDocument, Status, TraceDocument, WorkersDocument
 from photosynth.operations.state import StateFolder, StateInUseError
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "backnang.yaml"

@@ -10,7 +10,7 @@ from photosynth.console import actions_table, activity, charts, frame, ledger, m
 from photosynth.console.feed import Feed, Snapshot
 from photosynth.console.markup import fill, table, text
 from photosynth.console.numbers import MINUS, Numbers
-from photosynth.operations.documents import ActionDocument, AssetDocument, SiteStatus
+from photosynth.documents import ActionDocument, AssetDocument, SiteStatus
 from photosynth.operations.summaries import like
 from photosynth.quantities.assets import Asset
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 from tests.unit.treasury.treasury_site import open_database
 
+from photosynth.documents import LedgerDocument
 from photosynth.operations import ledger_lines as ledger_lines_module
 from photosynth.operations.book_documents import ledger_document
-from photosynth.operations.documents import LedgerDocument
 from photosynth.operations.ledger_document import as_document
 from photosynth.operations.ledger_lines import ledger_lines
 from photosynth.storage import Database

@@ -12,15 +12,15 @@ import pytest
 from pydantic import TypeAdapter
 
 from photosynth.bitcoin.node import BitcoinNode, NodeHealth, NodeUnavailableError, Tip
+from photosynth.documents import NodeDocument
 from photosynth.fleet import Node
 from photosynth.networks import registry
 from photosynth.networks.grammar import Access, Command, Judgement, Network, Place, Probe, Report, Role, Severity
 from photosynth.operations import node_look, node_watch
-from photosynth.operations.documents import NodeDocument
-from photosynth.operations.documents.nodes import count_nodes
 from photosynth.operations.node_look import NodeLook
 from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.status import node_conditions
+from photosynth.operations.summaries import count_nodes
 from photosynth.operations.view import NotKnownError
 
 SOON_S = 20.0

@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.browser.fake_site import FakeSite
 from tests.unit.operations.test_operations_manifest import whole
 
-from photosynth.operations.documents import Status
+from photosynth.documents import Status
 from photosynth.operations.stopped import open_stopped
 from photosynth.pool.places import GUESTS
 from photosynth.pool.records import ShareRecord

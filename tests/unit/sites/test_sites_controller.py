@@ -10,8 +10,8 @@ from tests.unit.sites.sites_fakes import QUARTER_MS, Surroundings, view
 
 from photosynth.energy.meters import IntervalReading, MeterError, MeterReading, SourceReading
 from photosynth.energy.prices import Prices
-from photosynth.operations import controller as module
 from photosynth.quantities.balance import MeterRole
+from photosynth.sites import controller as module
 from photosynth.sites.controller import UNDECIDED, UNPRICED, UNSEEN
 
 

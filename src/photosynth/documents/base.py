@@ -21,10 +21,10 @@ class Document(BaseModel):
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /) -> JsonSchemaValue:
         """The schema with what is said below each field."""
-        from photosynth.fleet.texts import field_texts  # reads source, which only whoever asks for a schema pays for
+        from photosynth.attribute_docstrings import attribute_docstrings  # only whoever asks for a schema pays for reading source
 
         schema = handler(core_schema)
         properties = handler.resolve_ref_schema(schema)["properties"]
-        for name, text in field_texts(cls).items():
+        for name, text in attribute_docstrings(cls).items():
             properties[name].setdefault("description", text)
         return schema

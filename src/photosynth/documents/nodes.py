@@ -1,10 +1,8 @@
 """The documents of the fleet's nodes: what each says of itself, how old that is, and what is wrong with it. Wall time."""
 
-from collections import Counter
-from collections.abc import Iterable
 from typing import Literal
 
-from photosynth.operations.documents.base import Document
+from photosynth.documents.base import Document
 
 NodeState = Literal["healthy", "degraded", "down", "unknown"]
 
@@ -81,14 +79,3 @@ class NodesStatus(Document):
     """They stopped answering."""
     unknown: int
     """They never answered."""
-
-
-def count_nodes(nodes: Iterable[NodeDocument]) -> NodesStatus:
-    """How many of them are in which state."""
-    states = Counter(node.state for node in nodes)
-    return NodesStatus(healthy=states["healthy"], degraded=states["degraded"], down=states["down"], unknown=states["unknown"])
-
-
-def unknown_nodes(last: NodesStatus) -> NodesStatus:
-    """The same nodes where nobody looks at them any more."""
-    return NodesStatus(healthy=0, degraded=0, down=0, unknown=last.healthy + last.degraded + last.down + last.unknown)

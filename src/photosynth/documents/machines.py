@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from photosynth.operations.documents.base import BigCount, Document
-from photosynth.operations.documents.status import Condition
+from photosynth.documents.base import BigCount, Document
+from photosynth.documents.status import Condition
 
 
 class WorkerDocument(Document):

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from photosynth.operations.documents.base import BigCount, Document
+from photosynth.documents.base import BigCount, Document
 
 
 class Line(Document):

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from photosynth.operations.documents.base import Document
+from photosynth.documents.base import Document
 
 
 class ActionDocument(Document):

@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from photosynth.operations.documents.activity import ActionDocument
-    from photosynth.operations.documents.base import BigCount, Document
-    from photosynth.operations.documents.ledger import (
+    from photosynth.documents.activity import ActionDocument
+    from photosynth.documents.base import BigCount, Document
+    from photosynth.documents.ledger import (
         AssetDocument,
         BalanceRow,
         BlockDocument,
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
         TraceInterval,
         TraceShare,
     )
-    from photosynth.operations.documents.machines import DayPoint, MachineDocument, WorkerDocument, WorkersDocument
-    from photosynth.operations.documents.nodes import NodeCondition, NodeDocument, NodesStatus, ProcessDocument
-    from photosynth.operations.documents.status import (
+    from photosynth.documents.machines import DayPoint, MachineDocument, WorkerDocument, WorkersDocument
+    from photosynth.documents.nodes import NodeCondition, NodeDocument, NodesStatus, ProcessDocument
+    from photosynth.documents.status import (
         ChainStatus,
         Condition,
         EvidenceStatus,
