@@ -101,6 +101,7 @@ async def serve(kind: str) -> None:
         await node.extend()
     if pool is not None:
         await pool.close()
+        await pool.log.close()
 
 
 class Load(asyncio.Protocol):

@@ -139,6 +139,7 @@ async def test_shares_are_paid_once_whichever_branch_is_active(tmp_path: Path) -
     await pool.work("c", 1)
     assert (await pool.paid(), pool.waiting) == ({"a": 3, "b": 2}, 1)
     await pool.close()
+    await pool.log.close()
     await pool.open()
     assert (await pool.paid(), pool.waiting) == ({"a": 3, "b": 2}, 1)
 
@@ -152,4 +153,5 @@ async def test_shares_are_paid_once_whichever_branch_is_active(tmp_path: Path) -
     await pool.follow()
     assert (await pool.paid(), pool.waiting) == ({"a": 3, "b": 2, "c": 1}, 0)
     await pool.close()
+    await pool.log.close()
     await node.close()

@@ -88,7 +88,7 @@ async def serve(folder: Path) -> None:
         await asyncio.sleep(0.05)
         for start_ms in pool.snapshot().open_intervals_ms:
             if start_ms not in closed and start_ms + INTERVAL_MS <= interval_start_ms(clock.site_ms()):
-                work = await pool.close_interval(start_ms)
+                work = await pool.log.interval_work(start_ms)
                 represented = sum(entry.represented for entry in work.entries)
                 books.write(interval=start_ms, shares=sum(e.accepted for e in work.entries), represented=represented)
                 closed.add(start_ms)
@@ -179,6 +179,7 @@ async def test_what_was_confirmed_survives(tmp_path: Path) -> None:
     assert claimed + account.unclaimed_represented == total
     print(f"{sum(c.confirmed for c in clients)} shares, {height} blocks, {len(closed)} intervals, {KILLS} kills")
     await pool.close()
+    await pool.log.close()
     await node.close()
     books.close()
 

@@ -64,23 +64,3 @@ def usable_fleet(file: Path) -> Fleet:
         number = len(error.problems)
         closing = "1 mistake; nothing was started." if number == 1 else f"{number} mistakes; nothing was started."
         raise CommandError(f"{error}\n{closing}", ExitCode.BAD_INPUT) from None
-
-
-def only_site(file: Path) -> MiningSite:
-    """The one site of a fleet file, which is all that can be run yet. Raises CommandError where the file has other things."""
-    fleet = usable_fleet(file)
-    sites = fleet.mining_sites()
-    if len(sites) != 1:
-        found = "no site" if not sites else f"{len(sites)} sites ({', '.join(mining.site.name for mining in sites[:5])})"
-        raise CommandError(
-            f"{file} declares {found}, and one site with its Bitcoin node is what can be run yet. Keep one under `sites:`.",
-            ExitCode.BAD_INPUT,
-        )
-    mining = sites[0]
-    if mining.node.run not in ("embedded", "external"):
-        raise CommandError(
-            f"{file}: the site mines on {mining.node.id}, and a node with `run: {mining.node.run}` cannot be started yet. "
-            "Write `run: embedded`, or start it yourself and write `run: external`.",
-            ExitCode.BAD_INPUT,
-        )
-    return mining

@@ -8,40 +8,54 @@ from dataclasses import dataclass
 from photosynth.api.server import PortInUseError, listen
 from photosynth.cli.errors import CommandError, ExitCode, sentence
 from photosynth.cli.options import UpOptions
-from photosynth.fleet import MiningSite
+from photosynth.fleet import Fleet
+
+HIGHEST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The listening sockets of console and pool. Who connects early waits until the run serves or fails."""
+    """The listening sockets of the console and of each site's pool. Who connects early waits until the run serves or fails."""
 
     console: socket.socket
-    pool: socket.socket
+    pools: dict[str, socket.socket]
 
     def console_url(self) -> str:
         """Where a browser finds the console."""
         return f"http://{_name(self.console)}"
 
-    def pool_url(self) -> str:
-        """What a miner is told."""
-        return f"stratum+tcp://{_name(self.pool)}"
+    def pool_urls(self) -> dict[str, str]:
+        """What a miner of each site is told."""
+        return {site: f"stratum+tcp://{_name(listener)}" for site, listener in self.pools.items()}
 
 
 @contextlib.contextmanager
-def take_ports(mining: MiningSite, options: UpOptions) -> Iterator[Ports]:
+def take_ports(fleet: Fleet, options: UpOptions) -> Iterator[Ports]:
     """Take every port of a run, or none, and let them go at the end. Raises CommandError naming the one that is not to be had."""
-    console, pool = mining.fleet.console.listen, mining.site.pool.listen
-    console_port = console.port if options.port is None else options.port
-    pool_port = pool.port if options.pool_port is None else options.pool_port
+    console = fleet.console.listen
     with contextlib.ExitStack() as taken:
         try:
-            ports = Ports(
-                taken.enter_context(listen(console.host, console_port, "--port N or console.listen")),
-                taken.enter_context(listen(pool.host, pool_port, "--pool-port N or the site's pool.listen")),
-            )
+            console_port = console.port if options.port is None else options.port
+            listener = taken.enter_context(listen(console.host, console_port, "--port N or console.listen"))
+            pools = {}
+            for number, site in enumerate(fleet.sites):
+                at = site.pool.listen
+                mend = "--pool-port N or the site's pool.listen"
+                pools[site.name] = taken.enter_context(listen(at.host, _pool_port(at.port, options.pool_port, number), mend))
         except PortInUseError as error:
             raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
-        yield ports
+        yield Ports(listener, pools)
+
+
+def _pool_port(declared: int, first: int | None, number: int) -> int:
+    """The port of a pool: as declared, or from a first one on in the file's order; any free one where that is 0."""
+    if first is None:
+        return declared
+    if first + number > HIGHEST_PORT:
+        raise CommandError(
+            f"--pool-port {first} leaves no port for every site: the highest is {HIGHEST_PORT}.", ExitCode.BAD_INPUT
+        )
+    return first + number if first else 0
 
 
 def _name(listener: socket.socket) -> str:

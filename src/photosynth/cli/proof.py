@@ -12,7 +12,7 @@ import typer
 from pydantic_core import to_json
 
 from photosynth.cli.errors import CommandError, ExitCode
-from photosynth.cli.fleet_check import only_site
+from photosynth.cli.fleet_check import usable_fleet
 
 if TYPE_CHECKING:
     from photosynth.treasury.evidence.report import VerifyReport
@@ -83,7 +83,10 @@ def backtest(fleet_file: Path, start: date, end: date, data: Path, as_json: bool
     """Run recorded days without a clock; the same days give the same bytes."""
     if end < start:
         raise CommandError(f"The last day ({end}) lies before the first ({start}).", ExitCode.BAD_INPUT)
-    mining = only_site(fleet_file)
+    sites = usable_fleet(fleet_file).mining_sites()
+    if not sites:
+        raise CommandError(f"{fleet_file} declares no mining site, so there is nothing to backtest.", ExitCode.BAD_INPUT)
+    mining = sites[0]
     if not data.is_dir():
         raise CommandError(f"{data} is not a folder; name the one with the recorded days.", ExitCode.BAD_INPUT)
     from photosynth.energy.recorded_files import RecordedDataError

@@ -1,7 +1,8 @@
 """The simulated field of a fleet file: the world process, met through the same drivers as a real site."""
 
-from collections.abc import Callable
 from pathlib import Path
+
+import structlog
 
 from photosynth.energy.simulated_meters import SimulatedMeters
 from photosynth.fleet import MachineSpec, Site
@@ -68,18 +69,16 @@ def _machine(spec: MachineSpec, scale: int) -> MachineConfig:
 
 
 class SimulatedField:
-    """Opens the simulated field of one site; satisfies ``operations.field.OpenField``."""
+    """Opens the simulated field of one site, a world of its own each time; satisfies ``sites.field.OpenField``."""
 
-    def __init__(self, site: Site, folder: Path, series: Path | None, log: Callable[[str], None]) -> None:
-        self._site, self._folder, self._series, self._log = site, folder, series, log
-        self.world: WorldProcess | None = None
+    def __init__(self, site: Site, folder: Path, series: Path | None) -> None:
+        self._site, self._folder, self._series = site, folder, series
 
     async def __call__(self, clock: RunningClock, pool: tuple[str, int]) -> Field:
         """Start the world and connect to its meters; its machines connect to the pool by themselves."""
         self._folder.mkdir(parents=True, exist_ok=True)
         config = world_config(self._site, self._folder, clock, pool, self._series)
-        world = await WorldProcess.start(config, log=self._log)
-        self.world = world
+        world = await WorldProcess.start(config, log=self._said)
         meters = SimulatedMeters(*world.ready.meters)
         real = {spec.id: (spec.address.host, spec.address.port) for spec in self._site.machine_specs() if spec.address}
 
@@ -87,9 +86,11 @@ class SimulatedField:
             await meters.close()
             await world.stop()
 
-        return Field(meters, {**world.ready.machines, **real}, close)
+        async def ended() -> str:
+            code = await world.wait()
+            return f"the simulated site's process ended with code {code}; its last words: {world.last_words or 'none'}"
 
-    async def ended(self) -> int:
-        """Wait until the world process ends by itself, which it should not; its exit code."""
-        assert self.world is not None
-        return await self.world.wait()
+        return Field(meters, {**world.ready.machines, **real}, close, ended)
+
+    def _said(self, line: str) -> None:
+        structlog.get_logger().info("world", site=self._site.name, said=line)

@@ -1,4 +1,4 @@
-"""`photosynth up`: start a site, show it live, stop it cleanly."""
+"""`photosynth up`: start a fleet, show it live, stop it cleanly."""
 
 import asyncio
 import contextlib
@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from photosynth.cli.errors import CommandError, ExitCode, os_sentence, sentence, state_errors
-from photosynth.cli.fleet_check import only_site
+from photosynth.cli.fleet_check import usable_fleet
 from photosynth.cli.format import output
 from photosynth.cli.logs import configure_logs
 from photosynth.cli.options import UpOptions
 from photosynth.cli.ports import Ports, take_ports
-from photosynth.fleet import MiningSite
+from photosynth.fleet import Fleet, MiningSite
 from photosynth.operations.manifest import begin, check_parts
 from photosynth.operations.state import ApiAddress, StateError, StateFolder
 from photosynth.runtimes.process import left_running
@@ -31,10 +31,10 @@ from photosynth.storage.errors import StorageError
 
 if TYPE_CHECKING:
     from photosynth.cli.markets import Markets
-    from photosynth.cli.simulated_field import SimulatedField
     from photosynth.documents import Status
-    from photosynth.operations.running import RunningSite
-    from photosynth.operations.site import Site
+    from photosynth.operations.running import RunningView
+    from photosynth.operations.running_fleet import RunningFleet
+    from photosynth.sites.site import SiteSettings
 
 SHOW_EVERY_S = 1.0
 SAVE_STATUS_EVERY_S = 5.0
@@ -43,16 +43,16 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run_up(options: UpOptions) -> int:
-    """Run a site until Ctrl-C, SIGTERM or the end of ``--for``. Raises CommandError where it cannot start."""
-    mining = only_site(options.fleet)
-    speed_milli = _speed(mining, options)
-    markets = _markets(mining, options)  # a day that cannot be had leaves the state alone
+    """Run a fleet until Ctrl-C, SIGTERM or the end of ``--for``. Raises CommandError where it cannot start."""
+    fleet = usable_fleet(options.fleet)
+    speed_milli = _speed(fleet, options)
+    markets = {mining.site.name: _markets(mining, options) for mining in fleet.mining_sites()}  # before the state is touched
     os.umask(0o077)  # what is kept is for this user alone, also in a folder that others may enter
     state = StateFolder(options.state)
-    with _locked(state), take_ports(mining, options) as ports:
-        _prepare(state, _identity(mining, options), options)
+    with _locked(state), take_ports(fleet, options) as ports:
+        _prepare(state, fleet, options)
         configure_logs(state.log, to_terminal=options.json_log)
-        return _run_loop(_Up(mining, speed_milli, markets, state, options, ports))
+        return _run_loop(_Up(fleet, speed_milli, markets, state, options, ports))
 
 
 @contextmanager
@@ -67,8 +67,8 @@ def _locked(state: StateFolder) -> Iterator[None]:
         state.unlock()
 
 
-def _prepare(state: StateFolder, identity: dict[str, str], options: UpOptions) -> None:
-    """See that the folder holds this site's history, whole, or nothing; do what the operator allowed. Raises StateError."""
+def _prepare(state: StateFolder, fleet: Fleet, options: UpOptions) -> None:
+    """See that the folder holds this fleet's history, whole, or nothing; do what the operator allowed. Raises StateError."""
     if options.fresh and (running := left_running(state.nodes)):
         names = ", ".join(f"{name} (process {pid})" for name, pid in running.items())
         raise StateError(
@@ -85,12 +85,19 @@ def _prepare(state: StateFolder, identity: dict[str, str], options: UpOptions) -
             )
     if options.fresh and (aside := state.set_aside()) is not None:
         typer.echo(f"What was in {state.root} is in {aside} now; remove that folder when you no longer need it.", err=True)
-    manifest = begin(state, identity)
+    embedded = {node.id: f"{node.network}/{node.chain}" for node in fleet.nodes if node.run == "embedded"}
+    begun = begin(
+        state, fleet.operator, {mining.site.name: _identity(mining, options) for mining in fleet.mining_sites()}, embedded
+    )
+    manifest = begun.manifest
+    for site in begun.left_out:
+        typer.echo(f"The site {site} is not in {options.fleet} any more. What it kept stays in {state.sites / site}.", err=True)
     if options.accept_lost_shares:
         from photosynth.operations.lost_shares import give_up_lost_shares
 
         manifest, said = give_up_lost_shares(state, manifest)
-        typer.echo(said, err=True)
+        for sentence_of_site in said:
+            typer.echo(sentence_of_site, err=True)
     check_parts(state, manifest)
 
 
@@ -106,9 +113,9 @@ def _markets(mining: MiningSite, options: UpOptions) -> "Markets":
         raise CommandError(sentence(error), ExitCode.BAD_INPUT) from None
 
 
-def _speed(mining: MiningSite, options: UpOptions) -> int:
-    speed_milli = options.speed_milli if options.speed_milli is not None else mining.fleet.clock.speed * 1000
-    real = mining.site.real_parts()
+def _speed(fleet: Fleet, options: UpOptions) -> int:
+    speed_milli = options.speed_milli if options.speed_milli is not None else fleet.clock.speed * 1000
+    real = [part for site in fleet.sites for part in site.real_parts()]
     if real and speed_milli != FULL_SPEED_MILLI:
         if options.speed_milli is not None:
             names = ", ".join(real[:3]) + (" and more" if len(real) > 3 else "")
@@ -118,10 +125,9 @@ def _speed(mining: MiningSite, options: UpOptions) -> int:
 
 
 def _identity(mining: MiningSite, options: UpOptions) -> dict[str, str]:
+    """What never changes of a site."""
     return {
-        "site": mining.site.name,
-        "network": mining.node.chain,
-        "node": "embedded" if mining.node.run == "embedded" else "bitcoind",
+        "chain": f"{mining.node.network}/{mining.node.chain}",
         "payout_script": mining.wallet.output_script().hex(),
         "day": "synthetic" if options.replay is None else f"recorded {options.replay.isoformat()}",
     }
@@ -138,9 +144,9 @@ def _run_loop(up: "_Up") -> int:
 class _Up:
     """One run of the command."""
 
-    mining: MiningSite
+    fleet: Fleet
     speed_milli: int
-    markets: "Markets"
+    markets: "dict[str, Markets]"
     state: StateFolder
     options: UpOptions
     ports: Ports
@@ -160,7 +166,7 @@ class _Up:
             await self._serve(stop)
         except (CommandError, OSError):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever ends the site is said in a sentence, and kept in the log
+        except Exception as error:  # noqa: BLE001 - whatever ends the fleet is said in a sentence, and kept in the log
             raise ended_by(error, self.state.log) from None
         return ExitCode.OK
 
@@ -169,50 +175,60 @@ class _Up:
         stop.set()
 
     async def _serve(self, stop: asyncio.Event) -> None:
-        from photosynth.cli.simulated_field import SimulatedField
-        from photosynth.operations.node_watch import NodeWatch
-        from photosynth.operations.running import RunningSite
-        from photosynth.operations.site import Site, SiteSettings
+        from photosynth.operations.opening import open_fleet
+        from photosynth.operations.running import RunningView
+        from photosynth.operations.running_fleet import FleetSettings, RunningFleet
 
-        options, mining, state, markets = self.options, self.mining, self.state, self.markets
-        series = await asyncio.to_thread(markets.series_in, state.world)
-        field = SimulatedField(mining.site, state.world, series, _log_world)
-        settings = SiteSettings(
-            mining=mining,
-            state=state,
-            speed_milli=self.speed_milli,
-            start_ms=markets.start_ms,
-            end_ms=markets.end_ms,
-            market=markets.energy,
-            coin_market=markets.coin,
-            open_field=field,
-            pool_listener=self.ports.pool,
-            replay=None if options.replay is None else options.replay.isoformat(),
-        )
-        site = Site(settings)
-        if not await _done_unless(stop, site.start()):  # whoever stops it while it starts does not wait for the start
-            if self.out_of_time:
-                raise CommandError(
-                    f"The {options.run_for_s} s of --for were over before the site had started; nothing ran. Give it longer.",
-                    ExitCode.UNAVAILABLE,
-                )
-            typer.echo("Stopped before the site had started; nothing ran.", err=options.json_log)
-            return
-        view = RunningSite(
-            site, NodeWatch(mining.fleet.nodes, state.nodes, site.state_id, site.audit, embedded=site.embedded_nodes)
-        )
+        options, state = self.options, self.state
+        sites = tuple([await self._site(mining) for mining in self.fleet.mining_sites()])
+        opened: list[RunningFleet] = []
+
+        async def start() -> None:
+            opened.append(await open_fleet(FleetSettings(self.fleet, state, self.speed_milli, sites)))
+            await opened[0].start()
+
         try:
-            async with self._web(view, site) as url:
-                await self._until_stopped(stop, view, field, url)
-        finally:
+            if not await _done_unless(stop, start()):  # whoever stops it while it starts does not wait for the start
+                if self.out_of_time:
+                    raise CommandError(
+                        f"The {options.run_for_s} s of --for were over before the fleet had started; nothing ran. "
+                        "Give it longer.",
+                        ExitCode.UNAVAILABLE,
+                    )
+                typer.echo("Stopped before the fleet had started; nothing ran.", err=options.json_log)
+                return
+            view = RunningView(opened[0])
+            async with self._web(view, opened[0]) as url:
+                await self._until_stopped(stop, view, url)
             if ending := view.processes():
                 said = f"Ending {', '.join(ending)}; a node may need minutes to write what it holds."
                 typer.echo(said, err=options.json_log)
-            await view.close()
+        finally:
+            for fleet in opened:
+                await fleet.close()
         typer.echo(f"Stopped. {options.state} holds everything; the next start resumes there.", err=options.json_log)
 
+    async def _site(self, mining: MiningSite) -> "SiteSettings":
+        """What one site of this run is given."""
+        from photosynth.cli.simulated_field import SimulatedField
+        from photosynth.sites.site import SiteSettings
+
+        name = mining.site.name
+        markets, world = self.markets[name], self.state.site(name).world
+        series = await asyncio.to_thread(markets.series_in, world)
+        return SiteSettings(
+            mining=mining,
+            market=markets.energy,
+            coin_market=markets.coin,
+            open_field=SimulatedField(mining.site, world, series),
+            pool_listener=self.ports.pools[name],
+            start_ms=markets.start_ms,
+            end_ms=markets.end_ms,
+            replay=None if self.options.replay is None else self.options.replay.isoformat(),
+        )
+
     @asynccontextmanager
-    async def _web(self, view: "RunningSite", site: "Site") -> AsyncIterator[str]:
+    async def _web(self, view: "RunningView", fleet: "RunningFleet") -> AsyncIterator[str]:
         """The API and the console; the address is known to the command line as long as they answer."""
         from photosynth.api.app import LOOPBACK_NAMES, create_app
         from photosynth.api.server import WebServer
@@ -220,8 +236,9 @@ class _Up:
         from photosynth.operations.running import ChainDoor
 
         token = secrets.token_urlsafe(32)
-        hosts = (*LOOPBACK_NAMES, self.mining.fleet.console.listen.host)
-        app = create_app(view, token=token, allowed_hosts=hosts, chain=ChainDoor(site.node), evidence=view)
+        hosts = (*LOOPBACK_NAMES, self.fleet.console.listen.host)
+        chain = ChainDoor(fleet.first_node) if fleet.nodes else None
+        app = create_app(view, token=token, allowed_hosts=hosts, chain=chain, evidence=view)
         mount(app, view)
         server = WebServer(app)
         await server.start(self.ports.console)
@@ -233,7 +250,7 @@ class _Up:
             self.state.remove_api()
             await server.stop()
 
-    async def _until_stopped(self, stop: asyncio.Event, view: "RunningSite", field: "SimulatedField", url: str) -> None:
+    async def _until_stopped(self, stop: asyncio.Event, view: "RunningView", url: str) -> None:
         banner = self._banner()
         typer.echo(f"{banner}\n{self._addresses(url)}", err=self.options.json_log)
         if self.options.open_browser and sys.stdout.isatty() and _has_windows():
@@ -241,49 +258,49 @@ class _Up:
 
             # Nobody waits for it: some take as long as they are open.
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
-        running = asyncio.ensure_future(view.run())
         showing = asyncio.ensure_future(self._show(view, url, banner))
-        world = asyncio.ensure_future(field.ended())
         stopping = asyncio.ensure_future(stop.wait())
         try:
-            done, _ = await asyncio.wait({running, showing, world, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if world in done and stopping not in done:
-                raise CommandError(
-                    f"The simulated site ended with code {world.result()}; its last words are in {self.state.log}. "
-                    "Nothing is lost: start again.",
-                    ExitCode.UNAVAILABLE,
-                )
+            done, _ = await asyncio.wait({showing, stopping}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(1):
                     self._save(await view.status())
-            for task in (running, showing, world, stopping):
+            for task in (showing, stopping):
                 task.cancel()
-            await asyncio.gather(running, showing, world, stopping, return_exceptions=True)
+            await asyncio.gather(showing, stopping, return_exceptions=True)
 
     def _addresses(self, url: str) -> str:
-        return f"Console {url}   Pool {self.ports.pool_url()}   State {self.options.state}"
+        pools = self.ports.pool_urls()
+        only = len(pools) == 1
+        said = "".join(f"   Pool {'' if only else f'of {site} '}{pool}" for site, pool in pools.items())
+        return f"Console {url}{said}   State {self.options.state}"
 
     def _banner(self) -> str:
-        demonstration = self.mining.node.demonstration
-        day = "a recorded day" if self.options.replay else "a synthetic sunny Sunday"
-        lines = [
-            f"{self.mining.site.title}: {day}, time runs {self.speed_milli / 1000:g} times faster.",
-            "Simulated: sun, factory, meters, prices and the machines' bodies."
-            if not self.options.replay
-            else "Simulated: factory, meters and the machines' bodies; prices and sun are recorded.",
+        sites = self.fleet.sites
+        if not sites:
+            return f"{self.fleet.operator}: {len(self.fleet.nodes)} nodes and no mining site."
+        replay = self.options.replay is not None
+        day = "a recorded day" if replay else "a synthetic sunny Sunday"
+        pace = f"time runs {self.speed_milli / 1000:g} times faster"
+        several = len(sites) > 1
+        lines = [f"{self.fleet.operator}: {len(sites)} sites and {len(self.fleet.nodes)} nodes; {pace}."] if several else []
+        lines += [f"{site.title}: {day}" + ("." if several else f", {pace}.") for site in sites]
+        lines += [
+            "Simulated: factory, meters and the machines' bodies; prices and sun are recorded."
+            if replay
+            else "Simulated: sun, factory, meters, prices and the machines' bodies.",
             "Real: the chain and its rules, the Stratum pool, every hash, the ledger and the proof.",
         ]
-        if demonstration is not None:
-            lines.append(f"Demonstration difficulty and money on regtest: 1 real hash stands for {self._scale():,}.")
+        scales = {site.title: site.scale(self.speed_milli) for site in sites}
+        if any(mining.node.demonstration is not None for mining in self.fleet.mining_sites()):
+            said = "; ".join(f"{scale:,}" + (f" at {title}" if several else "") for title, scale in scales.items())
+            lines.append(f"Demonstration difficulty and money on regtest: 1 real hash stands for {said}.")
         return "\n".join(lines)
 
-    def _scale(self) -> int:
-        return self.mining.site.scale(self.speed_milli)
-
-    async def _show(self, view: "RunningSite", url: str, banner: str) -> None:
+    async def _show(self, view: "RunningView", url: str, banner: str) -> None:
         """The live status, and its last state on disk for questions after the end."""
         from photosynth.cli.live import display
 
@@ -309,7 +326,7 @@ class _Up:
 
 
 def ended_by(error: Exception, log: Path) -> CommandError:
-    """The sentence for what ended the site: what can be mended says how, anything else is a bug."""
+    """The sentence for what ended the fleet: what can be mended says how, anything else is a bug."""
     import structlog
 
     from photosynth.energy.recorded_files import RecordedDataError
@@ -320,13 +337,13 @@ def ended_by(error: Exception, log: Path) -> CommandError:
         first = first.exceptions[0]
     if isinstance(first, RecordedDataError):
         return CommandError(sentence(first), ExitCode.BAD_INPUT)
-    structlog.get_logger().error("the site was ended", exc_info=error)
+    structlog.get_logger().error("the fleet was ended", exc_info=error)
     if isinstance(first, (*state_errors(), WorldError)):
         return CommandError(sentence(first), ExitCode.UNAVAILABLE)
     if isinstance(first, OSError):
         return CommandError(os_sentence(first), ExitCode.UNAVAILABLE)
     return CommandError(
-        f"A mistake in Photosynth ended the site ({type(first).__name__}: {first}). Nothing that was kept is lost: "
+        f"A mistake in Photosynth ended the fleet ({type(first).__name__}: {first}). Nothing that was kept is lost: "
         f"start again, and please report it with the end of {log}.",
         ExitCode.BUG,
     )
@@ -349,9 +366,3 @@ async def _done_unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> 
 def _has_windows() -> bool:
     """Whether a browser opens beside this terminal and not in it."""
     return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-def _log_world(line: str) -> None:
-    import structlog
-
-    structlog.get_logger().info("world", said=line)

@@ -13,12 +13,15 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+import sqlalchemy as sa
 import structlog
+from sqlalchemy import Connection
 
 from photosynth.actions import Action, End, NotAuditedError, Result
 from photosynth.quantities.instants import Clock, iso_utc
 from photosynth.storage import Database, Runner, StorageError
 from photosynth.storage.actions import ActionRow, finish_action, read_action, write_action
+from photosynth.storage.tables import ACTIONS
 
 log = structlog.get_logger()
 
@@ -329,3 +332,18 @@ def _values(action: Action, end: End | None) -> dict[str, Any]:
 def _clean(text: str | None, longest: int) -> str | None:
     """Words of a machine or a person as a database takes them: bounded, without halves of characters and without NUL."""
     return None if text is None else text[:longest].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
+def finish_cut_off(tx: Connection) -> None:
+    """Finish actions that a kill cut off: nobody saw what came of them."""
+    cut_off = tx.execute(sa.select(ACTIONS.c.id, ACTIONS.c.time_ms).where(ACTIONS.c.result == "planned")).all()
+    for row in cut_off:
+        finish_action(
+            tx,
+            row.id,
+            result="unverified",
+            answer="the system stopped before an answer came",
+            read_back=None,
+            verified=None,
+            finished_ms=row.time_ms,
+        )

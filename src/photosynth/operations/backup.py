@@ -27,16 +27,15 @@ from typing import Any
 from sqlalchemy import Connection
 
 from photosynth.files.whole import sync_folder, whole_file
-from photosynth.operations.manifest import MARK, check_parts, load_manifest, save_manifest
-from photosynth.operations.migration import Migrated, copy_state, whole
+from photosynth.operations.manifest import MARK, Manifest, begun, check_parts, load_manifest, save_manifest
+from photosynth.operations.migration import Migrated, copy_state, copy_state_files, whole
 from photosynth.operations.state import StateError, StateFolder, StateInUseError
 from photosynth.operations.state_files import copy_files, filling, new_database
 from photosynth.pool.segments import ShareLogError, open_segments
-from photosynth.sites.bookkeeping import SHARE_SEQ
+from photosynth.sites.past import booked_shares
 from photosynth.storage import Database
 from photosynth.storage.address import Place
 from photosynth.storage.copying import copy_tables
-from photosynth.storage.meta import get_meta
 
 FORMAT = 1
 CONTENTS = "backup.json"
@@ -104,41 +103,49 @@ def _gather_stopped(folder: StateFolder, gathered: StateFolder) -> None:
     manifest = whole(folder)
     with Database(folder.database, at_rest=True) as database, database.read() as tx:
         _gather_tables(tx, gathered)
-    copy_files(folder.movable(), gathered.root)
+    copy_state_files(folder, gathered, manifest)
     save_manifest(gathered, manifest)
 
 
 def _gather_running(folder: StateFolder, gathered: StateFolder) -> None:
     for _ in range(ATTEMPTS):
         manifest = load_manifest(folder)
-        if manifest is None or not manifest.complete or manifest.counting_anew:
+        if manifest is None or not begun(manifest):
             raise StateError(f"the system on {folder.root} is still at its first start; try again when it runs")
         with ExitStack() as open_:
-            if (seqs := _gather_shares(folder, gathered)) is None:
+            if (seqs := _gather_shares(folder, gathered, manifest)) is None:
                 continue
             tx = open_.enter_context(open_.enter_context(Database(folder.database, read_only=True)).read())
-            if not seqs[0] <= (get_meta(tx, SHARE_SEQ) or 0) <= seqs[1]:
+            if not all(first <= booked_shares(tx, site) <= last for site, (first, last) in seqs.items()):
                 continue  # a quarter hour was closed in between
             _gather_tables(tx, gathered)
-        if manifest.embedded:
-            gathered.chain.mkdir(mode=0o700)
-            copy_files([folder.chain / "blocks.log", folder.chain / MARK], gathered.chain)
-        copy_files([path for path in folder.movable() if path not in (folder.shares, folder.chain)], gathered.root)
+        for node in manifest.active_nodes():
+            gathered.node(node).mkdir(mode=0o700, parents=True)
+            copy_files([folder.node(node) / "blocks.log", folder.node(node) / MARK], gathered.node(node))
+        for site in manifest.active_sites():
+            if (world := folder.site(site).world).exists():
+                copy_files([world], gathered.site(site).world.parent)
+        copy_files([path for path in folder.movable() if path != folder.sites], gathered.root)
         save_manifest(gathered, manifest)
         check_parts(gathered, manifest)
         return
     raise StateError("quarter hours are closed faster than a backup can be taken; stop the system for it, or slow it down")
 
 
-def _gather_shares(folder: StateFolder, gathered: StateFolder) -> tuple[int, int] | None:
-    """Copy the share log: its checkpoint and its last entry; None where it was rewritten meanwhile."""
-    shutil.rmtree(gathered.shares, ignore_errors=True)
-    try:
-        copy_files([folder.shares], gathered.root)
-        account = open_segments(gathered.shares, read_only=True).account
-    except (FileNotFoundError, ShareLogError):
-        return None
-    return account.checkpoint_seq, account.last_seq
+def _gather_shares(folder: StateFolder, gathered: StateFolder, manifest: Manifest) -> dict[str, tuple[int, int]] | None:
+    """Copy the share logs: the checkpoint and the last entry of each; None where one was rewritten meanwhile."""
+    found = {}
+    for site in manifest.active_sites():
+        there, here = folder.site(site).shares, gathered.site(site).shares
+        shutil.rmtree(here, ignore_errors=True)
+        here.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            copy_files([there], here.parent)
+            account = open_segments(here, read_only=True).account
+        except (FileNotFoundError, ShareLogError):
+            return None
+        found[site] = account.checkpoint_seq, account.last_seq
+    return found
 
 
 def _gather_tables(tx: Connection, gathered: StateFolder) -> None:

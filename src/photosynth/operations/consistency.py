@@ -1,16 +1,14 @@
 """Whether the opened parts of a state belong together: none of them is another's, nor from an older copy than the rest."""
 
-import contextlib
-from dataclasses import replace
+from pathlib import Path
 
 from sqlalchemy import Connection
 
 from photosynth.bitcoin.node import BitcoinNode, hash_text
-from photosynth.operations.manifest import ANEW, COUNT_ANEW, MARK, RESTORE_CHAIN, Manifest, Seen, save_manifest
+from photosynth.operations.manifest import ANEW, COUNT_ANEW, MARK, RESTORE_CHAIN, Manifest, Seen, SitePart
 from photosynth.operations.state import StateError, StateFolder
 from photosynth.pool.accounting import WorkAccount
-from photosynth.sites.bookkeeping import SHARE_SEQ
-from photosynth.storage import Database
+from photosynth.sites.bookkeeper import SHARE_SEQ
 from photosynth.storage.meta import get_meta, put_meta
 from photosynth.storage.tables import META
 from photosynth.treasury.blocks import forget_open_attributions
@@ -20,77 +18,70 @@ from photosynth.treasury.evidence.seal import Identity
 _NEWER = f"Put the one back that belongs here, or restore the whole folder from one backup, or {ANEW}"
 
 
-def claim_database(database: Database, folder: StateFolder, manifest: Manifest) -> None:
+def claim_database(tx: Connection, folder: StateFolder, manifest: Manifest) -> None:
     """See that the database is this state's and no older than what was last seen of it; mark a new one.
 
-    Where the share log was given up, forget how far it was booked, and whose work blocks of the open quarter hour claim: a
-    new one counts from zero and does not know of it. Raises StateError.
+    Where a site's share log was given up, forget how far it was booked, and whose work blocks of the open quarter hour claim:
+    a new one counts from zero and does not know of it. Raises StateError.
     """
-    with database.begin() as tx:
-        mark = get_meta(tx, MARK)
-        if mark is None and not manifest.complete:
-            put_meta(tx, MARK, manifest.state)
-        elif mark != manifest.state:
-            raise StateError(f"{folder.database} is of another state than {folder.manifest}. {_NEWER}")
-        if manifest.seen is not None:
-            _check_evidence(tx, folder, manifest.seen)
-        if manifest.counting_anew:
+    mark = get_meta(tx, MARK)
+    if mark is None and not manifest.complete:
+        put_meta(tx, MARK, manifest.state)
+    elif mark != manifest.state:
+        raise StateError(f"{folder.database} is of another state than {folder.manifest}. {_NEWER}")
+    for name, part in manifest.active_sites().items():
+        if part.seen is not None:
+            _check_evidence(tx, folder, name, part.seen)
+        if part.counting_anew:
             tx.execute(META.delete().where(META.c.key == SHARE_SEQ))
             forget_open_attributions(tx)
 
 
-def _check_evidence(tx: Connection, folder: StateFolder, seen: Seen) -> None:
+def _check_evidence(tx: Connection, folder: StateFolder, site: str, seen: Seen) -> None:
     last = last_line(tx)
     if last is None or last.seq < seen.evidence_seq:
         there = "none" if last is None else str(last.seq)
         raise StateError(
-            f"{folder.database} is older than the rest of this state: its last line of evidence is {there}, and line "
+            f"{folder.database} is older than the rest of this state: the last line of evidence of {site} is {there}, and line "
             f"{seen.evidence_seq} was signed already. Going on would sign that line a second time. {_NEWER}"
         )
     line = line_at(tx, seen.evidence_seq)
     if line is None or line.hash.hex() != seen.evidence_hash:
         raise StateError(
-            f"{folder.database} holds another line {seen.evidence_seq} of evidence than was signed here last. {_NEWER}"
+            f"{folder.database} holds another line {seen.evidence_seq} of the evidence of {site} than was signed here last. "
+            f"{_NEWER}"
         )
 
 
-def check_share_log(account: WorkAccount, share_seq: int, folder: StateFolder, manifest: Manifest) -> None:
+def check_share_log(account: WorkAccount, share_seq: int, folder: StateFolder, site: str, part: SitePart) -> None:
     """Refuse a share log that is older than the books, and books that are older than the share log. Raises StateError."""
-    known = max(share_seq, 0 if manifest.seen is None else manifest.seen.share_seq)
+    shares = folder.site(site).shares
+    known = max(share_seq, 0 if part.seen is None else part.seen.share_seq)
     if account.last_seq < known:
         raise StateError(
-            f"{folder.shares} is older than the rest of this state: it ends at entry {account.last_seq}, and entry {known} was "
+            f"{shares} is older than the rest of this state: it ends at entry {account.last_seq}, and entry {known} was "
             f"accepted already. Put the newer one back, or {COUNT_ANEW}"
         )
     if account.checkpoint_seq > share_seq:
         raise StateError(
-            f"{folder.database} is older than {folder.shares}: entries {share_seq + 1} to {account.checkpoint_seq} are booked "
+            f"{folder.database} is older than {shares}: entries {share_seq + 1} to {account.checkpoint_seq} are booked "
             f"and gone from the log, and the books do not hold them. {_NEWER}"
         )
 
 
-async def check_chain(node: BitcoinNode, top: tuple[int, bytes] | None, folder: StateFolder) -> None:
+async def check_chain(node: BitcoinNode, top: tuple[int, bytes] | None, path: Path) -> None:
     """Refuse an embedded chain that lacks ``top``, which the books followed last: it is an older copy. Raises StateError."""
     if top is not None and await node.block(top[1]) is None:
         tip = await node.tip()
         raise StateError(
-            f"{folder.chain} is older than the books: it ends at height {tip.height}, and they have followed it to block "
+            f"{path} is older than the books: it ends at height {tip.height}, and they have followed it to block "
             f"{top[0]} ({hash_text(top[1])}). {RESTORE_CHAIN}, or {ANEW}"
         )
 
 
-def open_identity(database: Database, folder: StateFolder) -> Identity:
-    """The state's key; made where nothing was ever signed. Raises SealError and OSError."""
-    with database.read() as tx:
-        signed = last_line(tx) is not None
-    if signed or folder.identity.exists():
-        return Identity.open(folder.identity)
-    return Identity.create(folder.identity)
-
-
-def note_seen(folder: StateFolder, manifest: Manifest, seen: Seen) -> Manifest:
-    """Note how far evidence and share log have come; a full disk leaves the older note, which is true as well."""
-    manifest = replace(manifest, seen=seen)
-    with contextlib.suppress(OSError):
-        save_manifest(folder, manifest)
-    return manifest
+def open_identity(tx: Connection, key: Path) -> Identity:
+    """The key of a stream of evidence; made where nothing was ever signed. Raises SealError and OSError."""
+    if last_line(tx) is not None or key.exists():
+        return Identity.open(key)
+    key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Identity.create(key)

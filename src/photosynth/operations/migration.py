@@ -50,9 +50,19 @@ def whole(folder: StateFolder) -> Manifest:
     return manifest
 
 
+def copy_state_files(old: StateFolder, new: StateFolder, manifest: Manifest) -> int:
+    """Copy what is files of a stopped state, but for its database and manifest; how many. What is a process's stays."""
+    number = copy_files(old.movable(), new.root)
+    nodes = [old.node(name) for name in manifest.nodes if old.node(name).is_dir()]
+    if nodes:
+        new.nodes.mkdir(mode=0o700)
+        number += copy_files(nodes, new.nodes)
+    return number
+
+
 def copy_state(old: StateFolder, new: StateFolder, manifest: Manifest) -> Migrated:
     """Copy into a state that :func:`filling` holds. Raises StateError where the copy is not the same as the original."""
-    files = copy_files(old.movable(), new.root)
+    files = copy_state_files(old, new, manifest)
     with new_database(new.database) as to, to.begin() as writing:
         with Database(old.database, at_rest=True) as from_, from_.read() as reading:
             tables, before = copy_tables(reading, writing), trial_balance(reading)

@@ -1,13 +1,12 @@
-"""The view of a running site: documents from its engines and its books, and the two writes, audited."""
+"""The view of a running fleet: documents from its sites, its nodes and its books, and the writes, audited."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 
 import structlog
 
-from photosynth.bitcoin.node import BitcoinNode, NodeHealth, NodeUnavailableError, Verdict
+from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError, Verdict
 from photosynth.documents import (
     ActionDocument,
     BlockDocument,
@@ -18,163 +17,103 @@ from photosynth.documents import (
     NodeDocument,
     Status,
     TraceDocument,
-    WorkerDocument,
     WorkersDocument,
 )
 from photosynth.documents.status import EvidenceStatus, LedgerStatus
-from photosynth.miners.guard import named
-from photosynth.miners.view import MachineView
 from photosynth.operations import book_documents as books
 from photosynth.operations import status as parts
 from photosynth.operations.evidence_door import evidence_lines
 from photosynth.operations.glance import Glance
 from photosynth.operations.ledger_lines import ledger_lines
-from photosynth.operations.node_watch import NodeWatch
-from photosynth.operations.site import Site
+from photosynth.operations.running_fleet import RunningFleet
+from photosynth.operations.site_door import SiteDoor
 from photosynth.operations.summaries import count_nodes, evidence_status, ledger_status
-from photosynth.pool.statistics import PoolSnapshot, WorkerStats
 from photosynth.quantities.instants import iso_utc
-from photosynth.sites.configuration import DEMONSTRATION_ASSET
-from photosynth.storage import StorageError
+from photosynth.sites.configuration import DEMONSTRATION_ASSET, site_facts
 from photosynth.treasury.unknown_intervals import UnknownIntervals, unknown_intervals
 
 log = structlog.get_logger()
 
 VERSION = version("photosynth")
-KEEP_PATIENCE_S = 5.0
-"""How long a stop's answer waits for the disk to take that everything is stopped."""
 DAY_MS = 86_400_000
-HEALTH_AGE_S = 1.0
-"""A node's answer about itself serves every question within so many seconds."""
 
 
-class RunningSite:
-    """The door to a running site; satisfies ``SiteView`` and the API's port for the evidence."""
+class RunningView:
+    """The door to a running fleet; satisfies ``SiteView`` and the API's port for the evidence."""
 
-    def __init__(self, site: Site, watch: NodeWatch) -> None:
-        self._site, self._watch = site, watch
-        self._health: NodeHealth | None = None
-        self._health_s = 0.0
-        self._health_turn = asyncio.Lock()
+    def __init__(self, fleet: RunningFleet) -> None:
+        self._fleet = fleet
+        self._sites = [SiteDoor(fleet, units, fleet.chains[units.chain]) for units in fleet.sites.values()]
         self._since: dict[str, int] = {}
-        self._books: Glance[tuple[LedgerStatus, EvidenceStatus, UnknownIntervals | None]] = Glance(site.database.place)
-        self._stops = 0
+        self._books: Glance[tuple[LedgerStatus, EvidenceStatus, UnknownIntervals | None]] = Glance(fleet.database.place)
 
-    async def run(self) -> None:
-        """Run the site and look at the fleet's nodes until cancelled; an unexpected error ends them all."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._site.run(), name="site")
-            tasks.create_task(self._watch.run(), name="nodes")
-
-    async def close(self) -> None:
-        """End what runs here as a process in its own time, which is an action, and close the site with its audit."""
-        try:
-            await self._watch.close()
-        finally:
-            await self._site.close()
+    @property
+    def _site(self) -> SiteDoor:
+        return self._sites[0]
 
     def processes(self) -> list[str]:
         """The nodes whose processes run here, each with its process's id."""
-        found = [(node.id, node.process) for node in self._watch.nodes()]
+        found = [(node.id, node.process) for node in self._fleet.watch.nodes()]
         return [f"{name} (process {process.pid})" for name, process in found if process is not None]
 
     async def status(self) -> Status:
         """Everything in one document."""
-        site = self._site
-        now_ms, wall_ms = site.clock.site_ms(), site.clock.wall_ms()
-        snapshot, views, quote = site.pool.snapshot(), site.control.machines(), site.quote()
-        health, nodes = await self._node_health(), self._watch.nodes()
+        fleet, door = self._fleet, self._site
+        site, now_ms = door.site, fleet.clock.site_ms()
+        snapshot, views, quote = door.snapshot(), door.views(), site.quote()
+        health, nodes = await door.health(), fleet.watch.nodes()
         asset = DEMONSTRATION_ASSET if site.mining.node.demonstration else "BTC"
-        ledger, evidence, unknown = await self._books.look(
-            lambda: site.read(lambda tx: (ledger_status(tx, asset), evidence_status(tx), unknown_intervals(tx, now_ms - DAY_MS)))
-        )
-        tip_age_s = None if health is None or health.tip.height == 0 else max(0, wall_ms // 1000 - health.tip.time_s)
+        since_ms = now_ms - DAY_MS
+
+        async def look() -> tuple[LedgerStatus, EvidenceStatus, UnknownIntervals | None]:
+            return await fleet.readers.read(
+                lambda tx: (ledger_status(tx, asset), evidence_status(tx), unknown_intervals(tx, since_ms))
+            )
+
+        ledger, evidence, unknown = await self._books.look(look)
+        conditions = door.conditions(views, snapshot, health) + self._fleet_conditions(nodes)
+        self._since = {item.id: self._since.get(item.id, item.since_ms) for item in conditions}
         return Status(
             time=iso_utc(now_ms),
-            wall_time=iso_utc(wall_ms),
+            wall_time=iso_utc(fleet.clock.wall_ms()),
             running=True,
             version=VERSION,
-            speed=site.clock.speed,
-            chain=parts.chain_status(site.mining, health, site.pool.template, tip_age_s),
-            site=parts.site_status(
-                site.declared,
-                site.controller,
-                views,
-                now_ms=now_ms,
-                wall_ms=wall_ms,
-                speed=site.clock.speed,
-                replay=site.settings.replay,
-                stopped=site.stopped,
-            ),
+            speed=fleet.clock.speed,
+            chain=door.chain_status(health),
+            site=door.site_status(views),
             pool=parts.pool_status(snapshot),
-            machines=parts.machines_status(views),
+            machines=parts.machines_status(views, len(site.declared.machine_specs())),
             models=parts.model_statuses(site.declared, views, quote),
             mainnet=parts.mainnet_outlook(quote, snapshot.hash_rate.hash_rate_hs),
             nodes=count_nodes(nodes),
             ledger=ledger,
             evidence=evidence,
-            conditions=self._conditions(views, snapshot, health, nodes) + parts.unknown_conditions(unknown),
+            conditions=[item.model_copy(update={"since_ms": self._since[item.id]}) for item in conditions]
+            + [item for view in views for item in parts.machine_conditions(view)]
+            + parts.unknown_conditions(unknown),
         )
 
     async def workers(self) -> WorkersDocument:
         """The pool's workers over the life of the state."""
-        found = self._site.pool.snapshot().workers
-        return WorkersDocument(running=True, workers=[worker_document(item, self._site.parties.get(item.name)) for item in found])
+        return WorkersDocument(running=True, workers=[worker for site in self._sites for worker in site.workers()])
 
     async def machines(self) -> list[MachineDocument]:
         """Every machine, in the fleet file's order."""
-        site = self._site
-        workers = {item.name: item for item in site.pool.snapshot().workers}
-        quote = site.quote()
-        documents = []
-        for spec, view in zip(site.declared.machine_specs(), site.control.machines(), strict=True):
-            worker = workers.get(spec.worker)
-            host, port = site.field.machines[spec.id]
-            documents.append(
-                MachineDocument(
-                    id=spec.id,
-                    group=spec.group,
-                    model=spec.model.name,
-                    party=spec.party,
-                    driver=spec.driver,
-                    address=f"{host}:{port}",
-                    worker=spec.worker,
-                    state=view.state,
-                    power_w=view.power_w,
-                    hash_rate_hs=None if view.hash_rate_hs is None else str(view.hash_rate_hs),
-                    commanded_w=None if view.told is None else view.told.watts,
-                    commanded_ms=None if view.told is None else view.told.at_ms,
-                    commanded_result=None if view.told is None else view.told.result,
-                    reason=view.reason or "no decision has been made yet",
-                    temperature_c=view.temperature_c,
-                    observed_ms=view.observed_ms,
-                    state_since_ms=view.state_since_ms,
-                    starts=view.starts,
-                    accepted=0 if worker is None else worker.accepted,
-                    rejected=0 if worker is None else sum(worker.rejected.values()),
-                    last_share_wall_ms=None if worker is None else worker.last_share_wall_ms,
-                    strike_cent_per_mwh=quote.strike_cent_per_mwh(spec.model.hash_rate_hs, spec.model.power_w),
-                    conditions=parts.machine_conditions(view),
-                )
-            )
-        return documents
+        return [machine for site in self._sites for machine in site.machines()]
 
     async def day(self, points: int = 288) -> list[DayPoint]:
         """The curve of the current market day so far: what is stored, and what waits to be."""
-        site, now_ms = self._site, self._site.clock.site_ms()
-        stored = await site.read(lambda tx: books.day_points(tx, now_ms, points))
-        last_ms = stored[-1].time_ms if stored else 0
-        return stored + [books.day_point(item) for item in site.controller.observations if item.time_ms > last_ms]
+        return await self._site.day(points)
 
     async def blocks(self, limit: int = 100) -> list[BlockDocument]:
         """The site's own blocks, newest first."""
-        return await self._site.read(lambda tx: books.block_documents(tx, limit))
+        return await self._fleet.readers.read(lambda tx: books.block_documents(tx, limit))
 
     async def ledger(
         self, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None
     ) -> LedgerDocument:
         """Trial balance of a period (site time) and its postings, newest first."""
-        return await self._site.read(lambda tx: books.ledger_document(tx, from_ms, to_ms, limit, before_id))
+        return await self._fleet.readers.read(lambda tx: books.ledger_document(tx, from_ms, to_ms, limit, before_id))
 
     def ledger_lines(
         self,
@@ -186,150 +125,89 @@ class RunningSite:
         oldest_first: bool = False,
     ) -> AsyncIterator[bytes]:
         """The same as lines of JSON: a LedgerDocument without postings, then a PostingDocument a line."""
-        return ledger_lines(self._site.read, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
+        return ledger_lines(self._fleet.readers.read, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
 
     async def nodes(self) -> list[NodeDocument]:
         """Every node of the fleet, in the file's order."""
-        return self._watch.nodes()
+        return self._fleet.watch.nodes()
 
     async def node_log(self, node_id: str, lines: int) -> list[str]:
         """The last lines of what a node's process said. Raises NotKnownError."""
-        return await asyncio.to_thread(self._watch.log_lines, node_id, lines)
+        return await asyncio.to_thread(self._fleet.watch.log_lines, node_id, lines)
 
     async def restart_node(self, node_id: str, actor: str, reason: str) -> ActionDocument:
         """End a node's process in its own time; it is started anew. Raises NotKnownError."""
-        site, before = self._site, self._watch.node(node_id)
-        self._watch.needs_process(node_id)
-        action = await site.audit.planned(actor, "restart_node", node_id, reason, "its process ends and is started anew")
+        watch, audit = self._fleet.watch, self._fleet.audit
+        before = watch.node(node_id)
+        watch.needs_process(node_id)
+        action = await audit.planned(actor, "restart_node", node_id, reason, "its process ends and is started anew")
         try:
-            done = await self._watch.restart(node_id)
-            after = await self._watch.started_again(node_id, None if before.process is None else before.process.pid)
+            done = await watch.restart(node_id)
+            after = await watch.started_again(node_id, None if before.process is None else before.process.pid)
         except BaseException as error:
-            site.audit.finished(action, "failed", f"{type(error).__name__}: {error}", None, None)
+            audit.finished(action, "failed", f"{type(error).__name__}: {error}", None, None)
             raise
         seen = "no process runs yet" if after is None else f"process {after} runs"
-        site.audit.finished(action, "unverified" if after is None else "done", done, seen, after is not None)
-        return books.action_document(await site.audit.row(action))
+        audit.finished(action, "unverified" if after is None else "done", done, seen, after is not None)
+        return books.action_document(await audit.row(action))
 
     async def trace(self, block_or_txid: str) -> TraceDocument:
         """The satoshis of a block (height, hash or coinbase txid). Raises NotKnownError."""
-        facts = self._site.books.site
-        return await self._site.read(lambda tx: books.trace_document(tx, block_or_txid, facts.meters, facts.network))
+        facts = site_facts(self._site.site.mining, b"")
+        return await self._fleet.readers.read(lambda tx: books.trace_document(tx, block_or_txid, facts.meters, facts.network))
 
     async def actions(self, limit: int = 200, before_id: int | None = None, subject: str | None = None) -> list[ActionDocument]:
         """Every change to the world, newest first."""
-        return await self._site.read(lambda tx: books.action_documents(tx, limit, before_id, subject))
+        return await self._fleet.readers.read(lambda tx: books.action_documents(tx, limit, before_id, subject))
 
     async def stop_mining(self, actor: str, reason: str) -> ActionDocument:
         """Everything off at once, also where nothing can be written down, and it stays off until resumed."""
-        site = self._site
-        self._stops += 1
-        action = site.audit.noted(actor, "stop_mining", "site", reason, "every machine sleeps")
-        keeping = asyncio.ensure_future(self._keep_stopped())
+        audit = self._fleet.audit
+        action = audit.noted(actor, "stop_mining", "site", reason, "every machine sleeps")
         try:
-            report = await site.control.stop_all(actor, reason)
-            kept, _ = await asyncio.wait({keeping}, timeout=KEEP_PATIENCE_S)
+            stopped = await asyncio.gather(*(site.stop(actor, reason) for site in self._sites))
         except BaseException:
-            site.audit.finished(action, "unverified", None, "cut off before everything was read back", None)
+            audit.finished(action, "unverified", None, "cut off before everything was read back", None)
             raise
-        unkept = keeping.result() if kept else "the disk is slow"
-        answer = None if unkept is None else f"It holds while the system runs; a restart does not know of it yet: {unkept}"
-        site.audit.finished(action, "unverified" if report.awake else "done", answer, report.text, not report.awake)
-        return books.action_document(await site.audit.row(action))
+        unkept = "; ".join(dict.fromkeys(item.unkept for item in stopped if item.unkept is not None))
+        answer = f"It holds while the system runs; a restart does not know of it yet: {unkept}" if unkept else None
+        proven = all(item.proven for item in stopped)
+        audit.finished(action, "done" if proven else "unverified", answer, "; ".join(item.text for item in stopped), proven)
+        return books.action_document(await audit.row(action))
 
     async def resume_mining(self, actor: str, reason: str) -> ActionDocument:
         """Let the dispatch decide again. A stop that comes before that is done outdoes it."""
-        site = self._site
-        was_stopped, stops = site.stopped, self._stops
-        action = await site.audit.planned(actor, "resume_mining", "site", reason, "the dispatch decides again")
+        audit, stops = self._fleet.audit, [(site, site.stops) for site in self._sites]
+        action = await audit.planned(actor, "resume_mining", "site", reason, "the dispatch decides again")
         try:
-            if stops == self._stops:
-                await site.set_stopped(False)
+            seen = [await site.resume(before) for site, before in stops]
         except BaseException as error:
-            if stops == self._stops:
-                site.stopped = was_stopped
-            site.audit.finished(action, "failed", f"it could not be written down: {error}", None, None)
+            audit.finished(action, "failed", f"it could not be written down: {error}", None, None)
             raise
-        if stops != self._stops:
-            site.audit.finished(action, "failed", "everything was stopped meanwhile, and stays so", None, None)
-            return books.action_document(await site.audit.row(action))
-        site.control.resume()
-        # Nothing of the world is read back here: what the dispatch then tells machines are actions of their own.
-        seen = "the dispatch decides again" if was_stopped else "mining was not stopped, so nothing changed"
-        site.audit.finished(action, "done", None, seen, None)
-        return books.action_document(await site.audit.row(action))
+        if any(item is None for item in seen):
+            audit.finished(action, "failed", "everything was stopped meanwhile, and stays so", None, None)
+        else:
+            audit.finished(action, "done", None, "; ".join(dict.fromkeys(item for item in seen if item)), None)
+        return books.action_document(await audit.row(action))
 
     async def lines(self) -> AsyncIterator[bytes]:
         """The lines of an evidence export, header first and closing line last, each without its line feed."""
-        site = self._site
-        lines = evidence_lines(site.database.place, site.identity, site.settings.state.root)
+        fleet = self._fleet
+        lines = evidence_lines(fleet.database.place, fleet.identities[self._site.name], fleet.settings.state.root)
         while (line := await asyncio.to_thread(next, lines, None)) is not None:
             yield line
 
-    async def _keep_stopped(self) -> str | None:
-        """Remember a stop over restarts; why it cannot be remembered yet, None where it is."""
-        try:
-            await self._site.set_stopped(True)
-        except StorageError as error:
-            return str(error)
-        except Exception as error:
-            log.error("a stop could not be written down, by a mistake of the program", exc_info=error)
-            return named(error)
-        return None
-
-    async def _node_health(self) -> NodeHealth | None:
-        async with self._health_turn:
-            if time.monotonic() - self._health_s > HEALTH_AGE_S:
-                try:
-                    self._health = await self._site.node.health()
-                except NodeUnavailableError:
-                    self._health = None
-                self._health_s = time.monotonic()
-            return self._health
-
-    def _conditions(
-        self, views: list[MachineView], snapshot: PoolSnapshot, health: NodeHealth | None, nodes: list[NodeDocument]
-    ) -> list[Condition]:
-        site = self._site
-        system = parts.system_conditions(
-            meters_fault=site.controller.fault,
-            health=health,
-            pool_fault=snapshot.condition,
-            books_fault=site.keeper.fault,
-            database_fault=self._books.fault,
-            waiting=site.keeper.meter_wait.waiting,
-            reconciled=site.keeper.reconciled,
-            now_ms=site.clock.site_ms(),
-        )
-        demonstration, template, rate = site.mining.node.demonstration, site.pool.template, snapshot.hash_rate.hash_rate_hs
-        if demonstration is not None and template is not None and rate is not None:
-            usual_sat = site.quote().expected_sat(rate * demonstration.block_interval_s)
-            system += parts.money_conditions(template, usual_sat, site.clock.site_ms())
-        system += parts.control_conditions(site.controller.mistake, site.audit.fault, site.audit.waiting, site.clock.site_ms())
-        others = [node for node in nodes if node.id != site.mining.node.id]
-        system += parts.node_conditions(others, site.clock.site_ms())
-        if site.clock.ended:
-            system += parts.ended_conditions(site.settings.replay, site.settings.end_ms)
-        self._since = {item.id: self._since.get(item.id, item.since_ms) for item in system}
-        machines = [item for view in views for item in parts.machine_conditions(view)]
-        return [item.model_copy(update={"since_ms": self._since[item.id]}) for item in system] + machines
-
-
-def worker_document(item: WorkerStats, party: str | None) -> WorkerDocument:
-    """One worker of the pool."""
-    return WorkerDocument(
-        name=item.name,
-        party=party,
-        scale=str(item.scale),
-        connected=item.connections > 0,
-        difficulty=item.difficulty,
-        shares_accepted=item.accepted,
-        rejected_by_cause=dict(item.rejected),
-        work_hashes=str(item.work),
-        represented_hashes=str(item.represented),
-        last_share_wall_ms=item.last_share_wall_ms,
-        user_agent=item.user_agent,
-    )
+    def _fleet_conditions(self, nodes: list[NodeDocument]) -> list[Condition]:
+        fleet, now_ms = self._fleet, self._fleet.clock.site_ms()
+        found = parts.audit_conditions(fleet.audit.fault, fleet.audit.waiting, now_ms)
+        found += parts.database_conditions(self._books.fault, now_ms)
+        mined_on = {name for site in self._sites for name in site.site.declared.pool.node}
+        found += parts.node_conditions([node for node in nodes if node.id not in mined_on], now_ms)
+        of_sites = {f"site:{site.name}" for site in self._sites}
+        found += parts.trouble_conditions([item for item in fleet.supervisor.troubles() if item.scope not in of_sites], now_ms)
+        if fleet.clock.ended and fleet.settings.sites:
+            found += parts.ended_conditions(fleet.settings.sites[0].replay, fleet.settings.sites[0].end_ms)
+        return found
 
 
 class ChainDoor:

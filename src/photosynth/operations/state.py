@@ -1,4 +1,4 @@
-"""The state folder: where everything of one site lies, and that only one process at a time runs on it."""
+"""The state folder: where everything of one fleet lies, and that only one process at a time runs on it."""
 
 import contextlib
 import fcntl
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from photosynth.files.folders import UnsafeFolderError, check_folder
 from photosynth.files.whole import forget_unfinished, own_file, sync_folder, write_whole
+from photosynth.sites.files import SiteFiles
 from photosynth.storage.address import Address, Place
 
 _READER_PATIENCE_S = 10.0
@@ -48,7 +49,7 @@ def files_of(address: Address) -> Path:
 
 
 class StateFolder:
-    """The paths of a site's state, and the lock that keeps a second process out.
+    """The paths of a fleet's state, and the lock that keeps a second process out.
 
     The state is named by its folder, or by the address of its database: then the folder is :func:`files_of` that.
 
@@ -65,7 +66,7 @@ class StateFolder:
     @property
     def manifest(self) -> Path:
         """Whose history this is and of which parts; see ``operations.manifest``."""
-        return self.root / "site.json"
+        return self.root / "manifest.json"
 
     @property
     def database(self) -> Place:
@@ -77,39 +78,33 @@ class StateFolder:
         return self.root / "photosynth.sqlite3"
 
     @property
-    def chain(self) -> Path:
-        """The embedded node's folder."""
-        return self.root / "chain"
-
-    @property
     def nodes(self) -> Path:
-        """Where nodes that run here as processes live, a folder each."""
+        """Where the data of nodes lies, a folder each."""
         return self.root / "nodes"
 
-    @property
-    def node_state(self) -> Path:
-        """What the driver of a bitcoind remembers: its demonstration target."""
-        return self.root / "node.json"
+    def node(self, node: str) -> Path:
+        """The data of a node: an embedded one's chain, a process's log and data."""
+        return self.nodes / node
 
     @property
-    def shares(self) -> Path:
-        """The share log."""
-        return self.root / "shares"
+    def sites(self) -> Path:
+        """Where sites keep what is files, a folder each."""
+        return self.root / "sites"
 
     @property
-    def world(self) -> Path:
-        """What the simulated devices remember by themselves."""
-        return self.root / "world"
+    def keys(self) -> Path:
+        """The Ed25519 keys that sign evidence, one a stream; they can sign away nothing."""
+        return self.root / "keys"
+
+    def site(self, site: str) -> SiteFiles:
+        """What is files of a site: its share log, what its simulated devices remember by themselves, its key."""
+        folder = self.sites / site
+        return SiteFiles(folder / "shares", folder / "world", self.keys / f"{site}.key")
 
     @property
     def clock(self) -> Path:
-        """The remembered site time."""
+        """The remembered time of the fleet's clock."""
         return self.root / "clock.json"
-
-    @property
-    def identity(self) -> Path:
-        """The Ed25519 key that signs evidence; it can sign away nothing."""
-        return self.root / "identity.key"
 
     @property
     def status(self) -> Path:
@@ -127,27 +122,26 @@ class StateFolder:
 
     @property
     def exists(self) -> bool:
-        """Whether a site has lived here."""
+        """Whether a fleet has lived here."""
         return any(path.exists() for path in (self.manifest, self._file))
 
     def parts(self) -> tuple[Path, ...]:
-        """The files that hold the history of a site: without its siblings none of it can be used."""
-        return self._file, self.identity, self.shares, self.chain
+        """The files and folders that hold the history of a fleet: without its siblings none of it can be used."""
+        return self._file, self.keys, self.sites, self.nodes
 
     def _all(self) -> tuple[Path, ...]:
         database = [self._file.with_name(self._file.name + end) for end in ("-wal", "-shm")]
         logs = (self.log, self.log.with_suffix(".old.jsonl"))
-        others = (self.world, self.nodes, self.clock, self.status, self.node_state, self._api)
-        return self.manifest, *self.parts(), *database, *others, *logs
+        return self.manifest, *self.parts(), *database, self.clock, self.status, self._api, *logs
 
     def contents(self) -> list[Path]:
         """The files and folders of a state that are there."""
         return [path for path in self._all() if os.path.lexists(path)]
 
     def movable(self) -> list[Path]:
-        """Those that make up the same state elsewhere, beside database and manifest; of a stopped system only."""
-        others = (self.world, self.clock, self.status, self.node_state, self.log, self.log.with_suffix(".old.jsonl"))
-        return [path for path in (self.identity, self.shares, self.chain, *others) if path.exists()]
+        """Those that make up the same state elsewhere, beside database, manifest and nodes; of a stopped system only."""
+        found = (self.keys, self.sites, self.clock, self.status, self.log, self.log.with_suffix(".old.jsonl"))
+        return [path for path in found if path.exists()]
 
     def lock(self, *, reading: bool = False) -> None:
         """Keep every other process out until :meth:`unlock` or the end of this process; those that read keep out who runs.
@@ -230,7 +224,7 @@ class StateFolder:
             self._lock, self._writing = None, False
 
     def set_aside(self, paths: Iterable[Path] | None = None) -> Path | None:
-        """Move what a site left here, or some of it, into a new folder within this one, and nothing else.
+        """Move what a fleet left here, or some of it, into a new folder within this one, and nothing else.
 
         Where it is now; None where there was nothing. Only under the lock. Raises StateError, OSError.
         """

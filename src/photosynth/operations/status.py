@@ -20,6 +20,7 @@ from photosynth.energy.reasons import import_reason
 from photosynth.fleet import MiningSite, Site
 from photosynth.miners.verification import is_on
 from photosynth.miners.view import MachineView
+from photosynth.operations.supervisor import Trouble
 from photosynth.pool.statistics import PoolSnapshot
 from photosynth.quantities.format import duration
 from photosynth.quantities.instants import iso_utc
@@ -66,17 +67,20 @@ def chain_status(mining: MiningSite, health: NodeHealth | None, template: Templa
 
 def site_status(
     site: Site,
-    controller: Controller,
+    controller: Controller | None,
     views: Sequence[MachineView],
     *,
+    import_peak_w: int,
     now_ms: int,
     wall_ms: int,
     speed: float,
     replay: str | None,
     stopped: bool,
 ) -> SiteStatus:
-    """The site's power now; what is not fresh is None."""
-    picture, plan, prices = controller.picture, controller.plan, controller.prices
+    """The site's power now; what is not fresh is None, and so is what a control decides that does not run."""
+    picture = plan = prices = None
+    if controller is not None:
+        picture, plan, prices = controller.picture, controller.plan, controller.prices
     quality = "unknown" if picture is None else picture.quality(wall_ms)
     seen = picture if quality in ("good", "estimated") else None
     return SiteStatus(
@@ -101,7 +105,7 @@ def site_status(
         spot_cent_per_mwh=None if prices is None else prices.spot_cent_per_mwh,
         import_cent_per_mwh=None if prices is None else prices.import_cent_per_mwh,
         export_cent_per_mwh=None if prices is None else prices.export_cent_per_mwh,
-        import_peak_w=controller.import_peak.watts_at(now_ms),
+        import_peak_w=import_peak_w,
         stopped=stopped,
     )
 
@@ -134,11 +138,14 @@ def pool_status(snapshot: PoolSnapshot) -> PoolStatus:
     )
 
 
-def machines_status(views: Sequence[MachineView]) -> MachinesStatus:
-    """How many machines run, by their readings, and in which state control holds them to be."""
+def machines_status(views: Sequence[MachineView], total: int) -> MachinesStatus:
+    """How many machines run, by their readings, and in which state control holds them to be; unknown without control."""
+    if not views:
+        unknown = dict.fromkeys(("running", "sleeping", "starting", "unreachable", "faulty"))
+        return MachinesStatus(total=total, starts=0, **unknown)
     count = Counter(view.state for view in views)
     return MachinesStatus(
-        total=len(views),
+        total=total,
         running=sum(is_on(view.model, view) for view in views),
         sleeping=count["sleeping"],
         starting=count["starting"],
@@ -149,13 +156,14 @@ def machines_status(views: Sequence[MachineView]) -> MachinesStatus:
 
 
 def model_statuses(site: Site, views: Sequence[MachineView], quote: CoinQuote) -> list[ModelStatus]:
-    """Each model with its strike price at full power."""
+    """Each model with its strike price at full power; how many run is unknown without control."""
+    counted = Counter(spec.model.id for spec in site.machine_specs())
     return [
         ModelStatus(
             id=model.id,
             name=model.name,
-            total=sum(view.model.id == model.id for view in views),
-            running=sum(view.model.id == model.id and is_on(view.model, view) for view in views),
+            total=counted[model.id],
+            running=sum(view.model.id == model.id and is_on(view.model, view) for view in views) if views else None,
             strike_cent_per_mwh=quote.strike_cent_per_mwh(model.hash_rate_hs, model.power_w),
         )
         for model in site.machines.models
@@ -200,7 +208,6 @@ def system_conditions(
     health: NodeHealth | None,
     pool_fault: str | None,
     books_fault: str | None,
-    database_fault: str | None,
     waiting: Waiting | None,
     reconciled: bool | None,
     now_ms: int,
@@ -225,12 +232,6 @@ def system_conditions(
     if books_fault is not None:
         advice = "It is tried again and again; nothing is lost meanwhile. Mend what it names."
         found.append(_critical("books_wait", "books", "the books have to wait", books_fault, advice))
-    if database_fault is not None:
-        summary = "the database does not answer; what is said of ledger and proof is from before"
-        advice = (
-            "Mining goes on, and what is earned is kept and booked later. Start the database, and see that it can be reached."
-        )
-        found.append(_critical("database_away", "database", summary, database_fault, advice))
     if waiting is not None:
         found.append(_waiting(waiting))
     if reconciled is False:
@@ -311,18 +312,53 @@ def ended_conditions(replay: str | None, end_ms: int | None) -> list[Condition]:
     ]
 
 
-def control_conditions(mistake: str | None, audit_fault: str | None, waiting: int, now_ms: int) -> list[Condition]:
-    """What is wrong with deciding and with writing down what is done; None is no fault."""
+def control_conditions(mistake: str | None, now_ms: int) -> list[Condition]:
+    """What is wrong with a site's decisions; None is no fault."""
+    if mistake is None:
+        return []
+    summary = "no decision can be made, so everything sleeps"
+    advice = "This is a mistake of the program: please report it with its trace, which is in the log."
+    return [_critical("control_fault", "control", summary, mistake, advice).model_copy(update={"since_ms": now_ms})]
+
+
+def audit_conditions(fault: str | None, waiting: int, now_ms: int) -> list[Condition]:
+    """What is wrong with writing down what is done; None is no fault."""
+    if fault is None:
+        return []
+    summary = "actions cannot be written down, so nothing is switched on; switching off goes on"
+    evidence, advice = f"{waiting} entries wait; {fault}", "Free disk space, or mend what it names."
+    return [_critical("audit_waits", "audit", summary, evidence, advice).model_copy(update={"since_ms": now_ms})]
+
+
+def database_conditions(fault: str | None, now_ms: int) -> list[Condition]:
+    """What is wrong with the database; None is no fault."""
+    if fault is None:
+        return []
+    summary = "the database does not answer; what is said of ledger and proof is from before"
+    advice = "Mining goes on, and what is earned is kept and booked later. Start the database, and see that it can be reached."
+    return [_critical("database_away", "database", summary, fault, advice).model_copy(update={"since_ms": now_ms})]
+
+
+def trouble_conditions(troubles: Sequence[Trouble], now_ms: int) -> list[Condition]:
+    """Parts of the fleet that do not run; what they are is told by scope and name."""
     found = []
-    if mistake is not None:
-        summary = "no decision can be made, so everything sleeps"
-        advice = "This is a mistake of the program: please report it with its trace, which is in the log."
-        found.append(_critical("control_fault", "control", summary, mistake, advice))
-    if audit_fault is not None:
-        summary = "actions cannot be written down, so nothing is switched on; switching off goes on"
-        evidence = f"{waiting} entries wait; {audit_fault}"
-        found.append(_critical("audit_waits", "audit", summary, evidence, "Free disk space, or mend what it names."))
-    return [item.model_copy(update={"since_ms": now_ms}) for item in found]
+    for trouble in troubles:
+        _, _, owner = trouble.scope.partition(":")
+        down = trouble.kind == "down"
+        found.append(
+            Condition(
+                id=f"part_{trouble.kind}:{trouble.scope}:{trouble.name}",
+                severity="critical" if down else "warning",
+                subject=owner or trouble.name,
+                summary=f"{trouble.name} of {owner or 'the fleet'} " + ("does not run" if down else "waits"),
+                evidence=trouble.why,
+                advice="It is begun again and again, at least once a minute; everything else goes on. Mend what it names."
+                if down
+                else "It begins as soon as what it waits for runs.",
+                since_ms=now_ms,
+            )
+        )
+    return found
 
 
 def _critical(kind: str, subject: str, summary: str, evidence: str, advice: str) -> Condition:

@@ -107,7 +107,7 @@ class StoppedSite:
         remembered = RememberedTime.load(self._folder.clock)
         with RestingDatabase(self._folder.database) as database:
             height, tip, age_s, warnings = self._tip(database)
-            stopped = switched_off(database, self._manifest.site["site"])
+            stopped = switched_off(database, self._name)
             ledger, evidence = ledger_status(database, last.ledger.asset), evidence_status(database)
         return last.model_copy(
             update={
@@ -121,7 +121,7 @@ class StoppedSite:
                         "target": None,
                         "difficulty": None,
                         "synchronised": False,
-                        "peers": 0 if self._manifest.embedded else None,
+                        "peers": 0 if self._manifest.first_embedded() else None,
                         "warnings": warnings,
                         "last_block_age_s": age_s,
                     }
@@ -230,7 +230,7 @@ class StoppedSite:
         """The satoshis of a block (height, hash or coinbase txid). Raises NotKnownError."""
         from photosynth.operations.book_documents import trace_document
 
-        return self._query(lambda tx: trace_document(tx, block_or_txid, _meters(tx), self._manifest.network))
+        return self._query(lambda tx: trace_document(tx, block_or_txid, _meters(tx), self._network))
 
     async def actions(self, limit: int = 200, before_id: int | None = None, subject: str | None = None) -> "list[ActionDocument]":
         """Every change to the world, newest first."""
@@ -261,12 +261,20 @@ class StoppedSite:
         return self._query(call)
 
     @property
+    def _name(self) -> str:
+        return first_site(self._manifest)
+
+    @property
+    def _network(self) -> str:
+        return self._manifest.sites[self._name].identity["chain"].partition("/")[2]
+
+    @property
     def _account(self) -> "WorkAccount":
         """What the share log adds up to; it is replayed once, and only where somebody asks."""
         if self._known_account is None:
             from photosynth.pool.segments import open_segments
 
-            self._known_account = open_segments(self._folder.shares, read_only=True).account
+            self._known_account = open_segments(self._folder.site(self._name).shares, read_only=True).account
         return self._known_account
 
     def _tip(self, database: "Asked") -> tuple[int | None, str | None, int | None, list[str]]:
@@ -278,11 +286,11 @@ class StoppedSite:
         from photosynth.treasury.glance import followed_top
 
         warnings = ["the system is stopped"]
-        if self._manifest.embedded:
+        if (node := self._manifest.first_embedded()) is not None:
             from photosynth.bitcoin_node.reading import RestingChain
 
             try:
-                with RestingChain(self._folder.chain) as chain:
+                with RestingChain(self._folder.node(node)) as chain:
                     tip = chain.tip()
                 age_s = max(0, int(time.time()) - tip.time_s) if tip.height else None
                 return tip.height, hash_text(tip.hash), age_s, warnings
@@ -316,10 +324,8 @@ async def open_stopped_chain(state: Place) -> AsyncIterator[StoppedChain]:
     """The chain of a stopped site, to read. Raises StateError, and NodeUnavailableError where its node is a bitcoind."""
     from photosynth.bitcoin_node.reading import RestingChain
 
-    with _read(state) as (folder, manifest):
-        _only_embedded(manifest)
-        with RestingChain(folder.chain) as chain:
-            yield StoppedChain(chain)
+    with _read(state) as (folder, manifest), RestingChain(folder.node(_embedded(manifest))) as chain:
+        yield StoppedChain(chain)
 
 
 class StoppedNode:
@@ -344,13 +350,14 @@ async def open_stopped_node(state: Place) -> AsyncIterator[StoppedNode]:
     from photosynth.bitcoin_node import open_node
 
     folder = StateFolder(state)
-    _only_embedded(_begun(folder))
+    _embedded(_begun(folder))
     folder.lock()
     try:
         manifest = _begun(folder)
-        node = await open_node(folder.chain, manifest.network)
+        name = _embedded(manifest)
+        node = await open_node(folder.node(name), manifest.nodes[name].chain.partition("/")[2])
         try:
-            write_mark(folder.chain, manifest)
+            write_mark(folder.node(name), manifest)
             yield StoppedNode(node)
         finally:
             await node.close()
@@ -358,16 +365,18 @@ async def open_stopped_node(state: Place) -> AsyncIterator[StoppedNode]:
         folder.unlock()
 
 
-def _only_embedded(manifest: Manifest) -> None:
-    if not manifest.embedded:
-        raise NodeUnavailableError("this site's chain is a bitcoind's: ask that one, or start the site")
+def _embedded(manifest: Manifest) -> str:
+    name = manifest.first_embedded()
+    if name is None:
+        raise NodeUnavailableError("no node of this fleet is inside this program: ask the bitcoind, or start the fleet")
+    return name
 
 
 class StoppedEvidence:
     """The evidence of a stopped site; satisfies ``api.evidence_port.EvidencePort``."""
 
-    def __init__(self, folder: StateFolder) -> None:
-        self._folder = folder
+    def __init__(self, folder: StateFolder, manifest: Manifest) -> None:
+        self._folder, self._manifest = folder, manifest
 
     async def lines(self) -> AsyncIterator[bytes]:
         """The lines of an export, each without its line feed."""
@@ -375,7 +384,7 @@ class StoppedEvidence:
         from photosynth.treasury.evidence.export import export_lines
         from photosynth.treasury.evidence.seal import Identity
 
-        identity = Identity.open(self._folder.identity)
+        identity = Identity.open(self._folder.site(first_site(self._manifest)).key)
         with Database(self._folder.database, at_rest=True) as database, database.read() as tx:
             for line in export_lines(tx, identity):
                 yield line
@@ -384,8 +393,16 @@ class StoppedEvidence:
 @asynccontextmanager
 async def open_stopped_evidence(state: Place) -> AsyncIterator[StoppedEvidence]:
     """The evidence of a stopped site. Raises StateError and StorageError."""
-    with _read(state) as (folder, _):
-        yield StoppedEvidence(folder)
+    with _read(state) as (folder, manifest):
+        yield StoppedEvidence(folder, manifest)
+
+
+def first_site(manifest: Manifest) -> str:
+    """The site that is meant where none is named. Raises StateError where there is none."""
+    name = next(iter(manifest.active_sites()), None)
+    if name is None:
+        raise StateError("this fleet has no site")
+    return name
 
 
 def _meters(tx: "Connection") -> "tuple[MeterInfo, ...]":

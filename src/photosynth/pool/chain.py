@@ -73,6 +73,7 @@ class ChainLink:
         self._parent = b""
         self._quiet_since: tuple[int, float] = (-1, 0.0)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._following: tuple[asyncio.Task[None], ...] = ()
 
     @property
     def condition(self) -> str | None:
@@ -81,8 +82,14 @@ class ChainLink:
 
     def start(self) -> None:
         """Begin to follow the node."""
-        self._spawn(self._follow(), "pool-templates")
-        self._spawn(self._refresh_forever(), "pool-refresh")
+        self._following = (
+            self._spawn(self._follow(), "pool-templates"),
+            self._spawn(self._refresh_forever(), "pool-refresh"),
+        )
+
+    async def ended(self) -> None:
+        """Wait until a mistake of ours ends the following of the node, and raise it."""
+        await asyncio.gather(*self._following)
 
     async def close(self) -> None:
         """Stop following; submissions under way are given a moment to get their verdict."""
@@ -264,10 +271,11 @@ class ChainLink:
         """
         return await self._own.recover()
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
+        return task
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

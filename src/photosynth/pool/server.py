@@ -17,12 +17,12 @@ from photosynth.pool.connection import Connection
 from photosynth.pool.jobs import ALIASES, PoolJob
 from photosynth.pool.places import Places
 from photosynth.pool.records import ShareRecord
-from photosynth.pool.results import CAUSES, IntervalWork
+from photosynth.pool.results import CAUSES
 from photosynth.pool.share_log import ShareLog
 from photosynth.pool.shares import Candidate, objection, rebuild
 from photosynth.pool.statistics import PoolSnapshot, describe
 from photosynth.pool.vardiff import Vardiff
-from photosynth.quantities.instants import INTERVAL_MS, Clock
+from photosynth.quantities.instants import Clock
 from photosynth.stratum.names import objection_to_name
 from photosynth.stratum.server import Submit
 
@@ -84,8 +84,13 @@ class Pool:
         self._chain.start()
         self._ticker = loop.create_task(self._tick_forever(), name="pool-tick")
 
+    async def ended(self) -> None:
+        """Wait until a mistake of ours ends what a pool cannot be without, and raise it; a sound pool never returns."""
+        assert self._ticker is not None, "start it first"
+        await asyncio.gather(self._ticker, self._chain.ended())
+
     async def close(self) -> None:
-        """Stop listening, cut every connection, write what is left; safe to call twice."""
+        """Stop listening, cut every connection, write what is left; the log stays open. Safe to call twice."""
         if self._server is not None:
             self._server.close()
         if self._ticker is not None:
@@ -99,7 +104,7 @@ class Pool:
         for connection in list(self._connections.values()):
             connection.drop()
         await asyncio.sleep(0)
-        await self.log.close()
+        self.log.let_go()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -125,19 +130,6 @@ class Pool:
     def refresh(self) -> None:
         """New jobs for everybody now, as after a new commitment."""
         self._chain.refresh()
-
-    # Intervals.
-
-    async def close_interval(self, interval_start_ms: int) -> IntervalWork:
-        """The work of a quarter hour that is over, durable to the last share; the same each time until checkpointed.
-
-        Commit it, then call ``log.checkpoint(work.last_seq)``, which frees it. Raises ValueError where the interval is
-        not over yet, OSError where the share log cannot be written.
-        """
-        if self.site_ms() < interval_start_ms + INTERVAL_MS:
-            raise ValueError(f"the interval from {interval_start_ms} ms is not over")
-        await self.log.flush()
-        return self.log.account.interval_work(interval_start_ms)
 
     def site_ms(self) -> int:
         """Site time as shares are stamped with it: never earlier than an entry before."""

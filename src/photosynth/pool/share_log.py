@@ -27,6 +27,7 @@ from photosynth.pool.records import (
     frame,
     packed_body,
 )
+from photosynth.pool.results import IntervalWork
 from photosynth.pool.segments import Segment, create_segment, open_segments, snapshot_path
 from photosynth.pool.snapshots import Frozen, Tidied, freeze, write_snapshot
 
@@ -65,7 +66,7 @@ class ShareLog:
         self._unsaved: str | None = None
         self.after_batch: Callable[[], None] = _nothing
         # Until the pool has looked for blocks that a crash left unclaimed, every job may be one's that was solved.
-        self.live_jobs: Callable[[], set[int]] = lambda: set(self.account.jobs)
+        self.live_jobs: Callable[[], set[int]] = self._all_jobs
         self.forget_workers: Callable[[], None] = _nothing
         """Called before a snapshot, so that it holds no more workers than it must."""
         self._segments: list[Segment] = replayed.segments
@@ -96,6 +97,9 @@ class ShareLog:
     def condition(self) -> str | None:
         """Why shares are refused, or why old segments stay; None where all is well."""
         return self._refusing or self._unsaved
+
+    def _all_jobs(self) -> set[int]:
+        return set(self.account.jobs)
 
     # What the pool calls.
 
@@ -160,6 +164,19 @@ class ShareLog:
                 await self._round_over.wait()
             if self._refusing is not None:
                 raise OSError(self._refusing)
+
+    async def interval_work(self, interval_start_ms: int) -> IntervalWork:
+        """The work of a quarter hour that is over, durable to the last share; the same each time until checkpointed.
+
+        Commit it, then call ``checkpoint(work.last_seq)``, which frees it. Raises OSError where the disk refuses.
+        """
+        await self.flush()
+        return self.account.interval_work(interval_start_ms)
+
+    def let_go(self) -> None:
+        """The pool that wrote here is closed; another one may take its place."""
+        self.after_batch = self.forget_workers = _nothing
+        self.live_jobs = self._all_jobs
 
     async def settle(self) -> None:
         """Return when everything appended before is durable and no snapshot is owed. Raises OSError as :meth:`flush`."""

@@ -10,7 +10,7 @@ from photosynth.energy.coin_market import CoinMarket, DeclaredCoinMarket, declar
 from photosynth.energy.dispatch import DispatchPolicy
 from photosynth.energy.meters import MeterSpec
 from photosynth.energy.prices import PriceComponent, Tariff
-from photosynth.fleet import Demonstration, MachineSpec, MiningSite, Model, Site
+from photosynth.fleet import Demonstration, MachineSpec, MiningSite, Model, Node, Site
 from photosynth.miners.model import MachineModel
 from photosynth.pool.config import PoolConfig
 from photosynth.pool.places import THIS_COMPUTER, login_room, source_of
@@ -116,22 +116,22 @@ class Pace:
         return min(LONGEST_REFRESH_S, max(SHORTEST_REFRESH_S, wanted))
 
 
-def demonstration_target(mining: MiningSite, pace: Pace) -> DemonstrationTarget | None:
-    """The state machine that paces a demonstration's chain; None where the chain is a real one."""
-    demonstration = mining.node.demonstration
-    if demonstration is None:
+def demonstration_target(node: Node, sites: Iterable[Site], pace: Pace) -> DemonstrationTarget | None:
+    """The state machine that paces a demonstration's chain for the sites that mine on it; None where there is nothing to pace."""
+    hash_rate_hs = sum(site.simulation.hash_rate_hs for site in sites)
+    if node.demonstration is None or not hash_rate_hs:
         return None
-    return DemonstrationTarget(pace.block_interval_s(demonstration), mining.site.simulation.hash_rate_hs)
+    return DemonstrationTarget(pace.block_interval_s(node.demonstration), hash_rate_hs)
 
 
-def pool_config(mining: MiningSite, pace: Pace) -> PoolConfig:
-    """The pool's settings."""
+def pool_config(mining: MiningSite, pace: Pace, pools: int = 1) -> PoolConfig:
+    """The pool's settings; ``pools`` share what the system allows of open files."""
     site, pool, limits = mining.site, mining.site.pool, mining.site.pool.limits
     specs = site.machine_specs()
     per_machine_hs = max(1, site.simulation.hash_rate_hs // max(1, len(specs)))
     # Beside the guests' places there are those of our machines, each twice as it may dial again, and the room for logins.
     beside = 2 * len(specs) + login_room(limits.connections)
-    room = room_for_miners(limits.connections + beside)
+    room = room_for_miners(limits.connections + beside, pools)
     connections = max(room // 4, room - beside)
     return PoolConfig(
         host=pool.listen.host,

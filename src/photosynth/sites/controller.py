@@ -9,7 +9,6 @@ import structlog
 from photosynth.actions import ActionSink, NotAuditedError
 from photosynth.energy.coin_market import CoinMarket
 from photosynth.energy.dispatch import DispatchPolicy, Plan, SiteState, dispatch
-from photosynth.energy.import_peak import ImportPeak
 from photosynth.energy.market import Market
 from photosynth.energy.meters import MeterError, Meters, MeterSpec, Quality, Sources
 from photosynth.energy.prices import Prices
@@ -17,7 +16,8 @@ from photosynth.energy.reasons import eur
 from photosynth.miners.control import MinerControl
 from photosynth.miners.guard import named
 from photosynth.miners.view import MachineView
-from photosynth.quantities.instants import INTERVAL_MS, Clock, interval_start_ms
+from photosynth.quantities.instants import Clock
+from photosynth.sites.day_notes import DayNotes
 from photosynth.sites.offers import offers_of
 from photosynth.sites.power_picture import PowerPicture
 from photosynth.storage.observations import DayObservation
@@ -67,28 +67,26 @@ class Controller:
         policy: Callable[[], DispatchPolicy],
         audit: ActionSink,
         clock: Clock,
-        import_peak: ImportPeak,
+        notes: DayNotes,
+        why_no_work: Callable[[], str | None],
         speed_milli: int,
     ) -> None:
+        """``why_no_work`` says why machines would draw power for nothing, None where there is work for them."""
         self._specs = tuple(specs)
         self._meters, self._sources = meters, sources
         self._market, self._coin_market = market, coin_market
         self._control, self._parties = control, parties
         self._policy, self._audit, self._clock, self._speed_milli = policy, audit, clock, speed_milli
-        self.import_peak = import_peak
+        self._notes, self._why_no_work = notes, why_no_work
         self.picture: PowerPicture | None = None
         self.plan: Plan | None = None
         self.prices: Prices | None = None
         self.fault: str | None = None
         self.mistake: str | None = None
-        self.observations: list[DayObservation] = []
-        self._last_observed_ms = 0
         self._limits: _Limits | None = None
         self._told: tuple[_Limits, float] | None = None
         self._limiting: asyncio.Task[None] | None = None
         self._power_changed_ms: dict[str, int] = {}
-        self._curtailed: dict[int, int] = {}
-        self._curtailed_at_ms: int | None = None
 
     async def run(self) -> None:
         """Decide for ever. A fault of the meters is told once and survived; where no decision can be made, everything sleeps."""
@@ -112,6 +110,8 @@ class Controller:
         self.prices, quote = self._market.prices(now_ms), self._coin_market.at(now_ms)
         if self.prices is None or quote is None:
             self._rest(views)
+        elif (why := self._why_no_work()) is not None:
+            self._rest(views, f"Sleeps: {why}.")
         else:
             policy, quality = self._policy(), self._quality()
             offers = offers_of(views, self._parties, self.picture.mining_w if self.picture and quality == "good" else None)
@@ -127,15 +127,6 @@ class Controller:
         if self._limiting is not None:
             await self._limiting
 
-    def curtailed_estimate_j(self, interval_start: int) -> int | None:
-        """What the sources could have made beyond their limit in a quarter hour, estimated; None where nothing told."""
-        return self._curtailed.get(interval_start)
-
-    def forget_curtailed(self, before_ms: int) -> None:
-        """Drop estimates of quarter hours before an instant, which are closed."""
-        for start in [start for start in self._curtailed if start < before_ms]:
-            del self._curtailed[start]
-
     async def _look(self) -> None:
         try:
             readings = await self._meters.read()
@@ -148,7 +139,7 @@ class Controller:
         self._notice("; ".join(seen.silent) or None)
         self.picture = seen.after(self.picture)
         self._limits = _Limits(source.source_limit_w, source.export_limit_w)
-        self._count_curtailed(self.picture)
+        self._notes.count_curtailed(self.picture.at_ms, self.picture.curtailed_w)
 
     def _notice(self, fault: str | None) -> None:
         """Keep what is wrong with the meters; the log has its beginning and its end."""
@@ -163,7 +154,7 @@ class Controller:
 
     def _state(self, policy: DispatchPolicy, quality: Quality) -> SiteState:
         """What the dispatch may believe; without a trustworthy look there is neither surplus nor room to buy."""
-        picture, peak_w = self.picture, self.import_peak.watts_at(self._clock.site_ms())
+        picture, peak_w = self.picture, self._notes.import_peak.watts_at(self._clock.site_ms())
         if picture is None or quality == "unknown":
             return SiteState(generation_w=0, load_w=policy.connection_w, import_peak_w=peak_w)
         return SiteState(
@@ -236,25 +227,13 @@ class Controller:
         self._limits = found = _Limits(seen.source_limit_w, seen.export_limit_w)
         self._audit.finished(action, "done" if found == wanted else "unverified", "accepted", str(found), found == wanted)
 
-    def _count_curtailed(self, picture: PowerPicture) -> None:
-        """Add what was not made since the last look, to the quarter hours that it falls in."""
-        before, self._curtailed_at_ms = self._curtailed_at_ms, picture.at_ms
-        if before is None or picture.curtailed_w is None or not 0 < picture.at_ms - before <= INTERVAL_MS:
-            return
-        border = max(before, interval_start_ms(picture.at_ms))
-        for from_ms, to_ms in ((before, border), (border, picture.at_ms)):
-            if from_ms < to_ms:
-                start = interval_start_ms(from_ms)
-                self._curtailed[start] = self._curtailed.get(start, 0) + picture.curtailed_w * (to_ms - from_ms) // 1000
-
     def _note(self, now_ms: int) -> None:
-        if now_ms - self._last_observed_ms < OBSERVE_EVERY_MS:
+        if now_ms - self._notes.last_observed_ms < OBSERVE_EVERY_MS:
             return
-        self._last_observed_ms = now_ms - now_ms % OBSERVE_EVERY_MS
         plan, seen = self.plan, self.picture if self._quality() == "good" else None
-        self.observations.append(
+        self._notes.observe(
             DayObservation(
-                time_ms=self._last_observed_ms,
+                time_ms=now_ms - now_ms % OBSERVE_EVERY_MS,
                 generation_w=seen.generation_w if seen else None,
                 load_w=seen.load_w if seen else None,
                 surplus_w=seen.surplus_w if seen else None,

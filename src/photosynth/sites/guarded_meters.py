@@ -1,12 +1,11 @@
 """The guard before meters and inverters: whatever a driver of theirs does, what comes out is sound, in time, or a MeterError."""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from photosynth.energy.metering_protocol import MOST_J, MOST_W
-from photosynth.energy.meters import IntervalReading, MeterError, MeterReading, SourceReading
+from photosynth.energy.meters import IntervalReading, MeterError, MeterReading, Meters, SourceReading, Sources
 from photosynth.miners.guard import BrokenCallError, Guard
-from photosynth.sites.field import MetersAndSources
 
 T = TypeVar("T")
 
@@ -16,32 +15,51 @@ MOST_MS = 1 << 53
 QUALITIES = ("good", "estimated", "stale", "unknown")
 
 
-class GuardedMeters:
-    """Meters and sources that raise MeterError alone; satisfies ``Meters`` and ``Sources``."""
+class MetersAndSources(Meters, Sources, Protocol):
+    """What stands at the grid connection."""
 
-    def __init__(self, inner: MetersAndSources, limit_s: float = CALL_LIMIT_S) -> None:
+    async def close(self) -> None:
+        """Hang up."""
+        ...
+
+
+class GuardedMeters:
+    """Meters and sources that raise MeterError alone, also while they are not connected; satisfies ``Meters``, ``Sources``."""
+
+    def __init__(self, inner: MetersAndSources | None = None, limit_s: float = CALL_LIMIT_S) -> None:
         self._inner, self._limit_s = inner, limit_s
         self._guard = Guard("meters", MeterError)
 
+    def connect(self, inner: MetersAndSources) -> None:
+        """From now on these answer."""
+        self._inner = inner
+
+    def disconnect(self) -> None:
+        """From now on none answer."""
+        self._inner = None
+
     async def read(self) -> dict[str, MeterReading]:
         """Every meter's register and power now, by its id."""
-        return await self._call("read", self._inner.read, _readings)
+        return await self._call("read", lambda inner: inner.read(), _readings)
 
     async def profile(self, interval_start_ms: int) -> dict[str, IntervalReading] | None:
         """Every meter's latched registers of one quarter hour; None where it has not ended or is kept no longer."""
-        return await self._call("profile", lambda: self._inner.profile(interval_start_ms), _profile)
+        return await self._call("profile", lambda inner: inner.profile(interval_start_ms), _profile)
 
     async def read_source(self) -> SourceReading:
         """Power, what is available, and the limits in force."""
-        return await self._call("read_source", self._inner.read_source, _source)
+        return await self._call("read_source", lambda inner: inner.read_source(), _source)
 
     async def limit(self, source_w: int | None, export_w: int | None) -> None:
         """Set both limits, None lifting one."""
-        await self._call("limit", lambda: self._inner.limit(source_w, export_w), lambda _: None)
+        await self._call("limit", lambda inner: inner.limit(source_w, export_w), lambda _: None)
 
-    async def _call(self, name: str, call: Callable[[], Awaitable[object]], checked: Callable[[object], T]) -> T:
+    async def _call(self, name: str, call: Callable[[MetersAndSources], Awaitable[object]], checked: Callable[[object], T]) -> T:
+        inner = self._inner
+        if inner is None:
+            raise MeterError("the meters are not connected")
         try:
-            return await self._guard.call(name, call, checked, self._limit_s)
+            return await self._guard.call(name, lambda: call(inner), checked, self._limit_s)
         except BrokenCallError as error:
             raise MeterError(f"the meters' driver is at fault: its {error}") from error
 

@@ -8,8 +8,8 @@ FILES_OF_OUR_OWN = 768
 """Databases, logs, machines that are asked, and what web browsers hold open (at most 512: ``api.lobby``, ``api.guard``)."""
 
 
-def room_for_miners(wanted_connections: int) -> int:
-    """How many of the wanted connections the pool may hold; the limit of open files is raised as far as the system allows.
+def room_for_miners(wanted_connections: int, pools: int = 1) -> int:
+    """How many of the wanted connections one of several pools may hold; the limit of open files is raised as far as it can be.
 
     Many systems give a process 1,024 at first and allow far more (``setrlimit(2)``).
     """
@@ -21,4 +21,4 @@ def room_for_miners(wanted_connections: int) -> int:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return wanted_connections
-    return min(wanted_connections, max(soft // 4, soft - FILES_OF_OUR_OWN))
+    return min(wanted_connections, max(soft // 4, soft - FILES_OF_OUR_OWN) // pools)

@@ -1,57 +1,62 @@
-"""What an earlier run left in the database: where time, shares, machines and peaks stood."""
+"""What an earlier run of a site left in the database: where time, shares, machines and peaks stood."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import Connection
 
 from photosynth.energy.import_peak import DemandPeriod, ImportPeak, period_start_ms
 from photosynth.quantities.instants import INTERVAL_S
-from photosynth.sites.bookkeeping import MACHINE_MEMORY, SHARE_SEQ
+from photosynth.sites.bookkeeper import MACHINE_MEMORY, SHARE_SEQ
 from photosynth.sites.stopping import switched_off
-from photosynth.storage import Database
-from photosynth.storage.actions import finish_action
 from photosynth.storage.meta import get_meta
-from photosynth.storage.tables import ACTIONS, INTERVALS
+from photosynth.storage.tables import INTERVALS
+
+
+@dataclass(frozen=True, slots=True)
+class LastInterval:
+    """The newest closed quarter hour: its start in site time, and the machine's clock at its end."""
+
+    start_ms: int
+    wall_end_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """The past as far as the next run needs it; None and zero where there is none."""
+    """The past of one site as far as the next run needs it; None and zero where there is none."""
 
-    last_interval_ms: int | None
-    last_wall_end_ms: int | None
+    last_interval: LastInterval | None
     import_peak: ImportPeak
     share_seq: int
     machine_memory: dict[str, Any] | None
     stopped: bool
 
 
-def read_past(database: Database, site: str, demand_period: DemandPeriod) -> Past:
-    """Read it, and finish actions that a kill cut off: nobody saw what came of them."""
-    with database.begin() as tx:
-        cut_off = tx.execute(sa.select(ACTIONS.c.id, ACTIONS.c.time_ms).where(ACTIONS.c.result == "planned")).all()
-        for row in cut_off:
-            finish_action(
-                tx,
-                row.id,
-                result="unverified",
-                answer="the system stopped before an answer came",
-                read_back=None,
-                verified=None,
-                finished_ms=row.time_ms,
-            )
-        last = tx.execute(sa.select(INTERVALS.c.start_ms, INTERVALS.c.wall_end_ms).order_by(INTERVALS.c.start_ms.desc())).first()
-        peak = ImportPeak(demand_period)
-        if last is not None:
-            since = INTERVALS.c.start_ms >= period_start_ms(last.start_ms, demand_period)
-            peak_j = tx.execute(sa.select(sa.func.max(INTERVALS.c.import_j)).where(since)).scalar()
-            peak.count(last.start_ms, (peak_j or 0) // INTERVAL_S)
-        return Past(
-            last_interval_ms=None if last is None else last.start_ms,
-            last_wall_end_ms=None if last is None else last.wall_end_ms,
-            import_peak=peak,
-            share_seq=get_meta(tx, SHARE_SEQ) or 0,
-            machine_memory=get_meta(tx, MACHINE_MEMORY),
-            stopped=switched_off(tx, site),
-        )
+def read_past(tx: Connection, site: str, demand_period: DemandPeriod) -> Past:
+    """Read it."""
+    last = last_interval(tx, site)
+    peak = ImportPeak(demand_period)
+    if last is not None:
+        since = INTERVALS.c.start_ms >= period_start_ms(last.start_ms, demand_period)
+        peak_j = tx.execute(sa.select(sa.func.max(INTERVALS.c.import_j)).where(since)).scalar()
+        peak.count(last.start_ms, (peak_j or 0) // INTERVAL_S)
+    return Past(
+        last_interval=last,
+        import_peak=peak,
+        share_seq=booked_shares(tx, site),
+        machine_memory=get_meta(tx, MACHINE_MEMORY),
+        stopped=switched_off(tx, site),
+    )
+
+
+def last_interval(tx: Connection, site: str) -> LastInterval | None:
+    """The newest quarter hour that is closed, None before the first."""
+    c = INTERVALS.c
+    last = tx.execute(sa.select(c.start_ms, c.wall_end_ms).order_by(c.start_ms.desc()).limit(1)).first()
+    return None if last is None else LastInterval(last.start_ms, last.wall_end_ms)
+
+
+def booked_shares(tx: Connection, site: str) -> int:
+    """The last entry of the share log whose work is in a closed quarter hour."""
+    return get_meta(tx, SHARE_SEQ) or 0

@@ -10,7 +10,7 @@ from photosynth.cli.simulated_field import world_config
 from photosynth.energy.coin_market import outlook
 from photosynth.fleet import parse_fleet
 from photosynth.quantities.instants import iso_utc, market_day_bounds_ms, market_day_of
-from photosynth.sites.bookkeeping import coin_fact, price_fact
+from photosynth.sites.bookkeeper import coin_fact, price_fact
 from photosynth.sites.clock import RunningClock
 from photosynth.sites.configuration import (
     Pace,

@@ -35,6 +35,7 @@ async def pool(tmp_path: Path) -> AsyncIterator[Pool]:
     await pool.start()
     yield pool
     await pool.close()
+    await pool.log.close()
 
 
 async def gone(reader: asyncio.StreamReader) -> bool:
@@ -105,6 +106,7 @@ async def test_a_client_that_never_reads_is_dropped_when_its_buffer_is_full(tmp_
     writer.close()
     del reader
     await pool.close()
+    await pool.log.close()
 
 
 async def test_endless_wrong_shares_end_the_connection(pool: Pool) -> None:
@@ -120,6 +122,7 @@ async def test_networks_that_are_not_allowed_and_too_many_connections_are_turned
     await pool.start()
     assert await abuse(pool.address, b"")
     await pool.close()
+    await pool.log.close()
     pool = build(tmp_path / "b", max_connections=3, declared={"asic": HERE})
     await pool.start()
     miners = [await Miner(f"m{number}").connect(pool.address) for number in range(3)]
@@ -134,6 +137,7 @@ async def test_networks_that_are_not_allowed_and_too_many_connections_are_turned
     for miner in miners:
         await miner.close()
     await pool.close()
+    await pool.log.close()
 
 
 async def test_the_silent_make_room_for_those_who_log_in(tmp_path: Path) -> None:
@@ -145,6 +149,7 @@ async def test_the_silent_make_room_for_those_who_log_in(tmp_path: Path) -> None
     for _, writer in silent:
         writer.close()
     await pool.close()
+    await pool.log.close()
 
 
 async def test_names_beyond_the_books_are_refused(tmp_path: Path) -> None:
@@ -159,6 +164,7 @@ async def test_names_beyond_the_books_are_refused(tmp_path: Path) -> None:
                 break
         assert answer["error"][0] == 24
     await pool.close()
+    await pool.log.close()
 
 
 async def test_a_reconnecting_worker_gets_the_difficulty_that_suited_it(pool: Pool) -> None:
@@ -229,6 +235,7 @@ async def test_names_with_a_stale_share_each_lock_nobody_out(tmp_path: Path) -> 
     assert pool.snapshot().rejected == {"stale": 20}
     assert [worker.name for worker in pool.snapshot().workers] == ["fresh"]
     await pool.close()
+    await pool.log.close()
     again = build(tmp_path, max_workers=5)
     assert set(again.log.account.totals) == {"fresh", GUESTS}
     await again.log.close()
@@ -244,6 +251,7 @@ async def test_what_the_log_remembers_of_forgotten_guests_shrinks_at_its_next_se
     pool.log.checkpoint(pool.log.account.last_seq)
     await pool.log.flush()
     await pool.close()
+    await pool.log.close()
     again = build(tmp_path)
     assert set(again.log.account.totals) == {"name-3", "name-4", "name-5", GUESTS}
     assert sum(totals.accepted for totals in again.log.account.totals.values()) == 6
@@ -259,6 +267,7 @@ async def test_no_suggestion_makes_a_share_cheaper_than_the_minimum(tmp_path: Pa
         assert (await miner.share(job)).accepted
         assert (await miner.share(job, lambda number: job.target < number <= 16 * job.target)).code == 23
     await pool.close()
+    await pool.log.close()
 
 
 async def test_a_flood_of_suggestions_brings_one_job_and_not_one_each(pool: Pool) -> None:
@@ -296,6 +305,7 @@ async def test_a_block_is_taken_where_the_network_asks_less_than_the_cheapest_sh
     assert [block.verdict.accepted for block in ear.blocks] == [True]
     assert pool.snapshot().work == work_of_target(node.target), "what it was worth, and not the shares' own target"
     await pool.close()
+    await pool.log.close()
 
 
 async def test_a_worker_is_judged_after_its_login_in_the_same_packet(pool: Pool) -> None:
@@ -393,6 +403,7 @@ async def test_a_machines_name_from_elsewhere_is_a_guest_of_its_own(tmp_path: Pa
     other, _ = await connection_of(pool, "guest", "10.0.0.7")
     assert bool(other.session.workers) == (name == "asic"), "it has a guest's place"
     await pool.close()
+    await pool.log.close()
 
 
 async def test_who_comes_from_elsewhere_takes_no_place_of_a_machine(tmp_path: Path) -> None:
@@ -403,6 +414,7 @@ async def test_who_comes_from_elsewhere_takes_no_place_of_a_machine(tmp_path: Pa
     machine, _ = await connection_of(pool, "asic", "10.0.0.5")
     assert machine.session.workers == ("asic",)
     await pool.close()
+    await pool.log.close()
 
 
 async def test_a_simulated_machines_name_is_its_own_on_this_computer_alone(tmp_path: Path) -> None:
@@ -412,6 +424,7 @@ async def test_a_simulated_machines_name_is_its_own_on_this_computer_alone(tmp_p
         connection, _ = await connection_of(pool, "asic", address)
         assert connection.session.workers == (name,)
     await pool.close()
+    await pool.log.close()
 
 
 async def test_a_flood_has_its_turn_then_the_others_have_theirs(tmp_path: Path) -> None:
@@ -427,6 +440,7 @@ async def test_a_flood_has_its_turn_then_the_others_have_theirs(tmp_path: Path) 
     await asyncio.wait_for(_until(lambda: len(wire.written) >= 500), 20)
     assert wire.is_read()
     await pool.close()
+    await pool.log.close()
 
 
 async def test_past_its_allowance_a_flood_is_left_unread_and_a_miner_of_shares_never(tmp_path: Path) -> None:
@@ -443,6 +457,7 @@ async def test_past_its_allowance_a_flood_is_left_unread_and_a_miner_of_shares_n
         assert all([(await miner.wait(SubmitResult)).accepted for _ in range(30)])
     assert not wire.is_read()
     await pool.close()
+    await pool.log.close()
 
 
 async def _until(condition: Callable[[], bool]) -> None:

@@ -45,6 +45,7 @@ class Rig:
 
     async def restart(self, checkpoint: int = 0) -> None:
         await self.pool.close()
+        await self.pool.log.close()
         self.pool = self._pool()
         self.pool.log.checkpoint(checkpoint)
         await self.pool.log.flush()
@@ -71,6 +72,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     await rig.pool.start()
     yield rig
     await rig.pool.close()
+    await rig.pool.log.close()
 
 
 async def test_a_miner_is_greeted_and_gets_a_job(rig: Rig) -> None:
@@ -226,6 +228,7 @@ async def test_the_work_of_a_block_without_a_verdict_is_paid_by_it_or_by_its_riv
     assert [part.shares for part in found.attribution] == [1]
     assert rig.pool.snapshot().blocks_found == 1
     await rig.pool.close()
+    await rig.pool.log.close()
 
 
 async def test_a_block_pays_its_work_while_it_is_in_the_chain_and_only_then(rig: Rig) -> None:
@@ -329,10 +332,8 @@ async def test_a_closed_interval_is_complete_repeats_itself_and_goes_at_the_chec
             assert (await asic.share(job)).accepted
         assert (await guest.share(other)).accepted
         assert (await guest.share(other, lambda number: number > other.target)).code == 23
-        with pytest.raises(ValueError, match="not over"):
-            await rig.pool.close_interval(start_ms)
         rig.clock.site = start_ms + INTERVAL_MS
-        work = await rig.pool.close_interval(start_ms)
+        work = await rig.pool.log.interval_work(start_ms)
         assert [(e.worker, e.round, e.scale, e.accepted) for e in work.entries] == [("asic", 1, 7, 3), ("guest", 1, 1, 1)]
         assert work.entries[0].minutes == (0, 3) + (0,) * 13
         assert work.rejected == {("guest", 23): 1}
@@ -345,9 +346,9 @@ async def test_a_closed_interval_is_complete_repeats_itself_and_goes_at_the_chec
         hashes = [double_sha256(e.header) for e in work.best[7]]
         assert work.entries[0].share_root in {merkle_root(list(order)) for order in permutations(hashes)}
         assert (await asic.share(job)).accepted
-        assert await rig.pool.close_interval(start_ms) == work
+        assert await rig.pool.log.interval_work(start_ms) == work
         await rig.restart()
-        assert await rig.pool.close_interval(start_ms) == work
+        assert await rig.pool.log.interval_work(start_ms) == work
     assert rig.pool.snapshot().open_intervals_ms == (start_ms, start_ms + INTERVAL_MS)
     before = rig.pool.snapshot()
     rig.pool.log.checkpoint(work.last_seq)
@@ -370,10 +371,10 @@ async def test_a_clock_that_was_put_back_loses_no_refused_shares(rig: Rig) -> No
     async with await rig.miner() as asic:
         assert (await asic.share(await asic.job())).accepted
     rig.clock.site = start_ms + INTERVAL_MS
-    rig.pool.log.checkpoint((await rig.pool.close_interval(start_ms)).last_seq)
+    rig.pool.log.checkpoint((await rig.pool.log.interval_work(start_ms)).last_seq)
     await rig.pool.log.settle()
     rig.clock.site = start_ms + 2 * INTERVAL_MS
-    assert sum((await rig.pool.close_interval(start_ms + INTERVAL_MS)).rejected.values()) == 1
+    assert sum((await rig.pool.log.interval_work(start_ms + INTERVAL_MS)).rejected.values()) == 1
 
 
 async def test_a_block_that_a_crash_left_unclaimed_is_found_in_the_chain(rig: Rig) -> None:
@@ -430,6 +431,7 @@ async def test_a_full_disk_refuses_shares_and_loses_none(tmp_path: Path) -> None
         assert pool.snapshot().accepted == 2
         assert pool.snapshot().workers[0].rejected == {"storage": 1}
     await pool.close()
+    await pool.log.close()
     replayed = ShareLog(tmp_path)
     assert replayed.repairs == ()
     assert replayed.account.totals["asic"].accepted == 2

@@ -11,7 +11,7 @@ from photosynth.bitcoin.node import BitcoinNode
 from photosynth.energy.coin_market import DeclaredCoinMarket
 from photosynth.pool.results import IntervalWork
 from photosynth.pool.server import Pool
-from photosynth.sites.bookkeeping import Bookkeeper, Ledgers
+from photosynth.sites.bookkeeper import Bookkeeper, Ledgers
 from photosynth.sites.clock import RunningClock
 from photosynth.sites.meter_wait import MeterWait
 

@@ -19,7 +19,7 @@ from photosynth.bitcoin.node import Verdict
 from photosynth.energy.meters import IntervalReading, Meters
 from photosynth.pool import unclaimed
 from photosynth.pool.results import FoundBlock
-from photosynth.sites.bookkeeping import Ledgers
+from photosynth.sites.bookkeeper import Ledgers
 from photosynth.sites.clock import RunningClock
 from photosynth.sites.meter_wait import MeterWait
 from photosynth.storage import DatabaseThread

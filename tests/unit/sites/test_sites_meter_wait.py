@@ -14,7 +14,7 @@ from tests.unit.treasury.treasury_site import METERS, SITE, open_database
 from photosynth.energy.meters import IntervalReading, MeterError, MeterReading
 from photosynth.operations.status import system_conditions, unknown_conditions
 from photosynth.quantities.instants import INTERVAL_MS
-from photosynth.sites.bookkeeping import MOST_UNWRITTEN_POINTS, Bookkeeper, Ledgers
+from photosynth.sites.bookkeeper import MOST_UNWRITTEN_POINTS, Bookkeeper, Ledgers
 from photosynth.sites.clock import RunningClock
 from photosynth.sites.meter_wait import MeterWait
 from photosynth.storage import Database, StorageError

@@ -1,7 +1,6 @@
-"""Bookkeeping: blocks into the journal as the chain has them, quarter hours into journal and evidence as they end."""
+"""The bookkeeper of one site: blocks that its pool found, and quarter hours into journal and evidence as they end."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,22 +8,22 @@ from functools import partial
 import structlog
 from sqlalchemy import Connection
 
-from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError
 from photosynth.energy.coin_market import CoinMarket, CoinQuote
 from photosynth.energy.market import Market
 from photosynth.energy.meters import IntervalReading
 from photosynth.energy.prices import Prices
 from photosynth.pool.results import FoundBlock, IntervalWork
-from photosynth.pool.server import Pool
+from photosynth.pool.share_log import ShareLog
 from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
 from photosynth.sites.clock import RunningClock
-from photosynth.sites.controller import Controller
+from photosynth.sites.day_notes import DayNotes
+from photosynth.sites.found_blocks import FoundBlocks
+from photosynth.sites.heads import EvidenceHeads
 from photosynth.sites.meter_wait import MeterWait
 from photosynth.storage import Database, Runner, StorageError
 from photosynth.storage.meta import put_meta
 from photosynth.storage.observations import DayObservation, keep_observations
 from photosynth.treasury.books import Books
-from photosynth.treasury.coinbase import ChainBooks
 from photosynth.treasury.energy import role_energies
 from photosynth.treasury.evidence.lines import EvidenceRecord
 from photosynth.treasury.facts import (
@@ -46,8 +45,6 @@ log = structlog.get_logger()
 RETRY_S = 1.0
 MOST_UNWRITTEN_POINTS = 60
 """Points of the day's curve that a quarter hour which waits for its meters holds in memory."""
-TIP_POLL_S = 5.0
-RECONCILE_EVERY_S = 10.0
 MACHINE_MEMORY = "machine_memory"
 SHARE_SEQ = "share_seq"
 """Up to here the share log's work is in closed quarter hours; the log is told again at the next start."""
@@ -72,43 +69,30 @@ def price_fact(prices: Prices) -> PriceFact:
 
 
 @dataclass(slots=True)
-class Ledgers:
-    """Everything that is written to: the database with its thread, the books, and their view of the chain."""
+class Bookkeeper:
+    """Writes down what happened on one site; nothing that it writes is ever taken back.
+
+    ``next_start_ms`` is the first quarter hour that is not closed yet. Faults of meters and disk, and what the books refuse,
+    are conditions that name it, and are retried: what cannot be written now is still in the share log, in the meters' memory
+    or in a queue. A block that the books refuse holds up neither other blocks nor quarter hours.
+    """
 
     database: Database
     run: Runner
     books: Books
-    chain: ChainBooks
-
-
-@dataclass(slots=True)
-class Bookkeeper:
-    """Writes down what happened; nothing that it writes is ever taken back.
-
-    ``next_start_ms`` is the first quarter hour that is not closed yet. Faults of node, meters and disk, and what the books
-    refuse, are conditions that name it, and are retried: what cannot be written now is still in the chain, in the share log,
-    in the meters' memory or in a queue here. A block that the books refuse holds up neither other blocks nor quarter hours.
-    """
-
-    ledgers: Ledgers
-    node: BitcoinNode
-    pool: Pool
+    heads: EvidenceHeads
+    found: FoundBlocks
+    log: ShareLog
     meter_wait: MeterWait
-    controller: Controller
+    notes: DayNotes
     market: Market
     coin_market: CoinMarket
     clock: RunningClock
     parties: dict[str, str]
-    machine_memory: Callable[[], object]
     next_start_ms: int
     wall_start_ms: int
-    head: bytes
     closed: Callable[[EvidenceRecord, int], None]
     """Called off the event loop with a new record and the share log's last entry in it, once they are committed."""
-    reconciled: bool | None = None
-    _found: deque[FoundBlock] = field(default_factory=deque)
-    _refused: deque[FoundBlock] = field(default_factory=deque)
-    _found_something: asyncio.Event = field(default_factory=asyncio.Event)
     _recording: asyncio.Lock = field(default_factory=asyncio.Lock)
     _faults: dict[str, str] = field(default_factory=dict)
 
@@ -117,36 +101,13 @@ class Bookkeeper:
         """Why something cannot be written down now, None where everything is."""
         return next(iter(self._faults.values()), None)
 
-    def block_found(self, block: FoundBlock) -> None:
-        """Take a found block from the pool; it was handed to the node before."""
-        self._found.append(block)
-        self._found_something.set()
-
-    async def follow_chain(self) -> None:
-        """Keep the journal at the node's tip for ever, and hold it against the node's coins now and then."""
-        loop = asyncio.get_running_loop()
-        known, reconciled, reconciled_s = b"", b"", 0.0
-        while True:
-            try:
-                tip = await self.node.wait_for_tip(known, TIP_POLL_S)
-                if tip.hash != known:
-                    followed = await self.ledgers.chain.follow(self.node, self.ledgers.database, self.ledgers.run)
-                    known = followed.tip.hash
-                if reconciled != known and loop.time() - reconciled_s > RECONCILE_EVERY_S:
-                    reconciled, reconciled_s = known, loop.time()
-                    await self._reconcile()
-                self._well("chain")
-            except (NodeUnavailableError, StorageError, TreasuryError) as error:
-                self._faulty("chain", error)
-                await asyncio.sleep(RETRY_S)
-
     async def record_blocks(self) -> None:
         """Write down found blocks with the work that they claim, for ever."""
         while True:
-            await self._found_something.wait()
-            self._found_something.clear()
-            if not await self._record_found() or self._refused:
-                self._found_something.set()
+            await self.found.came.wait()
+            self.found.came.clear()
+            if not await self._record_found() or self.found.refused:
+                self.found.came.set()
                 await asyncio.sleep(RETRY_S)
 
     async def close_intervals(self) -> None:
@@ -168,42 +129,41 @@ class Bookkeeper:
         start = self.next_start_ms
         registers = await self.meter_wait.registers(start)
         if registers is None:
-            if len(self.controller.observations) >= MOST_UNWRITTEN_POINTS:
+            if len(self.notes.observations) >= MOST_UNWRITTEN_POINTS:
                 await self.save()
             await self.meter_wait.pause()
             return False
         if not await self._record_found():
             return False  # a quarter hour's record holds its blocks: they come first
-        work = await self.pool.close_interval(start)
+        work = await self.log.interval_work(start)
         wall_end_ms = max(self.wall_start_ms, self.meter_wait.ended_wall_ms(start))
         facts = self._facts(start, wall_end_ms, registers, work)
-        observations, memory = self.controller.observations.copy(), self.machine_memory()
+        observations, memory = self.notes.observations.copy(), self.notes.machine_memory()
 
         def commit() -> EvidenceRecord:
-            with self.ledgers.database.begin() as tx:
+            with self.database.begin() as tx:
                 _write_notes(tx, observations, start + INTERVAL_MS, memory)
                 put_meta(tx, SHARE_SEQ, work.last_seq)
-                record = self.ledgers.books.close_interval(tx, facts)
+                record = self.books.close_interval(tx, facts)
             self.closed(record, work.last_seq)
             return record
 
-        record = await self.ledgers.run(commit)
-        del self.controller.observations[: len(observations)]
+        record = await self.run(commit)
+        del self.notes.observations[: len(observations)]
         self._well("notes")
-        self.head = record.hash
         self.next_start_ms, self.wall_start_ms = start + INTERVAL_MS, wall_end_ms
-        self.pool.log.checkpoint(work.last_seq)
-        self.pool.refresh()
-        self.controller.forget_curtailed(self.next_start_ms)
-        import_j = role_energies(self.ledgers.books.site.meters, facts.meters)["import"]
+        self.log.checkpoint(work.last_seq)
+        self.heads.moved(self.books.site.site, record.hash)
+        self.notes.forget_curtailed(self.next_start_ms)
+        import_j = role_energies(self.books.site.meters, facts.meters)["import"]
         if import_j is not None:
-            self.controller.import_peak.count(start, import_j // INTERVAL_S)
+            self.notes.import_peak.count(start, import_j // INTERVAL_S)
         return True
 
     async def save(self) -> None:
         """Write down what waits: found blocks, the day's curve, what was learnt of machines; for the end."""
         await self._record_found()
-        observations, memory = self.controller.observations.copy(), self.machine_memory()
+        observations, memory = self.notes.observations.copy(), self.notes.machine_memory()
         now_ms = self.clock.site_ms()
         try:
             await self._write(lambda tx: _write_notes(tx, observations, now_ms, memory))
@@ -211,20 +171,7 @@ class Bookkeeper:
             self._faulty("notes", error)
         else:
             self._well("notes")
-            del self.controller.observations[: len(observations)]
-
-    async def _reconcile(self) -> None:
-        result = await self.ledgers.chain.reconcile(self.node, self.ledgers.database, self.ledgers.run)
-        if self.reconciled is not False and not result.agrees:
-            log.error(
-                "journal and chain disagree",
-                height=result.height,
-                journal_sat=result.journal_sat,
-                chain_sat=result.chain_sat,
-                missing=result.missing[:5],
-                unknown=result.unknown[:5],
-            )
-        self.reconciled = result.agrees
+            del self.notes.observations[: len(observations)]
 
     async def _record_found(self) -> bool:
         """Write down the found blocks that wait, in their order; False where the disk did not take them all.
@@ -232,19 +179,20 @@ class Bookkeeper:
         Those that the books refuse are kept, and offered again with every call.
         """
         async with self._recording:
-            self._found.extendleft(reversed(self._refused))
-            self._refused.clear()
+            waiting, refused = self.found.waiting, self.found.refused
+            waiting.extendleft(reversed(refused))
+            refused.clear()
             fault: Exception | None = None
-            while self._found:
+            while waiting:
                 try:
-                    await self._write(partial(self._record, self._found[0], self.coin_market.at(self._found[0].site_ms)))
+                    await self._write(partial(self._record, waiting[0], self.coin_market.at(waiting[0].site_ms)))
                 except StorageError as error:
                     self._faulty("blocks", error)
                     return False
                 except TreasuryError as error:
                     fault = error
-                    self._refused.append(self._found[0])
-                self._found.popleft()
+                    refused.append(waiting[0])
+                waiting.popleft()
             if fault is None:
                 self._well("blocks")
             else:
@@ -253,23 +201,23 @@ class Bookkeeper:
 
     def _record(self, block: FoundBlock, quote: CoinQuote | None, tx: Connection) -> None:
         """On the database's thread: a block that waited long claims much."""
-        self.ledgers.books.record_found_block(tx, self._block_fact(block, quote))
+        self.books.record_found_block(tx, self._block_fact(block, quote))
 
     async def _write(self, call: Callable[[Connection], object]) -> None:
         def commit() -> None:
-            with self.ledgers.database.begin() as tx:
+            with self.database.begin() as tx:
                 call(tx)
 
-        await self.ledgers.run(commit)
+        await self.run(commit)
 
     def _faulty(self, what: str, error: Exception) -> None:
         if what not in self._faults:
-            log.warning("the books have to wait", what=what, error=str(error))
+            log.warning("the books have to wait", site=self.books.site.site, what=what, error=str(error))
         self._faults[what] = str(error)
 
     def _well(self, what: str) -> None:
         if self._faults.pop(what, None) is not None:
-            log.info("the books go on", what=what)
+            log.info("the books go on", site=self.books.site.site, what=what)
 
     def _block_fact(self, block: FoundBlock, quote: CoinQuote | None) -> BlockFact:
         return BlockFact(
@@ -302,7 +250,7 @@ class Bookkeeper:
             wall_start_ms=self.wall_start_ms,
             wall_end_ms=wall_end_ms,
             speed_milli=self.clock.time.speed_milli,
-            meters=tuple(_meter_fact(meter.id, registers.get(meter.id)) for meter in self.ledgers.books.site.meters),
+            meters=tuple(_meter_fact(meter.id, registers.get(meter.id)) for meter in self.books.site.meters),
             prices=None if prices is None else price_fact(prices),
             coin=None if quote is None else coin_fact(quote),
             work=tuple(
@@ -316,7 +264,7 @@ class Bookkeeper:
                 for item in items
             ),
             jobs={str(key): JobFact(parts.prefix, parts.suffix, parts.branch) for key, parts in sorted(work.jobs.items())},
-            curtailed_estimate_j=self.controller.curtailed_estimate_j(start_ms),
+            curtailed_estimate_j=self.notes.curtailed_estimate_j(start_ms),
         )
 
 

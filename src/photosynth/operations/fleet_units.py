@@ -1,0 +1,171 @@
+"""The parts of a fleet as units: what each stands on, and how it is opened."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from photosynth.bitcoin.node import NodeUnavailableError
+from photosynth.fleet import Fleet, Node
+from photosynth.operations import consistency
+from photosynth.operations.bitcoin_nodes import NodeChoice, OpenedNode, answering, open_bitcoin_node
+from photosynth.operations.chain_books import FollowedChain, open_chain_books
+from photosynth.operations.noting import KeptManifest
+from photosynth.operations.state import StateError, StateFolder
+from photosynth.operations.supervisor import Unit
+from photosynth.sites.bookkeeper import coin_fact
+from photosynth.sites.books import Noted, SiteBooks, open_books
+from photosynth.sites.configuration import Pace, demonstration_target
+from photosynth.sites.energy import Energy
+from photosynth.sites.field import OpenedField
+from photosynth.sites.machines import Machines
+from photosynth.sites.mining import Mining, open_mining
+from photosynth.sites.site import OperatedSite
+from photosynth.storage import Database, Runner
+from photosynth.treasury.coinbase import ChainBooks
+from photosynth.treasury.evidence.seal import Identity
+from photosynth.treasury.facts import CoinFact
+from photosynth.treasury.glance import followed_top
+from photosynth.treasury.parties import PAYOUT_WALLET
+
+NODE_CLOSE_S = 120.0
+"""An embedded node writes down what it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteUnits:
+    """One site with its services; ``chain`` and ``node`` are what its pool mines on."""
+
+    site: OperatedSite
+    chain: str
+    node: NodeChoice
+    field: Unit[OpenedField]
+    machines: Unit[Machines]
+    energy: Unit[Energy]
+    books: Unit[SiteBooks]
+    mining: Unit[Mining]
+
+    def every(self) -> tuple[Unit[OpenedField] | Unit[Machines] | Unit[Energy] | Unit[SiteBooks] | Unit[Mining], ...]:
+        """Its services."""
+        return self.field, self.machines, self.energy, self.books, self.mining
+
+
+@dataclass(frozen=True, slots=True)
+class ChainUnits:
+    """One chain that sites mine on, with its books."""
+
+    name: str
+    node: NodeChoice
+    books: Unit[FollowedChain]
+
+
+def chain_of(node: Node) -> str:
+    """A node's chain as the whole fleet names it."""
+    return f"{node.network}/{node.chain}"
+
+
+def bitcoin_nodes(fleet: Fleet) -> tuple[Node, ...]:
+    """The Bitcoin nodes that are opened here: those inside this program, and those that sites mine on."""
+    named = {name for site in fleet.sites for name in site.pool.node}
+    return tuple(node for node in fleet.nodes if node.network == "bitcoin" and (node.run == "embedded" or node.id in named))
+
+
+class Units:
+    """Makes the units of a fleet, which share its database and what is known of its state."""
+
+    def __init__(self, fleet: Fleet, folder: StateFolder, manifest: KeptManifest, database: Database, run: Runner) -> None:
+        self._fleet, self._folder, self._manifest = fleet, folder, manifest
+        self._database, self._run = database, run
+
+    def nodes(self, speed_milli: int) -> dict[str, Unit[OpenedNode]]:
+        """A unit for each Bitcoin node that is opened here; ``speed_milli`` is how fast a demonstration's blocks come."""
+        return {node.id: self._node(node, Pace(speed_milli)) for node in bitcoin_nodes(self._fleet)}
+
+    def chains(self, sites: Sequence[OperatedSite], nodes: Mapping[str, Unit[OpenedNode]]) -> dict[str, ChainUnits]:
+        """The books of each chain that sites mine on, following the nodes that they mine on."""
+        of_chain: dict[str, list[OperatedSite]] = {}
+        for site in sites:
+            of_chain.setdefault(chain_of(site.mining.node), []).append(site)
+        return {chain: self._chain(chain, found, nodes) for chain, found in of_chain.items()}
+
+    def site(
+        self, site: OperatedSite, identity: Identity, chain: ChainUnits, nodes: Mapping[str, Unit[OpenedNode]], pools: int
+    ) -> SiteUnits:
+        """The services of one site. The machines stand on nothing but their field, so that a stop always gets through."""
+        scope, mine = f"site:{site.name}", {name: nodes[name] for name in site.declared.pool.node}
+        choice = NodeChoice(mine)
+
+        async def open_field() -> OpenedField:
+            return OpenedField(await site.settings.open_field(site.clock, site.pool_address), site.meters)
+
+        async def open_machines() -> Machines:
+            return Machines(site, field.running.field)
+
+        async def open_energy() -> Energy:
+            return Energy(site, machines.running.control)
+
+        async def open_site_books() -> SiteBooks:
+            noted = Noted(
+                made=lambda: self._manifest.site_made(site.name, site.began_ms),
+                closed=lambda record, share_seq: self._manifest.closed(site.name, record, share_seq),
+            )
+            return await open_books(site, choice.genesis_hash, identity, noted)
+
+        async def open_pool() -> Mining:
+            return await open_mining(site, choice, pools)
+
+        field = Unit(scope, "field", open_field)
+        machines = Unit(scope, "machines", open_machines, needs=[field])
+        energy = Unit(scope, "energy", open_energy, needs=[machines])
+        books = Unit(scope, "books", open_site_books, after=[chain.books], after_one_of=list(mine.values()))
+        mining = Unit(scope, "mining", open_pool, after=[books], after_one_of=list(mine.values()))
+        return SiteUnits(site, chain.name, choice, field, machines, energy, books, mining)
+
+    def _node(self, node: Node, pace: Pace) -> Unit[OpenedNode]:
+        mining = [mining for mining in self._fleet.mining_sites() if node.id in mining.site.pool.node]
+        scripts = list(dict.fromkeys(item.wallet.output_script() for item in mining))
+        paced = [item.site for item in mining if item.site.pool.node[0] == node.id]
+        folder = self._folder.node(node.id)
+
+        async def start() -> OpenedNode:
+            target = demonstration_target(node, paced, pace)
+            if node.run != "embedded":
+                return await answering(await open_bitcoin_node(node, folder, scripts, target))
+            try:
+                opened = await answering(await open_bitcoin_node(node, folder, scripts, target))
+            except NodeUnavailableError as error:  # it is a part of this state
+                raise StateError(str(error)) from error
+            try:
+                if paced:
+                    await consistency.check_chain(opened.node, await self._run(self._followed_top), folder)
+                self._manifest.node_made(node.id)
+            except BaseException:
+                await opened.close()
+                raise
+            return opened
+
+        return Unit(f"node:{node.id}", "node", start, close_s=NODE_CLOSE_S)
+
+    def _followed_top(self) -> tuple[int, bytes] | None:
+        with self._database.read() as tx:
+            return followed_top(tx)
+
+    def _chain(self, chain: str, sites: Sequence[OperatedSite], nodes: Mapping[str, Unit[OpenedNode]]) -> ChainUnits:
+        mine = {name: nodes[name] for site in sites for name in site.declared.pool.node}
+        choice, first = NodeChoice(mine), sites[0]
+
+        def quote_at(at_ms: int) -> CoinFact | None:
+            quote = first.settings.coin_market.at(at_ms)
+            return None if quote is None else coin_fact(quote)
+
+        async def start() -> FollowedChain:
+            books = ChainBooks(
+                first.mining.wallet.output_script(),
+                self._fleet.ledger.recognise_mining_revenue,
+                quote_at,
+                clock=first.clock,
+                chain_name=first.mining.node.chain,
+                wallet=PAYOUT_WALLET,
+                party=self._fleet.operator,
+            )
+            return await open_chain_books(chain, books, choice, self._database, self._run)
+
+        return ChainUnits(chain, choice, Unit("fleet", f"books of {chain}", start, after_one_of=list(mine.values())))

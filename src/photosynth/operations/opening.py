@@ -1,0 +1,176 @@
+"""Opening a fleet: its database, time and audit, and each site's past, seen to belong together before anything runs."""
+
+import asyncio
+import contextlib
+import time
+from typing import Any
+
+import structlog
+
+from photosynth.operations import consistency
+from photosynth.operations.audit import AuditLog, finish_cut_off
+from photosynth.operations.bitcoin_nodes import NodeChoice
+from photosynth.operations.fleet_units import Units, chain_of
+from photosynth.operations.manifest import check_parts, load_manifest, write_mark
+from photosynth.operations.node_watch import NodeWatch
+from photosynth.operations.noting import KeptManifest
+from photosynth.operations.readers import Readers
+from photosynth.operations.running_fleet import FATAL, FleetSettings, KeptTime, RunningFleet, WatchedNodes
+from photosynth.operations.state import StateError
+from photosynth.operations.supervisor import Supervisor, Unit
+from photosynth.pool.share_log import ShareLog
+from photosynth.quantities.instants import INTERVAL_MS
+from photosynth.sites.clock import RememberedTime, RunningClock
+from photosynth.sites.configuration import tariff_of
+from photosynth.sites.day_notes import DayNotes
+from photosynth.sites.heads import EvidenceHeads
+from photosynth.sites.past import Past, read_past
+from photosynth.sites.site import OperatedSite, SiteSettings
+from photosynth.sites.stopping import StopSwitch
+from photosynth.storage import Database, DatabaseThread
+from photosynth.treasury.evidence.seal import Identity
+
+log = structlog.get_logger()
+
+
+async def open_fleet(settings: FleetSettings) -> RunningFleet:
+    """Open what is the whole fleet's, and see that the parts of its state belong together. Nothing runs yet.
+
+    Raises StateError, StorageError, ShareLogError, SealError, OSError; then nothing is left open.
+    """
+    async with contextlib.AsyncExitStack() as held:
+        return await _Opening(settings, held).fleet()
+
+
+class _Opening:
+    """What is opened so far, held by a stack that closes it in the reverse order."""
+
+    def __init__(self, settings: FleetSettings, held: contextlib.AsyncExitStack) -> None:
+        self.settings, self.state, self.held = settings, settings.state, held
+
+    async def fleet(self) -> RunningFleet:
+        settings, state, held = self.settings, self.state, self.held
+        known = load_manifest(state)
+        if known is None:
+            raise StateError(f"{state.manifest} is missing: whose state this is cannot be told")
+        check_parts(state, known)
+        self.manifest = KeptManifest(state, known)
+        self.run = DatabaseThread()
+        held.callback(self.run.close)
+        self.database = await self.run(lambda: Database(state.database))
+        held.callback(self.database.close)
+        readers = Readers(self.database)
+        held.callback(readers.close)
+        pasts, identities = await self.run(self._claim)
+        logs = {name: await self._log(name, past) for name, past in pasts.items()}
+        self.clock = self._clock(pasts, logs)
+        self.audit = AuditLog(self.database, self.run, self.clock)
+        held.push_async_callback(self.audit.close)
+        self.heads = EvidenceHeads()
+        operated = [self._site(site, logs[site.name], pasts[site.name]) for site in settings.sites]
+        made = Units(settings.fleet, state, self.manifest, self.database, self.run)
+        nodes = made.nodes(settings.speed_milli)
+        chains = made.chains(operated, nodes)
+        sites = {
+            site.name: made.site(site, identities[site.name], chains[chain_of(site.mining.node)], nodes, len(operated))
+            for site in operated
+        }
+        embedded = {
+            node.id: NodeChoice({node.id: nodes[node.id]})
+            for node in settings.fleet.nodes
+            if node.run == "embedded" and node.id in nodes
+        }
+        watch = NodeWatch(settings.fleet.nodes, state.nodes, known.state, self.audit, embedded=embedded)
+        units: list[Unit[Any]] = [self._kept_time(), *nodes.values(), *(chain.books for chain in chains.values())]
+        units += [unit for site in sites.values() for unit in site.every()]
+        supervisor = Supervisor([*units, _watched(watch)], fatal=FATAL)
+        return RunningFleet(
+            settings=settings,
+            manifest=self.manifest,
+            clock=self.clock,
+            database=self.database,
+            readers=readers,
+            audit=self.audit,
+            identities=identities,
+            nodes=nodes,
+            chains=chains,
+            sites=sites,
+            watch=watch,
+            supervisor=supervisor,
+            held=held.pop_all(),
+        )
+
+    def _claim(self) -> tuple[dict[str, Past], dict[str, Identity]]:
+        """On the database's thread: whose it is, what a kill cut off, each site's past and key."""
+        pasts, keys = {}, {}
+        with self.database.begin() as tx:
+            consistency.claim_database(tx, self.state, self.manifest.now)
+            finish_cut_off(tx)
+            for site in self.settings.sites:
+                pasts[site.name] = read_past(tx, site.name, tariff_of(site.mining.site).demand_period)
+                keys[site.name] = consistency.open_identity(tx, self.state.site(site.name).key)
+        self.manifest.database_made()
+        return pasts, keys
+
+    async def _log(self, site: str, past: Past) -> ShareLog:
+        """A site's share log, which belongs to the rest of the state. Raises StateError, ShareLogError, OSError."""
+        shares = self.state.site(site).shares
+
+        def opened() -> ShareLog:
+            shares.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return ShareLog(shares)
+
+        share_log = await asyncio.to_thread(opened)
+        self.held.push_async_callback(share_log.close)
+        for repair in share_log.repairs:
+            log.warning("the share log was repaired", site=site, what=repair)
+        consistency.check_share_log(share_log.account, past.share_seq, self.state, site, self.manifest.now.sites[site])
+        write_mark(shares, self.manifest.now)
+        return share_log
+
+    def _clock(self, pasts: dict[str, Past], logs: dict[str, ShareLog]) -> RunningClock:
+        """The fleet's time goes on where the latest of its witnesses saw it: clock, shares, books."""
+        settings, seen = self.settings, list[int]()
+        remembered = RememberedTime.load(self.state.clock)
+        if remembered is not None:
+            seen.append(remembered.site_ms)
+        for name, share_log in logs.items():
+            account, last, began_ms = share_log.account, pasts[name].last_interval, self.manifest.now.sites[name].began_ms
+            seen += [t.last_share_site_ms for t in account.totals.values() if t.last_share_site_ms is not None]
+            seen += account.open_intervals()
+            seen += [] if last is None else [last.start_ms + INTERVAL_MS]
+            seen += [] if began_ms is None else [began_ms]
+        if not seen:
+            seen = [settings.sites[0].start_ms if settings.sites else time.time_ns() // 1_000_000]
+        end_ms = next((site.end_ms for site in settings.sites), None)
+        return RunningClock.starting_at(max(seen), settings.speed_milli, end_ms)
+
+    def _site(self, settings: SiteSettings, share_log: ShareLog, past: Past) -> OperatedSite:
+        name = settings.name
+        began_ms = self.manifest.now.sites[name].began_ms
+        return OperatedSite(
+            settings=settings,
+            files=self.state.site(name),
+            clock=self.clock,
+            database=self.database,
+            run=self.run,
+            audit=self.audit,
+            heads=self.heads,
+            log=share_log,
+            began_ms=self.clock.site_ms() if began_ms is None else began_ms,
+            stop=StopSwitch(name, self.database, self.run, stopped=past.stopped),
+            notes=DayNotes(past.import_peak, past.machine_memory),
+        )
+
+    def _kept_time(self) -> Unit[KeptTime]:
+        async def start() -> KeptTime:
+            return KeptTime(self.clock, self.state)
+
+        return Unit("fleet", "clock", start)
+
+
+def _watched(watch: NodeWatch) -> Unit[WatchedNodes]:
+    async def start() -> WatchedNodes:
+        return WatchedNodes(watch)
+
+    return Unit("fleet", "nodes", start)

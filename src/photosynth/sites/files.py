@@ -1,0 +1,13 @@
+"""Where a site keeps what is files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFiles:
+    """The pool's share log, its devices' memory, and the key that signs its evidence."""
+
+    shares: Path
+    world: Path
+    key: Path
