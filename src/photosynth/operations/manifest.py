@@ -83,6 +83,13 @@ class Manifest:
         """The embedded nodes that the fleet file of the last start declared."""
         return {name: part for name, part in self.nodes.items() if part.active}
 
+    @property
+    def began(self) -> bool:
+        """Whether the first start of anything that the fleet file declares has made every part of it."""
+        sites, nodes = self.active_sites().values(), self.active_nodes().values()
+        found = [part.began_ms is not None for part in sites] + [part.complete for part in nodes]
+        return self.complete and (any(found) or not found)
+
     def first_embedded(self) -> str | None:
         """The embedded node that is meant where none is named; None where there is none."""
         return next(iter(self.active_nodes()), None)
@@ -135,12 +142,6 @@ def _site(part: Any) -> SitePart:
         counting_anew=part["counting_anew"] is True,
         seen=None if seen is None else Seen(int(seen["evidence_seq"]), str(seen["evidence_hash"]), int(seen["share_seq"])),
     )
-
-
-def begun(manifest: Manifest) -> bool:
-    """Whether the first start of everything that the fleet file declares has made every part."""
-    sites = all(part.began_ms is not None and not part.counting_anew for part in manifest.active_sites().values())
-    return manifest.complete and sites and all(part.complete for part in manifest.active_nodes().values())
 
 
 def save_manifest(folder: StateFolder, manifest: Manifest) -> None:

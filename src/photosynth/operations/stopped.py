@@ -70,7 +70,7 @@ def _read(state: Place) -> Iterator[tuple[StateFolder, Manifest]]:
     try:
         manifest = _begun(folder)
         check_parts(folder, manifest)
-        if not manifest.complete:
+        if not manifest.began:
             raise StateError(f"the first start on {state} did not finish; start it again with `photosynth up`")
         yield folder, manifest
     finally:
