@@ -61,8 +61,9 @@ class _Counted:
 class AuditLog:
     """Writes every action down; satisfies ``miners.actions.ActionSink``."""
 
-    def __init__(self, database: Database, run: Runner, clock: Clock) -> None:
-        self._database, self._run, self._clock = database, run, clock
+    def __init__(self, database: Database, run: Runner, clock: Clock, site: str | None = None) -> None:
+        """``site`` is where all of them are done; None where they are the fleet's."""
+        self._database, self._run, self._clock, self._site = database, run, clock, site
         self._new: dict[Action, None] = {}
         self._ended: dict[Action, None] = {}
         self._under_way: frozenset[Action] = frozenset()
@@ -149,7 +150,7 @@ class AuditLog:
                 await self.flush()
         number = action.id
         if number is None:
-            return ActionRow(id=0, **_values(action, action.end))
+            return ActionRow(id=0, site=self._site, **_values(action, action.end))
 
         def read() -> ActionRow | None:
             with self._database.read() as tx:
@@ -160,7 +161,7 @@ class AuditLog:
                 found = await self._run(read)
             assert found is not None, "an action is never deleted"
             return found
-        return ActionRow(id=number, **_values(action, action.end))
+        return ActionRow(id=number, site=self._site, **_values(action, action.end))
 
     async def close(self) -> None:
         """Wait until everything is written, or cannot be; what cannot be is told to the log."""
@@ -292,7 +293,7 @@ class AuditLog:
 
     def _write_rows(self, rows: list[dict[str, Any]], updates: list[tuple[int | None, End | None]]) -> list[int]:
         with self._database.begin() as tx:
-            numbers = [write_action(tx, **row) for row in rows]
+            numbers = [write_action(tx, self._site, **row) for row in rows]
             for number, end in updates:
                 assert number is not None
                 assert end is not None

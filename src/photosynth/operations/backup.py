@@ -37,6 +37,7 @@ from photosynth.storage import Database
 from photosynth.storage.address import Place
 from photosynth.storage.copying import copy_tables
 from photosynth.storage.meta import get_meta
+from photosynth.storage.scopes import of_site
 
 FORMAT = 1
 CONTENTS = "backup.json"
@@ -117,7 +118,7 @@ def _gather_running(folder: StateFolder, gathered: StateFolder) -> None:
             if (seqs := _gather_shares(folder, gathered)) is None:
                 continue
             tx = open_.enter_context(open_.enter_context(Database(folder.database, read_only=True)).read())
-            if not seqs[0] <= (get_meta(tx, SHARE_SEQ) or 0) <= seqs[1]:
+            if not seqs[0] <= (get_meta(tx, of_site(manifest.name), SHARE_SEQ) or 0) <= seqs[1]:
                 continue  # a quarter hour was closed in between
             _gather_tables(tx, gathered)
         if manifest.embedded:

@@ -23,6 +23,7 @@ from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
 from photosynth.storage import Database, Runner, StorageError
 from photosynth.storage.meta import put_meta
 from photosynth.storage.observations import DayObservation, keep_observations
+from photosynth.storage.scopes import of_site
 from photosynth.treasury.books import Books
 from photosynth.treasury.coinbase import ChainBooks
 from photosynth.treasury.energy import role_energies
@@ -113,6 +114,10 @@ class Bookkeeper:
     _faults: dict[str, str] = field(default_factory=dict)
 
     @property
+    def _site(self) -> str:
+        return self.ledgers.books.site.site
+
+    @property
     def fault(self) -> str | None:
         """Why something cannot be written down now, None where everything is."""
         return next(iter(self._faults.values()), None)
@@ -123,22 +128,28 @@ class Bookkeeper:
         self._found_something.set()
 
     async def follow_chain(self) -> None:
-        """Keep the journal at the node's tip for ever, and hold it against the node's coins now and then."""
-        loop = asyncio.get_running_loop()
-        known, reconciled, reconciled_s = b"", b"", 0.0
+        """Keep the journal at the node's tip for ever."""
+        known = b""
         while True:
             try:
                 tip = await self.node.wait_for_tip(known, TIP_POLL_S)
                 if tip.hash != known:
                     followed = await self.ledgers.chain.follow(self.node, self.ledgers.database, self.ledgers.run)
                     known = followed.tip.hash
-                if reconciled != known and loop.time() - reconciled_s > RECONCILE_EVERY_S:
-                    reconciled, reconciled_s = known, loop.time()
-                    await self._reconcile()
                 self._well("chain")
             except (NodeUnavailableError, StorageError, TreasuryError) as error:
                 self._faulty("chain", error)
                 await asyncio.sleep(RETRY_S)
+
+    async def reconcile_chain(self) -> None:
+        """Hold the journal against the node's coins for ever; the chain is followed meanwhile, however long that takes."""
+        while True:
+            try:
+                await self._reconcile()
+                self._well("coins")
+            except (NodeUnavailableError, StorageError, TreasuryError) as error:
+                self._faulty("coins", error)
+            await asyncio.sleep(RECONCILE_EVERY_S)
 
     async def record_blocks(self) -> None:
         """Write down found blocks with the work that they claim, for ever."""
@@ -181,8 +192,8 @@ class Bookkeeper:
 
         def commit() -> EvidenceRecord:
             with self.ledgers.database.begin() as tx:
-                _write_notes(tx, observations, start + INTERVAL_MS, memory)
-                put_meta(tx, SHARE_SEQ, work.last_seq)
+                _write_notes(tx, self._site, observations, start + INTERVAL_MS, memory)
+                put_meta(tx, of_site(self._site), SHARE_SEQ, work.last_seq)
                 record = self.ledgers.books.close_interval(tx, facts)
             self.closed(record, work.last_seq)
             return record
@@ -206,7 +217,7 @@ class Bookkeeper:
         observations, memory = self.controller.observations.copy(), self.machine_memory()
         now_ms = self.clock.site_ms()
         try:
-            await self._write(lambda tx: _write_notes(tx, observations, now_ms, memory))
+            await self._write(lambda tx: _write_notes(tx, self._site, observations, now_ms, memory))
         except (StorageError, TreasuryError) as error:
             self._faulty("notes", error)
         else:
@@ -220,7 +231,7 @@ class Bookkeeper:
                 "journal and chain disagree",
                 height=result.height,
                 journal_sat=result.journal_sat,
-                chain_sat=result.chain_sat,
+                coins_sat=result.books_sat,
                 missing=result.missing[:5],
                 unknown=result.unknown[:5],
             )
@@ -320,10 +331,10 @@ class Bookkeeper:
         )
 
 
-def _write_notes(tx: Connection, observations: list[DayObservation], now_ms: int, memory: object) -> None:
+def _write_notes(tx: Connection, site: str, observations: list[DayObservation], now_ms: int, memory: object) -> None:
     """The day's curve, and what was learnt of the machines."""
-    keep_observations(tx, observations, now_ms)
-    put_meta(tx, MACHINE_MEMORY, memory)
+    keep_observations(tx, site, observations, now_ms)
+    put_meta(tx, of_site(site), MACHINE_MEMORY, memory)
 
 
 def _meter_fact(meter_id: str, reading: IntervalReading | None) -> MeterFact:

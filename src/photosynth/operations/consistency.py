@@ -11,8 +11,8 @@ from photosynth.operations.manifest import ANEW, COUNT_ANEW, MARK, RESTORE_CHAIN
 from photosynth.operations.state import StateError, StateFolder
 from photosynth.pool.accounting import WorkAccount
 from photosynth.storage import Database
-from photosynth.storage.meta import get_meta, put_meta
-from photosynth.storage.tables import META
+from photosynth.storage.meta import forget_meta, get_meta, put_meta
+from photosynth.storage.scopes import FLEET, of_site
 from photosynth.treasury.blocks import forget_open_attributions
 from photosynth.treasury.evidence.lines import last_line, line_at
 from photosynth.treasury.evidence.seal import Identity
@@ -20,34 +20,34 @@ from photosynth.treasury.evidence.seal import Identity
 _NEWER = f"Put the one back that belongs here, or restore the whole folder from one backup, or {ANEW}"
 
 
-def claim_database(database: Database, folder: StateFolder, manifest: Manifest) -> None:
+def claim_database(database: Database, site: str, folder: StateFolder, manifest: Manifest) -> None:
     """See that the database is this state's and no older than what was last seen of it; mark a new one.
 
     Where the share log was given up, forget how far it was booked, and whose work blocks of the open quarter hour claim: a
     new one counts from zero and does not know of it. Raises StateError.
     """
     with database.begin() as tx:
-        mark = get_meta(tx, MARK)
+        mark = get_meta(tx, FLEET, MARK)
         if mark is None and not manifest.complete:
-            put_meta(tx, MARK, manifest.state)
+            put_meta(tx, FLEET, MARK, manifest.state)
         elif mark != manifest.state:
             raise StateError(f"{folder.database} is of another state than {folder.manifest}. {_NEWER}")
         if manifest.seen is not None:
-            _check_evidence(tx, folder, manifest.seen)
+            _check_evidence(tx, site, folder, manifest.seen)
         if manifest.counting_anew:
-            tx.execute(META.delete().where(META.c.key == SHARE_SEQ))
-            forget_open_attributions(tx)
+            forget_meta(tx, of_site(site), SHARE_SEQ)
+            forget_open_attributions(tx, site)
 
 
-def _check_evidence(tx: Connection, folder: StateFolder, seen: Seen) -> None:
-    last = last_line(tx)
+def _check_evidence(tx: Connection, stream: str, folder: StateFolder, seen: Seen) -> None:
+    last = last_line(tx, stream)
     if last is None or last.seq < seen.evidence_seq:
         there = "none" if last is None else str(last.seq)
         raise StateError(
             f"{folder.database} is older than the rest of this state: its last line of evidence is {there}, and line "
             f"{seen.evidence_seq} was signed already. Going on would sign that line a second time. {_NEWER}"
         )
-    line = line_at(tx, seen.evidence_seq)
+    line = line_at(tx, stream, seen.evidence_seq)
     if line is None or line.hash.hex() != seen.evidence_hash:
         raise StateError(
             f"{folder.database} holds another line {seen.evidence_seq} of evidence than was signed here last. {_NEWER}"
@@ -79,10 +79,10 @@ async def check_chain(node: BitcoinNode, top: tuple[int, bytes] | None, folder: 
         )
 
 
-def open_identity(database: Database, folder: StateFolder) -> Identity:
-    """The state's key; made where nothing was ever signed. Raises SealError and OSError."""
+def open_identity(database: Database, stream: str, folder: StateFolder) -> Identity:
+    """The stream's key; made where nothing was ever signed. Raises SealError and OSError."""
     with database.read() as tx:
-        signed = last_line(tx) is not None
+        signed = last_line(tx, stream) is not None
     if signed or folder.identity.exists():
         return Identity.open(folder.identity)
     return Identity.create(folder.identity)

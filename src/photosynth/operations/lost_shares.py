@@ -1,15 +1,13 @@
 """Going on without the share log, where the operator says so and it really cannot be used."""
 
-import json
-
 from photosynth.operations.bookkeeping import SHARE_SEQ
 from photosynth.operations.manifest import Manifest, count_anew, read_mark
 from photosynth.operations.state import StateFolder
 from photosynth.pool.records import RecordError
 from photosynth.pool.segments import ShareLogError, open_segments
 from photosynth.storage.at_rest import RestingDatabase, holds_state
-
-_BOOKED = f"SELECT value FROM meta WHERE key = '{SHARE_SEQ}'"  # noqa: S608 - a word of ours
+from photosynth.storage.scopes import of_site
+from photosynth.treasury.glance import noted
 
 
 def give_up_lost_shares(folder: StateFolder, manifest: Manifest) -> tuple[Manifest, str]:
@@ -40,13 +38,12 @@ def _fault(folder: StateFolder, manifest: Manifest) -> str | None:
     except (ShareLogError, RecordError) as error:
         return f"cannot be read ({error})"
     known = 0 if manifest.seen is None else manifest.seen.share_seq
-    return "is older than the rest of the state" if last_seq < max(known, _booked(folder)) else None
+    return "is older than the rest of the state" if last_seq < max(known, _booked(folder, manifest.name)) else None
 
 
-def _booked(folder: StateFolder) -> int:
+def _booked(folder: StateFolder, site: str) -> int:
     """The last entry of the share log that the books hold."""
     if not holds_state(folder.database):
         return 0
     with RestingDatabase(folder.database) as database:
-        rows = database.exec_driver_sql(_BOOKED).fetchall()
-    return int(json.loads(rows[0][0])) if rows else 0
+        return int(noted(database, of_site(site), SHARE_SEQ) or 0)

@@ -56,9 +56,19 @@ class Manifest:
         return self.site.get("node") == "embedded"
 
     @property
+    def name(self) -> str:
+        """The site's name."""
+        return self.site.get("site", "")
+
+    @property
     def network(self) -> str:
-        """The chain's name."""
+        """The chain's name among Bitcoin's."""
         return self.site.get("network", "regtest")
+
+    @property
+    def chain(self) -> str:
+        """The chain as the books call it."""
+        return f"bitcoin/{self.network}"
 
 
 def load_manifest(folder: StateFolder) -> Manifest | None:

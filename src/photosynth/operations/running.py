@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from importlib.metadata import version
 
 import structlog
+from sqlalchemy import Connection
 
 from photosynth.bitcoin.node import BitcoinNode, NodeHealth, NodeUnavailableError, Verdict
 from photosynth.miners.guard import named
@@ -37,6 +38,7 @@ from photosynth.operations.summaries import evidence_status, ledger_status
 from photosynth.pool.statistics import PoolSnapshot, WorkerStats
 from photosynth.quantities.instants import iso_utc
 from photosynth.storage import StorageError
+from photosynth.treasury.suspense import Unexplained, unexplained
 from photosynth.treasury.unknown_intervals import UnknownIntervals, unknown_intervals
 
 log = structlog.get_logger()
@@ -49,6 +51,9 @@ HEALTH_AGE_S = 1.0
 """A node's answer about itself serves every question within so many seconds."""
 
 
+_OfBooks = tuple[LedgerStatus, EvidenceStatus, list[UnknownIntervals], list[Unexplained]]
+
+
 class RunningSite:
     """The door to a running site; satisfies ``SiteView`` and the API's port for the evidence."""
 
@@ -58,7 +63,7 @@ class RunningSite:
         self._health_s = 0.0
         self._health_turn = asyncio.Lock()
         self._since: dict[str, int] = {}
-        self._books: Glance[tuple[LedgerStatus, EvidenceStatus, UnknownIntervals | None]] = Glance(site.database.place)
+        self._books: Glance[_OfBooks] = Glance(site.database.place)
         self._stops = 0
 
     async def run(self) -> None:
@@ -86,8 +91,8 @@ class RunningSite:
         snapshot, views, quote = site.pool.snapshot(), site.control.machines(), site.quote()
         health, nodes = await self._node_health(), self._watch.nodes()
         asset = DEMONSTRATION_ASSET if site.mining.node.demonstration else "BTC"
-        ledger, evidence, unknown = await self._books.look(
-            lambda: site.read(lambda tx: (ledger_status(tx, asset), evidence_status(tx), unknown_intervals(tx, now_ms - DAY_MS)))
+        ledger, evidence, unknown, strange = await self._books.look(
+            lambda: site.read(lambda tx: self._of_books(tx, asset, now_ms))
         )
         tip_age_s = None if health is None or health.tip.height == 0 else max(0, wall_ms // 1000 - health.tip.time_s)
         return Status(
@@ -114,8 +119,15 @@ class RunningSite:
             nodes=count_nodes(nodes),
             ledger=ledger,
             evidence=evidence,
-            conditions=self._conditions(views, snapshot, health, nodes) + parts.unknown_conditions(unknown),
+            conditions=self._conditions(views, snapshot, health, nodes)
+            + parts.unknown_conditions(unknown)
+            + parts.unexplained_conditions(strange),
         )
+
+    def _of_books(self, tx: Connection, asset: str, now_ms: int) -> _OfBooks:
+        site = self._site.books.site
+        ledger, evidence = ledger_status(tx, site.chain, asset), evidence_status(tx, site.site)
+        return ledger, evidence, unknown_intervals(tx, site.site, now_ms - DAY_MS), unexplained(tx)
 
     async def workers(self) -> WorkersDocument:
         """The pool's workers over the life of the state."""
@@ -163,19 +175,19 @@ class RunningSite:
     async def day(self, points: int = 288) -> list[DayPoint]:
         """The curve of the current market day so far: what is stored, and what waits to be."""
         site, now_ms = self._site, self._site.clock.site_ms()
-        stored = await site.read(lambda tx: books.day_points(tx, now_ms, points))
+        stored = await site.read(lambda tx: books.day_points(tx, site.declared.name, now_ms, points))
         last_ms = stored[-1].time_ms if stored else 0
         return stored + [books.day_point(item) for item in site.controller.observations if item.time_ms > last_ms]
 
     async def blocks(self, limit: int = 100) -> list[BlockDocument]:
         """The site's own blocks, newest first."""
-        return await self._site.read(lambda tx: books.block_documents(tx, limit))
+        return await self._site.read(lambda tx: books.block_documents(tx, None, limit))
 
     async def ledger(
         self, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None
     ) -> LedgerDocument:
         """Trial balance of a period (site time) and its postings, newest first."""
-        return await self._site.read(lambda tx: books.ledger_document(tx, from_ms, to_ms, limit, before_id))
+        return await self._site.read(lambda tx: books.ledger_document(tx, None, from_ms, to_ms, limit=limit, before_id=before_id))
 
     def ledger_lines(
         self,
@@ -187,7 +199,7 @@ class RunningSite:
         oldest_first: bool = False,
     ) -> AsyncIterator[bytes]:
         """The same as lines of JSON: a LedgerDocument without postings, then a PostingDocument a line."""
-        return ledger_lines(self._site.read, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
+        return ledger_lines(self._site.read, None, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
 
     async def nodes(self) -> list[NodeDocument]:
         """Every node of the fleet, in the file's order."""
@@ -215,11 +227,11 @@ class RunningSite:
     async def trace(self, block_or_txid: str) -> TraceDocument:
         """The satoshis of a block (height, hash or coinbase txid). Raises NotKnownError."""
         facts = self._site.books.site
-        return await self._site.read(lambda tx: books.trace_document(tx, block_or_txid, facts.meters, facts.network))
+        return await self._site.read(lambda tx: books.trace_document(tx, None, block_or_txid, lambda _: facts.meters))
 
     async def actions(self, limit: int = 200, before_id: int | None = None, subject: str | None = None) -> list[ActionDocument]:
         """Every change to the world, newest first."""
-        return await self._site.read(lambda tx: books.action_documents(tx, limit, before_id, subject))
+        return await self._site.read(lambda tx: books.action_documents(tx, None, limit, before_id, subject))
 
     async def stop_mining(self, actor: str, reason: str) -> ActionDocument:
         """Everything off at once, also where nothing can be written down, and it stays off until resumed."""
@@ -263,7 +275,7 @@ class RunningSite:
     async def lines(self) -> AsyncIterator[bytes]:
         """The lines of an evidence export, header first and closing line last, each without its line feed."""
         site = self._site
-        lines = evidence_lines(site.database.place, site.identity, site.settings.state.root)
+        lines = evidence_lines(site.database.place, site.declared.name, site.identity, site.settings.state.root)
         while (line := await asyncio.to_thread(next, lines, None)) is not None:
             yield line
 

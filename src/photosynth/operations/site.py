@@ -29,6 +29,7 @@ from photosynth.operations.configuration import (
     pool_config,
     site_facts,
     tariff_of,
+    wallet_facts,
 )
 from photosynth.operations.controller import Controller
 from photosynth.operations.field import Field, OpenField
@@ -46,13 +47,14 @@ from photosynth.pool.share_log import ShareLog
 from photosynth.quantities.instants import INTERVAL_MS, interval_start_ms
 from photosynth.storage import Database, DatabaseThread, StorageError
 from photosynth.storage.meta import put_meta
+from photosynth.storage.scopes import of_site
 from photosynth.treasury.books import Books
 from photosynth.treasury.coinbase import ChainBooks
 from photosynth.treasury.evidence.lines import EvidenceRecord, last_line
 from photosynth.treasury.evidence.seal import Identity
 from photosynth.treasury.facts import CoinFact
 from photosynth.treasury.glance import followed_top
-from photosynth.treasury.parties import PAYOUT_WALLET
+from photosynth.treasury.parties import keep_parties, keep_wallets
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -124,6 +126,7 @@ class Site:
             tasks.create_task(self.controller.run(), name="control")
             tasks.create_task(self._poll(), name="poll")
             tasks.create_task(self.keeper.follow_chain(), name="chain")
+            tasks.create_task(self.keeper.reconcile_chain(), name="coins")
             tasks.create_task(self.keeper.record_blocks(), name="blocks")
             tasks.create_task(self.keeper.close_intervals(), name="intervals")
             tasks.create_task(self._remember(), name="clock")
@@ -164,7 +167,7 @@ class Site:
 
             def write() -> None:
                 with self.database.begin() as tx:
-                    put_meta(tx, STOPPED, stopped)
+                    put_meta(tx, of_site(self.declared.name), STOPPED, stopped)
 
             self._stopped_kept = None  # whoever ceases to wait does not know what was written
             await self.run_database(write)
@@ -195,8 +198,8 @@ class Site:
         self._closing.callback(self.run_database.close)
         self.database = await self.run_database(lambda: Database(state.database))
         self._closing.callback(self.database.close)
-        await self.run_database(lambda: consistency.claim_database(self.database, state, manifest))
-        past = await self.run_database(lambda: read_past(self.database, tariff_of(mining.site).demand_period))
+        await self.run_database(lambda: consistency.claim_database(self.database, mining.site.name, state, manifest))
+        past = await self.run_database(lambda: read_past(self.database, mining.site.name, tariff_of(mining.site).demand_period))
         self.stopped = self._stopped_kept = past.stopped
         share_log = await asyncio.to_thread(ShareLog, state.shares)
         self._closing.push_async_callback(share_log.close)
@@ -209,7 +212,8 @@ class Site:
         self.node = await open_bitcoin_node(mining, state, demonstration_target(mining, pace))
         self._closing.push_async_callback(self.node.close)
         if manifest.embedded:
-            await consistency.check_chain(self.node, await self.read(followed_top), state)
+            top = await self.read(lambda tx: followed_top(tx, f"bitcoin/{mining.node.chain}"))
+            await consistency.check_chain(self.node, top, state)
             write_mark(state.chain, manifest)
         await self._open_books(past, share_log)
         share_log.checkpoint(past.share_seq)  # which rewrites the log: only now is it sure that all of this belongs together
@@ -218,7 +222,7 @@ class Site:
         self._closing.push_async_callback(self.pool.close)
         await self.pool.recover()
         await self.pool.start(settings.pool_listener)
-        self.audit = AuditLog(self.database, self.run_database, self.clock)
+        self.audit = AuditLog(self.database, self.run_database, self.clock, mining.site.name)
         self._closing.push_async_callback(self.audit.close)
         self.field = await settings.open_field(self.clock, self.pool.address)
         self._closing.push_async_callback(self.field.close)
@@ -247,21 +251,26 @@ class Site:
         if genesis_hash is None:
             raise NodeUnavailableError("the Bitcoin node knows no genesis block; let it finish its start and try again")
         facts = site_facts(self.mining, genesis_hash)
-        self.identity = await self.run_database(lambda: consistency.open_identity(self.database, self.settings.state))
+        self.identity = await self.run_database(
+            lambda: consistency.open_identity(self.database, self.declared.name, self.settings.state)
+        )
         self.books = Books(facts, self.identity)
+        wallets = wallet_facts(self.mining.fleet)
         chain = ChainBooks(
-            facts.payout_script,
+            facts.chain,
+            [wallet for wallet in wallets if wallet.chain == facts.chain],
             facts.recognition,
             self._coin_fact_at,
             clock=self.clock,
-            chain_name=facts.network,
-            wallet=PAYOUT_WALLET,
-            party=facts.operator,
+            found_by=lambda block_hash: facts.site if self._found_here(block_hash, share_log) else None,
+            scan_every_ms=self.mining.fleet.ledger.coin_scan_s * 1000,
         )
         self._ledgers = Ledgers(self.database, self.run_database, self.books, chain)
 
         def open_books() -> bytes:
             with self.database.begin() as tx:
+                keep_parties(tx, [], dict(facts.parties))
+                keep_wallets(tx, wallets)
                 return self.books.open(tx)
 
         self._first_head = await self.run_database(open_books)
@@ -296,6 +305,10 @@ class Site:
             self.keeper.block_found(block)
         else:
             self._early.append(block)
+
+    def _found_here(self, block_hash: bytes, share_log: ShareLog) -> bool:
+        """Whether the pool found a block: it knows before the node does. Its log tells what it found before it was opened."""
+        return self.pool.found(block_hash) if hasattr(self, "pool") else block_hash in share_log.account.claims
 
     def _head(self) -> bytes:
         return self.keeper.head if hasattr(self, "keeper") else self._first_head
@@ -375,7 +388,7 @@ class Site:
         """The same at the end, with the last entry of the share log."""
         record = None
         with contextlib.suppress(StorageError):  # the older note is true as well
-            record = await self.read(last_line)
+            record = await self.read(lambda tx: last_line(tx, self.declared.name))
         if record is not None:
             self._note_closed(record, self.pool.log.account.last_seq)
 

@@ -107,8 +107,9 @@ class StoppedSite:
         remembered = RememberedTime.load(self._folder.clock)
         with RestingDatabase(self._folder.database) as database:
             height, tip, age_s, warnings = self._tip(database)
-            stopped = switched_off(database)
-            ledger, evidence = ledger_status(database, last.ledger.asset), evidence_status(database)
+            stopped = switched_off(database, self._manifest.name)
+            ledger = ledger_status(database, self._manifest.chain, last.ledger.asset)
+            evidence = evidence_status(database, self._manifest.name)
         return last.model_copy(
             update={
                 "running": False,
@@ -196,13 +197,13 @@ class StoppedSite:
         remembered = RememberedTime.load(self._folder.clock)
         if remembered is None:
             return []
-        return self._query(lambda tx: day_points(tx, remembered.site_ms, points))
+        return self._query(lambda tx: day_points(tx, self._manifest.name, remembered.site_ms, points))
 
     async def blocks(self, limit: int = 100) -> "list[BlockDocument]":
         """The site's own blocks, newest first."""
         from photosynth.operations.book_documents import block_documents
 
-        return self._query(lambda tx: block_documents(tx, limit))
+        return self._query(lambda tx: block_documents(tx, None, limit))
 
     async def ledger(
         self, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None
@@ -210,7 +211,7 @@ class StoppedSite:
         """Trial balance of a period (site time) and its postings, newest first."""
         from photosynth.operations.book_documents import ledger_document
 
-        return self._query(lambda tx: ledger_document(tx, from_ms, to_ms, limit, before_id))
+        return self._query(lambda tx: ledger_document(tx, None, from_ms, to_ms, limit=limit, before_id=before_id))
 
     def ledger_lines(
         self,
@@ -224,19 +225,19 @@ class StoppedSite:
         """The same as lines of JSON: a LedgerDocument without postings, then a PostingDocument a line."""
         from photosynth.operations.ledger_lines import ledger_lines
 
-        return ledger_lines(self._reading, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
+        return ledger_lines(self._reading, None, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
 
     async def trace(self, block_or_txid: str) -> "TraceDocument":
         """The satoshis of a block (height, hash or coinbase txid). Raises NotKnownError."""
         from photosynth.operations.book_documents import trace_document
 
-        return self._query(lambda tx: trace_document(tx, block_or_txid, _meters(tx), self._manifest.network))
+        return self._query(lambda tx: trace_document(tx, None, block_or_txid, lambda site: _meters(tx, site)))
 
     async def actions(self, limit: int = 200, before_id: int | None = None, subject: str | None = None) -> "list[ActionDocument]":
         """Every change to the world, newest first."""
         from photosynth.operations.book_documents import action_documents
 
-        return self._query(lambda tx: action_documents(tx, limit, before_id, subject))
+        return self._query(lambda tx: action_documents(tx, None, limit, before_id, subject))
 
     async def stop_mining(self, actor: str, reason: str) -> "ActionDocument":
         """Refused: nothing runs."""
@@ -288,7 +289,7 @@ class StoppedSite:
                 return tip.height, hash_text(tip.hash), age_s, warnings
             except NodeUnavailableError as error:
                 warnings.append(f"the height is the books', for {error}")
-        top = followed_top(database)
+        top = followed_top(database, self._manifest.chain)
         return (None, None, None, warnings) if top is None else (top[0], hash_text(top[1]), None, warnings)
 
 
@@ -366,8 +367,8 @@ def _only_embedded(manifest: Manifest) -> None:
 class StoppedEvidence:
     """The evidence of a stopped site; satisfies ``api.evidence_port.EvidencePort``."""
 
-    def __init__(self, folder: StateFolder) -> None:
-        self._folder = folder
+    def __init__(self, folder: StateFolder, stream: str) -> None:
+        self._folder, self._stream = folder, stream
 
     async def lines(self) -> AsyncIterator[bytes]:
         """The lines of an export, each without its line feed."""
@@ -377,23 +378,23 @@ class StoppedEvidence:
 
         identity = Identity.open(self._folder.identity)
         with Database(self._folder.database, at_rest=True) as database, database.read() as tx:
-            for line in export_lines(tx, identity):
+            for line in export_lines(tx, self._stream, identity):
                 yield line
 
 
 @asynccontextmanager
 async def open_stopped_evidence(state: Place) -> AsyncIterator[StoppedEvidence]:
     """The evidence of a stopped site. Raises StateError and StorageError."""
-    with _read(state) as (folder, _):
-        yield StoppedEvidence(folder)
+    with _read(state) as (folder, manifest):
+        yield StoppedEvidence(folder, manifest.name)
 
 
-def _meters(tx: "Connection") -> "tuple[MeterInfo, ...]":
-    """The meters that the newest evidence header names."""
+def _meters(tx: "Connection", site: str) -> "tuple[MeterInfo, ...]":
+    """The meters that a site's newest evidence header names."""
     from photosynth.treasury.evidence.lines import last_body
     from photosynth.treasury.facts import MeterInfo
 
-    header = last_body(tx, "header")
+    header = last_body(tx, site, "header")
     if header is None:
         return ()
     return tuple(
