@@ -7,6 +7,7 @@ from photosynth.storage import Database
 from photosynth.storage.actions import read_actions, write_action
 from photosynth.storage.address import Place
 from photosynth.storage.meta import put_meta
+from photosynth.storage.scopes import of_site
 from photosynth.storage.tables import INTERVALS
 
 
@@ -24,7 +25,7 @@ def close_quarter_hours(database: Database, imported: dict[str, int | None]) -> 
 
 def test_a_fresh_state_has_no_past(place: Place) -> None:
     database = Database(place)
-    past = read_past(database, "year")
+    past = read_past(database, "here", "year")
     database.close()
     assert (past.last_interval_ms, past.share_seq, past.machine_memory, past.stopped) == (None, 0, None, False)
     assert past.import_peak.watts_at(ms("2026-06-14T09:00")) == 0
@@ -42,7 +43,7 @@ def test_the_peak_is_that_of_the_last_quarter_hours_own_period(place: Place) -> 
             "2026-06-14T09:15": None,
         },
     )
-    by_year, by_month = read_past(database, "year"), read_past(database, "month")
+    by_year, by_month = read_past(database, "here", "year"), read_past(database, "here", "month")
     database.close()
     assert by_year.last_interval_ms == ms("2026-06-14T09:15")
     assert by_year.last_wall_end_ms == 6
@@ -54,10 +55,12 @@ def test_the_peak_is_that_of_the_last_quarter_hours_own_period(place: Place) -> 
 def test_actions_that_were_cut_off_end_unverified_and_a_stop_stays(place: Place) -> None:
     database = Database(place)
     with database.begin() as tx:
-        write_action(tx, key="k", time_ms=5, wall_ms=6, actor="dispatch", kind="sleep", subject="m", reason="", request="sleep")
-        put_meta(tx, "stopped", True)
-    assert read_past(database, "year").stopped
+        write_action(
+            tx, "here", key="k", time_ms=5, wall_ms=6, actor="dispatch", kind="sleep", subject="m", reason="", request="sleep"
+        )
+        put_meta(tx, of_site("here"), "stopped", True)
+    assert read_past(database, "here", "year").stopped
     with database.read() as tx:
-        (row,) = read_actions(tx)
+        (row,) = read_actions(tx, None)
     database.close()
     assert (row.result, row.verified, row.finished_ms) == ("unverified", None, 5)
