@@ -28,11 +28,16 @@ from photosynth.storage.address import Address, Place, parse_address
 from photosynth.storage.at_rest import holds_state
 from photosynth.storage.postgres import discard_tables
 from photosynth.treasury.journal import Posting, count_postings, post, transfer, trial_balance
+from photosynth.treasury.sums import Whose
 
 T = TypeVar("T")
-YEAR_MS = 365 * 86_400_000
+DAY_MS = 86_400_000
+YEAR_MS = 365 * DAY_MS
+PAGE = 1000
 START_MS = 1_781_388_000_000
-FORMAT = 3
+FORMAT = 4
+SITES = ("backnang", "husum")
+"""Every second posting is of either."""
 
 
 def posting(number: int, time_ms: int) -> Posting:
@@ -45,8 +50,9 @@ def posting(number: int, time_ms: int) -> Posting:
         "price_source": "b",
         "published_ms": None,
     }
-    key = f"interval:{time_ms}:grid_energy.{number}"
-    return Posting(key, time_ms, time_ms + 900_000, "grid_energy", "Bought energy: levies", lines, source)
+    site = SITES[number % len(SITES)]
+    key = f"interval:{site}:{time_ms}:grid_energy.{number}"
+    return Posting(key, time_ms, time_ms + 900_000, "grid_energy", "Bought energy: levies", lines, source, site=site)
 
 
 def rate(size: int, count: int, address: Address | None) -> tuple[float, float]:
@@ -101,11 +107,11 @@ class Journal:
 
     async def ledger(self, from_ms: int | None, to_ms: int | None, limit: int, before_id: int | None) -> Any:
         """One page."""
-        return await self.read(lambda tx: books.ledger_document(tx, from_ms, to_ms, limit, before_id))
+        return await self.read(lambda tx: books.ledger_document(tx, None, from_ms, to_ms, limit=limit, before_id=before_id))
 
     def ledger_lines(self, from_ms: int | None, to_ms: int | None, limit: int | None, **more: Any) -> Any:
         """All of it."""
-        return ledger_lines(self.read, from_ms, to_ms, limit, **more)
+        return ledger_lines(self.read, None, from_ms, to_ms, limit, **more)
 
 
 ASK = """
@@ -125,7 +131,7 @@ class Stopped:
         with self.db.read() as tx:
             return call(tx)
     def ledger_lines(self, *period, **more):
-        return ledger_lines(self.read, *period, **more)
+        return ledger_lines(self.read, None, *period, **more)
 
 async def main():
     place = sys.argv[1]
@@ -180,22 +186,35 @@ def main() -> None:
             discard_tables(address)
 
 
+def page(tx: Connection, site: str | None, from_ms: int | None, to_ms: int | None) -> object:
+    """A page of the journal as it is served."""
+    return books.ledger_document(tx, site, from_ms, to_ms, limit=PAGE, before_id=None)
+
+
 def questions(count: int, place: Place) -> None:
     """What the journal of a year answers, and what that costs."""
     with Database(place, read_only=True) as db, db.read() as tx:
-        day = START_MS + 200 * 86_400_000
-        for name, call in (
-            ("trial balance of a day", lambda: trial_balance(tx, day, day + 86_400_000)),
-            ("a page of that day", lambda: books.ledger_document(tx, day, day + 86_400_000, 1000, None)),
-            ("the newest page", lambda: books.ledger_document(tx, None, None, 1000, None)),
-        ):
+        day = START_MS + 200 * DAY_MS
+        asked: list[tuple[str, Callable[[], object]]] = [
+            ("trial balance of a day", lambda: trial_balance(tx, day, day + DAY_MS)),
+            ("trial balance of a month", lambda: trial_balance(tx, day, day + 30 * DAY_MS)),
+            ("the same of one site", lambda: trial_balance(tx, day, day + 30 * DAY_MS, Whose(site=SITES[0]))),
+            ("a page of that day", lambda: page(tx, None, day, day + DAY_MS)),
+            ("the same of one site", lambda: page(tx, SITES[0], day, day + DAY_MS)),
+            ("a page of that month", lambda: page(tx, None, day, day + 30 * DAY_MS)),
+            ("the same of one site", lambda: page(tx, SITES[0], day, day + 30 * DAY_MS)),
+            ("the newest page", lambda: page(tx, None, None, None)),
+            ("the same of one site", lambda: page(tx, SITES[0], None, None)),
+            ("the same of a site that has none", lambda: page(tx, "nowhere", None, None)),
+        ]
+        for name, call in asked:
             taken = []
             for _ in range(7):
                 began, began_s = time.process_time(), time.monotonic()
                 call()
                 taken.append((time.process_time() - began, time.monotonic() - began_s))
             cpu, clock = (min(times) * 1000 for times in zip(*taken, strict=True))
-            print(f"{name} among {count:,} postings: {cpu:.1f} CPU ms, {clock:.1f} ms (limit of the balance 100)")
+            print(f"{name} among {count:,} postings: {cpu:.1f} CPU ms, {clock:.1f} ms (limit of a page 100)")
     cpu, peak = ask(str(place))
     print(f"ledger --json of {count:,} postings, stopped: {cpu:.1f} CPU s (limit 15), {peak:.0f} MB (limit 100)")
     cpu, peak, own, own_peak = asyncio.run(served(place))

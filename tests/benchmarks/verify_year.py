@@ -115,7 +115,7 @@ class Year:
             members, posted = [bodies.block_member(block, shares_of)], self.coins(block, start_ms)
         energies = energy.energies(SITE.meters, facts.meters)
         limits = {"export_limit_w": SITE.export_limit_w, "duration_s": INTERVAL_S}
-        posted += energy.interval_postings(start_ms, facts.wall_end_ms, energies, PRICES, **limits)  # type: ignore[arg-type]
+        posted += energy.interval_postings(SITE.site, start_ms, facts.wall_end_ms, energies, PRICES, **limits)  # type: ignore[arg-type]
         stored = [StoredPosting(self.postings + n, posting) for n, posting in enumerate(posted, 1)]
         self.postings += len(stored)
         return bodies.record_body(seq, facts, energies, blocks=members, late_attributions=[], postings=stored)
@@ -142,6 +142,9 @@ class Year:
         self.tip, header, extranonce = self.share(parts.prefix, parts.suffix, BLOCK_TARGET)
         coinbase = parts.with_extranonce(extranonce)
         row = BlockRow(
+            chain=SITE.chain,
+            site=SITE.site,
+            time_s=1_800_000_000,
             hash=self.tip,
             height=self.height,
             txid=double(coinbase),

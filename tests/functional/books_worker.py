@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from tests.unit.treasury.treasury_site import COIN, SCRIPT, DemoSite, as_node
+from tests.unit.treasury.treasury_site import CHAIN, COIN, SITE, WALLET, DemoSite, as_node
 
 from photosynth.storage import Database, DatabaseThread
 from photosynth.treasury import ChainBooks
@@ -22,10 +22,10 @@ async def work(folder: Path) -> None:
     for line in node_file.read_text().splitlines() if node_file.exists() else []:
         site.node.add(bytes.fromhex(line))
     site.extranonce = int.from_bytes(os.urandom(4), "big")
-    books = ChainBooks(SCRIPT, "at_maturity", lambda _: COIN, clock=site.clock)
+    books = ChainBooks(CHAIN, [WALLET], "at_maturity", lambda _: COIN, clock=site.clock)
     with db.read() as tx:
-        last = last_body(tx, "record")
-        state = evidence_state(tx)
+        last = last_body(tx, SITE.site, "record")
+        state = evidence_state(tx, SITE.site)
     if last is not None and state.last_interval_ms is not None:
         site.clock.now_ms = state.last_interval_ms + 900_000
         site.registers = {meter["id"]: meter["register_end_j"] for meter in last["meters"]}
@@ -33,7 +33,7 @@ async def work(folder: Path) -> None:
         await books.follow(as_node(site.node), db, run)
         with db.begin() as tx:
             site.close(tx, site.facts({"hall-a-01": 2, "guest": 1}))
-            records = evidence_state(tx).records
+            records = evidence_state(tx, SITE.site).records
         print(json.dumps({"records": records, "head": site.head.hex()}), flush=True)
         site.node.extend(0)
         with db.begin() as tx:

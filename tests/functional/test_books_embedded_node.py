@@ -1,16 +1,18 @@
 """The books at the embedded node: real consensus reorganises a chain, and the journal agrees to the satoshi each time."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.unit.bitcoin_node.bitcoin_node_mining import ANYONE, hash_of, make_block, make_chain
-from tests.unit.treasury.treasury_site import COIN, ManualClock, open_database
+from tests.unit.treasury.treasury_site import CHAIN, COIN, WALLET, ManualClock, open_database
 
 from photosynth.bitcoin.block import Block
 from photosynth.bitcoin.transaction import Transaction, TxIn, TxOut
 from photosynth.bitcoin_node import EmbeddedNode, open_node
 from photosynth.storage import DatabaseThread
 from photosynth.treasury import ChainBooks, ledger_totals
+from photosynth.treasury.glance import reconciled_height
 
 pytestmark = pytest.mark.functional
 
@@ -24,13 +26,14 @@ async def test_the_journal_agrees_with_the_node_through_reorganisations(tmp_path
     node = await open_node(tmp_path / "chain")
     run = DatabaseThread()
     with open_database(tmp_path) as db:
-        books = ChainBooks(ANYONE, "at_maturity", lambda _: COIN, clock=ManualClock())
+        books = ChainBooks(CHAIN, [replace(WALLET, destination=ANYONE.hex())], "at_maturity", lambda _: COIN, clock=ManualClock())
 
         async def totals() -> tuple[int, int]:
             assert (await books.reconcile(node, db, run)).agrees
             with db.read() as tx:
                 found = ledger_totals(tx)
-            assert found.reconciled_height == (await node.tip()).height
+                reconciled = reconciled_height(tx, CHAIN)
+            assert reconciled == (await node.tip()).height
             return found.immature_sat, found.mature_sat
 
         genesis = await node.block_hash(0)

@@ -23,7 +23,7 @@ class Action:
     """One change to the world. Times are site and wall milliseconds of the plan, or of when it went out where it waited for none.
 
     ``id`` is its number in the audit, None until it is written down; ``end`` is None until it ended; ``key`` is the audit's
-    own, so that it is written once however often that is tried.
+    own, so that it is written once however often that is tried; ``site`` is where it is done, None where it is the fleet's.
     """
 
     actor: str
@@ -36,3 +36,4 @@ class Action:
     id: int | None = None
     end: End | None = None
     key: str = ""
+    site: str | None = None

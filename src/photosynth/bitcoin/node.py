@@ -150,8 +150,17 @@ class BitcoinNode(Protocol):
         """The height of a block of the active chain, None where it is not in it."""
         ...
 
+    @property
+    def coins_by_index(self) -> bool:
+        """Whether :meth:`coins` finds them by an index, or goes through all coins there are."""
+        ...
+
     async def coins(self, script: bytes) -> tuple[Coin, ...]:
         """All unspent outputs that pay exactly this output script, immature ones included."""
+        ...
+
+    async def coin_value(self, txid: bytes, index: int) -> int | None:
+        """Satoshis of one unspent output of the active chain, None where there is none: it was never made, or is spent."""
         ...
 
     async def close(self) -> None:

@@ -136,6 +136,16 @@ class Coins:
             txn.commit()
             self._added, self._spent = {}, {}
 
+    def at(self, outpoint: bytes) -> Coin | None:
+        """The unspent output at a place (36 bytes as serialised), None where there is none."""
+        with self._lock:
+            if not self._whole:
+                raise IndexDamagedError("the coins are not known until the chain goes on")
+            added, spent, txn = self._added.get(outpoint), outpoint in self._spent, self._env.begin()
+        with txn:
+            coin = added or (None if spent else txn.get(outpoint, db=self._outputs))
+            return None if coin is None else _coin(outpoint, bytes(coin))
+
     def of(self, script: bytes) -> tuple[Coin, ...]:
         """The unspent outputs that pay exactly this script, in the order of height, txid and index."""
         script_hash = hashlib.sha256(script).digest()

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from photosynth.bitcoin.demonstration import DemonstrationTarget
 from photosynth.bitcoin.node import Coin, NodeHealth, NodeUnavailableError, Template, Tip, Verdict, hash_text
@@ -21,6 +22,7 @@ from photosynth.bitcoin_node.kernel import CHAINS, SOFTWARE
 from photosynth.bitcoin_node.pacing import Pacing
 from photosynth.bitcoin_node.template import MAX_FUTURE_S, MEDIAN_TIME_SPAN, build_template
 
+T = TypeVar("T")
 QUIET_S = 0.5
 """How long no block must come before the library is reopened, which takes up to 0.1 s that a block would wait."""
 MOST_IN_GROUP = 32
@@ -261,11 +263,24 @@ class EmbeddedNode:
                 found.append((block_hash, None))
         return found
 
+    @property
+    def coins_by_index(self) -> bool:
+        """The index has the coins of every script."""
+        return True
+
     async def coins(self, script: bytes) -> tuple[Coin, ...]:
         """All unspent outputs that pay exactly this output script, immature ones included, by height, txid and index."""
+        return await self._of_index(self._stored.index.coins.of, script)
+
+    async def coin_value(self, txid: bytes, index: int) -> int | None:
+        """Satoshis of one unspent output of the active chain, None where there is none: it was never made, or is spent."""
+        coin = await self._of_index(self._stored.index.coins.at, txid + index.to_bytes(4, "little"))
+        return None if coin is None else coin.value_sat
+
+    async def _of_index(self, find: Callable[[bytes], T], key: bytes) -> T:
         self._check()
         try:
-            return await self._loop.run_in_executor(self._readers, self._stored.index.coins.of, script)
+            return await self._loop.run_in_executor(self._readers, find, key)
         except IndexDamagedError as error:
             raise NodeUnavailableError(
                 self._stored.failure or f"the Bitcoin node's index is damaged: {error}. Restart: it is made anew where it must be"

@@ -14,6 +14,7 @@ from photosynth.fleet.wallet import Wallet
 
 LONGEST_METER_GRACE_S = 7 * 86_400
 """Nothing after a quarter hour that waits is closed either, and what is open is held in memory."""
+SHORTEST_COIN_SCAN_S = 86_400
 
 
 class LedgerPolicy(Part):
@@ -29,12 +30,17 @@ class LedgerPolicy(Part):
     meter_grace_s: Seconds = 3600
     """Time of the wall for which a quarter hour that is over waits for a silent meter. Then it is closed with it unknown."""
 
+    coin_scan_s: Seconds = 7 * 86_400
+    """How often the books read all coins off a bitcoind, minutes of its work on mainnet; some it is asked for all the time."""
+
     @model_validator(mode="after")
-    def _grace_ends(self) -> "LedgerPolicy":
+    def _within_reason(self) -> "LedgerPolicy":
         if self.meter_grace_s > LONGEST_METER_GRACE_S:
             raise mistake(
                 "quarter hours would wait for a meter for more than a week", "Write at most 7 d, like 1 h", "meter_grace"
             )
+        if self.coin_scan_s < SHORTEST_COIN_SCAN_S:
+            raise mistake("a bitcoind would read all coins more than once a day", "Write at least 1 d, like 7 d", "coin_scan")
         return self
 
 

@@ -35,6 +35,10 @@ ROW_PATIENCE_S = 5.0
 """How long an answer waits for its row: a slow disk must not make a stop look as if nobody answered."""
 
 
+_Row = tuple[str | None, dict[str, Any]]
+"""An action's site and values."""
+
+
 class ActionNotWrittenError(StorageError, NotAuditedError):
     """The audit cannot take an action down, so it is not tried; says what to do as the storage's error does."""
 
@@ -58,7 +62,7 @@ class _Counted:
         if self.number > 1:
             request += f" ({self.number} times until {iso_utc(last.time_ms)}, too many to be kept singly)"
         texts = (last.actor, last.kind, last.subject, last.reason, request[:MAX_TEXT])
-        return Action(*texts, first.time_ms, first.wall_ms, end=last.end, key=first.key)
+        return Action(*texts, first.time_ms, first.wall_ms, end=last.end, key=first.key, site=first.site)
 
 
 class AuditLog:
@@ -70,7 +74,7 @@ class AuditLog:
         self._ended: dict[Action, None] = {}
         self._under_way: frozenset[Action] = frozenset()
         self._plans: dict[Action, asyncio.Future[None]] = {}
-        self._counted: dict[tuple[str, str], _Counted] = {}
+        self._counted: dict[tuple[str | None, str, str], _Counted] = {}
         self._stood_for: dict[Action, Action] = {}
         self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -90,13 +94,17 @@ class AuditLog:
         """Why nothing can be written down now; None where everything can."""
         return self._error
 
-    async def planned(self, actor: str, kind: str, subject: str, reason: str, request: str) -> Action:
+    def at(self, site: str) -> "SiteAudit":
+        """The same for what is done at one site."""
+        return SiteAudit(self, site)
+
+    async def planned(self, actor: str, kind: str, subject: str, reason: str, request: str, *, site: str | None = None) -> Action:
         """Write down what is about to be tried, and return it once that is durable.
 
         Raises NotAuditedError where it cannot be written (an ActionNotWrittenError where the disk refuses): then it must
         not be tried.
         """
-        action = self._action(actor, kind, subject, reason, request)
+        action = self._action(site, actor, kind, subject, reason, request)
         written = self._plans[action] = asyncio.get_running_loop().create_future()
         self._new[action] = None
         self._start()
@@ -112,13 +120,13 @@ class AuditLog:
             del self._plans[action]
         return action
 
-    def noted(self, actor: str, kind: str, subject: str, reason: str, request: str) -> Action:
+    def noted(self, actor: str, kind: str, subject: str, reason: str, request: str, *, site: str | None = None) -> Action:
         """Take down what goes out now. It is written as soon as it can be; nobody waits for that."""
-        action = self._action(actor, kind, subject, reason, request)
+        action = self._action(site, actor, kind, subject, reason, request)
         if len(self._new) < MOST_WAITING and not self._counted:  # what is counted comes before it
             self._new[action] = None
         else:
-            counted = self._counted.setdefault((kind, subject), _Counted(action, action, 0))
+            counted = self._counted.setdefault((action.site, kind, subject), _Counted(action, action, 0))
             counted.last, counted.number = action, counted.number + 1
         self._start()
         return action
@@ -152,7 +160,7 @@ class AuditLog:
                 await self.flush()
         number = action.id
         if number is None:
-            return ActionRow(id=0, **_values(action, action.end))
+            return ActionRow(id=0, site=action.site, **_values(action, action.end))
 
         def read() -> ActionRow | None:
             with self._database.read() as tx:
@@ -163,7 +171,7 @@ class AuditLog:
                 found = await self._run(read)
             assert found is not None, "an action is never deleted"
             return found
-        return ActionRow(id=number, **_values(action, action.end))
+        return ActionRow(id=number, site=action.site, **_values(action, action.end))
 
     async def close(self) -> None:
         """Wait until everything is written, or cannot be; what cannot be is told to the log."""
@@ -175,11 +183,11 @@ class AuditLog:
             log.error("actions could not be written down", number=self.waiting, error=self._error)
         self._closing = False
 
-    def _action(self, *texts: str) -> Action:
+    def _action(self, site: str | None, *texts: str) -> Action:
         actor, kind, subject, reason, request = (_clean(text, MAX_TEXT) or "" for text in texts)
         self._number += 1
         key = f"{self._start_key}:{self._number}"
-        return Action(actor, kind, subject, reason, request, self._clock.site_ms(), self._clock.wall_ms(), key=key)
+        return Action(actor, kind, subject, reason, request, self._clock.site_ms(), self._clock.wall_ms(), key=key, site=site)
 
     def _make_room(self) -> None:
         """Once entries are written again, those that were only counted get theirs."""
@@ -224,7 +232,7 @@ class AuditLog:
     async def _commit(self, new: list[Action], ended: list[Action]) -> bool:
         """Write some entries as one transaction; whether the disk took them."""
         ends = [action.end for action in new]
-        rows = [_values(action, end) for action, end in zip(new, ends, strict=True)]
+        rows = [(action.site, _values(action, end)) for action, end in zip(new, ends, strict=True)]
         updates = [(action.id, action.end) for action in ended]
         self._under_way = frozenset(new)
         try:
@@ -293,9 +301,11 @@ class AuditLog:
         else:
             plan.set_exception(error)
 
-    def _write_rows(self, rows: list[dict[str, Any]], updates: list[tuple[int | None, End | None]]) -> list[int]:
+    def _write_rows(
+        self, rows: list[tuple[str | None, dict[str, Any]]], updates: list[tuple[int | None, End | None]]
+    ) -> list[int]:
         with self._database.begin() as tx:
-            numbers = [write_action(tx, **row) for row in rows]
+            numbers = [write_action(tx, site, **row) for site, row in rows]
             for number, end in updates:
                 assert number is not None
                 assert end is not None
@@ -309,6 +319,25 @@ class AuditLog:
                     finished_ms=end.at_ms,
                 )
         return numbers
+
+
+class SiteAudit:
+    """The audit of what is done at one site; satisfies ``actions.ActionSink``."""
+
+    def __init__(self, audit: AuditLog, site: str) -> None:
+        self._audit, self._site = audit, site
+
+    async def planned(self, actor: str, kind: str, subject: str, reason: str, request: str) -> Action:
+        """Write down what is about to be tried. Raises NotAuditedError."""
+        return await self._audit.planned(actor, kind, subject, reason, request, site=self._site)
+
+    def noted(self, actor: str, kind: str, subject: str, reason: str, request: str) -> Action:
+        """Take down what goes out now."""
+        return self._audit.noted(actor, kind, subject, reason, request, site=self._site)
+
+    def finished(self, action: Action, result: Result, answer: str | None, read_back: str | None, verified: bool | None) -> None:
+        """Write down what came of an action."""
+        self._audit.finished(action, result, answer, read_back, verified)
 
 
 def _values(action: Action, end: End | None) -> dict[str, Any]:
@@ -336,7 +365,7 @@ def _clean(text: str | None, longest: int) -> str | None:
 
 def finish_cut_off(tx: Connection) -> None:
     """Finish actions that a kill cut off: nobody saw what came of them."""
-    cut_off = tx.execute(sa.select(ACTIONS.c.id, ACTIONS.c.time_ms).where(ACTIONS.c.result == "planned")).all()
+    cut_off = tx.execute(sa.select(ACTIONS.c.id, ACTIONS.c.time_ms).where(sa.text("result = 'planned'"))).all()
     for row in cut_off:
         finish_action(
             tx,

@@ -132,6 +132,15 @@ class NodeChoice:
         """All unspent outputs that pay exactly this output script, immature ones included."""
         return await self._ask(lambda node: node.coins(script))
 
+    @property
+    def coins_by_index(self) -> bool:
+        """Whether every node that may be asked finds coins by an index."""
+        return all(unit.service.node.coins_by_index for unit in self._nodes.values() if unit.service is not None)
+
+    async def coin_value(self, txid: bytes, index: int) -> int | None:
+        """Satoshis of one unspent output of the active chain, None where there is none: it was never made, or is spent."""
+        return await self._ask(lambda node: node.coin_value(txid, index))
+
     async def close(self) -> None:
         """Nothing is held: the nodes are the fleet's."""
 

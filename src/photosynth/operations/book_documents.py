@@ -1,5 +1,7 @@
 """The documents that come out of the database alone: ledger, blocks, trace, actions, the day. Running or stopped."""
 
+from collections.abc import Callable
+
 from sqlalchemy import Connection
 
 from photosynth.bitcoin.node import hash_text
@@ -28,20 +30,23 @@ from photosynth.treasury.blocks import BlockRow, read_blocks
 from photosynth.treasury.facts import MeterInfo
 from photosynth.treasury.glance import followed_top
 from photosynth.treasury.journal import Balance, StoredPosting, count_postings_of, postings, trial_balance
+from photosynth.treasury.sums import Whose
 from photosynth.treasury.trace import TracedInterval, duration_s, trace
 
 
-def ledger_document(tx: Connection, from_ms: int | None, to_ms: int | None, limit: int, before_id: int | None) -> LedgerDocument:
-    """Trial balance of a period and its postings, newest first."""
-    rows = trial_balance(tx, from_ms, to_ms)
+def ledger_document(
+    tx: Connection, site: str | None, from_ms: int | None, to_ms: int | None, *, limit: int, before_id: int | None
+) -> LedgerDocument:
+    """Trial balance of a period and its postings, newest first; of a site where one is named."""
+    rows = trial_balance(tx, from_ms, to_ms, Whose(site=site))
     moved = {row.asset for row in rows}
     return LedgerDocument(
         from_ms=from_ms,
         to_ms=to_ms,
         assets=[like(AssetDocument, asset) for asset in read_assets(tx) if asset.code in moved],
         trial_balance=[_balance(row) for row in rows],
-        postings=[_posting(item) for item in postings(tx, from_ms, to_ms, limit, before_id)],
-        total_postings=count_postings_of(tx, from_ms, to_ms),
+        postings=[_posting(item) for item in postings(tx, site, from_ms, to_ms, limit=limit, before_id=before_id)],
+        total_postings=count_postings_of(tx, site, from_ms, to_ms),
     )
 
 
@@ -50,22 +55,25 @@ def _balance(row: Balance) -> BalanceRow:
     return like(BalanceRow, row, name=account_name(row.account), **amounts)
 
 
-def block_documents(tx: Connection, limit: int) -> list[BlockDocument]:
-    """Our blocks, newest first."""
-    tip = _tip_height(tx)
-    return [_block(row, tip) for row in read_blocks(tx, limit)]
+def block_documents(tx: Connection, site: str | None, limit: int) -> list[BlockDocument]:
+    """Our blocks, of a site where one is named, newest first."""
+    rows = read_blocks(tx, site, limit)
+    tips = {chain: _tip_height(tx, chain) for chain in {row.chain for row in rows}}
+    return [_block(row, tips[row.chain]) for row in rows]
 
 
-def trace_document(tx: Connection, block_or_txid: str, meters: tuple[MeterInfo, ...], chain_name: str) -> TraceDocument:
-    """The satoshis of a block. Raises NotKnownError where it is none of ours."""
-    found = trace(tx, block_or_txid, meters, chain_name)
+def trace_document(
+    tx: Connection, site: str | None, block_or_txid: str, meters: Callable[[str], tuple[MeterInfo, ...]]
+) -> TraceDocument:
+    """The satoshis of a block; ``meters`` are a site's. Raises NotKnownError where it is none of ours, or not the site's."""
+    found = trace(tx, site, block_or_txid, meters)
     if found is None:
         raise NotKnownError(
             f"There is no block {block_or_txid[:80]} of this site. Give a height, a block hash or a coinbase txid; "
             "the Ledger page and `photosynth ledger` list them."
         )
     return TraceDocument(
-        block=_block(found.block, _tip_height(tx)),
+        block=_block(found.block, _tip_height(tx, found.block.chain)),
         shares=[
             TraceShare(
                 worker=share.work.worker,
@@ -86,9 +94,11 @@ def trace_document(tx: Connection, block_or_txid: str, meters: tuple[MeterInfo, 
     )
 
 
-def action_documents(tx: Connection, limit: int, before_id: int | None, subject: str | None) -> list[ActionDocument]:
-    """Actions, newest first."""
-    return [action_document(row) for row in read_actions(tx, limit=limit, before_id=before_id, subject=subject)]
+def action_documents(
+    tx: Connection, site: str | None, limit: int, before_id: int | None, subject: str | None
+) -> list[ActionDocument]:
+    """Actions, at a site where one is named, newest first."""
+    return [action_document(row) for row in read_actions(tx, site, limit=limit, before_id=before_id, subject=subject)]
 
 
 def action_document(row: ActionRow) -> ActionDocument:
@@ -96,10 +106,10 @@ def action_document(row: ActionRow) -> ActionDocument:
     return like(ActionDocument, row)
 
 
-def day_points(tx: Connection, now_ms: int, points: int) -> list[DayPoint]:
-    """The stored curve of the market day that an instant lies in."""
+def day_points(tx: Connection, site: str, now_ms: int, points: int) -> list[DayPoint]:
+    """A site's stored curve of the market day that an instant lies in."""
     start, end = market_day_bounds_ms(market_day_of(now_ms))
-    return [day_point(point) for point in day_observations(tx, start, end, points)]
+    return [day_point(point) for point in day_observations(tx, site, start, end, points)]
 
 
 def day_point(point: DayObservation) -> DayPoint:
@@ -107,8 +117,8 @@ def day_point(point: DayObservation) -> DayPoint:
     return like(DayPoint, point)
 
 
-def _tip_height(tx: Connection) -> int:
-    top = followed_top(tx)
+def _tip_height(tx: Connection, chain: str) -> int:
+    top = followed_top(tx, chain)
     return 0 if top is None else top[0]
 
 

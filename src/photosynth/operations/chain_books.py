@@ -25,27 +25,42 @@ class FollowedChain:
         self.chain = chain
         self.reconciled: bool | None = None
         """Whether journal and chain agreed when they were last compared; None before that."""
-        self.fault: str | None = None
-        """Why the journal cannot follow now; None where it does."""
         self._books, self._node, self._database, self._run = books, node, database, run
+        self._faults: dict[str, str] = {}
+
+    @property
+    def fault(self) -> str | None:
+        """Why the journal cannot follow or be compared now; None where it can."""
+        return next(iter(self._faults.values()), None)
 
     async def run(self) -> None:
-        """Follow until cancelled. Faults of node and disk, and what the books refuse, are conditions, and are retried."""
-        loop = asyncio.get_running_loop()
-        known, reconciled, reconciled_s = b"", b"", 0.0
+        """Follow and compare until cancelled. Faults of node and disk, and what the books refuse, are told, and are retried."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow(), name="follow")
+            tasks.create_task(self._compare(), name="compare")
+
+    async def _follow(self) -> None:
+        known = b""
         while True:
             try:
                 tip = await self._node.wait_for_tip(known, TIP_POLL_S)
                 if tip.hash != known:
                     followed = await self._books.follow(self._node, self._database, self._run)
                     known = followed.tip.hash
-                if reconciled != known and loop.time() - reconciled_s > RECONCILE_EVERY_S:
-                    reconciled, reconciled_s = known, loop.time()
-                    await self._reconcile()
-                self._well()
+                self._well("blocks")
             except (NodeUnavailableError, StorageError, TreasuryError) as error:
-                self._faulty(error)
+                self._faulty("blocks", error)
                 await asyncio.sleep(RETRY_S)
+
+    async def _compare(self) -> None:
+        """Hold the journal against the node's coins; the chain is followed meanwhile, however long that takes."""
+        while True:
+            try:
+                await self._reconcile()
+                self._well("coins")
+            except (NodeUnavailableError, StorageError, TreasuryError) as error:
+                self._faulty("coins", error)
+            await asyncio.sleep(RECONCILE_EVERY_S)
 
     async def close(self) -> None:
         """Nothing is held: what was committed is complete."""
@@ -58,21 +73,20 @@ class FollowedChain:
                 chain=self.chain,
                 height=result.height,
                 journal_sat=result.journal_sat,
-                chain_sat=result.chain_sat,
+                coins_sat=result.books_sat,
                 missing=result.missing[:5],
                 unknown=result.unknown[:5],
             )
         self.reconciled = result.agrees
 
-    def _faulty(self, error: Exception) -> None:
-        if self.fault is None:
-            log.warning("the books have to wait", chain=self.chain, error=str(error))
-        self.fault = str(error)
+    def _faulty(self, what: str, error: Exception) -> None:
+        if what not in self._faults:
+            log.warning("the books have to wait", chain=self.chain, what=what, error=str(error))
+        self._faults[what] = str(error)
 
-    def _well(self) -> None:
-        if self.fault is not None:
-            log.info("the books go on", chain=self.chain)
-        self.fault = None
+    def _well(self, what: str) -> None:
+        if self._faults.pop(what, None) is not None:
+            log.info("the books go on", chain=self.chain, what=what)
 
 
 async def open_chain_books(chain: str, books: ChainBooks, node: BitcoinNode, database: Database, run: Runner) -> FollowedChain:

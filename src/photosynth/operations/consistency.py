@@ -9,8 +9,8 @@ from photosynth.operations.manifest import ANEW, COUNT_ANEW, MARK, RESTORE_CHAIN
 from photosynth.operations.state import StateError, StateFolder
 from photosynth.pool.accounting import WorkAccount
 from photosynth.sites.bookkeeper import SHARE_SEQ
-from photosynth.storage.meta import get_meta, put_meta
-from photosynth.storage.tables import META
+from photosynth.storage.meta import forget_meta, get_meta, put_meta
+from photosynth.storage.scopes import FLEET, of_site
 from photosynth.treasury.blocks import forget_open_attributions
 from photosynth.treasury.evidence.lines import last_line, line_at
 from photosynth.treasury.evidence.seal import Identity
@@ -24,28 +24,28 @@ def claim_database(tx: Connection, folder: StateFolder, manifest: Manifest) -> N
     Where a site's share log was given up, forget how far it was booked, and whose work blocks of the open quarter hour claim:
     a new one counts from zero and does not know of it. Raises StateError.
     """
-    mark = get_meta(tx, MARK)
+    mark = get_meta(tx, FLEET, MARK)
     if mark is None and not manifest.complete:
-        put_meta(tx, MARK, manifest.state)
+        put_meta(tx, FLEET, MARK, manifest.state)
     elif mark != manifest.state:
         raise StateError(f"{folder.database} is of another state than {folder.manifest}. {_NEWER}")
     for name, part in manifest.active_sites().items():
         if part.seen is not None:
             _check_evidence(tx, folder, name, part.seen)
         if part.counting_anew:
-            tx.execute(META.delete().where(META.c.key == SHARE_SEQ))
-            forget_open_attributions(tx)
+            forget_meta(tx, of_site(name), SHARE_SEQ)
+            forget_open_attributions(tx, name)
 
 
 def _check_evidence(tx: Connection, folder: StateFolder, site: str, seen: Seen) -> None:
-    last = last_line(tx)
+    last = last_line(tx, site)
     if last is None or last.seq < seen.evidence_seq:
         there = "none" if last is None else str(last.seq)
         raise StateError(
             f"{folder.database} is older than the rest of this state: the last line of evidence of {site} is {there}, and line "
             f"{seen.evidence_seq} was signed already. Going on would sign that line a second time. {_NEWER}"
         )
-    line = line_at(tx, seen.evidence_seq)
+    line = line_at(tx, site, seen.evidence_seq)
     if line is None or line.hash.hex() != seen.evidence_hash:
         raise StateError(
             f"{folder.database} holds another line {seen.evidence_seq} of the evidence of {site} than was signed here last. "
@@ -79,9 +79,9 @@ async def check_chain(node: BitcoinNode, top: tuple[int, bytes] | None, path: Pa
         )
 
 
-def open_identity(tx: Connection, key: Path) -> Identity:
+def open_identity(tx: Connection, stream: str, key: Path) -> Identity:
     """The key of a stream of evidence; made where nothing was ever signed. Raises SealError and OSError."""
-    if last_line(tx) is not None or key.exists():
+    if last_line(tx, stream) is not None or key.exists():
         return Identity.open(key)
     key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Identity.create(key)

@@ -10,7 +10,7 @@ from photosynth.treasury.evidence.export import export_lines
 from photosynth.treasury.evidence.seal import Identity
 
 
-def evidence_lines(database: Place, identity: Identity, folder: Path) -> Iterator[bytes]:
+def evidence_lines(database: Place, stream: str, identity: Identity, folder: Path) -> Iterator[bytes]:
     """The lines of an export, header first and closing line last, each without its line feed.
 
     ``folder`` takes them in a file without a name, which is gone with its reader, also after a kill. The database has a
@@ -19,7 +19,7 @@ def evidence_lines(database: Place, identity: Identity, folder: Path) -> Iterato
     """
     with tempfile.TemporaryFile(dir=folder) as file:
         with Database(database, read_only=True) as own, own.read() as tx:
-            for line in export_lines(tx, identity):
+            for line in export_lines(tx, stream, identity):
                 file.write(line + b"\n")
         file.seek(0)
         for line in file:

@@ -13,7 +13,7 @@ from photosynth.operations.state import StateError, StateFolder
 from photosynth.operations.supervisor import Unit
 from photosynth.sites.bookkeeper import coin_fact
 from photosynth.sites.books import Noted, SiteBooks, open_books
-from photosynth.sites.configuration import Pace, demonstration_target
+from photosynth.sites.configuration import Pace, demonstration_target, wallet_facts
 from photosynth.sites.energy import Energy
 from photosynth.sites.field import OpenedField
 from photosynth.sites.machines import Machines
@@ -24,7 +24,7 @@ from photosynth.treasury.coinbase import ChainBooks
 from photosynth.treasury.evidence.seal import Identity
 from photosynth.treasury.facts import CoinFact
 from photosynth.treasury.glance import followed_top
-from photosynth.treasury.parties import PAYOUT_WALLET
+from photosynth.treasury.parties import keep_parties, keep_wallets
 
 NODE_CLOSE_S = 120.0
 """An embedded node writes down what it holds."""
@@ -135,7 +135,9 @@ class Units:
                 raise StateError(str(error)) from error
             try:
                 if paced:
-                    await consistency.check_chain(opened.node, await self._run(self._followed_top), folder)
+                    await consistency.check_chain(
+                        opened.node, await self._run(lambda: self._followed_top(chain_of(node))), folder
+                    )
                 self._manifest.node_made(node.id)
             except BaseException:
                 await opened.close()
@@ -144,27 +146,34 @@ class Units:
 
         return Unit(f"node:{node.id}", "node", start, close_s=NODE_CLOSE_S)
 
-    def _followed_top(self) -> tuple[int, bytes] | None:
+    def _followed_top(self, chain: str) -> tuple[int, bytes] | None:
         with self._database.read() as tx:
-            return followed_top(tx)
+            return followed_top(tx, chain)
 
     def _chain(self, chain: str, sites: Sequence[OperatedSite], nodes: Mapping[str, Unit[OpenedNode]]) -> ChainUnits:
         mine = {name: nodes[name] for site in sites for name in site.declared.pool.node}
-        choice, first = NodeChoice(mine), sites[0]
+        choice, first, ledger = NodeChoice(mine), sites[0], self._fleet.ledger
+        wallets = wallet_facts(self._fleet)
 
         def quote_at(at_ms: int) -> CoinFact | None:
             quote = first.settings.coin_market.at(at_ms)
             return None if quote is None else coin_fact(quote)
 
+        def keep_owners() -> None:
+            with self._database.begin() as tx:
+                keep_parties(tx, [], {party.id: party.name for party in self._fleet.parties})
+                keep_wallets(tx, wallets)
+
         async def start() -> FollowedChain:
+            await self._run(keep_owners)
             books = ChainBooks(
-                first.mining.wallet.output_script(),
-                self._fleet.ledger.recognise_mining_revenue,
+                chain,
+                [wallet for wallet in wallets if wallet.chain == chain],
+                ledger.recognise_mining_revenue,
                 quote_at,
                 clock=first.clock,
-                chain_name=first.mining.node.chain,
-                wallet=PAYOUT_WALLET,
-                party=self._fleet.operator,
+                found_by=lambda block_hash: next((site.name for site in sites if site.found_block(block_hash)), None),
+                scan_every_ms=ledger.coin_scan_s * 1000,
             )
             return await open_chain_books(chain, books, choice, self._database, self._run)
 

@@ -31,6 +31,7 @@ class Reader(Protocol):
 
 async def ledger_lines(
     read: Reader,
+    site: str | None,
     from_ms: int | None,
     to_ms: int | None,
     limit: int | None,
@@ -42,7 +43,7 @@ async def ledger_lines(
 
     Those are older than ``before_id`` where it is given, which does not go with ``oldest_first``.
     """
-    head, newest, oldest = await read(lambda tx: _head(tx, from_ms, to_ms, limit if oldest_first else None))
+    head, newest, oldest = await read(lambda tx: _head(tx, site, from_ms, to_ms, limit if oldest_first else None))
     yield head
     left = newest if limit is None else limit
     before = newest + 1 if before_id is None else min(before_id, newest + 1)
@@ -50,7 +51,7 @@ async def ledger_lines(
 
     def piece(tx: Connection) -> tuple[bytes, int, int]:
         found = raw_postings(
-            tx, from_ms, to_ms, limit=min(PIECE, left), before_id=before, after_id=after if oldest_first else None
+            tx, site, from_ms, to_ms, limit=min(PIECE, left), before_id=before, after_id=after if oldest_first else None
         )
         return (_written(tx, found), len(found), found[-1][0]) if found else (b"", 0, 0)
 
@@ -66,9 +67,9 @@ async def ledger_lines(
             before = last
 
 
-def _head(tx: Connection, from_ms: int | None, to_ms: int | None, limit: int | None) -> tuple[bytes, int, int]:
-    document = ledger_document(tx, from_ms, to_ms, limit=0, before_id=None)
-    oldest = oldest_of_newest(tx, from_ms, to_ms, limit) if limit else 0
+def _head(tx: Connection, site: str | None, from_ms: int | None, to_ms: int | None, limit: int | None) -> tuple[bytes, int, int]:
+    document = ledger_document(tx, site, from_ms, to_ms, limit=0, before_id=None)
+    oldest = oldest_of_newest(tx, site, from_ms, to_ms, limit) if limit else 0
     return document.model_dump_json().encode() + b"\n", count_postings(tx), oldest
 
 
@@ -83,7 +84,7 @@ def _written(tx: Connection, postings: list[RawPosting]) -> bytes:
         f'{{"id":{number},"key":{encode_basestring(key)},"time_ms":{time_ms},"wall_ms":{wall_ms},'
         f'"event":{encode_basestring(event)},"text":{encode_basestring(text)},"lines":[{lines[number][1:]}],'
         f'"reverses":{"null" if reverses is None else reverses},"source":{source}}}\n'
-        for number, key, time_ms, wall_ms, event, text, reverses, source in postings
+        for number, key, _, time_ms, wall_ms, event, text, reverses, source in postings
     ]
     return "".join(written).encode()
 

@@ -1,15 +1,13 @@
 """Going on without the share log, where the operator says so and it really cannot be used."""
 
-import json
-
 from photosynth.operations.manifest import Manifest, count_anew, read_mark
 from photosynth.operations.state import StateFolder
 from photosynth.pool.records import RecordError
 from photosynth.pool.segments import ShareLogError, open_segments
 from photosynth.sites.bookkeeper import SHARE_SEQ
 from photosynth.storage.at_rest import RestingDatabase, holds_state
-
-_BOOKED = f"SELECT value FROM meta WHERE key = '{SHARE_SEQ}'"  # noqa: S608 - a word of ours
+from photosynth.storage.scopes import of_site
+from photosynth.treasury.glance import noted
 
 
 def give_up_lost_shares(folder: StateFolder, manifest: Manifest) -> tuple[Manifest, list[str]]:
@@ -60,5 +58,4 @@ def _booked(folder: StateFolder, site: str) -> int:
     if not holds_state(folder.database):
         return 0
     with RestingDatabase(folder.database) as database:
-        rows = database.exec_driver_sql(_BOOKED).fetchall()
-    return int(json.loads(rows[0][0])) if rows else 0
+        return int(noted(database, of_site(site), SHARE_SEQ) or 0)

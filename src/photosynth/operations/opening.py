@@ -108,7 +108,7 @@ class _Opening:
             finish_cut_off(tx)
             for site in self.settings.sites:
                 pasts[site.name] = read_past(tx, site.name, tariff_of(site.mining.site).demand_period)
-                keys[site.name] = consistency.open_identity(tx, self.state.site(site.name).key)
+                keys[site.name] = consistency.open_identity(tx, site.name, self.state.site(site.name).key)
         self.manifest.database_made()
         return pasts, keys
 
@@ -154,7 +154,7 @@ class _Opening:
             clock=self.clock,
             database=self.database,
             run=self.run,
-            audit=self.audit,
+            audit=self.audit.at(name),
             heads=self.heads,
             log=share_log,
             began_ms=self.clock.site_ms() if began_ms is None else began_ms,

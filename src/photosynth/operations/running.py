@@ -30,12 +30,16 @@ from photosynth.operations.site_door import SiteDoor
 from photosynth.operations.summaries import count_nodes, evidence_status, ledger_status
 from photosynth.quantities.instants import iso_utc
 from photosynth.sites.configuration import DEMONSTRATION_ASSET, site_facts
+from photosynth.treasury.suspense import Unexplained, unexplained
 from photosynth.treasury.unknown_intervals import UnknownIntervals, unknown_intervals
 
 log = structlog.get_logger()
 
 VERSION = version("photosynth")
 DAY_MS = 86_400_000
+
+
+_OfBooks = tuple[LedgerStatus, EvidenceStatus, list[UnknownIntervals], list[Unexplained]]
 
 
 class RunningView:
@@ -45,7 +49,7 @@ class RunningView:
         self._fleet = fleet
         self._sites = [SiteDoor(fleet, units, fleet.chains[units.chain]) for units in fleet.sites.values()]
         self._since: dict[str, int] = {}
-        self._books: Glance[tuple[LedgerStatus, EvidenceStatus, UnknownIntervals | None]] = Glance(fleet.database.place)
+        self._books: Glance[_OfBooks] = Glance(fleet.database.place)
 
     @property
     def _site(self) -> SiteDoor:
@@ -65,12 +69,17 @@ class RunningView:
         asset = DEMONSTRATION_ASSET if site.mining.node.demonstration else "BTC"
         since_ms = now_ms - DAY_MS
 
-        async def look() -> tuple[LedgerStatus, EvidenceStatus, UnknownIntervals | None]:
+        async def look() -> _OfBooks:
             return await fleet.readers.read(
-                lambda tx: (ledger_status(tx, asset), evidence_status(tx), unknown_intervals(tx, since_ms))
+                lambda tx: (
+                    ledger_status(tx, door.units.chain, asset),
+                    evidence_status(tx, door.name),
+                    unknown_intervals(tx, door.name, since_ms),
+                    unexplained(tx),
+                )
             )
 
-        ledger, evidence, unknown = await self._books.look(look)
+        ledger, evidence, unknown, strange = await self._books.look(look)
         conditions = door.conditions(views, snapshot, health) + self._fleet_conditions(nodes)
         self._since = {item.id: self._since.get(item.id, item.since_ms) for item in conditions}
         return Status(
@@ -90,7 +99,8 @@ class RunningView:
             evidence=evidence,
             conditions=[item.model_copy(update={"since_ms": self._since[item.id]}) for item in conditions]
             + [item for view in views for item in parts.machine_conditions(view)]
-            + parts.unknown_conditions(unknown),
+            + parts.unknown_conditions(unknown)
+            + parts.unexplained_conditions(strange),
         )
 
     async def workers(self) -> WorkersDocument:
@@ -107,13 +117,15 @@ class RunningView:
 
     async def blocks(self, limit: int = 100) -> list[BlockDocument]:
         """The site's own blocks, newest first."""
-        return await self._fleet.readers.read(lambda tx: books.block_documents(tx, limit))
+        return await self._fleet.readers.read(lambda tx: books.block_documents(tx, None, limit))
 
     async def ledger(
         self, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None
     ) -> LedgerDocument:
         """Trial balance of a period (site time) and its postings, newest first."""
-        return await self._fleet.readers.read(lambda tx: books.ledger_document(tx, from_ms, to_ms, limit, before_id))
+        return await self._fleet.readers.read(
+            lambda tx: books.ledger_document(tx, None, from_ms, to_ms, limit=limit, before_id=before_id)
+        )
 
     def ledger_lines(
         self,
@@ -125,7 +137,7 @@ class RunningView:
         oldest_first: bool = False,
     ) -> AsyncIterator[bytes]:
         """The same as lines of JSON: a LedgerDocument without postings, then a PostingDocument a line."""
-        return ledger_lines(self._fleet.readers.read, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
+        return ledger_lines(self._fleet.readers.read, None, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
 
     async def nodes(self) -> list[NodeDocument]:
         """Every node of the fleet, in the file's order."""
@@ -153,12 +165,14 @@ class RunningView:
 
     async def trace(self, block_or_txid: str) -> TraceDocument:
         """The satoshis of a block (height, hash or coinbase txid). Raises NotKnownError."""
-        facts = site_facts(self._site.site.mining, b"")
-        return await self._fleet.readers.read(lambda tx: books.trace_document(tx, block_or_txid, facts.meters, facts.network))
+        meters = {site.name: site_facts(site.site.mining, b"").meters for site in self._sites}
+        return await self._fleet.readers.read(
+            lambda tx: books.trace_document(tx, None, block_or_txid, lambda site: meters.get(site, ()))
+        )
 
     async def actions(self, limit: int = 200, before_id: int | None = None, subject: str | None = None) -> list[ActionDocument]:
         """Every change to the world, newest first."""
-        return await self._fleet.readers.read(lambda tx: books.action_documents(tx, limit, before_id, subject))
+        return await self._fleet.readers.read(lambda tx: books.action_documents(tx, None, limit, before_id, subject))
 
     async def stop_mining(self, actor: str, reason: str) -> ActionDocument:
         """Everything off at once, also where nothing can be written down, and it stays off until resumed."""
@@ -193,7 +207,9 @@ class RunningView:
     async def lines(self) -> AsyncIterator[bytes]:
         """The lines of an evidence export, header first and closing line last, each without its line feed."""
         fleet = self._fleet
-        lines = evidence_lines(fleet.database.place, fleet.identities[self._site.name], fleet.settings.state.root)
+        lines = evidence_lines(
+            fleet.database.place, self._site.name, fleet.identities[self._site.name], fleet.settings.state.root
+        )
         while (line := await asyncio.to_thread(next, lines, None)) is not None:
             yield line
 

@@ -21,9 +21,9 @@ from photosynth.pool.segments import ShareLogError
 from photosynth.sites.clock import RememberedTime, RunningClock
 from photosynth.sites.site import SiteSettings
 from photosynth.storage import Database, StorageError
-from photosynth.treasury.books import OtherBooksError
 from photosynth.treasury.coinbase import WrongChainError
 from photosynth.treasury.evidence.seal import Identity, SealError
+from photosynth.treasury.journal import OtherBooksError
 
 log = structlog.get_logger()
 T = TypeVar("T")

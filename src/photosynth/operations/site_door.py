@@ -183,7 +183,7 @@ class SiteDoor:
     async def day(self, points: int) -> list[DayPoint]:
         """The curve of the current market day so far: what is stored, and what waits to be."""
         now_ms = self.site.clock.site_ms()
-        stored = await self._fleet.readers.read(lambda tx: books.day_points(tx, now_ms, points))
+        stored = await self._fleet.readers.read(lambda tx: books.day_points(tx, self.name, now_ms, points))
         last_ms = stored[-1].time_ms if stored else 0
         return stored + [books.day_point(item) for item in self.site.notes.observations if item.time_ms > last_ms]
 

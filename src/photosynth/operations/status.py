@@ -29,6 +29,7 @@ from photosynth.sites.controller import Controller
 from photosynth.sites.meter_wait import Waiting
 from photosynth.sites.mining_loads import mining_loads
 from photosynth.sites.power_picture import PowerPicture
+from photosynth.treasury.suspense import Unexplained
 from photosynth.treasury.unknown_intervals import UnknownIntervals
 
 
@@ -269,22 +270,38 @@ def _waiting(waiting: Waiting) -> Condition:
     )
 
 
-def unknown_conditions(unknown: UnknownIntervals | None) -> list[Condition]:
-    """Quarter hours of the last day that were closed although a meter's registers never came."""
-    if unknown is None:
-        return []
-    number = "a quarter hour was" if unknown.count == 1 else f"{unknown.count} quarter hours were"
+def unexplained_conditions(found: Sequence[Unexplained]) -> list[Condition]:
+    """Coins that came to our wallets or left them for no reason that the books know: one condition a transaction and wallet."""
     return [
         Condition(
-            id="quarter_hours_unknown",
+            id=f"coins_unexplained:{item.posting_id}:{item.wallet}",
             severity="warning",
-            subject="books",
-            summary=f"{number} closed without {meters_named(', '.join(unknown.meters))}; their energy is unknown, not zero",
-            evidence=f"of the last day, the first from {iso_utc(unknown.first_ms)}, the last from {iso_utc(unknown.last_ms)}",
-            advice="Their energy and its cost are missing from the books. Keep the meters' own load profile for the correction.",
-            since_ms=unknown.last_ms,
+            subject=item.wallet,
+            summary=f"{item.asset} {'came to' if item.amount > 0 else 'left'} the wallet {item.wallet}, and nothing says why",
+            evidence=f"transaction {item.txid}: {abs(item.amount)} base units; posting {item.posting_id} has them in suspense",
+            advice="Find out who paid, or what was paid. If it was not you, somebody has the wallet's keys: move the rest.",
+            since_ms=item.time_ms,
         )
+        for item in found
     ]
+
+
+def unknown_conditions(found: Sequence[UnknownIntervals]) -> list[Condition]:
+    """Quarter hours of the last day that were closed although a meter's registers never came."""
+    return [_unknown(unknown) for unknown in found]
+
+
+def _unknown(unknown: UnknownIntervals) -> Condition:
+    number = "a quarter hour was" if unknown.count == 1 else f"{unknown.count} quarter hours were"
+    return Condition(
+        id="quarter_hours_unknown",
+        severity="warning",
+        subject="books",
+        summary=f"{number} closed without {meters_named(', '.join(unknown.meters))}; their energy is unknown, not zero",
+        evidence=f"of the last day, the first from {iso_utc(unknown.first_ms)}, the last from {iso_utc(unknown.last_ms)}",
+        advice="Their energy and its cost are missing from the books. Keep the meters' own load profile for the correction.",
+        since_ms=unknown.last_ms,
+    )
 
 
 def meters_named(names: str) -> str:

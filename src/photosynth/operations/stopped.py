@@ -108,7 +108,8 @@ class StoppedSite:
         with RestingDatabase(self._folder.database) as database:
             height, tip, age_s, warnings = self._tip(database)
             stopped = switched_off(database, self._name)
-            ledger, evidence = ledger_status(database, last.ledger.asset), evidence_status(database)
+            ledger = ledger_status(database, self._chain, last.ledger.asset)
+            evidence = evidence_status(database, self._name)
         return last.model_copy(
             update={
                 "running": False,
@@ -196,13 +197,13 @@ class StoppedSite:
         remembered = RememberedTime.load(self._folder.clock)
         if remembered is None:
             return []
-        return self._query(lambda tx: day_points(tx, remembered.site_ms, points))
+        return self._query(lambda tx: day_points(tx, self._name, remembered.site_ms, points))
 
     async def blocks(self, limit: int = 100) -> "list[BlockDocument]":
         """The site's own blocks, newest first."""
         from photosynth.operations.book_documents import block_documents
 
-        return self._query(lambda tx: block_documents(tx, limit))
+        return self._query(lambda tx: block_documents(tx, None, limit))
 
     async def ledger(
         self, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None
@@ -210,7 +211,7 @@ class StoppedSite:
         """Trial balance of a period (site time) and its postings, newest first."""
         from photosynth.operations.book_documents import ledger_document
 
-        return self._query(lambda tx: ledger_document(tx, from_ms, to_ms, limit, before_id))
+        return self._query(lambda tx: ledger_document(tx, None, from_ms, to_ms, limit=limit, before_id=before_id))
 
     def ledger_lines(
         self,
@@ -224,19 +225,19 @@ class StoppedSite:
         """The same as lines of JSON: a LedgerDocument without postings, then a PostingDocument a line."""
         from photosynth.operations.ledger_lines import ledger_lines
 
-        return ledger_lines(self._reading, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
+        return ledger_lines(self._reading, None, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
 
     async def trace(self, block_or_txid: str) -> "TraceDocument":
         """The satoshis of a block (height, hash or coinbase txid). Raises NotKnownError."""
         from photosynth.operations.book_documents import trace_document
 
-        return self._query(lambda tx: trace_document(tx, block_or_txid, _meters(tx), self._network))
+        return self._query(lambda tx: trace_document(tx, None, block_or_txid, lambda site: _meters(tx, site)))
 
     async def actions(self, limit: int = 200, before_id: int | None = None, subject: str | None = None) -> "list[ActionDocument]":
         """Every change to the world, newest first."""
         from photosynth.operations.book_documents import action_documents
 
-        return self._query(lambda tx: action_documents(tx, limit, before_id, subject))
+        return self._query(lambda tx: action_documents(tx, None, limit, before_id, subject))
 
     async def stop_mining(self, actor: str, reason: str) -> "ActionDocument":
         """Refused: nothing runs."""
@@ -265,8 +266,8 @@ class StoppedSite:
         return first_site(self._manifest)
 
     @property
-    def _network(self) -> str:
-        return self._manifest.sites[self._name].identity["chain"].partition("/")[2]
+    def _chain(self) -> str:
+        return self._manifest.sites[self._name].identity["chain"]
 
     @property
     def _account(self) -> "WorkAccount":
@@ -296,7 +297,7 @@ class StoppedSite:
                 return tip.height, hash_text(tip.hash), age_s, warnings
             except NodeUnavailableError as error:
                 warnings.append(f"the height is the books', for {error}")
-        top = followed_top(database)
+        top = followed_top(database, self._chain)
         return (None, None, None, warnings) if top is None else (top[0], hash_text(top[1]), None, warnings)
 
 
@@ -386,7 +387,7 @@ class StoppedEvidence:
 
         identity = Identity.open(self._folder.site(first_site(self._manifest)).key)
         with Database(self._folder.database, at_rest=True) as database, database.read() as tx:
-            for line in export_lines(tx, identity):
+            for line in export_lines(tx, first_site(self._manifest), identity):
                 yield line
 
 
@@ -405,12 +406,12 @@ def first_site(manifest: Manifest) -> str:
     return name
 
 
-def _meters(tx: "Connection") -> "tuple[MeterInfo, ...]":
-    """The meters that the newest evidence header names."""
+def _meters(tx: "Connection", site: str) -> "tuple[MeterInfo, ...]":
+    """The meters that a site's newest evidence header names."""
     from photosynth.treasury.evidence.lines import last_body
     from photosynth.treasury.facts import MeterInfo
 
-    header = last_body(tx, "header")
+    header = last_body(tx, site, "header")
     if header is None:
         return ()
     return tuple(

@@ -7,21 +7,21 @@ from typing import TypeVar
 from photosynth.documents.base import Document
 from photosynth.documents.nodes import NodeDocument, NodesStatus
 from photosynth.documents.status import EvidenceStatus, HoldingStatus, LedgerStatus
-from photosynth.treasury.glance import Asked, evidence_state, ledger_totals
+from photosynth.treasury.glance import Asked, evidence_state, ledger_totals, reconciled_height
 
 D = TypeVar("D", bound=Document)
 
 
-def ledger_status(tx: Asked, asset: str) -> LedgerStatus:
-    """The books in one glance."""
-    totals = ledger_totals(tx)
+def ledger_status(tx: Asked, chain: str, asset: str, site: str | None = None) -> LedgerStatus:
+    """The books in one glance, of a site where one is named; how far they were reconciled is the chain's."""
+    totals = ledger_totals(tx, site)
     assets = [like(HoldingStatus, holding, held=str(holding.held)) for holding in totals.assets]
-    return like(LedgerStatus, totals, asset=asset, assets=assets)
+    return like(LedgerStatus, totals, asset=asset, assets=assets, reconciled_height=reconciled_height(tx, chain))
 
 
-def evidence_status(tx: Asked) -> EvidenceStatus:
-    """The proof in one glance."""
-    state = evidence_state(tx)
+def evidence_status(tx: Asked, stream: str) -> EvidenceStatus:
+    """A stream's proof in one glance."""
+    state = evidence_state(tx, stream)
     return EvidenceStatus(
         records=state.records,
         head=None if state.head is None else state.head.hex(),

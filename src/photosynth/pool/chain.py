@@ -264,6 +264,10 @@ class ChainLink:
         except NodeUnavailableError:
             return None
 
+    def found(self, block_hash: bytes) -> bool:
+        """Whether a block is ours, as :meth:`OwnBlocks.found`."""
+        return self._own.found(block_hash)
+
     async def recover(self) -> int:
         """Tell again of every block of ours that is not final, and find those that a crash left unlogged.
 

@@ -38,6 +38,14 @@ class OwnBlocks:
         """A block is on its way to the node."""
         self._undecided[claim.block_hash] = claim
 
+    def found(self, block_hash: bytes) -> bool:
+        """Whether a block is ours: from before the node has it, until nothing can take it out of the chain any more.
+
+        May be asked on any thread.
+        """
+        account = self._log.account
+        return block_hash in self._undecided or block_hash in account.claims or block_hash in account.counted
+
     def jobs(self) -> set[int]:
         """Keys of the jobs of blocks that wait for their verdict."""
         return {claim.job for claim in self._undecided.values()}

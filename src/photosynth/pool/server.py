@@ -114,6 +114,10 @@ class Pool:
         name = self._server.sockets[0].getsockname()
         return str(name[0]), int(name[1])
 
+    def found(self, block_hash: bytes) -> bool:
+        """Whether this pool found a block, from before the node has it; may be asked on any thread."""
+        return self._chain.found(block_hash)
+
     async def recover(self, node: BitcoinNode | None = None) -> int:
         """Tell of claims again and find blocks of ours that a crash left unclaimed; call once before :meth:`start`.
 

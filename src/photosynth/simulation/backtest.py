@@ -75,7 +75,7 @@ def run_backtest(config: BacktestConfig, on_interval: Callable[[BacktestInterval
     market = RecordedMarket(config.tariff, config.energy)
     runs: dict[str, _Run] = {}
     totals = {strategy.name: Account(config.tariff) for strategy in STRATEGIES}
-    ledger = BacktestLedger(config.policy.connection_w)
+    ledger = BacktestLedger(config.site, config.policy.connection_w)
     strike_cent = config.fixed_strike_cent_per_mwh
 
     def close(interval: BacktestInterval) -> None:

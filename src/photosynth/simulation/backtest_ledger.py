@@ -14,7 +14,8 @@ from photosynth.treasury.journal import check
 class BacktestLedger:
     """Energy and its money by account. Expected satoshis are none that were paid, so mining revenue is not posted."""
 
-    def __init__(self, export_limit_w: int) -> None:
+    def __init__(self, site: str, export_limit_w: int) -> None:
+        self._site = site
         self._export_limit_w = export_limit_w
         self._sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
         self.postings = 0
@@ -25,6 +26,7 @@ class BacktestLedger:
         components = dict(prices.import_components)
         spot_cent = components.pop("spot")
         made = interval_postings(
+            self._site,
             interval.start_ms,
             interval.start_ms,
             interval.energy,

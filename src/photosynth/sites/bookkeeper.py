@@ -23,6 +23,7 @@ from photosynth.sites.meter_wait import MeterWait
 from photosynth.storage import Database, Runner, StorageError
 from photosynth.storage.meta import put_meta
 from photosynth.storage.observations import DayObservation, keep_observations
+from photosynth.storage.scopes import of_site
 from photosynth.treasury.books import Books
 from photosynth.treasury.energy import role_energies
 from photosynth.treasury.evidence.lines import EvidenceRecord
@@ -97,6 +98,10 @@ class Bookkeeper:
     _faults: dict[str, str] = field(default_factory=dict)
 
     @property
+    def _site(self) -> str:
+        return self.books.site.site
+
+    @property
     def fault(self) -> str | None:
         """Why something cannot be written down now, None where everything is."""
         return next(iter(self._faults.values()), None)
@@ -142,8 +147,8 @@ class Bookkeeper:
 
         def commit() -> EvidenceRecord:
             with self.database.begin() as tx:
-                _write_notes(tx, observations, start + INTERVAL_MS, memory)
-                put_meta(tx, SHARE_SEQ, work.last_seq)
+                _write_notes(tx, self._site, observations, start + INTERVAL_MS, memory)
+                put_meta(tx, of_site(self._site), SHARE_SEQ, work.last_seq)
                 record = self.books.close_interval(tx, facts)
             self.closed(record, work.last_seq)
             return record
@@ -153,7 +158,7 @@ class Bookkeeper:
         self._well("notes")
         self.next_start_ms, self.wall_start_ms = start + INTERVAL_MS, wall_end_ms
         self.log.checkpoint(work.last_seq)
-        self.heads.moved(self.books.site.site, record.hash)
+        self.heads.moved(self._site, record.hash)
         self.notes.forget_curtailed(self.next_start_ms)
         import_j = role_energies(self.books.site.meters, facts.meters)["import"]
         if import_j is not None:
@@ -166,7 +171,7 @@ class Bookkeeper:
         observations, memory = self.notes.observations.copy(), self.notes.machine_memory()
         now_ms = self.clock.site_ms()
         try:
-            await self._write(lambda tx: _write_notes(tx, observations, now_ms, memory))
+            await self._write(lambda tx: _write_notes(tx, self._site, observations, now_ms, memory))
         except (StorageError, TreasuryError) as error:
             self._faulty("notes", error)
         else:
@@ -212,12 +217,12 @@ class Bookkeeper:
 
     def _faulty(self, what: str, error: Exception) -> None:
         if what not in self._faults:
-            log.warning("the books have to wait", site=self.books.site.site, what=what, error=str(error))
+            log.warning("the books have to wait", site=self._site, what=what, error=str(error))
         self._faults[what] = str(error)
 
     def _well(self, what: str) -> None:
         if self._faults.pop(what, None) is not None:
-            log.info("the books go on", site=self.books.site.site, what=what)
+            log.info("the books go on", site=self._site, what=what)
 
     def _block_fact(self, block: FoundBlock, quote: CoinQuote | None) -> BlockFact:
         return BlockFact(
@@ -268,10 +273,10 @@ class Bookkeeper:
         )
 
 
-def _write_notes(tx: Connection, observations: list[DayObservation], now_ms: int, memory: object) -> None:
+def _write_notes(tx: Connection, site: str, observations: list[DayObservation], now_ms: int, memory: object) -> None:
     """The day's curve, and what was learnt of the machines."""
-    keep_observations(tx, observations, now_ms)
-    put_meta(tx, MACHINE_MEMORY, memory)
+    keep_observations(tx, site, observations, now_ms)
+    put_meta(tx, of_site(site), MACHINE_MEMORY, memory)
 
 
 def _meter_fact(meter_id: str, reading: IntervalReading | None) -> MeterFact:

@@ -47,7 +47,7 @@ class SiteBooks:
 
         def newest() -> EvidenceRecord | None:
             with site.database.read() as tx:
-                return last_line(tx)
+                return last_line(tx, site.name)
 
         try:
             record = await site.run(newest)

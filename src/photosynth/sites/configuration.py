@@ -10,12 +10,12 @@ from photosynth.energy.coin_market import CoinMarket, DeclaredCoinMarket, declar
 from photosynth.energy.dispatch import DispatchPolicy
 from photosynth.energy.meters import MeterSpec
 from photosynth.energy.prices import PriceComponent, Tariff
-from photosynth.fleet import Demonstration, MachineSpec, MiningSite, Model, Node, Site
+from photosynth.fleet import Demonstration, Fleet, MachineSpec, MiningSite, Model, Node, Site
 from photosynth.miners.model import MachineModel
 from photosynth.pool.config import PoolConfig
 from photosynth.pool.places import THIS_COMPUTER, login_room, source_of
 from photosynth.sites.limits import room_for_miners
-from photosynth.treasury.facts import MeterInfo, SiteFacts
+from photosynth.treasury.facts import MeterInfo, SiteFacts, WalletFact
 
 SHORTEST_BLOCK_INTERVAL_S = 0.6
 """A demonstration never passes two blocks a second; a little more leaves time for finding one."""
@@ -160,6 +160,22 @@ def sources_of_machines(specs: Iterable[MachineSpec]) -> dict[str, frozenset[str
     return {worker: frozenset(found) for worker, found in sources.items()}
 
 
+def wallet_facts(fleet: Fleet) -> tuple[WalletFact, ...]:
+    """The fleet's wallets as the books know them."""
+    return tuple(
+        WalletFact(
+            id=wallet.id,
+            chain=f"{wallet.network}/{wallet.chain}",
+            destination=wallet.output_script().hex()
+            if wallet.network == "bitcoin"
+            else wallet.address or wallet.descriptor or "",
+            party=wallet.party,
+            birth_height=wallet.birth_height,
+        )
+        for wallet in fleet.wallets
+    )
+
+
 def site_facts(mining: MiningSite, genesis_hash: bytes) -> SiteFacts:
     """What the evidence's header says of the site; ``genesis_hash`` is the node's own."""
     site = mining.site
@@ -171,6 +187,7 @@ def site_facts(mining: MiningSite, genesis_hash: bytes) -> SiteFacts:
         network=mining.node.chain,
         genesis_hash=genesis_hash,
         payout_script=mining.wallet.output_script(),
+        wallet=mining.wallet.id,
         asset=DEMONSTRATION_ASSET if mining.node.demonstration else "BTC",
         meters=tuple(
             MeterInfo(m.id, m.role, m.party, m.accuracy_class.rstrip("S"), m.register_step_j, simulated=site.simulated)

@@ -19,7 +19,7 @@ class Mining:
     def __init__(self, site: OperatedSite, pool: Pool) -> None:
         self._site, self.pool = site, pool
         self._end_listening = site.heads.listen(pool.refresh)
-        site.work.begins()
+        site.work.begins(pool.found)
 
     async def run(self) -> None:
         """Watch it. Raises what ends it by a mistake of the program."""

@@ -86,3 +86,7 @@ class OperatedSite:
         quote = self.settings.coin_market.at(self.clock.site_ms())
         assert quote is not None, "a site's coin market has a quote for every instant of its run"
         return quote
+
+    def found_block(self, block_hash: bytes) -> bool:
+        """Whether its pool found a block, which it knows before the node does; its log tells what it found before."""
+        return self.work.found(block_hash) or block_hash in self.log.account.claims

@@ -2,21 +2,19 @@
 
 import asyncio
 import contextlib
-import json
 
 from photosynth.storage import Database, Runner, StorageError
 from photosynth.storage.meta import put_meta
-from photosynth.treasury.glance import Asked
+from photosynth.storage.scopes import of_site
+from photosynth.treasury.glance import Asked, noted
 
 STOPPED = "stopped"
-"""Key in ``meta``: whether an operator has switched everything off."""
-_STOPPED = f"SELECT value FROM meta WHERE key = '{STOPPED}'"  # noqa: S608 - a word of ours
+"""Key in ``meta`` of a site: whether an operator has switched it off."""
 
 
 def switched_off(tx: Asked, site: str) -> bool:
-    """Whether an operator has switched everything off, which holds until it is resumed."""
-    rows = tx.exec_driver_sql(_STOPPED).fetchall()
-    return bool(rows) and json.loads(rows[0][0]) is True
+    """Whether an operator has switched a site off, which holds until it is resumed."""
+    return noted(tx, of_site(site), STOPPED) is True
 
 
 class StopSwitch:
@@ -49,7 +47,7 @@ class StopSwitch:
 
             def write() -> None:
                 with self._database.begin() as tx:
-                    put_meta(tx, STOPPED, stopped)
+                    put_meta(tx, of_site(self._site), STOPPED, stopped)
 
             self._kept = None  # whoever ceases to wait does not know what was written
             await self._run(write)

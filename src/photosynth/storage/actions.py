@@ -13,10 +13,14 @@ Result = Literal["done", "refused", "failed", "unverified"]
 
 @dataclass(frozen=True, slots=True)
 class ActionRow:
-    """One action as it is stored; ``key`` makes it be written once, ``result`` is ``planned`` until it is finished."""
+    """One action as it is stored, None as its site where it is the fleet's; ``key`` makes it be written once.
+
+    ``result`` is ``planned`` until it is finished.
+    """
 
     id: int
     key: str
+    site: str | None
     time_ms: int
     wall_ms: int
     actor: str
@@ -33,6 +37,7 @@ class ActionRow:
 
 def write_action(
     tx: Connection,
+    site: str | None,
     *,
     key: str,
     time_ms: int,
@@ -48,13 +53,14 @@ def write_action(
     verified: bool | None = None,
     finished_ms: int | None = None,
 ) -> int:
-    """Write an action down and return its id; times are site and wall milliseconds.
+    """Write an action at a site, or of the fleet, down and return its id; times are site and wall milliseconds.
 
     It is ``planned`` where it is about to be tried or waits for its end, else it is written with what came of it already.
     One whose ``key`` is there already was written before, by a commit of which nobody heard: it is finished where it is not yet.
     """
     values = {
         "key": key,
+        "site": site,
         "time_ms": time_ms,
         "wall_ms": wall_ms,
         "actor": actor,
@@ -111,10 +117,12 @@ def finish_action(
 
 
 def read_actions(
-    tx: Connection, *, limit: int = 200, before_id: int | None = None, subject: str | None = None
+    tx: Connection, site: str | None, *, limit: int = 200, before_id: int | None = None, subject: str | None = None
 ) -> list[ActionRow]:
-    """Actions newest first, at most ``limit``, older than ``before_id`` where it is given."""
+    """Actions at a site (None: all, and the fleet's) newest first, at most ``limit``, older than ``before_id`` where given."""
     query = sa.select(ACTIONS).order_by(ACTIONS.c.id.desc()).limit(limit)
+    if site is not None:
+        query = query.where(ACTIONS.c.site == site)
     if before_id is not None:
         query = query.where(ACTIONS.c.id < before_id)
     if subject is not None:

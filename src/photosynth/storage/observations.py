@@ -10,6 +10,7 @@ from photosynth.storage.tables import OBSERVATIONS
 from photosynth.storage.upsert import upsert
 
 _PUT = upsert(OBSERVATIONS)
+_SEEN = [column for column in OBSERVATIONS.columns if column.name != "site"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +33,20 @@ FORGOTTEN_AT_ONCE = 1000
 """Rows that one pass removes at most, so that it takes some milliseconds whatever had piled up."""
 
 
-def keep_observations(tx: Connection, points: Iterable[DayObservation], now_ms: int) -> None:
-    """Store points, one for the same instant replaced, and forget some that are older than a week."""
+def keep_observations(tx: Connection, site: str, points: Iterable[DayObservation], now_ms: int) -> None:
+    """Store points of a site, one for the same instant replaced, and forget some that are older than a week."""
     for point in points:
-        tx.execute(_PUT, asdict(point))
-    old = sa.select(OBSERVATIONS.c.time_ms).where(OBSERVATIONS.c.time_ms < now_ms - KEPT_MS)
+        tx.execute(_PUT, {"site": site, **asdict(point)})
+    here = OBSERVATIONS.c.site == site
+    old = sa.select(OBSERVATIONS.c.time_ms).where(here, OBSERVATIONS.c.time_ms < now_ms - KEPT_MS)
     some = old.order_by(OBSERVATIONS.c.time_ms).limit(FORGOTTEN_AT_ONCE)
-    tx.execute(OBSERVATIONS.delete().where(OBSERVATIONS.c.time_ms.in_(some)))
+    tx.execute(OBSERVATIONS.delete().where(here, OBSERVATIONS.c.time_ms.in_(some)))
 
 
-def day_observations(tx: Connection, from_ms: int, to_ms: int, points: int) -> list[DayObservation]:
-    """The stored points from one instant to before another, oldest first, thinned evenly to about so many."""
-    inside = (OBSERVATIONS.c.time_ms >= from_ms) & (OBSERVATIONS.c.time_ms < to_ms)
+def day_observations(tx: Connection, site: str, from_ms: int, to_ms: int, points: int) -> list[DayObservation]:
+    """The stored points of a site from one instant to before another, oldest first, thinned evenly to about so many."""
+    inside = (OBSERVATIONS.c.site == site) & (OBSERVATIONS.c.time_ms >= from_ms) & (OBSERVATIONS.c.time_ms < to_ms)
     count = tx.execute(sa.select(sa.func.count()).select_from(OBSERVATIONS).where(inside)).scalar_one()
     step = max(1, -(-count // max(1, points)))
-    rows = tx.execute(sa.select(OBSERVATIONS).where(inside).order_by(OBSERVATIONS.c.time_ms)).mappings()
+    rows = tx.execute(sa.select(*_SEEN).where(inside).order_by(OBSERVATIONS.c.time_ms)).mappings()
     return [DayObservation(**row) for index, row in enumerate(rows) if index % step == 0 or index == count - 1]

@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 _UNCHANGED = ("id", "key", "time_ms", "wall_ms", "actor", "kind", "subject", "reason", "request")
-_AGAIN = "OLD.result <> 'planned' OR NEW.result = 'planned' OR " + " OR ".join(f"OLD.{c} <> NEW.{c}" for c in _UNCHANGED)
+_AGAIN = (
+    "OLD.result <> 'planned' OR NEW.result = 'planned' OR coalesce(OLD.site, '') <> coalesce(NEW.site, '') OR "
+    + " OR ".join(f"OLD.{c} <> NEW.{c}" for c in _UNCHANGED)
+)
 _ONCE = "an action is finished once and otherwise unchanged"
 
 

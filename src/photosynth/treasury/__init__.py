@@ -1,4 +1,4 @@
-"""The books of a site: a balanced journal, coinbases followed through the chain, energy per quarter hour, and the proof of it.
+"""The books: a balanced journal, wallets followed through their chains, energy per quarter hour, and the proof of it.
 
 What stands here is imported when it is asked for: a stopped site's status needs next to nothing of it.
 """
@@ -7,13 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from photosynth.treasury.books import Books, OtherBooksError
+    from photosynth.treasury.books import Books
     from photosynth.treasury.coinbase import ChainBooks, Followed
     from photosynth.treasury.evidence.lines import EvidenceRecord
     from photosynth.treasury.evidence.seal import Identity
     from photosynth.treasury.evidence.verify import verify
     from photosynth.treasury.glance import LedgerTotals, ledger_totals
-    from photosynth.treasury.journal import TreasuryError
+    from photosynth.treasury.journal import OtherBooksError, TreasuryError
 
 __all__ = [
     "Books",
@@ -35,7 +35,7 @@ _MODULES = {
     "Followed": "coinbase",
     "Identity": "evidence.seal",
     "LedgerTotals": "glance",
-    "OtherBooksError": "books",
+    "OtherBooksError": "journal",
     "TreasuryError": "journal",
     "ledger_totals": "glance",
     "verify": "evidence.verify",

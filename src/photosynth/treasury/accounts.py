@@ -1,4 +1,4 @@
-"""The chart of accounts of a mining site. Numbers are fixed: reports, exports and evidence refer to them."""
+"""The chart of accounts. Numbers are fixed: reports, exports and evidence refer to them."""
 
 from typing import Literal
 
@@ -10,6 +10,7 @@ EXPORT_RECEIVABLE = "1200"
 PREMIUM_RECEIVABLE = "1210"
 ENERGY_SUPPLIER = "2100"
 DEFERRED_REWARD = "2800"
+OPENING_BALANCE = "3000"
 COIN_CONTRA = "3100"
 MINING_REVENUE = "4100"
 EXPORT_REVENUE = "4200"
@@ -34,6 +35,7 @@ ACCOUNTS: dict[str, str] = {
     PREMIUM_RECEIVABLE: "Receivable for market premium",
     ENERGY_SUPPLIER: "Energy supplier",
     DEFERRED_REWARD: "Deferred mining reward",
+    OPENING_BALANCE: "Opening balances",
     COIN_CONTRA: "Coins mined, contra in satoshis",
     MINING_REVENUE: "Mining revenue",
     EXPORT_REVENUE: "Revenue from exported energy",

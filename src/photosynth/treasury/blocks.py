@@ -12,6 +12,8 @@ from photosynth.bitcoin.coinbase import read_commitment, read_height
 from photosynth.bitcoin.node import hash_bytes
 from photosynth.bitcoin.wire import FormatError
 from photosynth.quantities.value import coins_value_ueur
+from photosynth.storage.meta import get_meta, put_meta
+from photosynth.storage.scopes import of_chain
 from photosynth.storage.tables import BLOCK_ATTRIBUTION, BLOCKS, INTERVALS
 from photosynth.treasury.attribution import attribute
 from photosynth.treasury.facts import AttributionFact, BlockFact, CoinFact
@@ -19,13 +21,22 @@ from photosynth.treasury.journal import TreasuryError
 
 State = Literal["immature", "mature", "orphaned"]
 
+FOLLOW_AGAIN = "follow_again_from"
+"""Key in ``meta`` of a chain: the height from which it is to be followed once more, for a block turned out to be a site's."""
+
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """One block of ours as the books know it; hashes in internal order, values in satoshis and micro-EUR."""
+    """One block of ours as the books know it; hashes in internal order, values in satoshis and micro-EUR.
 
+    ``site`` is the one whose pool found it, None where no pool of ours did.
+    """
+
+    chain: str
     hash: bytes
+    site: str | None
     height: int
+    time_s: int
     txid: bytes
     header: bytes
     coinbase: bytes
@@ -63,11 +74,12 @@ def paid_to(block: Block, script: bytes) -> int | None:
     return sum(values) if values else None
 
 
-def record_found_block(tx: Connection, fact: BlockFact, payout_script: bytes) -> bytes:
-    """Write down a block that the pool found, with the work that it claims, and return its hash.
+def record_found_block(tx: Connection, chain: str, site: str, fact: BlockFact, payout_script: bytes) -> bytes:
+    """Write down a block that a site's pool found, with the work that it claims, and return its hash.
 
     Safe to repeat: a block that is there is completed with what was unknown of it, so the pool's recovery may hand one
-    over again. Raises TreasuryError where it cannot be read, does not pay the script, or its attribution cannot be split.
+    over again. One that was posted as nobody's is posted anew as the site's when the chain is followed next.
+    Raises TreasuryError where it cannot be read, does not pay the script, or its attribution cannot be split.
     """
     try:
         block = Block.parse(fact.raw)
@@ -79,28 +91,38 @@ def record_found_block(tx: Connection, fact: BlockFact, payout_script: bytes) ->
     height = read_height(block.transactions[0])
     if height is None:
         raise TreasuryError(f"the coinbase of block {block.hash[::-1].hex()} does not begin with its height (BIP34)")
-    insert_block(tx, block, height, value_sat, state="immature" if fact.accepted else "orphaned")
+    insert_block(tx, chain, block, height, site=site, value_sat=value_sat, state="immature" if fact.accepted else "orphaned")
     found = {"origin": "mined", "worker": fact.worker, "site_ms": fact.site_ms, "wall_ms": fact.wall_ms, "target": fact.target}
-    stored = _one(tx, BLOCKS.c.hash == block.hash)
+    stored = block_of(tx, chain, block.hash)
     assert stored is not None
+    if stored.site is None:
+        tx.execute(BLOCKS.update().where(*this(chain, block.hash)).values(site=site))
+        if stored.occurrence > 0:
+            again = get_meta(tx, of_chain(chain), FOLLOW_AGAIN)
+            put_meta(tx, of_chain(chain), FOLLOW_AGAIN, height if again is None else min(again, height))
     if stored.evidence_seq is None:
-        tx.execute(BLOCKS.update().where(BLOCKS.c.hash == block.hash).values(**found))
+        tx.execute(BLOCKS.update().where(*this(chain, block.hash)).values(**found))
         if stored.value_ueur is None and fact.coin is not None:
-            value_block(tx, block.hash, value_sat, fact.coin)
-    if fact.attribution is not None and not attribution_of(tx, block.hash):
-        _insert_attribution(tx, block.hash, value_sat, fact.attribution)
+            value_block(tx, chain, block.hash, value_sat, fact.coin)
+    if fact.attribution is not None and not attribution_of(tx, chain, block.hash):
+        _insert_attribution(tx, chain, block.hash, value_sat, fact.attribution)
     return block.hash
 
 
-def insert_block(tx: Connection, block: Block, height: int, value_sat: int, *, state: State) -> bool:
+def insert_block(
+    tx: Connection, chain: str, block: Block, height: int, *, site: str | None, value_sat: int, state: State
+) -> bool:
     """Add a block of ours as far as its bytes tell; False where it is there already."""
-    if tx.execute(sa.select(BLOCKS.c.hash).where(BLOCKS.c.hash == block.hash)).first() is not None:
+    if block_of(tx, chain, block.hash) is not None:
         return False
     coinbase = block.transactions[0]
     tx.execute(
         BLOCKS.insert().values(
+            chain=chain,
             hash=block.hash,
+            site=site,
             height=height,
+            time_s=block.header.time_s,
             txid=coinbase.txid,
             header=block.header.serialise(),
             coinbase=coinbase.serialise(witness=False),
@@ -115,11 +137,11 @@ def insert_block(tx: Connection, block: Block, height: int, value_sat: int, *, s
     return True
 
 
-def value_block(tx: Connection, block_hash: bytes, value_sat: int, coin: CoinFact) -> None:
+def value_block(tx: Connection, chain: str, block_hash: bytes, value_sat: int, coin: CoinFact) -> None:
     """Fix the price at which a block enters the books; it keeps it when it leaves the chain and returns."""
     tx.execute(
         BLOCKS.update()
-        .where(BLOCKS.c.hash == block_hash)
+        .where(*this(chain, block_hash))
         .values(
             price_cent_per_btc=coin.price_cent_per_btc,
             price_source=coin.source,
@@ -131,13 +153,14 @@ def value_block(tx: Connection, block_hash: bytes, value_sat: int, coin: CoinFac
     )
 
 
-def _insert_attribution(tx: Connection, block_hash: bytes, value_sat: int, facts: Sequence[AttributionFact]) -> None:
+def _insert_attribution(tx: Connection, chain: str, block_hash: bytes, value_sat: int, facts: Sequence[AttributionFact]) -> None:
     try:
         split = attribute(value_sat, facts)
     except ValueError as error:
         raise TreasuryError(f"the satoshis of block {block_hash[::-1].hex()} cannot be split: {error}") from error
     rows = [
         {
+            "chain": chain,
             "block_hash": block_hash,
             "interval_start_ms": fact.interval_start_ms,
             "round": fact.round,
@@ -155,10 +178,10 @@ def _insert_attribution(tx: Connection, block_hash: bytes, value_sat: int, facts
         tx.execute(BLOCK_ATTRIBUTION.insert(), rows)
 
 
-def attribution_of(tx: Connection, block_hash: bytes) -> list[AttributedShare]:
+def attribution_of(tx: Connection, chain: str, block_hash: bytes) -> list[AttributedShare]:
     """Whose work a block claims, in the order of quarter hour, round, worker, scale; empty where it is unknown."""
     c = BLOCK_ATTRIBUTION.c
-    rows = tx.execute(sa.select(BLOCK_ATTRIBUTION).where(c.block_hash == block_hash))
+    rows = tx.execute(sa.select(BLOCK_ATTRIBUTION).where(c.chain == chain, c.block_hash == block_hash))
     shares = [
         AttributedShare(
             AttributionFact(r.interval_start_ms, r.round, r.worker, r.scale, r.shares, r.work, r.represented, r.party),
@@ -169,25 +192,30 @@ def attribution_of(tx: Connection, block_hash: bytes) -> list[AttributedShare]:
     return sorted(shares, key=lambda s: (s.work.interval_start_ms, s.work.round, s.work.worker, s.work.scale))
 
 
-def forget_open_attributions(tx: Connection) -> int:
-    """Take back whose work the blocks claim that no record holds yet, where it lies in quarter hours that are not closed.
+def forget_open_attributions(tx: Connection, site: str) -> int:
+    """Take back whose work a site's blocks claim that no record holds yet, where it lies in quarter hours not closed.
 
     For books whose share log is lost: those quarter hours' records will not hold that work, and a claim of work that is on
     no record does not verify. The blocks stay; whose they are is unknown. Returns how many blocks that concerns.
     """
-    closed = sa.select(INTERVALS.c.start_ms)
+    closed = sa.select(INTERVALS.c.start_ms).where(INTERVALS.c.site == site)
     rows = BLOCK_ATTRIBUTION.c
-    unsealed = sa.select(BLOCKS.c.hash).where(BLOCKS.c.attribution_seq.is_(None))
+    unsealed = sa.select(BLOCKS.c.hash).where(BLOCKS.c.site == site, BLOCKS.c.attribution_seq.is_(None))
     open_ones = sa.select(rows.block_hash).where(rows.block_hash.in_(unsealed), rows.interval_start_ms.not_in(closed))
     blocks = [row.block_hash for row in tx.execute(open_ones.distinct())]
     tx.execute(BLOCK_ATTRIBUTION.delete().where(rows.block_hash.in_(blocks)))
     return len(blocks)
 
 
-def read_blocks(tx: Connection, limit: int = 100) -> list[BlockRow]:
-    """Our blocks, the highest first; those that left the chain too."""
-    rows = tx.execute(sa.select(BLOCKS).order_by(BLOCKS.c.height.desc(), BLOCKS.c.wall_ms.desc().nulls_last()).limit(limit))
-    return [_row(row) for row in rows.mappings()]
+def read_blocks(tx: Connection, site: str | None, limit: int = 100) -> list[BlockRow]:
+    """Our blocks, of a site where one is named, the newest by their headers first; those that left the chain too."""
+    query = newest_blocks() if site is None else newest_blocks().where(BLOCKS.c.site == site)
+    return [_row(row) for row in tx.execute(query.limit(limit)).mappings()]
+
+
+def newest_blocks() -> sa.Select[Any]:
+    """The blocks in the order in which they are listed: chains' heights say nothing of each other, times do."""
+    return sa.select(BLOCKS).order_by(BLOCKS.c.time_s.desc(), BLOCKS.c.height.desc())
 
 
 def blocks_where(tx: Connection, *conditions: sa.ColumnElement[bool]) -> list[BlockRow]:
@@ -196,26 +224,38 @@ def blocks_where(tx: Connection, *conditions: sa.ColumnElement[bool]) -> list[Bl
     return [_row(row) for row in rows.mappings()]
 
 
-def find_block(tx: Connection, text: str) -> BlockRow | None:
-    """A block of ours by its height, hash or coinbase txid as people write them; None where it is none of ours.
+def find_block(tx: Connection, site: str | None, text: str) -> BlockRow | None:
+    """A block of ours by its height, hash or coinbase txid as people write them; None where it is none of ours, or the site's.
 
-    At a height where blocks of two branches were ours, the one in the chain is meant.
+    At a height where several are ours, one in its chain is meant, and of these the newest.
     """
     text = text.strip().lower()
     if text.isascii() and text.isdigit() and len(text) < 10:
-        found = blocks_where(tx, BLOCKS.c.height == int(text))
-        found.sort(key=lambda block: block.state == "orphaned")
-        return found[0] if found else None
-    try:
-        wanted = hash_bytes(text)
-    except ValueError:
-        return None
-    return _one(tx, (BLOCKS.c.hash == wanted) | (BLOCKS.c.txid == wanted))
+        condition = BLOCKS.c.height == int(text)
+    else:
+        try:
+            wanted = hash_bytes(text)
+        except ValueError:
+            return None
+        condition = (BLOCKS.c.hash == wanted) | (BLOCKS.c.txid == wanted)
+    found = [block for block in blocks_where(tx, condition) if site in {None, block.site}]
+    return min(found, key=lambda block: (block.state == "orphaned", -block.time_s), default=None)
 
 
-def _one(tx: Connection, condition: sa.ColumnElement[bool]) -> BlockRow | None:
-    found = blocks_where(tx, condition)
+def in_stream(site: str) -> sa.ColumnElement[bool]:
+    """The condition that a block belongs into a site's stream of evidence: its own ones, and those that no pool of ours found."""
+    return (BLOCKS.c.site == site) | BLOCKS.c.site.is_(None)
+
+
+def block_of(tx: Connection, chain: str, block_hash: bytes) -> BlockRow | None:
+    """A block of ours by its chain and hash, None where it is none."""
+    found = blocks_where(tx, *this(chain, block_hash))
     return found[0] if found else None
+
+
+def this(chain: str, block_hash: bytes) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    """The condition that a row of the blocks is this one."""
+    return BLOCKS.c.chain == chain, BLOCKS.c.hash == block_hash
 
 
 def _row(values: Any) -> BlockRow:

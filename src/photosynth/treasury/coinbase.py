@@ -1,27 +1,39 @@
 """Following a node: whatever its chain does, the journal does the same, in batches and off the event loop."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Connection
 
 from photosynth.bitcoin.block import Block
-from photosynth.bitcoin.node import BitcoinNode, Tip, hash_text
+from photosynth.bitcoin.node import BitcoinNode, Coin, Tip, hash_text
 from photosynth.bitcoin.wire import FormatError
 from photosynth.quantities.instants import Clock
 from photosynth.storage import Database, Runner
+from photosynth.storage.meta import forget_meta, get_meta, put_meta
+from photosynth.storage.scopes import of_chain
 from photosynth.treasury import chain
-from photosynth.treasury.chain import ChainView, Moment
-from photosynth.treasury.facts import CoinFact, Recognition
+from photosynth.treasury.blocks import FOLLOW_AGAIN
+from photosynth.treasury.chain import ChainView, Moment, Outpoint
+from photosynth.treasury.facts import CoinFact, Recognition, WalletFact
 from photosynth.treasury.glance import followed_top
 from photosynth.treasury.journal import TreasuryError
-from photosynth.treasury.reconciliation import Reconciliation, reconcile
+from photosynth.treasury.opening import open_wallet, unopened
+from photosynth.treasury.parties import keep_wallets
+from photosynth.treasury.reconciliation import MOST_DOUBTFUL, Reconciliation, compare, doubtful, next_coins
 
 BATCH_BLOCKS = 50
 """Blocks of one transaction: some 150 ms of work, after which readers and the next commit have their turn."""
 MAX_ROUNDS = 50
 """How often the chain may change under one call before it leaves the rest to the next one."""
+
+
+SCANNED = "scanned_wall_ms"
+"""Key in ``meta`` of a chain: when all coins were read off the node last."""
+SCAN_EVERY_MS = 7 * 86_400_000
+"""A bitcoind goes through all coins there are for it, minutes of work on mainnet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,108 +44,214 @@ class Followed:
     connected: int
     disconnected: int
     complete: bool
+    begun: bool = True
+    """Whether the books have come to the first block that they look at: a node that is far behind is not there yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stand:
+    """Where the books stand: their top, the block above which they begin, from where to follow again, wallets to open."""
+
+    height: int
+    top: bytes
+    bottom: int
+    again: int | None
+    unopened: tuple[WalletFact, ...]
 
 
 class WrongChainError(TreasuryError):
-    """The node's chain begins with another genesis block than the books; the operator has mixed up two states."""
+    """The node's chain is another than that of the books below where they begin; the operator has mixed up two states."""
 
 
 class ChainBooks:
-    """Keeps the journal at the tip of a node's chain: coinbases of one script, their maturity, and reorganisations.
+    """Keeps the journal at the tip of one chain: coinbases, receipts and spends of our wallets, maturity, reorganisations.
 
-    ``quote_at`` gives what a coin is worth at an instant of site time; ``chain_name`` begins every posting's key;
-    ``wallet`` and ``party`` are rows of the books that the coins are of.
+    ``chain`` is its name (``NETWORK/CHAIN``), which begins every posting's key; the books look for ``wallets`` and for those
+    that they looked for before. ``quote_at`` gives what a coin is worth at an instant of site time; ``found_by`` tells the
+    site whose pool found a block, None where none did, and is called off the event loop. All coins are read off a node at
+    most every ``scan_every_ms`` of wall time, but off one that finds them by an index every time.
     """
 
     def __init__(
         self,
-        payout_script: bytes,
+        chain_name: str,
+        wallets: Sequence[WalletFact],
         policy: Recognition,
         quote_at: Callable[[int], CoinFact | None],
         *,
         clock: Clock,
-        chain_name: str = "regtest",
-        wallet: str | None = None,
-        party: str | None = None,
+        found_by: Callable[[bytes], str | None] = lambda _: None,
+        scan_every_ms: int = SCAN_EVERY_MS,
     ) -> None:
-        self.view = ChainView(chain_name, payout_script, policy, wallet, party)
+        self.view = ChainView(chain_name, policy, found_by)
+        self._wallets = tuple(wallets)
         self._quote_at = quote_at
         self._clock = clock
+        self._scan_every_ms = scan_every_ms
         self._turn = asyncio.Lock()
+        self._kept = False
+        self._looked_at: Outpoint | None = None
+        self._doubtful: set[Outpoint] = set()
 
     async def follow(self, node: BitcoinNode, db: Database, run: Runner) -> Followed:
         """Bring the journal to the node's tip; calls wait for each other.
 
-        Raises NodeUnavailableError and StorageError; what was committed until then is complete, and the next call goes on.
+        Raises NodeUnavailableError, StorageError and TreasuryError; what was committed until then is complete, and the next
+        call goes on.
         """
         async with self._turn:
             return await self._follow(node, db, run)
 
     async def reconcile(self, node: BitcoinNode, db: Database, run: Runner) -> Reconciliation:
-        """Follow, then hold the journal against the node's coins of the script at one and the same tip."""
+        """Follow, then hold the journal against coins of the node: some of those in the books, now and then all of its own.
+
+        What differs is looked at again in every call, coin by coin and at one and the same tip, until it agrees.
+        """
+        followed = await self.follow(node, db, run)
+        if not followed.begun:
+            return Reconciliation(followed.tip.height, 0, 0, 0, (), ())
+        looked = self._doubtful | set(await run(lambda: self._next(db)))
+        if await run(lambda: self._scan_is_due(db, by_index=node.coins_by_index)):
+            looked |= await self._scan(node, db, run)
         while True:
             tip = (await self.follow(node, db, run)).tip
-            coins = await node.coins(self.view.payout_script)
-            if (await node.tip()).hash == tip.hash:
+            coins = {outpoint: await node.coin_value(*outpoint) for outpoint in looked}
+            unchanged = (await node.tip()).hash == tip.hash
+            result = await run(partial(self._compare, db, coins, tip)) if unchanged else None
+            if result is not None:
                 break
+            looked = set(sorted(looked)[: len(looked) // 2])  # fewer are asked for while nothing changes
+        differing = {*result.missing, *result.unknown}
+        doubtful = sorted(outpoint for outpoint in looked if f"{hash_text(outpoint[0])}:{outpoint[1]}" in differing)
+        self._doubtful = set(doubtful[:MOST_DOUBTFUL])
+        return result
 
-        def compare() -> Reconciliation:
-            with db.begin() as tx:
-                return reconcile(tx, coins, tip)
+    def _next(self, db: Database) -> list[Outpoint]:
+        with db.read() as tx:
+            found = next_coins(tx, self.view.chain, self._looked_at)
+        self._looked_at = found[-1] if found else None
+        return found
 
-        return await run(compare)
+    def _scan_is_due(self, db: Database, *, by_index: bool) -> bool:
+        if by_index:
+            return True
+        with db.read() as tx:
+            scanned_ms = get_meta(tx, of_chain(self.view.chain), SCANNED)
+        return scanned_ms is None or not 0 <= self._clock.wall_ms() - scanned_ms < self._scan_every_ms
+
+    async def _scan(self, node: BitcoinNode, db: Database, run: Runner) -> set[Outpoint]:
+        """Where the node's coins of our wallets and those of the books seem to differ."""
+        found = set[Outpoint]()
+        for wallet, _ in await run(lambda: self._looked_for(db)):
+            coins = await node.coins(wallet.script)
+            found |= await run(partial(self._differing, db, wallet.id, coins))
+        await run(lambda: self._note_scan(db))
+        return set(sorted(found)[:MOST_DOUBTFUL])
+
+    def _looked_for(self, db: Database) -> list[tuple[WalletFact, int]]:
+        with db.read() as tx:
+            return chain.looked_for(tx, self.view.chain)
+
+    def _differing(self, db: Database, wallet: str, coins: Sequence[Coin]) -> set[Outpoint]:
+        with db.read() as tx:
+            return doubtful(tx, self.view.chain, wallet, coins)
+
+    def _note_scan(self, db: Database) -> None:
+        with db.begin() as tx:
+            put_meta(tx, of_chain(self.view.chain), SCANNED, self._clock.wall_ms())
+
+    def _compare(self, db: Database, coins: Mapping[Outpoint, int | None], tip: Tip) -> Reconciliation | None:
+        with db.begin() as tx:
+            return compare(tx, self.view.chain, coins, tip)
 
     async def _follow(self, node: BitcoinNode, db: Database, run: Runner) -> Followed:
         connected = disconnected = 0
         for _ in range(MAX_ROUNDS):
             tip = await node.tip()
-            height, top = await self._top(node, db, run)
-            if top == tip.hash:
+            stand = await self._stand(node, db, run, tip)
+            if stand is None:
+                return Followed(tip, 0, 0, complete=True, begun=False)
+            if stand.top == tip.hash and stand.again is None:
                 return Followed(tip, connected, disconnected, complete=True)
-            fork = await self._fork(node, db, run, height)
-            if fork < height:
+            fork = await self._fork(node, db, run, stand)
+            if stand.again is not None:
+                fork = min(fork, max(stand.bottom, stand.again - 1))
+            if fork < stand.height or stand.again is not None:
                 disconnected += await run(self._disconnecting(db, fork, tip))
             connected += await self._climb(node, db, run, fork, tip)
         return Followed(tip, connected, disconnected, complete=False)
 
-    async def _top(self, node: BitcoinNode, db: Database, run: Runner) -> tuple[int, bytes]:
-        def read() -> tuple[int, bytes] | None:
-            with db.read() as tx:
-                return followed_top(tx)
+    async def _stand(self, node: BitcoinNode, db: Database, run: Runner, tip: Tip) -> _Stand | None:
+        """Where the books stand, begun where they are new, with every wallet looked for whose time has come.
 
-        top = await run(read)
-        if top is not None:
-            return top
-        genesis = await node.block_hash(0)
-        if genesis is None:
-            raise TreasuryError("the node knows no genesis block")
+        None where the node has not yet come to the first block that any wallet is looked for in.
+        """
+        if not self._kept:
+            await run(lambda: self._keep(db))
+            self._kept = True
+        stand = await run(lambda: self._read_stand(db))
+        if stand is None:
+            bottom = min((wallet.birth_height or 1 for wallet in self._wallets), default=tip.height + 1) - 1
+            begin_hash = await node.block_hash(bottom)
+            if begin_hash is None:
+                return None
+            await run(partial(self._begin, db, bottom, begin_hash))
+            stand = _Stand(bottom, begin_hash, bottom, None, self._wallets)
+        for wallet in stand.unopened:
+            await self._open(node, db, run, stand, wallet)
+        return stand
 
-        def begin() -> None:
+    async def _open(self, node: BitcoinNode, db: Database, run: Runner, stand: _Stand, wallet: WalletFact) -> None:
+        """Begin to look for a wallet, above what the books have followed, with what it holds already."""
+        first = max(wallet.birth_height or 1, stand.height + 1)
+        tip = await node.tip()
+        if tip.height < first - 1:
+            return  # nobody knows yet what it will hold then
+        coins = await node.coins(wallet.script) if first > 1 else ()
+
+        def write() -> None:
             with db.begin() as tx:
-                chain.begin_at(tx, 0, genesis)
+                open_wallet(tx, self.view, wallet, first, coins=coins, tip=tip, now=self._now())
 
-        await run(begin)
-        return 0, genesis
+        await run(write)
 
-    async def _fork(self, node: BitcoinNode, db: Database, run: Runner, top: int) -> int:
+    def _keep(self, db: Database) -> None:
+        with db.begin() as tx:
+            keep_wallets(tx, self._wallets)
+
+    def _read_stand(self, db: Database) -> _Stand | None:
+        with db.read() as tx:
+            top = followed_top(tx, self.view.chain)
+            if top is None:
+                return None
+            again = get_meta(tx, of_chain(self.view.chain), FOLLOW_AGAIN)
+            return _Stand(*top, chain.followed_bottom(tx, self.view.chain), again, tuple(unopened(tx, self._wallets)))
+
+    def _begin(self, db: Database, height: int, block_hash: bytes) -> None:
+        with db.begin() as tx:
+            chain.begin_at(tx, self.view.chain, height, block_hash)
+
+    async def _fork(self, node: BitcoinNode, db: Database, run: Runner, stand: _Stand) -> int:
         """The highest height at which the books and the node have the same block."""
 
         async def agrees(height: int) -> bool:
             def read() -> bytes | None:
                 with db.read() as tx:
-                    return chain.followed_hash(tx, height)
+                    return chain.followed_hash(tx, self.view.chain, height)
 
             return await node.block_hash(height) == await run(read)
 
+        top, bottom = stand.height, stand.bottom
         if await agrees(top):
             return top
         step, low, high = 1, top, top
         while True:
-            low = max(0, top - step)
+            low = max(bottom, top - step)
             if await agrees(low):
                 break
-            if low == 0:
-                raise WrongChainError("the node's chain begins with another genesis block than the books of this state")
+            if low == bottom:
+                what = "begins with another genesis block than" if bottom == 0 else f"has another block {bottom} than"
+                raise WrongChainError(f"the node's chain {what} the books of this state")
             high, step = low, step * 2
         while high - low > 1:
             middle = (low + high) // 2
@@ -164,6 +282,9 @@ class ChainBooks:
         def disconnect() -> int:
             with db.begin() as tx:
                 left = chain.disconnect(tx, self.view, fork, self._now())
+                again = get_meta(tx, of_chain(self.view.chain), FOLLOW_AGAIN)
+                if again is not None and again > fork:  # one that was told of just now waits for the next call
+                    forget_meta(tx, of_chain(self.view.chain), FOLLOW_AGAIN)
                 if fork == tip.height:
                     chain.settle(tx, self.view, fork, self._now())
                 return left
@@ -179,7 +300,8 @@ class ChainBooks:
 
     def _connect(self, tx: Connection, first: int, batch: list[tuple[bytes, bytes]], tip: Tip) -> int:
         taken, now = 0, self._now()
-        previous = chain.followed_hash(tx, first - 1)
+        previous = chain.followed_hash(tx, self.view.chain, first - 1)
+        looked_for = chain.looked_for(tx, self.view.chain)
         for height, (block_hash, raw) in enumerate(batch, first):
             try:
                 block = Block.parse(raw)
@@ -189,7 +311,8 @@ class ChainBooks:
                 raise TreasuryError(f"the node answers for block {hash_text(block_hash)} with another one")
             if block.header.previous_hash != previous:
                 break
-            chain.connect(tx, self.view, height, block, now)
+            paid = {wallet.script: wallet for wallet, from_height in looked_for if from_height <= height}
+            chain.connect(tx, self.view, height, block, now=now, paid=paid)
             previous = block_hash
             taken += 1
         chain.mature(tx, self.view, first + taken - 1, now)

@@ -5,6 +5,7 @@ cent/MWh, values in micro-EUR. Rule identifiers name the formulas in the evidenc
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from math import lcm
@@ -162,6 +163,7 @@ def own_energy_posting(
 
 
 def interval_postings(
+    site: str,
     start_ms: int,
     wall_ms: int,
     energy: Energies | None,
@@ -170,7 +172,7 @@ def interval_postings(
     export_limit_w: int | None,
     duration_s: int,
 ) -> list[Posting]:
-    """Every posting of a quarter hour in the order of the journal; without prices the joules alone, unknown gives none."""
+    """Every posting of a site's quarter hour in the order of the journal; without prices the joules, unknown gives none."""
     if energy is None:
         return []
     made = [energy_posting(start_ms, wall_ms, energy)]
@@ -182,7 +184,8 @@ def interval_postings(
         made.append(own)
         made += import_postings(start_ms, wall_ms, energy, allocation, prices)
         made.append(export_posting(start_ms, wall_ms, energy, prices))
-    return [posting for posting in made if posting is not None]
+    beginning = f"interval:{site}:{start_ms}:"
+    return [replace(posting, key=beginning + posting.key, site=site) for posting in made if posting is not None]
 
 
 def mining_cost_ueur(postings: Iterable[Posting]) -> int:
@@ -204,4 +207,4 @@ def _posting(
 ) -> Posting | None:
     if not lines:
         return None
-    return Posting(f"interval:{start_ms}:{event}", start_ms, wall_ms, event.split(".", maxsplit=1)[0], text, lines, source)
+    return Posting(event, start_ms, wall_ms, event.split(".", maxsplit=1)[0], text, lines, source)

@@ -28,6 +28,27 @@ class MeterInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class WalletFact:
+    """A wallet of the fleet: where it is paid on its chain (``NETWORK/CHAIN``) and whose it is; never a key.
+
+    ``destination`` is a Bitcoin output script in hexadecimal, or an address of another network. The books look for what is
+    paid to it from the block at ``birth_height`` on, from the first where that is None; what was there before is its
+    opening balance.
+    """
+
+    id: str
+    chain: str
+    destination: str
+    party: str
+    birth_height: int | None = None
+
+    @property
+    def script(self) -> bytes:
+        """The output script of a Bitcoin wallet."""
+        return bytes.fromhex(self.destination)
+
+
+@dataclass(frozen=True, slots=True)
 class SiteFacts:
     """What holds for every quarter hour until the configuration changes; a change begins a new header in the evidence."""
 
@@ -38,12 +59,19 @@ class SiteFacts:
     network: str
     genesis_hash: bytes
     payout_script: bytes
+    wallet: str
+    """The id of the wallet that has this script."""
     asset: str
     meters: tuple[MeterInfo, ...]
     export_limit_w: int | None
     recognition: Recognition = "at_maturity"
     parties: tuple[tuple[str, str], ...] = ()
     """Parties' ids and names; the evidence does not name them."""
+
+    @property
+    def chain(self) -> str:
+        """The chain that the site mines on, ``NETWORK/CHAIN``."""
+        return f"bitcoin/{self.network}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,19 @@
-"""The books and the proof in one glance, in plain SQL: asked of a running site's connection and of a file at rest alike."""
+"""The books and the proof in one glance, in plain SQL: asked of a running system's connection and of a file at rest alike."""
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from photosynth.storage.exact import exact_integer
+from photosynth.storage.scopes import of_chain
 from photosynth.treasury import accounts as a
 
 RECONCILED = "reconciled"
-"""Key in ``meta``: the height and hash at which journal and chain last agreed."""
-_RECONCILED = f"SELECT value FROM meta WHERE key = '{RECONCILED}'"  # noqa: S608 - a word of ours
+"""Key in ``meta`` of a chain: the height and hash at which journal and chain last agreed."""
+_NAME = re.compile(r"[A-Za-z0-9_./:-]{1,200}")
 
 
 class Rows(Protocol):
@@ -57,7 +59,6 @@ class LedgerTotals:
     export_revenue_ueur: int
     suspense_sat: int
     postings: int
-    reconciled_height: int | None
     assets: tuple[Holding, ...]
 
 
@@ -73,9 +74,11 @@ class EvidenceState:
 _OF_NETWORKS = "SELECT code, network, base_unit, decimals FROM assets WHERE network IS NOT NULL ORDER BY code"
 
 
-def ledger_totals(tx: Asked) -> LedgerTotals:
-    """The books in one glance."""
-    rows = tx.exec_driver_sql("SELECT account, asset, debit, credit FROM balances").fetchall()
+def ledger_totals(tx: Asked, site: str | None = None) -> LedgerTotals:
+    """The books in one glance: all of them, or what is about a site."""
+    here = "" if site is None else f" WHERE site = {quoted(site)}"
+    rows = tx.exec_driver_sql(f"SELECT account, asset, debit, credit FROM balances{here}").fetchall()  # noqa: S608 - quoted
+    number = tx.exec_driver_sql(f"SELECT coalesce(sum(postings), 0) FROM posting_days{here}").fetchall()[0][0]  # noqa: S608
     held = defaultdict[tuple[str, str], int](int)
     for account, asset, debit, credit in rows:
         held[account, asset] += exact_integer(debit) - exact_integer(credit)
@@ -95,8 +98,7 @@ def ledger_totals(tx: Asked) -> LedgerTotals:
         factory_energy_bought_ueur=balance(a.GRID_ENERGY_FACTORY, "EUR"),
         export_revenue_ueur=-balance(a.EXPORT_REVENUE, "EUR") - balance(a.PREMIUM_REVENUE, "EUR"),
         suspense_sat=-balance(a.SUSPENSE, "BTC"),
-        postings=int(tx.exec_driver_sql("SELECT coalesce(max(id), 0) FROM postings").fetchall()[0][0]),
-        reconciled_height=_reconciled_height(tx),
+        postings=int(number),
         assets=tuple(
             Holding(code, network, unit, decimals, balance(a.COINS_IMMATURE, code) + balance(a.COINS_AVAILABLE, code))
             for code, network, unit, decimals in tx.exec_driver_sql(_OF_NETWORKS).fetchall()
@@ -105,25 +107,41 @@ def ledger_totals(tx: Asked) -> LedgerTotals:
     )
 
 
-def _reconciled_height(tx: Asked) -> int | None:
+def reconciled_height(tx: Asked, chain: str) -> int | None:
     """The last height at which journal and chain agreed, None where that block is no longer in the chain."""
-    found = tx.exec_driver_sql(_RECONCILED).fetchall()
-    if not found:
+    known = noted(tx, of_chain(chain), RECONCILED)
+    if known is None:
         return None
-    known = json.loads(found[0][0])
     height = int(known["height"])
-    rows = tx.exec_driver_sql(f"SELECT hash FROM chain WHERE height = {height:d}").fetchall()  # noqa: S608 - a number
+    found = f"SELECT hash FROM chain WHERE chain = {quoted(chain)} AND height = {height:d}"  # noqa: S608 - quoted
+    rows = tx.exec_driver_sql(found).fetchall()
     return height if rows and bytes(rows[0][0])[::-1].hex() == known["hash"] else None
 
 
-def evidence_state(tx: Asked) -> EvidenceState:
-    """The proof in one glance."""
-    records, last_ms = tx.exec_driver_sql("SELECT count(*), max(start_ms) FROM evidence WHERE kind = 'record'").fetchall()[0]
-    last = tx.exec_driver_sql("SELECT hash FROM evidence ORDER BY seq DESC LIMIT 1").fetchall()
+def evidence_state(tx: Asked, stream: str) -> EvidenceState:
+    """A stream's proof in one glance."""
+    here = f"FROM evidence WHERE stream = {quoted(stream)}"
+    records, last_ms = tx.exec_driver_sql(f"SELECT count(*), max(start_ms) {here} AND kind = 'record'").fetchall()[0]
+    last = tx.exec_driver_sql(f"SELECT hash {here} ORDER BY seq DESC LIMIT 1").fetchall()
     return EvidenceState(int(records), bytes(last[0][0]) if last else None, last_ms)
 
 
-def followed_top(tx: Asked) -> tuple[int, bytes] | None:
-    """Height and hash of the last block that the books have followed; None before the first."""
-    rows = tx.exec_driver_sql("SELECT height, hash FROM chain ORDER BY height DESC LIMIT 1").fetchall()
+def followed_top(tx: Asked, chain: str) -> tuple[int, bytes] | None:
+    """Height and hash of the last block of a chain that the books have followed; None before the first."""
+    found = f"SELECT height, hash FROM chain WHERE chain = {quoted(chain)} ORDER BY height DESC LIMIT 1"  # noqa: S608 - quoted
+    rows = tx.exec_driver_sql(found).fetchall()
     return (int(rows[0][0]), bytes(rows[0][1])) if rows else None
+
+
+def noted(tx: Asked, scope: str, key: str) -> Any:
+    """The value of a key of ``meta`` in a scope, None where there is none."""
+    found = f"SELECT value FROM meta WHERE scope = {quoted(scope)} AND key = {quoted(key)}"  # noqa: S608 - quoted
+    rows = tx.exec_driver_sql(found).fetchall()
+    return json.loads(rows[0][0]) if rows else None
+
+
+def quoted(name: str) -> str:
+    """A site, chain, stream, scope or key as plain SQL has it. Raises ValueError where it is no name."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name[:80]!r} is no name that the database is asked by")
+    return f"'{name}'"

@@ -20,13 +20,17 @@ from photosynth.storage.tables import BALANCES, POSTING_LINES, POSTINGS
 from photosynth.storage.types import int64
 from photosynth.treasury.accounts import ACCOUNTS, Side
 from photosynth.treasury.evidence.canonical import number
-from photosynth.treasury.sums import EVERYBODYS, Whose, add_posting, count_before, ids_within, sums_before, sums_now
+from photosynth.treasury.sums import EVERYBODYS, Whose, add_posting, count_before, count_of, ids_within, sums_before, sums_now
 
 Source = Mapping[str, str | int | None]
 
 
 class TreasuryError(Exception):
     """The books refuse something; the message says what and why. A mistake of the program, not of the operator."""
+
+
+class OtherBooksError(TreasuryError):
+    """The state's books are of another chain, script, wallet or key than those in use; the operator must act."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class Posting:
     lines: tuple[PostingLine, ...]
     source: Source = field(default_factory=dict)
     reverses: int | None = None
+    site: str | None = None
+    """Whose energy or work it is about; None where it is the fleet's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,7 @@ def post(tx: Connection, posting: Posting) -> int | None:
     reverses = None if posting.reverses is None else int64(posting.reverses)
     times = (int64(posting.time_ms), int64(posting.wall_ms))
     source = _source_text(posting.source)
-    row = _INSERT.first(tx, (posting.key, *times, posting.event, posting.text, reverses, source))
+    row = _INSERT.first(tx, (posting.key, posting.site, *times, posting.event, posting.text, reverses, source))
     if row is None:
         return None
     posting_id = int(row[0])
@@ -122,7 +128,7 @@ def post(tx: Connection, posting: Posting) -> int | None:
     except sa.exc.IntegrityError as error:
         named = ", ".join(sorted({name for x in lines for name in (x.asset, x.wallet, x.party) if name}))
         raise TreasuryError(f"posting {posting.key}: the tables of assets, wallets, parties lack one of {named}") from error
-    add_posting(tx, posting_id, posting.time_ms, lines)
+    add_posting(tx, posting.site, posting_id, posting.time_ms, lines)
     return posting_id
 
 
@@ -142,10 +148,10 @@ def _source_text(source: Source) -> str:
 
 _WRITE = msgspec.json.Encoder(order="sorted").encode
 _INSERT = Prepared(
-    "INSERT INTO postings (id, key, time_ms, wall_ms, event, text, reverses, source) "
-    "VALUES ((SELECT coalesce(max(id), 0) + 1 FROM postings), :key, :time_ms, :wall_ms, :event, :text, :reverses, :source) "
+    "INSERT INTO postings (id, key, site, time_ms, wall_ms, event, text, reverses, source) VALUES "
+    "((SELECT coalesce(max(id), 0) + 1 FROM postings), :key, :site, :time_ms, :wall_ms, :event, :text, :reverses, :source) "
     "ON CONFLICT (key) DO NOTHING RETURNING id",
-    *("key", "time_ms", "wall_ms", "event", "text", "reverses", "source"),
+    *("key", "site", "time_ms", "wall_ms", "event", "text", "reverses", "source"),
 )
 _INSERT_LINES = PreparedRows(
     "INSERT INTO posting_lines (posting_id, number, account, side, asset, amount, wallet, party) VALUES {rows}",
@@ -175,6 +181,7 @@ def reverse(tx: Connection, posting_id: int, time_ms: int, wall_ms: int, why: st
             lines=mirrored(original.lines),
             source=original.source,
             reverses=posting_id,
+            site=original.site,
         ),
     )
 
@@ -214,10 +221,19 @@ def count_postings(tx: Connection) -> int:
 
 
 def postings(
-    tx: Connection, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None
+    tx: Connection,
+    site: str | None = None,
+    from_ms: int | None = None,
+    to_ms: int | None = None,
+    *,
+    limit: int = 1000,
+    before_id: int | None = None,
 ) -> list[StoredPosting]:
-    """Postings of a period of site time (from, and before to), newest first, older than ``before_id`` where given."""
-    return _with_lines(tx, _of_period(sa.select(POSTINGS), tx, from_ms, to_ms, before_id).limit(limit))
+    """Postings of a period of site time (from, and before to), newest first, older than ``before_id`` where given.
+
+    Those of one site, or with None all, the fleet's too.
+    """
+    return _with_lines(tx, _of_period(sa.select(POSTINGS), tx, site, from_ms, to_ms, before_id=before_id).limit(limit))
 
 
 FEW_POSTINGS = 20_000
@@ -225,10 +241,16 @@ FEW_POSTINGS = 20_000
 
 
 def _of_period(
-    query: sa.Select[Any], tx: Connection, from_ms: int | None, to_ms: int | None, before_id: int | None
+    query: sa.Select[Any],
+    tx: Connection,
+    site: str | None,
+    from_ms: int | None,
+    to_ms: int | None,
+    *,
+    before_id: int | None = None,
 ) -> sa.Select[Any]:
     """The postings of a period, newest first, in a way whose work does not grow with what lies outside of it."""
-    first, last, number = ids_within(tx, from_ms, to_ms)
+    first, last, number = ids_within(tx, site, from_ms, to_ms)
     if before_id is not None:
         last = min(last, before_id - 1)
     ids: sa.ColumnElement[int] = POSTINGS.c.id
@@ -238,17 +260,19 @@ def _of_period(
         ids = ids + 0
     else:
         times = times + 0
+    if site is not None:
+        query = query.where(POSTINGS.c.site == site)
     return query.where(_period(from_ms, to_ms, times), ids.between(first, last)).order_by(ids.desc())
 
 
-def count_postings_of(tx: Connection, from_ms: int | None, to_ms: int | None) -> int:
-    """How many postings a period of site time has."""
-    until = count_postings(tx) if to_ms is None else count_before(tx, to_ms)
-    return max(0, until - (0 if from_ms is None else count_before(tx, from_ms)))
+def count_postings_of(tx: Connection, site: str | None, from_ms: int | None, to_ms: int | None) -> int:
+    """How many postings a period of site time has, of a site where one is named."""
+    until = count_of(tx, site) if to_ms is None else count_before(tx, site, to_ms)
+    return max(0, until - (0 if from_ms is None else count_before(tx, site, from_ms)))
 
 
-RawPosting = tuple[int, str, int, int, str, str, int | None, str]
-"""A posting as it is stored: id, key, times of site and wall, event, text, what it reverses, and its source as JSON text."""
+RawPosting = tuple[int, str, str | None, int, int, str, str, int | None, str]
+"""A posting as it is stored: id, key, site, times of site and wall, event, text, what it reverses, its source as JSON text."""
 RawLine = tuple[int, str, object]
 """A line as it is stored: its posting, then account, side and asset in one text with blanks between, and its amount, which
 :func:`~photosynth.storage.exact.exact_integer` reads."""
@@ -256,6 +280,7 @@ RawLine = tuple[int, str, object]
 
 def raw_postings(
     tx: Connection,
+    site: str | None,
     from_ms: int | None,
     to_ms: int | None,
     *,
@@ -264,7 +289,7 @@ def raw_postings(
     after_id: int | None = None,
 ) -> list[RawPosting]:
     """Postings of a period: the newest first below ``before_id``, or the oldest first above ``after_id`` where that is given."""
-    query = _of_period(_RAW, tx, from_ms, to_ms, before_id)
+    query = _of_period(_RAW, tx, site, from_ms, to_ms, before_id=before_id)
     if after_id is not None:
         query = query.where(POSTINGS.c.id > after_id).order_by(None).order_by(POSTINGS.c.id)
     return cast("list[RawPosting]", tx.execute(query.limit(limit)).all())
@@ -287,14 +312,14 @@ def raw_lines(tx: Connection, ids: Sequence[int]) -> Iterable[RawLine]:
     return found
 
 
-def oldest_of_newest(tx: Connection, from_ms: int | None, to_ms: int | None, limit: int) -> int:
+def oldest_of_newest(tx: Connection, site: str | None, from_ms: int | None, to_ms: int | None, limit: int) -> int:
     """The id of the oldest among so many newest postings of a period; 0 where the period has fewer."""
-    query = _of_period(sa.select(POSTINGS.c.id), tx, from_ms, to_ms, None)
+    query = _of_period(sa.select(POSTINGS.c.id), tx, site, from_ms, to_ms)
     return int(tx.execute(query.limit(1).offset(limit - 1)).scalar() or 0)
 
 
 _RAW = sa.select(
-    *(POSTINGS.c[name] for name in ("id", "key", "time_ms", "wall_ms", "event", "text", "reverses")),
+    *(POSTINGS.c[name] for name in ("id", "key", "site", "time_ms", "wall_ms", "event", "text", "reverses")),
     sa.type_coerce(POSTINGS.c.source, sa.Text).label("source"),
 )
 _LINES_BETWEEN = Prepared(
@@ -330,7 +355,9 @@ def _with_lines(
         for x in tx.execute(chosen.order_by(POSTING_LINES.c.posting_id, POSTING_LINES.c.number)):
             lines[x.posting_id].append(PostingLine(x.account, x.side, x.asset, x.amount, x.wallet, x.party))
     return [
-        StoredPosting(r.id, Posting(r.key, r.time_ms, r.wall_ms, r.event, r.text, tuple(lines[r.id]), r.source, r.reverses))
+        StoredPosting(
+            r.id, Posting(r.key, r.time_ms, r.wall_ms, r.event, r.text, tuple(lines[r.id]), r.source, r.reverses, r.site)
+        )
         for r in rows
     ]
 
@@ -344,11 +371,10 @@ def _period(from_ms: int | None, to_ms: int | None, times: sa.ColumnElement[int]
     return sa.and_(*inside)
 
 
-def balance(tx: Connection, account: str, asset: str) -> int:
+def balance(tx: Connection, account: str, asset: str, whose: Whose = EVERYBODYS) -> int:
     """What an account holds of an asset now, positive on the debit side."""
-    rows = tx.execute(
-        sa.select(BALANCES.c.debit, BALANCES.c.credit).where(BALANCES.c.account == account, BALANCES.c.asset == asset)
-    )
+    wanted = (BALANCES.c.account == account, BALANCES.c.asset == asset, *whose.sums(BALANCES))
+    rows = tx.execute(sa.select(BALANCES.c.debit, BALANCES.c.credit).where(*wanted))
     return sum(row.debit - row.credit for row in rows)
 
 

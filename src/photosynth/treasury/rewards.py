@@ -1,6 +1,7 @@
 """The lines of a coinbase's two events, shared by the books that post them and the verifier that checks them."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from photosynth.treasury import accounts as a
 from photosynth.treasury.facts import Recognition
@@ -14,11 +15,17 @@ def accrual_lines(value_sat: int, value_ueur: int, recognition: Recognition) -> 
 
 
 def available_lines(accrued: Iterable[PostingLine]) -> tuple[PostingLine, ...]:
-    """The same coinbase becomes available at the amounts that it was accrued with; what was deferred becomes revenue."""
+    """The same coinbase becomes available at the amounts that it was accrued with; what was deferred becomes revenue.
+
+    Wallet and party stay what they were.
+    """
     lines: tuple[PostingLine, ...] = ()
     for line in accrued:
         if line.account == a.COINS_IMMATURE:
-            lines += transfer(a.COINS_AVAILABLE, a.COINS_IMMATURE, line.asset, line.amount)
+            moved = transfer(a.COINS_AVAILABLE, a.COINS_IMMATURE, line.asset, line.amount)
         elif line.account == a.DEFERRED_REWARD:
-            lines += transfer(a.DEFERRED_REWARD, a.MINING_REVENUE, line.asset, line.amount)
+            moved = transfer(a.DEFERRED_REWARD, a.MINING_REVENUE, line.asset, line.amount)
+        else:
+            continue
+        lines += tuple(replace(x, wallet=line.wallet, party=line.party) for x in moved)
     return lines

@@ -6,7 +6,7 @@ the transaction that posts, at the posting's own site time, so late postings and
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -27,43 +27,49 @@ Sums = dict[tuple[str, str], tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Whose:
-    """Which lines are meant: those of a wallet, of a party, of both; of everybody by default."""
+    """Which lines are meant: those of a wallet, of a party, of a site's postings, or of several of these; all by default."""
 
     wallet: str | None = None
     party: str | None = None
+    site: str | None = None
 
-    def lines(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
-        """The condition on lines, or on sums of them."""
-        wanted = {"wallet": self.wallet, "party": self.party}
+    def sums(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
+        """The condition on sums of lines."""
+        wanted = {"wallet": self.wallet, "party": self.party, "site": self.site}
         return [table.c[name] == value for name, value in wanted.items() if value is not None]
+
+    def lines(self) -> list[sa.ColumnElement[bool]]:
+        """The condition on lines that are joined with their postings."""
+        wanted = {POSTING_LINES.c.wallet: self.wallet, POSTING_LINES.c.party: self.party, POSTINGS.c.site: self.site}
+        return [column == value for column, value in wanted.items() if value is not None]
 
 
 EVERYBODYS = Whose()
 
 _ADD = PreparedRows(
-    "INSERT INTO balances (account, asset, wallet, party, debit, credit) VALUES {rows} "
-    "ON CONFLICT (account, asset, wallet, party) DO UPDATE SET debit = exact_add(balances.debit, excluded.debit), "
+    "INSERT INTO balances (account, asset, wallet, party, site, debit, credit) VALUES {rows} "
+    "ON CONFLICT (account, asset, wallet, party, site) DO UPDATE SET debit = exact_add(balances.debit, excluded.debit), "
     "credit = exact_add(balances.credit, excluded.credit)",
-    *("account", "asset", "wallet", "party", "debit", "credit"),
+    *("account", "asset", "wallet", "party", "site", "debit", "credit"),
 )
 _ADD_TO_DAY = PreparedRows(
-    "INSERT INTO day_balances (account, asset, wallet, party, debit, credit, day) VALUES {rows} "
-    "ON CONFLICT (day, account, asset, wallet, party) DO UPDATE SET debit = exact_add(day_balances.debit, excluded.debit), "
+    "INSERT INTO day_balances (account, asset, wallet, party, site, debit, credit, day) VALUES {rows} "
+    "ON CONFLICT (day, account, asset, wallet, party, site) DO UPDATE SET debit = exact_add(day_balances.debit, excluded.debit), "
     "credit = exact_add(day_balances.credit, excluded.credit)",
-    *("account", "asset", "wallet", "party", "debit", "credit", "day"),
+    *("account", "asset", "wallet", "party", "site", "debit", "credit", "day"),
 )
 _COUNT = Prepared(
-    "INSERT INTO posting_days (day, postings, first_id, last_id) VALUES (:day, 1, :first, :last) "
-    "ON CONFLICT (day) DO UPDATE SET postings = posting_days.postings + 1, last_id = excluded.last_id",
-    *("day", "first", "last"),
+    "INSERT INTO posting_days (day, site, postings, first_id, last_id) VALUES (:day, :site, 1, :first, :last) "
+    "ON CONFLICT (day, site) DO UPDATE SET postings = posting_days.postings + 1, last_id = excluded.last_id",
+    *("day", "site", "first", "last"),
 )
 
 
-def add_posting(tx: Connection, posting_id: int, time_ms: int, lines: "Iterable[PostingLine]") -> None:
+def add_posting(tx: Connection, site: str | None, posting_id: int, time_ms: int, lines: "Iterable[PostingLine]") -> None:
     """Add a new posting's lines to the sums."""
-    moved: dict[tuple[str, str, str, str], list[int]] = {}
+    moved: dict[tuple[str, str, str, str, str], list[int]] = {}
     for line in lines:
-        place = (line.account, line.asset, line.wallet or "", line.party or "")
+        place = (line.account, line.asset, line.wallet or "", line.party or "", site or "")
         entry = moved.get(place)
         if entry is None:
             entry = moved[place] = [0, 0]
@@ -72,13 +78,13 @@ def add_posting(tx: Connection, posting_id: int, time_ms: int, lines: "Iterable[
     rows = [(*place, stored_integer(debit), stored_integer(credit)) for place, (debit, credit) in moved.items()]
     _ADD.run(tx, rows)
     _ADD_TO_DAY.run(tx, [(*row, day) for row in rows])
-    _COUNT.run(tx, (day, posting_id, posting_id))
+    _COUNT.run(tx, (day, site or "", posting_id, posting_id))
 
 
 def sums_now(tx: Connection, whose: Whose = EVERYBODYS) -> Sums:
     """What all postings moved."""
     found: Sums = {}
-    for r in tx.execute(sa.select(BALANCES).where(*whose.lines(BALANCES))):
+    for r in tx.execute(sa.select(BALANCES).where(*whose.sums(BALANCES))):
         debit, credit = found.get((r.account, r.asset), (0, 0))
         found[r.account, r.asset] = (debit + r.debit, credit + r.credit)
     return found
@@ -86,28 +92,44 @@ def sums_now(tx: Connection, whose: Whose = EVERYBODYS) -> Sums:
 
 def sums_before(tx: Connection, time_ms: int, whose: Whose = EVERYBODYS) -> Sums:
     """What postings before an instant of site time moved."""
-    days = _DAYS.where(*whose.lines(DAY_BALANCES))
+    days = _DAYS.where(*whose.sums(DAY_BALANCES))
     found = {(r.account, r.asset): (r.debit, r.credit) for r in tx.execute(days, {"day": time_ms // DAY_MS})}
     if time_ms % DAY_MS:
-        part = _PART_OF_DAY.where(*whose.lines(POSTING_LINES))
+        part = _PART_OF_DAY.where(*whose.lines())
         for r in tx.execute(part, {"first": time_ms // DAY_MS * DAY_MS, "past": time_ms}):
             debit, credit = found.get((r.account, r.asset), (0, 0))
             found[r.account, r.asset] = (debit + r.debit, credit + r.credit)
     return found
 
 
-def count_before(tx: Connection, time_ms: int) -> int:
-    """How many postings there are before an instant of site time."""
-    found = tx.execute(_DAYS_COUNT, {"day": time_ms // DAY_MS}).scalar_one()
+def count_of(tx: Connection, site: str | None) -> int:
+    """How many postings there are, of a site where one is named: the sum over its days."""
+    return int(tx.execute(_of_site(_DAYS_COUNT, POSTING_DAYS.c.site, site)).scalar_one())
+
+
+def count_before(tx: Connection, site: str | None, time_ms: int) -> int:
+    """How many postings, of a site where one is named, there are before an instant of site time."""
+    days = _of_site(_DAYS_COUNT, POSTING_DAYS.c.site, site).where(POSTING_DAYS.c.day < time_ms // DAY_MS)
+    found = tx.execute(days).scalar_one()
     if time_ms % DAY_MS:
-        found += tx.execute(_PART_COUNT, {"first": time_ms // DAY_MS * DAY_MS, "past": time_ms}).scalar_one()
+        part = _of_site(_PART_COUNT, POSTINGS.c.site, site)
+        found += tx.execute(part, {"first": time_ms // DAY_MS * DAY_MS, "past": time_ms}).scalar_one()
     return int(found)
 
 
-def ids_within(tx: Connection, from_ms: int | None, to_ms: int | None) -> tuple[int, int, int]:
-    """Between which ids the postings of a period's days lie, and how many these are; (1, 0, 0) where there is none."""
+def _of_site(query: sa.Select[int], column: sa.Column[Any], site: str | None) -> sa.Select[int]:
+    return query if site is None else query.where(column == site)
+
+
+def ids_within(tx: Connection, site: str | None, from_ms: int | None, to_ms: int | None) -> tuple[int, int, int]:
+    """Between which ids the postings of a period's days lie, of a site where one is named, and how many these are.
+
+    (1, 0, 0) where there is none.
+    """
     days = POSTING_DAYS.c
     query = sa.select(sa.func.min(days.first_id), sa.func.max(days.last_id), sa.func.sum(days.postings))
+    if site is not None:
+        query = query.where(days.site == site)
     if from_ms is not None:
         query = query.where(days.day >= from_ms // DAY_MS)
     if to_ms is not None:
@@ -137,5 +159,5 @@ _PART_OF_DAY = (
     .where(_WITHIN)
     .group_by(POSTING_LINES.c.account, POSTING_LINES.c.asset)
 )
-_DAYS_COUNT = sa.select(sa.func.coalesce(sa.func.sum(POSTING_DAYS.c.postings), 0)).where(POSTING_DAYS.c.day < sa.bindparam("day"))
+_DAYS_COUNT = sa.select(sa.func.coalesce(sa.func.sum(POSTING_DAYS.c.postings), 0))
 _PART_COUNT = sa.select(sa.func.count()).select_from(POSTINGS).where(_WITHIN)

@@ -1,16 +1,16 @@
 """One coinbase traced back: to the work that it claims, the quarter hours of that work, their meters and prices."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from photosynth.bitcoin.node import hash_text
 from photosynth.quantities.instants import INTERVAL_S
 from photosynth.storage.tables import INTERVALS
 from photosynth.treasury.attribution import DAY_MS, Span, span_of
 from photosynth.treasury.blocks import AttributedShare, BlockRow, attribution_of, find_block
+from photosynth.treasury.chain import block_prefix
 from photosynth.treasury.facts import MeterInfo
 from photosynth.treasury.journal import StoredPosting, postings_by_key
 
@@ -58,26 +58,32 @@ class Trace:
     notes: tuple[str, ...]
 
 
-def trace(tx: Connection, block_or_txid: str, meters: tuple[MeterInfo, ...], chain_name: str = "regtest") -> Trace | None:
-    """Trace a block by height, hash or coinbase txid; None where it is none of ours."""
-    block = find_block(tx, block_or_txid)
+def trace(tx: Connection, site: str | None, block_or_txid: str, meters: Callable[[str], tuple[MeterInfo, ...]]) -> Trace | None:
+    """Trace a block by height, hash or coinbase txid; None where it is none of ours, or not of the site that is named.
+
+    ``meters`` are those of a site, of the one whose pool found the block.
+    """
+    block = find_block(tx, site, block_or_txid)
     if block is None:
         return None
-    shares = tuple(attribution_of(tx, block.hash))
+    of_site = block.site or ""  # nobody's block claims no quarter hour
+    shares = tuple(attribution_of(tx, block.chain, block.hash))
     by_span: dict[tuple[int, int], int] = {}
     for share in shares:
         span = (share.work.interval_start_ms, duration_s(share, shares))
         by_span[span] = by_span.get(span, 0) + share.value_sat
-    roles: dict[str, str] = {meter.id: meter.role for meter in meters}
+    roles: dict[str, str] = {meter.id: meter.role for meter in meters(of_site)} if block.site else {}
     intervals = tuple(
-        _interval(tx, start_ms, value, roles) if length_s == INTERVAL_S else _sums(tx, start_ms, length_s, value)
+        _interval(tx, of_site, start_ms, value, roles)
+        if length_s == INTERVAL_S
+        else _sums(tx, of_site, start_ms, length_s, value)
         for (start_ms, length_s), value in sorted(by_span.items())
     )
     return Trace(
         block,
         shares,
         intervals,
-        tuple(postings_by_key(tx, f"{chain_name}:{hash_text(block.hash)}:")),
+        tuple(postings_by_key(tx, block_prefix(block.chain, block.hash))),
         tuple(_notes(block, shares, intervals)),
     )
 
@@ -93,16 +99,16 @@ def duration_s(share: AttributedShare, shares: Sequence[AttributedShare]) -> int
     return (first_ms - first_ms % DAY_MS) // 1000
 
 
-def _sums(tx: Connection, start_ms: int, length_s: int, value_sat: int) -> TracedInterval:
+def _sums(tx: Connection, site: str, start_ms: int, length_s: int, value_sat: int) -> TracedInterval:
     c = INTERVALS.c
-    inside = (c.start_ms >= start_ms) & (c.start_ms < start_ms + length_s * 1000 if length_s else sa.true())
+    inside = (c.site == site) & (c.start_ms >= start_ms) & (c.start_ms < start_ms + length_s * 1000 if length_s else sa.true())
     sums = (sa.func.sum(column) for column in (c.own_mining_j, c.grid_mining_j, c.mining_j, c.mining_cost_ueur))
     row = tx.execute(sa.select(*sums).where(inside)).one()
     return TracedInterval(start_ms, length_s, None, value_sat, row[0], row[1], row[2], (), None, row[3], {}, None)
 
 
-def _interval(tx: Connection, start_ms: int, value_sat: int, roles: dict[str, str]) -> TracedInterval:
-    row = tx.execute(sa.select(INTERVALS).where(INTERVALS.c.start_ms == start_ms)).first()
+def _interval(tx: Connection, site: str, start_ms: int, value_sat: int, roles: dict[str, str]) -> TracedInterval:
+    row = tx.execute(sa.select(INTERVALS).where(INTERVALS.c.site == site, INTERVALS.c.start_ms == start_ms)).first()
     if row is None:
         return TracedInterval(start_ms, INTERVAL_S, None, value_sat, None, None, None, (), None, None, {}, None)
     metered = tuple(

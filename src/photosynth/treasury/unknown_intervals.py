@@ -1,6 +1,7 @@
 """Closed quarter hours whose energy is unknown, because a meter's registers never came."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -10,19 +11,27 @@ from photosynth.storage.tables import INTERVALS
 
 @dataclass(frozen=True, slots=True)
 class UnknownIntervals:
-    """Closed quarter hours whose energy is unknown: how many, the first and the last, and the meters without registers."""
+    """Closed quarter hours of a site whose energy is unknown: how many, the first, the last, the meters without registers."""
 
+    site: str
     count: int
     first_ms: int
     last_ms: int
     meters: tuple[str, ...]
 
 
-def unknown_intervals(tx: Connection, since_ms: int) -> UnknownIntervals | None:
-    """The quarter hours from a site time on that were closed without a meter; None where there are none."""
-    found = INTERVALS.c.start_ms >= since_ms, INTERVALS.c.residual_j.is_(None)
-    rows = tx.execute(sa.select(INTERVALS.c.start_ms, INTERVALS.c.meters).where(*found).order_by(INTERVALS.c.start_ms)).all()
-    if not rows:
-        return None
-    missing = {meter["id"] for row in rows for meter in row.meters if meter["register_end_j"] is None}
-    return UnknownIntervals(len(rows), rows[0].start_ms, rows[-1].start_ms, tuple(sorted(missing)))
+def unknown_intervals(tx: Connection, site: str | None, since_ms: int) -> list[UnknownIntervals]:
+    """The quarter hours of a site (None: of each) from a site time on that were closed without a meter; none, no entry."""
+    c = INTERVALS.c
+    found = [c.start_ms >= since_ms, c.residual_j.is_(None), *([] if site is None else [c.site == site])]
+    by_site: dict[str, list[Any]] = {}
+    rows: list[Any] = list(tx.execute(sa.select(c.site, c.start_ms, c.meters).where(*found).order_by(c.site, c.start_ms)))
+    for row in rows:
+        by_site.setdefault(row.site, []).append(row)
+    return [
+        UnknownIntervals(name, len(rows), rows[0].start_ms, rows[-1].start_ms, _missing(rows)) for name, rows in by_site.items()
+    ]
+
+
+def _missing(rows: list[Any]) -> tuple[str, ...]:
+    return tuple(sorted({str(meter["id"]) for row in rows for meter in row.meters if meter["register_end_j"] is None}))

@@ -50,7 +50,7 @@ def test_the_ledger_shows_every_digit_of_every_asset(tmp_path: Path) -> None:
             tx,
             Posting("a", 0, 0, "test", "a test", lines + transfer("E40", "E10", "J", 1234) + transfer("5100", "2100", "EUR", 7)),
         )
-        document = ledger_document(tx, None, None, 10, None)
+        document = ledger_document(tx, None, None, None, limit=10, before_id=None)
     told = drawn(show.ledger(document, "here", GERMAN, BERLIN), 300)
     assert told.count("40,000000000000000001 ETH") == 6
     assert told.count("1.000.000.000.000.000.000.000.000.000,005 TALLY") == 6

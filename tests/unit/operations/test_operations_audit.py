@@ -44,7 +44,7 @@ def database(db: Database) -> Database:
 
 def rows(database: Database) -> list[ActionRow]:
     with database.read() as tx:
-        return read_actions(tx)
+        return read_actions(tx, None)
 
 
 async def plan(audit: AuditLog, subject: str, reason: str = "surplus") -> Action:

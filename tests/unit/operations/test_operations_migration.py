@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.peers.postgres import NewPlace, Postgres
-from tests.unit.treasury.treasury_site import COIN, DemoSite, as_node
+from tests.unit.treasury.treasury_site import CHAIN, COIN, WALLET, DemoSite, as_node
 
 from photosynth.operations import migration, state, state_files
 from photosynth.operations.manifest import Manifest, begin, check_parts, load_manifest, save_manifest, write_mark
@@ -19,6 +19,7 @@ from photosynth.storage.at_rest import holds_state
 from photosynth.storage.copying import Content, content_of
 from photosynth.storage.meta import put_meta
 from photosynth.storage.observations import DayObservation, keep_observations
+from photosynth.storage.scopes import FLEET
 from photosynth.treasury.coinbase import ChainBooks
 
 SITE = {"site": "demo", "network": "regtest", "node": "embedded"}
@@ -44,16 +45,18 @@ async def lived_in(place: Place) -> StateFolder:
     run = DatabaseThread()
     with Database(folder.database) as db:
         site = DemoSite(db)
-        chain = ChainBooks(site.site.payout_script, "at_maturity", lambda _: COIN, clock=site.clock)
+        chain = ChainBooks(CHAIN, [WALLET], "at_maturity", lambda _: COIN, clock=site.clock)
         with db.begin() as tx:
             site.close(tx, site.facts({"guest": 3, "hall-a-01": 2}))
         site.node.extend(130)
         await chain.follow(as_node(site.node), db, run)
         with db.begin() as tx:
             site.close(tx, site.facts({"guest": 3, "hall-b-02": 1}))
-            write_action(tx, key="1", time_ms=1, wall_ms=2, actor="a", kind="sleep", subject="m", reason="ü", request="")
-            keep_observations(tx, [DayObservation(5, load_w=7)], 6)
-            put_meta(tx, "state", manifest.state)
+            write_action(
+                tx, SITE["site"], key="1", time_ms=1, wall_ms=2, actor="a", kind="sleep", subject="m", reason="ü", request=""
+            )
+            keep_observations(tx, SITE["site"], [DayObservation(5, load_w=7)], 6)
+            put_meta(tx, FLEET, "state", manifest.state)
             site.find_block(tx)
     run.close()
     folder.identity.write_bytes(b"\x01" * 32)  # the demonstration site's seed

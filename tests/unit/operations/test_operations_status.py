@@ -93,7 +93,7 @@ def test_beside_the_coins_stands_minings_energy_and_the_factorys_on_its_own(data
     with database.begin() as tx:
         books.open(tx)
         books.close_interval(tx, IntervalFacts(START_MS, START_MS, START_MS + 1, 1000, meters, PRICES, None))
-        seen = ledger_status(tx, "demonstration BTC")
+        seen = ledger_status(tx, SITE.chain, "demonstration BTC")
     price_cent = PRICES.spot_cent_per_mwh + sum(PRICES.import_components.values())
     assert seen.mining_energy_j == 10 * kwh
     assert seen.mining_energy_bought_ueur == pytest.approx(10 * price_cent * 10, abs=5)

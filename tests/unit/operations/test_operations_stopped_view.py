@@ -13,6 +13,7 @@ from photosynth.pool.share_log import ShareLog
 from photosynth.sites.stopping import STOPPED
 from photosynth.storage import Database
 from photosynth.storage.meta import put_meta
+from photosynth.storage.scopes import of_site
 from photosynth.stratum.work import double_sha256
 
 
@@ -65,6 +66,6 @@ async def test_a_stop_that_came_after_the_last_status_is_told(tmp_path: Path) ->
     folder = whole(tmp_path)
     folder.status.write_bytes((await FakeSite().status()).model_dump_json().encode())
     with Database(folder.database) as database, database.begin() as tx:
-        put_meta(tx, STOPPED, True)
+        put_meta(tx, of_site("backnang"), STOPPED, True)
     folder.unlock()
     assert (await looked_at(tmp_path)).site.stopped

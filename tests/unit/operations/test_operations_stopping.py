@@ -25,6 +25,7 @@ from photosynth.sites.stopping import STOPPED
 from photosynth.storage import Database, DatabaseThread, StorageError
 from photosynth.storage.actions import read_actions
 from photosynth.storage.meta import get_meta, put_meta
+from photosynth.storage.scopes import of_site
 
 
 class SmallSite:
@@ -66,7 +67,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 def kinds(database: Database) -> list[tuple[str, str, str]]:
     with database.read() as tx:
-        return [(row.kind, row.subject, row.result) for row in reversed(read_actions(tx))]
+        return [(row.kind, row.subject, row.result) for row in reversed(read_actions(tx, None))]
 
 
 async def test_a_stop_is_proven_and_audited(database: Database) -> None:
@@ -94,7 +95,7 @@ async def test_on_a_full_disk_a_stop_gets_through_and_is_written_down_later(data
     await site.audit.close()
     assert kinds(database) == [("stop_mining", "site", "done"), ("sleep", "m1", "done"), ("sleep", "m2", "done")]
     with database.read() as tx:
-        assert read_actions(tx)[-1].time_ms == action.time_ms
+        assert read_actions(tx, None)[-1].time_ms == action.time_ms
 
 
 async def test_a_resume_whose_switch_cannot_be_kept_leaves_everything_stopped(database: Database) -> None:
@@ -201,7 +202,7 @@ async def test_a_stop_is_not_undone_by_a_resume_that_was_asked_for_before_it(
 
 
 async def test_what_is_remembered_of_a_stop_is_what_was_wanted_last(database: Database) -> None:
-    settings = SimpleNamespace(mining=SimpleNamespace(site=SimpleNamespace(party_of_worker=dict)))
+    settings = SimpleNamespace(mining=SimpleNamespace(site=SimpleNamespace(name="here", party_of_worker=dict)))
     site = Site(cast(SiteSettings, settings))
     slow = asyncio.Event()
 
@@ -213,7 +214,7 @@ async def test_what_is_remembered_of_a_stop_is_what_was_wanted_last(database: Da
 
     def remembered() -> object:
         with database.read() as tx:
-            return get_meta(tx, STOPPED)
+            return get_meta(tx, of_site("here"), STOPPED)
 
     slow.set()
     await site.set_stopped(True)
@@ -232,7 +233,7 @@ async def test_what_is_remembered_of_a_stop_is_what_was_wanted_last(database: Da
     resuming.cancel()
     await asyncio.gather(resuming, return_exceptions=True)
     with database.begin() as tx:  # the thread finishes what it began
-        put_meta(tx, STOPPED, False)
+        put_meta(tx, of_site("here"), STOPPED, False)
     slow.set()
     await site.set_stopped(True)
     assert remembered() is True

@@ -157,6 +157,11 @@ class FakeNode:
         self._check()
         return self.chain.index(block_hash) if block_hash in self.chain else None
 
+    coins_by_index = True
+
+    async def coin_value(self, txid: bytes, index: int) -> int | None:
+        raise NotImplementedError
+
     async def coins(self, script: bytes) -> tuple[Coin, ...]:
         return ()
 

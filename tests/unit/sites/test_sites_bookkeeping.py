@@ -12,7 +12,18 @@ from sqlalchemy import Connection
 from tests.unit.clock_and_audit import START_MS
 from tests.unit.sites.sites_books import QuietPool, bookkeeper
 from tests.unit.sites.sites_fakes import QUARTER_MS
-from tests.unit.treasury.treasury_site import COIN, METERS, OTHER, SITE, FakeNode, as_node, make_block, open_database
+from tests.unit.treasury.treasury_site import (
+    CHAIN,
+    COIN,
+    METERS,
+    OTHER,
+    SITE,
+    WALLET,
+    FakeNode,
+    as_node,
+    make_block,
+    open_database,
+)
 
 from photosynth.bitcoin.block import Block
 from photosynth.bitcoin.node import Verdict
@@ -80,7 +91,7 @@ class Desk:
         with self.database.begin() as tx:
             head = self.books.open(tx)
         self.clock, self.pool = MovableClock(), QuietPool()
-        chain = ChainBooks(SITE.payout_script, "at_maturity", lambda _: COIN, clock=self.clock)
+        chain = ChainBooks(CHAIN, [WALLET], "at_maturity", lambda _: COIN, clock=self.clock)
         clock = cast(RunningClock, self.clock)
         self.keeper = bookkeeper(
             Ledgers(self.database, self.run, self.books, chain),
@@ -103,15 +114,15 @@ class Desk:
 
     def heights(self) -> list[int]:
         with self.database.read() as tx:
-            return sorted(block.height for block in read_blocks(tx))
+            return sorted(block.height for block in read_blocks(tx, None))
 
     def points(self) -> list[int]:
         with self.database.read() as tx:
-            return [point.time_ms for point in day_observations(tx, 0, 1 << 62, 100)]
+            return [point.time_ms for point in day_observations(tx, SITE.site, 0, 1 << 62, 100)]
 
     def records(self) -> int:
         with self.database.read() as tx:
-            return evidence_state(tx).records
+            return evidence_state(tx, SITE.site).records
 
 
 @pytest_asyncio.fixture

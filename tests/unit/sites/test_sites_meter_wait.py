@@ -226,7 +226,7 @@ async def test_the_status_says_what_is_waited_for_and_what_stayed_unknown() -> N
     assert "waiting for the meter pv" in condition.summary
     assert "waited 2 min" in condition.evidence
     assert "in 58 min the quarter hour is closed" in condition.advice
-    assert unknown_conditions(None) == []
+    assert unknown_conditions([]) == []
 
 
 async def run_at_once(call: object) -> object:
@@ -245,7 +245,7 @@ def keeper_of(database: Database, identity: Identity, rig: Rig) -> Bookkeeper:
 
 def registers_of(database: Database) -> Iterable[tuple[str, object, str]]:
     with database.read() as tx:
-        body = last_body(tx, "record")
+        body = last_body(tx, SITE.site, "record")
     assert body is not None
     return [(meter["id"], meter["register_end_j"], meter["quality"]) for meter in body["meters"]]
 
@@ -265,7 +265,7 @@ async def test_ten_seconds_without_meters_lose_no_quarter_hour(database: Databas
         closed += 1
     assert closed == 1 + 13_000 // 900
     with database.read() as tx:
-        assert unknown_intervals(tx, 0) is None
+        assert unknown_intervals(tx, None, 0) == []
 
 
 async def test_the_import_peak_counts_the_meters_of_its_role_whatever_others_do(database: Database, identity: Identity) -> None:
@@ -279,10 +279,9 @@ async def test_the_import_peak_counts_the_meters_of_its_role_whatever_others_do(
     assert await keeper.close_interval()
     assert keeper.controller.import_peak.watts_at(START_MS) == 400
     with database.read() as tx:
-        unknown = unknown_intervals(tx, START_MS)
-    assert unknown is not None
+        (unknown,) = unknown_intervals(tx, SITE.site, START_MS)
     assert (unknown.count, unknown.first_ms, unknown.meters) == (2, START_MS, ("grid-import", "pv"))
-    (condition,) = unknown_conditions(unknown)
+    (condition,) = unknown_conditions([unknown])
     assert (
         condition.summary == "2 quarter hours were closed without the meters grid-import, pv; their energy is unknown, not zero"
     )
@@ -298,7 +297,7 @@ async def test_a_late_quarter_hour_says_when_it_was_and_not_when_it_was_closed(d
     rig.meters.cut_off = False
     assert await keeper.close_interval()
     with database.read() as tx:
-        body = last_body(tx, "record")
+        body = last_body(tx, SITE.site, "record")
     assert body is not None
     assert body["wall_end_ms"] == ended_ms
 
@@ -342,6 +341,5 @@ async def test_figures_beside_the_word_unknown_are_not_counted(
     assert await keeper.close_interval()
     assert ("grid-import", None, "unknown") in list(registers_of(database))
     with database.read() as tx:
-        unknown = unknown_intervals(tx, START_MS)
-    assert unknown is not None
+        (unknown,) = unknown_intervals(tx, SITE.site, START_MS)
     assert unknown.meters == ("grid-import",)

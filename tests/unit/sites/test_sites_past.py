@@ -7,6 +7,7 @@ from photosynth.storage import Database
 from photosynth.storage.actions import read_actions, write_action
 from photosynth.storage.address import Place
 from photosynth.storage.meta import put_meta
+from photosynth.storage.scopes import of_site
 from photosynth.storage.tables import INTERVALS
 
 
@@ -54,10 +55,12 @@ def test_the_peak_is_that_of_the_last_quarter_hours_own_period(place: Place) -> 
 def test_actions_that_were_cut_off_end_unverified_and_a_stop_stays(place: Place) -> None:
     database = Database(place)
     with database.begin() as tx:
-        write_action(tx, key="k", time_ms=5, wall_ms=6, actor="dispatch", kind="sleep", subject="m", reason="", request="sleep")
-        put_meta(tx, "stopped", True)
+        write_action(
+            tx, "here", key="k", time_ms=5, wall_ms=6, actor="dispatch", kind="sleep", subject="m", reason="", request="sleep"
+        )
+        put_meta(tx, of_site("here"), "stopped", True)
     assert read_past(database, "here", "year").stopped
     with database.read() as tx:
-        (row,) = read_actions(tx)
+        (row,) = read_actions(tx, None)
     database.close()
     assert (row.result, row.verified, row.finished_ms) == ("unverified", None, 5)

@@ -7,6 +7,7 @@ import pytest
 from photosynth.storage import Database
 from photosynth.storage.copying import content_of, copy_tables
 from photosynth.storage.meta import put_meta
+from photosynth.storage.scopes import FLEET
 
 
 @pytest.mark.parametrize(("there", "same"), [("a", True), ("b", False)])
@@ -16,9 +17,9 @@ def test_a_row_that_a_new_database_is_born_with_is_no_obstacle_and_a_different_o
     with Database(tmp_path / "source.sqlite3") as source:
         with source.begin() as tx:
             for key in ("Zoë", "a", "B", "ä"):
-                put_meta(tx, key, "a")
+                put_meta(tx, FLEET, key, "a")
         with db.begin() as tx:
-            put_meta(tx, "B", there)
+            put_meta(tx, FLEET, "B", there)
         with source.read() as reading, db.begin() as writing:
             copied = copy_tables(reading, writing)
             assert copied == content_of(reading)

@@ -19,6 +19,7 @@ from photosynth.storage.meta import get_meta, put_meta
 from photosynth.storage.observations import FORGOTTEN_AT_ONCE, KEPT_MS, DayObservation, day_observations, keep_observations
 from photosynth.storage.revision import HEAD
 from photosynth.storage.schema import MIGRATIONS
+from photosynth.storage.scopes import FLEET
 from photosynth.storage.tables import ACTIONS, EVIDENCE, META, METADATA, OBSERVATIONS, POSTINGS
 
 POSTING = {"id": 1, "key": "a", "time_ms": 1, "wall_ms": 1, "event": "e", "text": "t", "source": {}}
@@ -30,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def plan(tx: sa.Connection, key: str = "k") -> int:
-    return write_action(tx, key=key, time_ms=1, wall_ms=2, actor="a", kind="k", subject="m", reason="r", request="q")
+    return write_action(tx, "here", key=key, time_ms=1, wall_ms=2, actor="a", kind="k", subject="m", reason="r", request="q")
 
 
 def test_migrations_and_tables_say_the_same(db: Database) -> None:
@@ -94,7 +95,7 @@ def test_what_was_written_stays(db: Database, change: str) -> None:
     with db.begin() as tx:
         tx.execute(POSTINGS.insert(), POSTING)
         tx.exec_driver_sql("INSERT INTO posting_lines VALUES (1, 0, '1100', 'debit', 'BTC', 1, NULL, NULL)")
-        tx.execute(EVIDENCE.insert().values(seq=0, kind="header", body=b"", hash=b"h", signature=b"s"))
+        tx.execute(EVIDENCE.insert().values(id=1, stream="here", seq=0, kind="header", body=b"", hash=b"h", signature=b"s"))
     with pytest.raises(sa.exc.IntegrityError, match="append-only"), db.begin() as tx:
         tx.exec_driver_sql(change)
 
@@ -106,9 +107,9 @@ def test_an_action_is_finished_once(db: Database) -> None:
         with pytest.raises(ValueError, match="finished before"):
             finish_action(tx, first, result="failed", answer=None, read_back=None, verified=None, finished_ms=9)
     with db.read() as tx:
-        assert [action.id for action in read_actions(tx)] == [second, first]
-        assert read_actions(tx, subject="other") == []
-        assert [action.id for action in read_actions(tx, before_id=second)] == [first]
+        assert [action.id for action in read_actions(tx, None)] == [second, first]
+        assert read_actions(tx, None, subject="other") == []
+        assert [action.id for action in read_actions(tx, None, before_id=second)] == [first]
         done = read_action(tx, first)
         assert done is not None
         assert (done.result, done.verified, done.read_back) == ("done", True, "1200 W")
@@ -119,29 +120,29 @@ def test_an_action_is_finished_once(db: Database) -> None:
 
 def test_an_error_undoes_the_transaction(db: Database) -> None:
     with pytest.raises(sa.exc.StatementError), db.begin() as tx:
-        put_meta(tx, "a", 1) or put_meta(tx, "b", 1.5)  # type: ignore[func-returns-value]
+        put_meta(tx, FLEET, "a", 1) or put_meta(tx, FLEET, "b", 1.5)  # type: ignore[func-returns-value]
     with db.read() as tx:
-        assert get_meta(tx, "a") is None
+        assert get_meta(tx, FLEET, "a") is None
 
 
 def test_small_values(db: Database) -> None:
     with db.begin() as tx:
-        put_meta(tx, "a", {"x": [1, "2", None]})
-        put_meta(tx, "a", {"x": [3]})
-        assert get_meta(tx, "a") == {"x": [3]}
+        put_meta(tx, FLEET, "a", {"x": [1, "2", None]})
+        put_meta(tx, FLEET, "a", {"x": [3]})
+        assert get_meta(tx, FLEET, "a") == {"x": [3]}
         with pytest.raises(sa.exc.StatementError, match="no place in the books"):
-            put_meta(tx, "b", {"x": [1.5]})
+            put_meta(tx, FLEET, "b", {"x": [1.5]})
 
 
 def test_readers_read_and_do_not_write(db: Database, place: Place) -> None:
     with pytest.raises(StorageError) as caught, db.read() as tx:
-        tx.execute(META.insert().values(key="a", value=1))
+        tx.execute(META.insert().values(scope=FLEET, key="a", value=1))
     assert caught.value.kind == "read_only"
     with db.begin() as tx, db.read() as reader:
-        put_meta(tx, "a", 1)
-        assert get_meta(reader, "a") is None
+        put_meta(tx, FLEET, "a", 1)
+        assert get_meta(reader, FLEET, "a") is None
     with Database(place, read_only=True) as other, other.read() as tx:
-        assert get_meta(tx, "a") == 1
+        assert get_meta(tx, FLEET, "a") == 1
         with pytest.raises(StorageError, match="reading only"), other.begin():
             pass
 
@@ -149,16 +150,16 @@ def test_readers_read_and_do_not_write(db: Database, place: Place) -> None:
 def test_a_full_disk_is_said_and_loses_nothing(path: Path) -> None:
     with Database(path) as db:
         with db.begin() as tx:
-            put_meta(tx, "a", "kept")
+            put_meta(tx, FLEET, "a", "kept")
             pages = tx.exec_driver_sql("PRAGMA page_count").scalar_one()
         with db.begin() as tx:
             tx.exec_driver_sql(f"PRAGMA max_page_count = {pages + 1}")
         with pytest.raises(StorageError, match="disk is full") as caught, db.begin() as tx:
-            put_meta(tx, "big", "x" * 1_000_000)
+            put_meta(tx, FLEET, "big", "x" * 1_000_000)
         assert (caught.value.kind, caught.value.undecided) == ("full", False)
         with db.begin() as tx:
-            assert get_meta(tx, "a") == "kept"
-            put_meta(tx, "a", "still works")
+            assert get_meta(tx, FLEET, "a") == "kept"
+            put_meta(tx, FLEET, "a", "still works")
 
 
 @pytest.mark.parametrize("damage", [b"this is no database, it is a text " * 200, b"SQLite format 3\x00" + b"\xff" * 5000])
@@ -186,13 +187,13 @@ def test_another_writer_is_said(db: Database, place: Place, monkeypatch: pytest.
 
 def test_the_day_is_thinned_evenly(db: Database) -> None:
     with db.begin() as tx:
-        keep_observations(tx, [DayObservation(n * 10, load_w=n) for n in range(100)], 990)
-        keep_observations(tx, [DayObservation(990, load_w=7)], 990)
+        keep_observations(tx, "here", [DayObservation(n * 10, load_w=n) for n in range(100)], 990)
+        keep_observations(tx, "here", [DayObservation(990, load_w=7)], 990)
     with db.read() as tx:
-        points = day_observations(tx, 0, 1000, 10)
+        points = day_observations(tx, "here", 0, 1000, 10)
         assert [point.time_ms for point in points] == [*range(0, 1000, 100), 990]
         assert points[-1].load_w == 7
-        assert day_observations(tx, 5000, 6000, 10) == []
+        assert day_observations(tx, "here", 5000, 6000, 10) == []
 
 
 def test_the_curve_of_a_year_takes_no_more_room_than_that_of_some_days(path: Path) -> None:
@@ -203,21 +204,21 @@ def test_the_curve_of_a_year_takes_no_more_room_than_that_of_some_days(path: Pat
             with db.begin() as tx:
                 for _ in range(40):
                     now_ms += quarter_ms
-                    keep_observations(tx, [DayObservation(now_ms - n * 60_000, load_w=n) for n in range(15)], now_ms)
+                    keep_observations(tx, "here", [DayObservation(now_ms - n * 60_000, load_w=n) for n in range(15)], now_ms)
                 sizes.append(tx.exec_driver_sql("PRAGMA page_count").scalar_one())
         with db.read() as tx:
-            assert len(day_observations(tx, 0, 1 << 62, 1 << 62)) <= 15 * (KEPT_MS // quarter_ms + 1)
+            assert len(day_observations(tx, "here", 0, 1 << 62, 1 << 62)) <= 15 * (KEPT_MS // quarter_ms + 1)
     assert max(sizes[1:]) <= sizes[0] + 2
 
 
 def test_what_piled_up_is_forgotten_in_passes_that_end(db: Database) -> None:
     with db.begin() as tx:
         for n in range(3 * FORGOTTEN_AT_ONCE):
-            tx.execute(OBSERVATIONS.insert().values(time_ms=n))
+            tx.execute(OBSERVATIONS.insert().values(site="here", time_ms=n))
     left = []
     for _ in range(4):
         with db.begin() as tx:
-            keep_observations(tx, [], 2 * KEPT_MS)
+            keep_observations(tx, "here", [], 2 * KEPT_MS)
             left.append(tx.execute(sa.select(sa.func.count()).select_from(OBSERVATIONS)).scalar_one())
     assert left == [2 * FORGOTTEN_AT_ONCE, FORGOTTEN_AT_ONCE, 0, 0]
 
@@ -227,11 +228,11 @@ async def test_calls_run_in_one_thread_in_their_order(db: Database) -> None:
 
     def write(n: int) -> int:
         with db.begin() as tx:
-            put_meta(tx, "last", n)
+            put_meta(tx, FLEET, "last", n)
         return n
 
     pending = [run(lambda n=n: write(n)) for n in range(10)]  # type: ignore[misc]
     assert [await waiting for waiting in pending] == list(range(10))
     with db.read() as tx:
-        assert get_meta(tx, "last") == 9
+        assert get_meta(tx, FLEET, "last") == 9
     run.close()

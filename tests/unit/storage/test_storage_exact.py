@@ -42,8 +42,8 @@ def test_what_is_no_integer_is_refused(stored: object) -> None:
 @given(st.lists(AMOUNTS, max_size=8))
 def test_sums_are_those_of_python(db: Database, amounts: list[int]) -> None:
     add = Prepared(
-        "INSERT INTO balances (account, asset, wallet, party, debit, credit) VALUES ('a', 'ETH', '', '', :debit, 0) "
-        "ON CONFLICT (account, asset, wallet, party) "
+        "INSERT INTO balances (account, asset, wallet, party, site, debit, credit) VALUES ('a', 'ETH', '', '', '', :debit, 0) "
+        "ON CONFLICT (account, asset, wallet, party, site) "
         "DO UPDATE SET debit = exact_add(balances.debit, excluded.debit)",
         "debit",
     )
@@ -55,7 +55,9 @@ def test_sums_are_those_of_python(db: Database, amounts: list[int]) -> None:
         assert added == ([sum(amounts)] if amounts else [])
         tx.execute(BALANCES.delete())
         for n, amount in enumerate(amounts):
-            tx.execute(BALANCES.insert().values(account=str(n), asset="ETH", wallet="", party="", debit=amount, credit=0))
+            tx.execute(
+                BALANCES.insert().values(account=str(n), asset="ETH", wallet="", party="", site="", debit=amount, credit=0)
+            )
         assert tx.execute(sa.select(exact_sum(BALANCES.c.debit))).scalar_one() == (sum(amounts) if amounts else None)
         assert sorted(tx.execute(sa.select(BALANCES.c.debit)).scalars()) == sorted(amounts)
 
@@ -66,13 +68,15 @@ def test_the_schema_refuses_what_is_no_amount(tmp_path: Path, stored: object) ->
         for column in ("debit", "credit"):
             values = {"debit": 0, "credit": 0, column: stored}
             with pytest.raises(sa.exc.IntegrityError), db.begin() as tx:
-                tx.exec_driver_sql("INSERT INTO balances VALUES ('a', 'ETH', '', '', ?, ?)", (values["debit"], values["credit"]))
+                tx.exec_driver_sql(
+                    "INSERT INTO balances VALUES ('a', 'ETH', '', '', '', ?, ?)", (values["debit"], values["credit"])
+                )
 
 
 @pytest.mark.parametrize("value", [1.0, "1", Decimal(1), True])
 def test_only_integers_go_in(db: Database, value: object) -> None:
     with pytest.raises(sa.exc.StatementError, match="not an integer"), db.begin() as tx:
-        tx.execute(BALANCES.insert().values(account="a", asset="ETH", wallet="", party="", debit=value, credit=0))
+        tx.execute(BALANCES.insert().values(account="a", asset="ETH", wallet="", party="", site="", debit=value, credit=0))
 
 
 @pytest.mark.parametrize("stored", NOT_AMOUNTS)
@@ -81,7 +85,7 @@ def test_a_tampered_row_is_refused_and_says_so(tmp_path: Path, stored: object) -
     db = Database(path)
     with sqlite3.connect(path) as raw:
         raw.execute("PRAGMA ignore_check_constraints = ON")
-        raw.execute("INSERT INTO balances VALUES ('a', 'ETH', '', '', ?, 0)", (stored,))
+        raw.execute("INSERT INTO balances VALUES ('a', 'ETH', '', '', '', ?, 0)", (stored,))
     raw.close()
     add = Prepared("UPDATE balances SET debit = exact_add(balances.debit, balances.credit) WHERE account = :a", "a")
     for ask in (

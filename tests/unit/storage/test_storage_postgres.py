@@ -16,6 +16,7 @@ from photosynth.storage import postgres as module
 from photosynth.storage.address import Address
 from photosynth.storage.at_rest import RestingDatabase
 from photosynth.storage.meta import get_meta, put_meta
+from photosynth.storage.scopes import FLEET
 from photosynth.storage.tables import BALANCES
 from photosynth.storage.types import exact_sum
 from photosynth.treasury.glance import ledger_totals
@@ -43,12 +44,12 @@ def db(address: Address) -> Iterator[Database]:
 
 def put(db: Database, value: int) -> None:
     with db.begin() as tx:
-        put_meta(tx, "a", value)
+        put_meta(tx, FLEET, "a", value)
 
 
 def got(db: Database) -> object:
     with db.read() as tx:
-        return get_meta(tx, "a")
+        return get_meta(tx, FLEET, "a")
 
 
 def kill_session(server: Postgres, address: Address, whose: str) -> None:
@@ -72,9 +73,9 @@ def test_one_that_breaks_in_the_middle_has_written_nothing(server: Postgres, db:
 
     def break_in_the_middle() -> None:
         with db.begin() as tx:
-            put_meta(tx, "a", 2)
+            put_meta(tx, FLEET, "a", 2)
             kill_session(server, address, "photosynth writer")
-            put_meta(tx, "a", 3)
+            put_meta(tx, FLEET, "a", 3)
 
     with pytest.raises(StorageError) as caught:
         break_in_the_middle()
@@ -89,7 +90,7 @@ def test_one_that_breaks_in_its_commit_says_that_nobody_knows(server: Postgres, 
 
     def break_at_the_end() -> None:
         with db.begin() as tx:
-            put_meta(tx, "a", 2)
+            put_meta(tx, FLEET, "a", 2)
             kill_session(server, address, "photosynth writer")
 
     with pytest.raises(StorageError) as caught:
@@ -233,14 +234,14 @@ def test_the_schema_refuses_what_is_no_amount(db: Database, column: str, stored:
     other = "credit" if column == "debit" else "debit"
     with pytest.raises(sa.exc.IntegrityError, match=f"ck_balances_{column}"), db.begin() as tx:
         tx.exec_driver_sql(
-            f"INSERT INTO balances (account, asset, wallet, party, {column}, {other}) VALUES ('a', 'ETH', '', '', {stored}, 0)"
+            f"INSERT INTO balances (account, asset, wallet, party, site, {column}, {other}) VALUES ('a', 'ETH', '', '', '', {stored}, 0)"
         )
 
 
 @pytest.mark.parametrize("stored", ["1.5", "'NaN'", "'Infinity'", "'-Infinity'"])
 def test_a_tampered_amount_is_refused_and_says_so(server: Postgres, db: Database, address: Address, stored: str) -> None:
     server.execute(address, "ALTER TABLE balances DROP CONSTRAINT ck_balances_debit")
-    server.execute(address, f"INSERT INTO balances VALUES ('a', 'ETH', '', '', {stored}, 0)")
+    server.execute(address, f"INSERT INTO balances VALUES ('a', 'ETH', '', '', '', {stored}, 0)")
     for ask in (
         lambda tx: tx.execute(sa.select(BALANCES.c.debit)).all(),
         lambda tx: tx.execute(sa.select(exact_sum(BALANCES.c.debit))).all(),
@@ -258,7 +259,7 @@ def test_a_tampered_amount_is_refused_and_says_so(server: Postgres, db: Database
 def test_amounts_of_any_size_are_kept_and_added(db: Database, address: Address) -> None:
     most = 10**5000
     with db.begin() as tx:
-        tx.execute(BALANCES.insert().values(account="a", asset="ETH", wallet="", party="", debit=most, credit=1))
+        tx.execute(BALANCES.insert().values(account="a", asset="ETH", wallet="", party="", site="", debit=most, credit=1))
     with db.read() as tx:
         assert tx.execute(sa.select(BALANCES.c.debit + BALANCES.c.credit)).scalar_one() == most + 1
     with Database(address, read_only=True) as reader, reader.read() as tx:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from tests.unit.treasury.treasury_site import open_database
+from tests.unit.treasury.treasury_site import CHAIN, open_database
 
 from photosynth.operations.summaries import ledger_status
 from photosynth.quantities.assets import ASSETS, Asset
@@ -49,7 +49,7 @@ def test_the_status_names_what_is_held_of_each_network(db: Database) -> None:
         )
         j.post(tx, j.Posting("a", 0, 0, "test", "a test", lines))
     with db.read() as tx:
-        found = ledger_status(tx, "demonstration BTC")
+        found = ledger_status(tx, CHAIN, "demonstration BTC")
     assert [(asset.code, asset.base_unit, asset.decimals, asset.held) for asset in found.assets] == [
         ("BTC", "satoshi", 8, "7"),
         ("ETH", "wei", 18, "40" + "0" * 18),

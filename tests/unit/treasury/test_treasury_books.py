@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.treasury.treasury_site import COIN, SCRIPT, SITE, DemoSite, as_node, make_block
+from tests.unit.treasury.treasury_site import CHAIN, COIN, SITE, WALLET, DemoSite, as_node, make_block
 
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.storage import Database, DatabaseThread
@@ -24,7 +24,7 @@ GOLDEN = Path(__file__).parent / "golden_evidence.jsonl"
 
 def bodies(db: Database) -> list[dict[str, Any]]:
     with db.read() as tx:
-        return [json.loads(record.line.body) for record in all_lines(tx)]
+        return [json.loads(record.line.body) for record in all_lines(tx, SITE.site)]
 
 
 def exported(db: Database, site: DemoSite, folder: Path) -> Path:
@@ -42,8 +42,8 @@ def test_closing_again_changes_nothing(db: Database) -> None:
         count = j.count_postings(tx)
         assert site.books.close_interval(tx, facts) == record
         assert j.count_postings(tx) == count
-        assert evidence_state(tx).records == 1
-        assert evidence_state(tx).head == record.hash == site.books.head(tx)
+        assert evidence_state(tx, SITE.site).records == 1
+        assert evidence_state(tx, SITE.site).head == record.hash == site.books.head(tx)
 
 
 def fails(*_: object) -> None:
@@ -59,10 +59,10 @@ def test_a_failure_leaves_nothing_behind(db: Database, monkeypatch: pytest.Monke
         with pytest.raises(RuntimeError, match="power cut"), db.begin() as tx:
             site.books.close_interval(tx, facts)
     with db.begin() as tx:
-        assert evidence_state(tx).records == 0
+        assert evidence_state(tx, SITE.site).records == 0
         assert j.count_postings(tx) == 0
         site.close(tx, facts)
-        assert evidence_state(tx).records == 1
+        assert evidence_state(tx, SITE.site).records == 1
 
 
 def test_what_is_no_quarter_hour_or_was_passed_is_refused(db: Database) -> None:
@@ -153,7 +153,7 @@ def test_meters_that_contradict_each_other_are_suspect(db: Database, tmp_path: P
 
 async def test_a_block_from_the_chain_gets_its_attribution_late(db: Database, tmp_path: Path) -> None:
     site = DemoSite(db)
-    books, run = ChainBooks(SCRIPT, "at_maturity", lambda _: COIN, clock=site.clock), DatabaseThread()
+    books, run = ChainBooks(CHAIN, [WALLET], "at_maturity", lambda _: COIN, clock=site.clock), DatabaseThread()
     with db.begin() as tx:
         site.close(tx, site.facts({"hall-a-01": 3}))
     claims = tuple(site.claims)
@@ -170,8 +170,8 @@ async def test_a_block_from_the_chain_gets_its_attribution_late(db: Database, tm
         site.books.record_found_block(tx, late)
         site.books.record_found_block(tx, late)
         site.close(tx, site.facts({"hall-a-01": 2}))
-        found = trace(tx, "1", SITE.meters)
-        assert trace(tx, "77", SITE.meters) is None
+        found = trace(tx, None, "1", lambda _: SITE.meters)
+        assert trace(tx, None, "77", lambda _: SITE.meters) is None
     run.close()
     assert found is not None
     assert sum(share.value_sat for share in found.shares) == found.block.value_sat
@@ -189,7 +189,7 @@ async def test_a_block_from_the_chain_gets_its_attribution_late(db: Database, tm
 
 async def test_an_orphaned_block_leaves_its_trace(db: Database, tmp_path: Path) -> None:
     site = DemoSite(db)
-    books, run = ChainBooks(SCRIPT, "at_maturity", lambda _: COIN, clock=site.clock), DatabaseThread()
+    books, run = ChainBooks(CHAIN, [WALLET], "at_maturity", lambda _: COIN, clock=site.clock), DatabaseThread()
     with db.begin() as tx:
         site.close(tx, site.facts({"hall-a-01": 3}))
         site.find_block(tx)
@@ -199,7 +199,7 @@ async def test_an_orphaned_block_leaves_its_trace(db: Database, tmp_path: Path) 
     await books.follow(as_node(site.node), db, run)
     with db.begin() as tx:
         site.close(tx, site.facts({}))
-        found = trace(tx, left[0][::-1].hex(), SITE.meters)
+        found = trace(tx, None, left[0][::-1].hex(), lambda _: SITE.meters)
     assert found is not None
     assert "not in the chain" in found.notes[0]
     assert [p.posting.event for p in found.postings] == ["coinbase_accrued", "coinbase_accrued_reversed"]
@@ -258,7 +258,7 @@ def test_a_posting_of_any_size_and_asset_is_proven(db: Database, tmp_path: Path)
 
 async def test_the_format_does_not_change_by_accident(db: Database, tmp_path: Path) -> None:
     site = DemoSite(db)
-    books, run = ChainBooks(SCRIPT, "at_maturity", lambda _: COIN, clock=site.clock), DatabaseThread()
+    books, run = ChainBooks(CHAIN, [WALLET], "at_maturity", lambda _: COIN, clock=site.clock), DatabaseThread()
     for shares in (2, 1):
         facts = site.facts({"hall-a-01": shares, "guest": 1})
         with db.begin() as tx:

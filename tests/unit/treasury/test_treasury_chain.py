@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import pytest
 from tests.unit.treasury.treasury_site import (
+    CHAIN,
     COIN,
     OTHER,
     SCRIPT,
+    WALLET,
     FakeNode,
     ManualClock,
     as_node,
@@ -27,6 +29,7 @@ from photosynth.treasury import journal as j
 from photosynth.treasury.blocks import find_block, read_blocks
 from photosynth.treasury.coinbase import Followed, WrongChainError
 from photosynth.treasury.facts import Recognition
+from photosynth.treasury.glance import reconciled_height
 
 VALUE_UEUR = coins_value_ueur(5000, COIN.price_cent_per_btc)
 
@@ -47,7 +50,7 @@ class Following:
         result = await self.books.reconcile(as_node(self.node), self.db, self.run)
         assert result.agrees, result
         with self.db.read() as tx:
-            assert ledger_totals(tx).reconciled_height == done.tip.height
+            assert reconciled_height(tx, CHAIN) == done.tip.height
             assert sum(row.closing for row in j.trial_balance(tx)) == 0
         return done
 
@@ -64,7 +67,7 @@ class Following:
 
 def following(place: Place, policy: Recognition = "at_maturity") -> Following:
     db = Database(place)
-    books = ChainBooks(SCRIPT, policy, lambda _: COIN, clock=ManualClock())
+    books = ChainBooks(CHAIN, [WALLET], policy, lambda _: COIN, clock=ManualClock())
     return Following(db, DatabaseThread(), books, FakeNode())
 
 
@@ -84,12 +87,12 @@ async def test_a_coinbase_is_accrued_and_available_a_hundred_blocks_later(f: Fol
     await f.follow()
     assert f.totals() == (500_000, 5000, 100 * VALUE_UEUR, VALUE_UEUR)
     with f.db.read() as tx:
-        assert [b.state for b in read_blocks(tx, 200)].count("mature") == 1
-        first = find_block(tx, "1")
+        assert [b.state for b in read_blocks(tx, None, 200)].count("mature") == 1
+        first = find_block(tx, None, "1")
         assert first is not None
         assert first.state == "mature"
-        assert find_block(tx, first.hash[::-1].hex()) == find_block(tx, first.txid[::-1].hex()) == first
-        assert find_block(tx, "nonsense") is None
+        assert find_block(tx, None, first.hash[::-1].hex()) == find_block(tx, None, first.txid[::-1].hex()) == first
+        assert find_block(tx, None, "nonsense") is None
     before = f.events()
     await f.follow()
     assert f.events() == before
@@ -120,7 +123,7 @@ async def test_a_reorganisation_reverses_and_a_return_is_the_next_occurrence(f: 
         keys = [stored.posting.key for stored in j.postings(tx)]
         assert sum(key.endswith("coinbase_accrued:2") for key in keys) == 2
         assert sum(key.endswith("coinbase_accrued:1:reversed") for key in keys) == 2
-        assert {block.occurrence for block in read_blocks(tx)} == {1, 2}
+        assert {block.occurrence for block in read_blocks(tx, None)} == {1, 2}
 
 
 async def test_a_reorganisation_of_130_blocks_keeps_every_satoshi(f: Following) -> None:
@@ -161,7 +164,7 @@ async def test_blocks_of_others_and_claims_of_nothing_leave_no_posting(f: Follow
     await f.follow()
     assert f.events() == []
     with f.db.read() as tx:
-        assert [block.height for block in read_blocks(tx)] == [6]
+        assert [block.height for block in read_blocks(tx, None)] == [6]
 
 
 async def test_what_others_pay_us_and_what_is_spent_stands_in_suspense(f: Following) -> None:

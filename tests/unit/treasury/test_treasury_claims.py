@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.unit.treasury.treasury_site import COIN, START_MS, DemoSite, as_node
+from tests.unit.treasury.treasury_site import CHAIN, COIN, START_MS, WALLET, DemoSite, as_node
 
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.storage import Database, DatabaseThread
@@ -26,7 +26,7 @@ class Story:
         self.db = db
         self.path = folder / "evidence.jsonl"
         self.site = DemoSite(db)
-        self.chain = ChainBooks(self.site.site.payout_script, "at_maturity", lambda _: COIN, clock=self.site.clock)
+        self.chain = ChainBooks(CHAIN, [WALLET], "at_maturity", lambda _: COIN, clock=self.site.clock)
         self.run = DatabaseThread()
 
     def close(self, **shares: int) -> None:
@@ -71,7 +71,7 @@ async def test_rivals_claim_the_same_work_and_one_of_them_is_paid(story: Story) 
     story.close(hall_a_01=1)
     assert story.reason() is None
     with story.db.read() as tx:
-        rivals = [find_block(tx, name[::-1].hex()) for name in (first, second)]
+        rivals = [find_block(tx, None, name[::-1].hex()) for name in (first, second)]
     assert [block.state for block in rivals if block] == ["orphaned", "immature"]
     assert story.totals["attributed_sat"] == story.totals["immature_sat"] > 0
     # And back again.
@@ -167,7 +167,7 @@ async def test_a_trace_shows_the_days_of_old_work(story: Story) -> None:
     await story.follow()
     story.close(guest=1)
     with story.db.read() as tx:
-        found = trace(tx, block[::-1].hex(), story.site.site.meters)
+        found = trace(tx, None, block[::-1].hex(), lambda _: story.site.site.meters)
     assert found is not None
     oldest, day, *fine = found.intervals
     assert (oldest.interval_ms, oldest.duration_s * 1000, oldest.record, oldest.mining_j) == (0, DAY, None, None)

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from tests.unit.treasury.treasury_site import COIN, SITE, DemoSite, as_node, make_block, open_database
+from tests.unit.treasury.treasury_site import CHAIN, COIN, SITE, WALLET, DemoSite, as_node, make_block, open_database
 
 from photosynth.bitcoin.block import Block
 from photosynth.storage import Database, DatabaseThread
@@ -27,7 +27,7 @@ SEED = b"\x01" * 32
 async def export_three(db: Database, path: Path, shares: int) -> None:
     """Three closed quarter hours with a block in the second and one in the third, exported."""
     site = DemoSite(db, seed=SEED)
-    books = ChainBooks(site.site.payout_script, "at_maturity", lambda _: COIN, clock=site.clock)
+    books = ChainBooks(CHAIN, [WALLET], "at_maturity", lambda _: COIN, clock=site.clock)
     run = DatabaseThread()
     with db.begin() as tx:
         site.close(tx, site.facts({"hall-a-01": shares, "guest": 1}))

@@ -153,7 +153,7 @@ def test_a_tampered_line_is_refused(tmp_path: Path, amount: object) -> None:
         lambda tx: j.trial_balance(tx, None, 2000),
         lambda tx: j.balance(tx, "1110", "ETH"),
         ledger_totals,
-        lambda tx: _written(tx, j.raw_postings(tx, None, None, limit=1)),
+        lambda tx: _written(tx, j.raw_postings(tx, None, None, None, limit=1)),
         lambda tx: j.reverse(tx, 1, 0, 0, "a test"),
         lambda tx: j.post(tx, more),
     ):
@@ -170,11 +170,11 @@ def test_pages_go_backwards_through_a_period(db: Database) -> None:
         for n in range(10):
             j.post(tx, posting(f"key-{n}", transfer("1100", "3100", "BTC", n + 1), time_ms=n * 100))
     with db.read() as tx:
-        first = j.postings(tx, 200, 900, limit=3)
+        first = j.postings(tx, None, 200, 900, limit=3)
         assert [p.id for p in first] == [9, 8, 7]
-        rest = j.postings(tx, 200, 900, limit=10, before_id=7)
+        rest = j.postings(tx, None, 200, 900, limit=10, before_id=7)
         assert [p.id for p in rest] == [6, 5, 4, 3]
-        assert j.count_postings_of(tx, 200, 900) == 7
+        assert j.count_postings_of(tx, None, 200, 900) == 7
         assert first[0].posting.source == {"source": "test", "n": 1, "none": None}
         assert first[0].posting.lines == transfer("1100", "3100", "BTC", 9)
 

@@ -121,7 +121,7 @@ def test_energy_and_its_postings_follow_from_meters_and_prices() -> None:
             records += 1
             assert all(ends.get(meter["id"], meter["register_start_j"]) == meter["register_start_j"] for meter in body["meters"])
             ends = {meter["id"]: meter["register_end_j"] for meter in body["meters"]}
-            start = f"interval:{body['start_utc_s'] * 1000}:"
+            start = f"interval:{header['site']}:{body['start_utc_s'] * 1000}:"
             found = {p["key"].removeprefix(start): p["lines"] for p in body["postings"] if p["key"].startswith(start)}
             assert list(found.items()) == list(wanted_postings(header, body).items())
     assert records == 2

@@ -6,21 +6,23 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.treasury.treasury_site import COIN, SCRIPT, SITE, DemoSite, as_node
+from tests.unit.treasury.treasury_site import CHAIN, COIN, SCRIPT, SITE, WALLET, DemoSite, as_node
 
 from photosynth.storage import Database, DatabaseThread
 from photosynth.storage import tables as t
-from photosynth.treasury import ChainBooks, TreasuryError
+from photosynth.treasury import ChainBooks, OtherBooksError, TreasuryError
 from photosynth.treasury import journal as j
 from photosynth.treasury.accounts import ACCOUNTS
+from photosynth.treasury.facts import WalletFact
 from photosynth.treasury.journal import Posting, PostingLine, transfer
-from photosynth.treasury.parties import PAYOUT_WALLET, keep_parties, of_energy, of_wallet
+from photosynth.treasury.parties import keep_parties, keep_wallets, of_energy, of_wallet
 from photosynth.treasury.sums import DAY_MS, Whose
 
 OWNERS = st.sampled_from([None, "demo", "factory"])
 TIMES = st.integers(0, 3 * DAY_MS)
-WALLETS = st.sampled_from([None, PAYOUT_WALLET])
-LINES = st.lists(st.tuples(OWNERS, OWNERS, WALLETS, st.integers(1, 10**30), TIMES), max_size=8)
+WALLETS = st.sampled_from([None, WALLET.id])
+SITES = st.sampled_from([None, "backnang", "husum"])
+LINES = st.lists(st.tuples(OWNERS, OWNERS, WALLETS, SITES, st.integers(1, 10**30), TIMES), max_size=8)
 
 
 def test_the_chart_is_a_table(db: Database) -> None:
@@ -28,13 +30,49 @@ def test_the_chart_is_a_table(db: Database) -> None:
         assert {row.number: row.name for row in tx.execute(sa.select(t.ACCOUNTS))} == ACCOUNTS
 
 
-def test_a_sites_parties_and_wallet_are_written_once(db: Database) -> None:
-    site = replace(SITE, parties=(("demo", "The demonstrator"),))
+def test_parties_and_wallets_are_written_once(db: Database) -> None:
+    ether = WalletFact("ether", "ethereum/mainnet", "0x52908400098527886E0F7030069857D2E4169EE7", "factory")
     with db.begin() as tx:
-        keep_parties(tx, site)
-        keep_parties(tx, site)
-        assert [tuple(row) for row in tx.execute(sa.select(t.PARTIES))] == [("demo", "The demonstrator"), ("factory", "factory")]
-        assert [tuple(row) for row in tx.execute(sa.select(t.WALLETS))] == [("payout", "bitcoin", "regtest", SCRIPT, "demo")]
+        for _ in range(2):
+            keep_parties(tx, ["demo"], {"demo": "The demonstrator"})
+            keep_wallets(tx, [WALLET, ether])
+        assert {tuple(row) for row in tx.execute(sa.select(t.PARTIES))} == {("demo", "The demonstrator"), ("factory", "factory")}
+        rows = {tuple(row) for row in tx.execute(sa.select(t.WALLETS))}
+        assert rows == {
+            ("mining", CHAIN, SCRIPT.hex(), "demo", None),
+            ("ether", "ethereum/mainnet", ether.destination, "factory", None),
+        }
+
+
+@pytest.mark.parametrize("change", [{"destination": "51"}, {"party": "factory"}, {"chain": "bitcoin/main"}])
+def test_a_wallet_that_is_paid_elsewhere_needs_another_id(db: Database, change: dict[str, str]) -> None:
+    with db.begin() as tx:
+        keep_wallets(tx, [WALLET])
+        with pytest.raises(OtherBooksError, match="give the new one an id of its own"):
+            keep_wallets(tx, [replace(WALLET, **change)])  # type: ignore[arg-type]
+
+
+def test_forty_ether_in_wei_are_in_their_wallet_and_their_partys(db: Database) -> None:
+    wei = 40 * 10**18 + 1
+    wallet = WalletFact("validators", "ethereum/mainnet", "0x52908400098527886E0F7030069857D2E4169EE7", "factory")
+    with db.begin() as tx:
+        keep_wallets(tx, [wallet])
+        lines = of_wallet(transfer("1110", "9000", "ETH", wei), wallet.id, wallet.party)
+        j.post(tx, Posting("ethereum/mainnet:1", 0, 0, "coins_received", "Ether", lines, {"wei": wei}))
+        back = of_wallet(transfer("9000", "1110", "ETH", 8 * 10**18), wallet.id, wallet.party)
+        spent = j.post(tx, Posting("ethereum/mainnet:2", DAY_MS, 0, "coins_spent", "Ether", back))
+        assert spent is not None
+    with db.read() as tx:
+        (stored,) = j.postings_by_key(tx, "ethereum/mainnet:1")
+        assert stored.posting.lines[0] == PostingLine("1110", "debit", "ETH", wei, "validators", "factory")
+        assert stored.posting.source == {"wei": str(wei)}
+        assert j.balance(tx, "1110", "ETH", Whose(wallet="validators")) == wei - 8 * 10**18
+        assert j.balance(tx, "1110", "ETH", Whose(party="demo")) == 0
+        (row,) = j.trial_balance(tx, DAY_MS, 2 * DAY_MS, Whose(wallet="validators"))
+        assert (row.opening, row.debit, row.credit, row.closing) == (wei, 0, 8 * 10**18, wei - 8 * 10**18)
+    with db.begin() as tx:
+        j.reverse(tx, spent, DAY_MS, 0, "it came back")
+        assert j.balance(tx, "1110", "ETH", Whose("validators", "factory")) == wei
 
 
 @pytest.mark.parametrize(("wallet", "party"), [(None, "nobody"), ("nobody", None)])
@@ -53,26 +91,27 @@ def test_energy_is_its_meters_owners() -> None:
 
 
 def test_coins_are_in_the_wallet_and_its_partys() -> None:
-    lines = of_wallet(transfer("1100", "3100", "BTC", 5), "payout", "demo")
-    assert [(line.account, line.wallet, line.party) for line in lines] == [("1100", "payout", "demo"), ("3100", None, "demo")]
-    assert j.mirrored(lines)[0] == PostingLine("1100", "credit", "BTC", 5, "payout", "demo")
+    lines = of_wallet(transfer("1100", "3100", "BTC", 5), "mining", "demo")
+    assert [(line.account, line.wallet, line.party) for line in lines] == [("1100", "mining", "demo"), ("3100", None, "demo")]
+    assert j.mirrored(lines)[0] == PostingLine("1100", "credit", "BTC", 5, "mining", "demo")
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(LINES, st.tuples(TIMES, TIMES), st.builds(Whose, WALLETS, OWNERS))
+@given(LINES, st.tuples(TIMES, TIMES), st.builds(Whose, WALLETS, OWNERS, SITES))
 def test_a_trial_balance_of_somebody_is_that_of_their_lines(
     db: Database,
-    entries: list[tuple[str | None, str | None, str | None, int, int]],
+    entries: list[tuple[str | None, str | None, str | None, str | None, int, int]],
     period: tuple[int, int],
     whose: Whose,
 ) -> None:
     from_ms, to_ms = sorted(period)
     with db.begin() as tx:
-        keep_parties(tx, SITE)
-        for debited, credited, held, amount, time_ms in entries:
+        keep_parties(tx, ["demo", "factory"])
+        keep_wallets(tx, [WALLET])
+        for debited, credited, held, site, amount, time_ms in entries:
             one, other = transfer("1110", "9000", "ETH", amount)
             lines = (replace(one, party=debited, wallet=held), replace(other, party=credited))
-            posting_id = j.post(tx, Posting(f"key-{j.count_postings(tx)}", time_ms, 0, "e", "t", lines))
+            posting_id = j.post(tx, Posting(f"key-{j.count_postings(tx)}", time_ms, 0, "e", "t", lines, site=site))
             assert posting_id is not None
             if amount % 3 == 0:
                 j.reverse(tx, posting_id, time_ms + 1, 0, "a test")
@@ -80,7 +119,9 @@ def test_a_trial_balance_of_somebody_is_that_of_their_lines(
             (stored.posting.time_ms, line)
             for stored in j.postings_after(tx, 0)
             for line in stored.posting.lines
-            if whose.party in {None, line.party} and whose.wallet in {None, line.wallet}
+            if whose.party in {None, line.party}
+            and whose.wallet in {None, line.wallet}
+            and whose.site in {None, stored.posting.site}
         ]
         everything = j.trial_balance(tx, None, None, whose)
         assert {row.account for row in everything} == {line.account for _, line in mine}
@@ -96,7 +137,7 @@ def test_a_trial_balance_of_somebody_is_that_of_their_lines(
 async def test_what_a_site_posts_is_somebodys(db: Database) -> None:
     site = DemoSite(db)
     run = DatabaseThread()
-    chain = ChainBooks(SCRIPT, "at_maturity", lambda _: COIN, clock=site.clock, wallet=PAYOUT_WALLET, party=SITE.operator)
+    chain = ChainBooks(CHAIN, [WALLET], "at_maturity", lambda _: COIN, clock=site.clock)
     facts = site.facts({"hall-a-01": 1})
     with db.begin() as tx:
         site.books.open(tx)
@@ -106,7 +147,7 @@ async def test_what_a_site_posts_is_somebodys(db: Database) -> None:
         site.close(tx, facts)
     run.close()
     with db.read() as tx:
-        held = j.trial_balance(tx, None, None, Whose(wallet=PAYOUT_WALLET))
+        held = j.trial_balance(tx, None, None, Whose(wallet=WALLET.id))
         assert [(row.account, row.asset) for row in held] == [("1100", "BTC"), ("1100", "EUR")]
         demo = {(row.account, row.asset): row.closing for row in j.trial_balance(tx, None, None, Whose(party="demo"))}
         assert {("1100", "BTC"), ("2800", "EUR"), ("E40", "J")} <= set(demo)

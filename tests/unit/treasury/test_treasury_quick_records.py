@@ -102,7 +102,7 @@ def keys_of(bodies: list[Any]) -> list[str]:
 
 
 def test_a_sound_record_goes_the_quick_way() -> None:
-    strange = ["interval:1:energy", "interval:x:energy", "interval:" + "9" * 400 + ":energy", "interval", "", "interval::"]
+    strange = ["interval:s:1:energy", "interval:s:x:energy", "interval:s:" + "9" * 400 + ":energy", "interval", "", "interval:::"]
     known = keys_of(BODIES)
     assert both(LINES, known + [f"{key}x" for key in known] + strange) == 1
     assert all(judged(LINES, QuickRecords)[0].journal.has(key) for key in known)
@@ -240,15 +240,15 @@ def test_expected_bytes_are_what_the_rules_give(
     typed = None if member is None else Prices(*(member[name] for name in sorted(member)))
     if typed is not None:
         typed.import_ = [(name, cent) for name, cent in typed.import_]
-    wanted = energy.interval_postings(900_000, 5, energies, fact, export_limit_w=limit_w, duration_s=INTERVAL_S)
-    found = expected_postings(900_000, 5, energies, allocate(energies), typed, limit_w)
+    wanted = energy.interval_postings("backnang", 900_000, 5, energies, fact, export_limit_w=limit_w, duration_s=INTERVAL_S)
+    found = expected_postings("backnang", 900_000, 5, energies, allocate(energies), typed, limit_w)
     if found is None:
         most_j = max(*joules, abs(energies.residual_j))
         dearest = 3 * max(map(abs, (spot, premium, fee, tariff or 0, *components.values())))
         assert max(most_j, dearest, most_j * dearest // 360_000) >= 2**53 or "spot" in components
         return
     names, texts = found
-    assert [f"interval:900000:{name}" for name in names] == [posting.key for posting in wanted]
+    assert [f"interval:backnang:900000:{name}" for name in names] == [posting.key for posting in wanted]
     assert [before + b"7" + after for before, after in texts] == [
         canonical(posting_member(StoredPosting(7, posting))) for posting in wanted
     ]

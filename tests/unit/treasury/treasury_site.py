@@ -32,11 +32,14 @@ from photosynth.treasury.facts import (
     PriceFact,
     RejectedFact,
     SiteFacts,
+    WalletFact,
     WorkFact,
 )
 
 SCRIPT = bytes.fromhex("0014751e76e8199196d454941c45d1b3a323f1433bd6")
 OTHER = bytes.fromhex("00140102030405060708090a0b0c0d0e0f1011121314")
+CHAIN = "bitcoin/regtest"
+WALLET = WalletFact("mining", CHAIN, SCRIPT.hex(), "demo")
 START_MS = 1_781_427_600_000
 COIN = CoinFact(5_930_000, "test", START_MS, target_of_work(125864590119494 << 32), 314_500_000)
 PRICES = PriceFact(-1234, {"levies": 2946, "electricity_tax": 50, "grid_fee": 1240, "supplier_margin": 300}, 0, 200, "test", None)
@@ -55,6 +58,7 @@ SITE = SiteFacts(
     network="regtest",
     genesis_hash=bytes(range(32)),
     payout_script=SCRIPT,
+    wallet="mining",
     asset="demonstration BTC",
     meters=(
         _meter("pv", "own_generation", "0.5"),
@@ -117,6 +121,8 @@ class FakeNode:
     genesis: bytes = bytes(range(32))
     chain: list[bytes] = field(default_factory=list)
     blocks: dict[bytes, bytes] = field(default_factory=dict)
+    coins_by_index: bool = True
+    scans: int = 0
 
     def __post_init__(self) -> None:
         self.chain = [self.genesis]
@@ -168,17 +174,27 @@ class FakeNode:
     async def height_of(self, block_hash: bytes) -> int | None:
         return self.chain.index(block_hash) if block_hash in self.chain else None
 
+    async def coin_value(self, txid: bytes, index: int) -> int | None:
+        return self.unspent().get((txid, index), (None, b"", 0, False))[0]
+
     async def coins(self, script: bytes) -> tuple[Coin, ...]:
-        found: dict[tuple[bytes, int], Coin] = {}
+        self.scans += 1
+        return tuple(
+            Coin(txid, index, value_sat, height, coinbase)
+            for (txid, index), (value_sat, pays, height, coinbase) in self.unspent().items()
+            if pays == script
+        )
+
+    def unspent(self) -> dict[tuple[bytes, int], tuple[int, bytes, int, bool]]:
+        """Satoshis, script, height of every unspent output, and whether a coinbase made it."""
+        found: dict[tuple[bytes, int], tuple[int, bytes, int, bool]] = {}
         for height, block_hash in enumerate(self.chain[1:], 1):
             for at, transaction in enumerate(Block.parse(self.blocks[block_hash]).transactions):
                 for entry in transaction.inputs:
                     found.pop((entry.previous_txid, entry.previous_index), None)
                 for number, output in enumerate(transaction.outputs):
-                    if output.script == script:
-                        txid = transaction.txid
-                        found[txid, number] = Coin(txid, number, output.value_sat, height, at == 0)
-        return tuple(found.values())
+                    found[transaction.txid, number] = (output.value_sat, output.script, height, at == 0)
+        return found
 
     async def close(self) -> None:
         return
@@ -304,7 +320,7 @@ class DemoSite:
 
     def export(self, tx: Connection, path: Path) -> None:
         """Write the whole evidence to a file."""
-        path.write_bytes(b"".join(line + b"\n" for line in export_lines(tx, self.identity)))
+        path.write_bytes(b"".join(line + b"\n" for line in export_lines(tx, self.site.site, self.identity)))
 
     def close(self, tx: Connection, facts: IntervalFacts) -> EvidenceRecord:
         """Close a quarter hour; its head is what the next jobs commit to."""

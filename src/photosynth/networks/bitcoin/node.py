@@ -22,6 +22,7 @@ from photosynth.networks.bitcoin.answers import (
     hash_of,
     health_of,
     long_poll_id_of,
+    satoshis,
     template_of,
     tip_of_header,
 )
@@ -200,6 +201,19 @@ class BitcoindNode:
             raise
         except MALFORMED as error:
             raise self._malformed("getblockheader", error) from error
+
+    @property
+    def coins_by_index(self) -> bool:
+        """bitcoind has no index of them."""
+        return False
+
+    async def coin_value(self, txid: bytes, index: int) -> int | None:
+        """Satoshis of one unspent output of the active chain, None where there is none: it was never made, or is spent."""
+        answer = await self._rpc.call("gettxout", hash_text(txid), index, False)
+        try:
+            return None if answer is None else satoshis(answer["value"])
+        except MALFORMED as error:
+            raise self._malformed("gettxout", error) from error
 
     async def coins(self, script: bytes) -> tuple[Coin, ...]:
         """All unspent outputs that pay exactly this output script, immature ones included.

@@ -1,4 +1,4 @@
-"""What the books know of the chain: the heights followed, the coins of the payout script, our blocks and whose they are."""
+"""What the books know of each chain: the heights followed, the coins of the wallets, our blocks and whose they are."""
 
 import sqlalchemy as sa
 
@@ -8,29 +8,46 @@ from photosynth.storage.types import BigCount, Int64
 CHAIN = sa.Table(
     "chain",
     METADATA,
+    sa.Column("chain", sa.Text, primary_key=True),
     sa.Column("height", INTEGER, primary_key=True, autoincrement=False),
     sa.Column("hash", sa.LargeBinary(32), nullable=False),
 )
-"""The active chain as far as the books have followed it, from the genesis block on."""
+"""Each active chain as far as the books have followed it, from the block below the first that they looked at."""
 
 COINS = sa.Table(
     "coins",
     METADATA,
+    sa.Column("chain", sa.Text, primary_key=True),
     sa.Column("txid", sa.LargeBinary(32), primary_key=True),
     sa.Column("number", INTEGER, primary_key=True),
+    sa.Column("wallet", sa.Text, sa.ForeignKey("wallets.id"), nullable=False),
     sa.Column("value_sat", Int64, nullable=False),
     sa.Column("carrying_ueur", Int64, nullable=False),
-    sa.Column("height", INTEGER, nullable=False, index=True),
+    sa.Column("height", INTEGER, nullable=False),
     sa.Column("coinbase", sa.Boolean, nullable=False),
-    sa.Column("spent_height", INTEGER, nullable=True, index=True),
+    sa.Column("spent_height", INTEGER, nullable=True),
+    sa.Index(None, "chain", "height"),
+    sa.Index(None, "chain", "spent_height"),
+    # What is held now, in the order in which it is looked at.
+    sa.Index(
+        "ix_coins_unspent",
+        "chain",
+        "txid",
+        "number",
+        sqlite_where=sa.text("spent_height IS NULL"),
+        postgresql_where=sa.text("spent_height IS NULL"),
+    ),
 )
-"""Outputs of the active chain that pay the payout script, spent ones too."""
+"""Outputs of the active chains that pay our wallets, spent ones too."""
 
 BLOCKS = sa.Table(
     "blocks",
     METADATA,
+    sa.Column("chain", sa.Text, primary_key=True),
     sa.Column("hash", sa.LargeBinary(32), primary_key=True),
+    sa.Column("site", sa.Text, nullable=True),
     sa.Column("height", INTEGER, nullable=False, index=True),
+    sa.Column("time_s", Int64, nullable=False),
     sa.Column("txid", sa.LargeBinary(32), nullable=False, index=True),
     sa.Column("header", sa.LargeBinary(80), nullable=False),
     sa.Column("coinbase", sa.LargeBinary, nullable=False),
@@ -50,18 +67,27 @@ BLOCKS = sa.Table(
     sa.Column("value_ueur", Int64, nullable=True),
     sa.Column("mainnet_target", BigCount, nullable=True),
     sa.Column("reward_sat", Int64, nullable=True),
-    sa.Column("evidence_seq", INTEGER, nullable=True, index=True),
+    sa.Column("evidence_seq", INTEGER, nullable=True),
     sa.Column("attribution_seq", INTEGER, nullable=True),
     sa.CheckConstraint("state IN ('immature', 'mature', 'orphaned')", name="state"),
-    sa.Index(None, "state", "height"),
+    sa.Index(None, "hash"),
+    sa.Index(None, "chain", "state", "height"),
+    sa.Index(None, "time_s", "height"),
+    sa.Index(None, "site", "time_s", "height"),
+    sa.Index(None, "site", "evidence_seq"),
+    sa.Index(None, "site", "attribution_seq"),
     sa.CheckConstraint("origin IN ('mined', 'chain')", name="origin"),
 )
-"""Blocks whose coinbase pays the payout script. ``occurrence`` counts how often it entered the chain; zero: not yet."""
+"""Blocks whose coinbase pays a wallet of ours; ``site`` is the one whose pool found it, none where it was somebody else's.
+
+``occurrence`` counts how often it entered the chain; zero: not yet. The seqs are of its site's stream of evidence.
+"""
 
 BLOCK_ATTRIBUTION = sa.Table(
     "block_attribution",
     METADATA,
-    sa.Column("block_hash", sa.LargeBinary(32), sa.ForeignKey("blocks.hash"), primary_key=True),
+    sa.Column("chain", sa.Text, primary_key=True),
+    sa.Column("block_hash", sa.LargeBinary(32), primary_key=True),
     sa.Column("interval_start_ms", Int64, primary_key=True),
     sa.Column("round", INTEGER, primary_key=True),
     sa.Column("worker", sa.Text, primary_key=True),
@@ -71,5 +97,6 @@ BLOCK_ATTRIBUTION = sa.Table(
     sa.Column("work", BigCount, nullable=False),
     sa.Column("represented", BigCount, nullable=False),
     sa.Column("value_sat", Int64, nullable=False),
+    sa.ForeignKeyConstraint(["chain", "block_hash"], ["blocks.chain", "blocks.hash"]),
 )
 """Whose work a block's satoshis are: one row per quarter hour, round, worker and scale."""

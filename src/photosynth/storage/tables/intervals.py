@@ -8,8 +8,9 @@ from photosynth.storage.types import BigCount, Document, Int64
 INTERVALS = sa.Table(
     "intervals",
     METADATA,
-    sa.Column("start_ms", Int64, primary_key=True, autoincrement=False),
-    sa.Column("seq", INTEGER, nullable=False, unique=True),
+    sa.Column("site", sa.Text, primary_key=True),
+    sa.Column("start_ms", Int64, primary_key=True, autoincrement=False, index=True),
+    sa.Column("seq", INTEGER, nullable=False),
     sa.Column("wall_start_ms", Int64, nullable=False),
     sa.Column("wall_end_ms", Int64, nullable=False),
     sa.Column("speed_milli", Int64, nullable=False),
@@ -28,13 +29,18 @@ INTERVALS = sa.Table(
     sa.Column("grid_factory_j", Int64, nullable=True),
     sa.Column("curtailed_estimate_j", Int64, nullable=True),
     sa.Column("mining_cost_ueur", Int64, nullable=True),
+    sa.UniqueConstraint("site", "seq"),
 )
-"""One row per closed quarter hour; a role's energy is None where one of its registers is unknown, the rest where any is."""
+"""One row per closed quarter hour of a site.
+
+A role's energy is None where one of its registers is unknown, the rest where any is.
+"""
 
 WORK = sa.Table(
     "work",
     METADATA,
-    sa.Column("interval_start_ms", Int64, sa.ForeignKey("intervals.start_ms"), primary_key=True),
+    sa.Column("site", sa.Text, primary_key=True),
+    sa.Column("interval_start_ms", Int64, primary_key=True),
     sa.Column("round", INTEGER, primary_key=True),
     sa.Column("worker", sa.Text, primary_key=True),
     sa.Column("target", BigCount, primary_key=True),
@@ -44,29 +50,38 @@ WORK = sa.Table(
     sa.Column("work", BigCount, nullable=False),
     sa.Column("represented", BigCount, nullable=False),
     sa.Column("share_root", sa.LargeBinary(32), nullable=False),
+    sa.ForeignKeyConstraint(["site", "interval_start_ms"], ["intervals.site", "intervals.start_ms"]),
 )
 """Accepted work of a closed quarter hour by round, worker, target and scale."""
 
 REJECTED = sa.Table(
     "rejected",
     METADATA,
-    sa.Column("interval_start_ms", Int64, sa.ForeignKey("intervals.start_ms"), primary_key=True),
+    sa.Column("site", sa.Text, primary_key=True),
+    sa.Column("interval_start_ms", Int64, primary_key=True),
     sa.Column("worker", sa.Text, primary_key=True),
     sa.Column("code", sa.Text, primary_key=True),
     sa.Column("shares", Int64, nullable=False),
+    sa.ForeignKeyConstraint(["site", "interval_start_ms"], ["intervals.site", "intervals.start_ms"]),
 )
 """Rejected shares of a closed quarter hour by worker and cause."""
 
 EVIDENCE = sa.Table(
     "evidence",
     METADATA,
-    sa.Column("seq", INTEGER, primary_key=True, autoincrement=False),
+    sa.Column("id", INTEGER, primary_key=True, autoincrement=False),
+    sa.Column("stream", sa.Text, nullable=False),
+    sa.Column("seq", INTEGER, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("start_ms", Int64, nullable=True),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("hash", sa.LargeBinary(32), nullable=False, unique=True),
     sa.Column("signature", sa.LargeBinary(64), nullable=False),
-    sa.Index(None, "kind", "start_ms"),
-    sa.CheckConstraint("kind IN ('header', 'record')", name="kind"),
+    sa.UniqueConstraint("stream", "seq"),
+    sa.Index(None, "stream", "kind", "start_ms"),
+    sa.Index(None, "stream", "kind", "seq"),
 )
-"""The evidence lines as they were signed, append-only: the exact bytes of each body, its hash and signature."""
+"""The evidence lines as they were signed, append-only: the exact bytes of each body, its hash and signature.
+
+``id`` is the order in which lines of all streams were appended, ``seq`` a line's place in its stream.
+"""

@@ -9,6 +9,9 @@ import sqlalchemy as sa
 from photosynth.storage.tables.base import INTEGER, KEY, METADATA
 from photosynth.storage.types import Document, ExactInteger, Int64, exact_checks
 
+UNEXPLAINED = "event IN ('coins_received', 'coins_spent')"
+"""The events of coins that came or went for no reason that the books know; few of all."""
+
 ASSETS = sa.Table(
     "assets",
     METADATA,
@@ -44,19 +47,23 @@ WALLETS = sa.Table(
     "wallets",
     METADATA,
     sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("network", sa.Text, nullable=False),
     sa.Column("chain", sa.Text, nullable=False),
-    sa.Column("script", sa.LargeBinary, nullable=False),
+    sa.Column("destination", sa.Text, nullable=False),
     sa.Column("party", sa.Text, sa.ForeignKey("parties.id"), nullable=False),
+    sa.Column("from_height", INTEGER, nullable=True),
     sqlite_with_rowid=False,
 )
-"""What is paid to and whose it is; never a key."""
+"""What is paid to and whose it is, a Bitcoin script in hexadecimal or an address of another network; never a key.
+
+``from_height`` is the first block in which the books look for what is paid to it, none as long as they do not look.
+"""
 
 POSTINGS = sa.Table(
     "postings",
     METADATA,
     sa.Column("id", INTEGER, primary_key=True, autoincrement=False),
     sa.Column("key", KEY, nullable=False, unique=True),
+    sa.Column("site", sa.Text, nullable=True),
     sa.Column("time_ms", Int64, nullable=False, index=True),
     sa.Column("wall_ms", Int64, nullable=False),
     sa.Column("event", sa.Text, nullable=False),
@@ -71,7 +78,17 @@ POSTINGS = sa.Table(
         sqlite_where=sa.text("reverses IS NOT NULL"),
         postgresql_where=sa.text("reverses IS NOT NULL"),
     ),
+    # Of one site: by their ids, and by their times.
+    sa.Index(None, "site", "id"),
+    sa.Index(None, "site", "time_ms"),
+    sa.Index(
+        "ix_postings_unexplained",
+        "id",
+        sqlite_where=sa.text(UNEXPLAINED),
+        postgresql_where=sa.text(UNEXPLAINED),
+    ),
 )
+"""``site`` is whose work or energy it is about, none where it is the fleet's."""
 
 POSTING_LINES = sa.Table(
     "posting_lines",
@@ -96,13 +113,14 @@ BALANCES = sa.Table(
     sa.Column("asset", sa.Text, primary_key=True),
     sa.Column("wallet", sa.Text, primary_key=True),
     sa.Column("party", sa.Text, primary_key=True),
+    sa.Column("site", sa.Text, primary_key=True),
     sa.Column("debit", ExactInteger, nullable=False),
     sa.Column("credit", ExactInteger, nullable=False),
     *exact_checks("debit", 0, "debit"),
     *exact_checks("credit", 0, "credit"),
     sqlite_with_rowid=False,
 )
-"""What all postings moved, by account, asset, wallet and party, the last two empty where a line has none."""
+"""What all postings moved, by account, asset, wallet, party and site, the last three empty where a line has none."""
 
 DAY_BALANCES = sa.Table(
     "day_balances",
@@ -112,6 +130,7 @@ DAY_BALANCES = sa.Table(
     sa.Column("asset", sa.Text, primary_key=True),
     sa.Column("wallet", sa.Text, primary_key=True),
     sa.Column("party", sa.Text, primary_key=True),
+    sa.Column("site", sa.Text, primary_key=True),
     sa.Column("debit", ExactInteger, nullable=False),
     sa.Column("credit", ExactInteger, nullable=False),
     *exact_checks("debit", 0, "debit"),
@@ -124,8 +143,9 @@ POSTING_DAYS = sa.Table(
     "posting_days",
     METADATA,
     sa.Column("day", INTEGER, primary_key=True, autoincrement=False),
+    sa.Column("site", sa.Text, primary_key=True),
     sa.Column("postings", INTEGER, nullable=False),
     sa.Column("first_id", INTEGER, nullable=False),
     sa.Column("last_id", INTEGER, nullable=False),
 )
-"""How many postings a UTC day of site time has, and between which ids they lie."""
+"""How many postings of a site a UTC day of site time has, and between which ids they lie; empty: the fleet's."""

@@ -10,11 +10,12 @@ ACTIONS = sa.Table(
     METADATA,
     sa.Column("id", INTEGER, primary_key=True, autoincrement=False),
     sa.Column("key", sa.Text, nullable=False, unique=True),
+    sa.Column("site", sa.Text, nullable=True),
     sa.Column("time_ms", Int64, nullable=False),
     sa.Column("wall_ms", Int64, nullable=False),
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("subject", sa.Text, nullable=False, index=True),
+    sa.Column("subject", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("request", sa.Text, nullable=False),
     sa.Column("result", sa.Text, nullable=False),
@@ -23,12 +24,25 @@ ACTIONS = sa.Table(
     sa.Column("verified", sa.Boolean, nullable=True),
     sa.Column("finished_ms", Int64, nullable=True),
     sa.CheckConstraint("result IN ('planned', 'done', 'refused', 'failed', 'unverified')", name="result"),
+    sa.Index(None, "site", "id"),
+    sa.Index(None, "subject", "id"),
+    # Few are planned at any time: a start finds those that were cut off without looking through all others.
+    sa.Index(
+        "ix_actions_planned",
+        "id",
+        sqlite_where=sa.text("result = 'planned'"),
+        postgresql_where=sa.text("result = 'planned'"),
+    ),
 )
-"""Every change to the world. A planned one may be finished once; nothing else changes and nothing is deleted (triggers)."""
+"""Every change to the world, without a site where it is the fleet's.
+
+A planned one may be finished once; nothing else changes and nothing is deleted (triggers).
+"""
 
 OBSERVATIONS = sa.Table(
     "observations",
     METADATA,
+    sa.Column("site", sa.Text, primary_key=True),
     sa.Column("time_ms", Int64, primary_key=True, autoincrement=False),
     sa.Column("generation_w", Int64, nullable=True),
     sa.Column("load_w", Int64, nullable=True),
@@ -38,12 +52,13 @@ OBSERVATIONS = sa.Table(
     sa.Column("grid_w", Int64, nullable=True),
     sa.Column("spot_cent_per_mwh", Int64, nullable=True),
 )
-"""Points of the day's curve, by site time."""
+"""Points of each site's day, by site time."""
 
 META = sa.Table(
     "meta",
     METADATA,
+    sa.Column("scope", sa.Text, primary_key=True),
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("value", Document, nullable=False),
 )
-"""Small values by key, for example checkpoints."""
+"""Small values by what they belong to (``fleet``, ``site:NAME``, ``chain:NAME``, ``stream:NAME``) and key, like checkpoints."""

@@ -55,14 +55,14 @@ class OpenPosting(Struct, frozen=True, gc=False):
 class JournalState:
     """What is carried over: the last id, keys, postings that may be reversed, accruals by block, and balances in satoshis.
 
-    ``intervals`` are the names of quarter hours' own postings by their start, whose keys are not in ``keys``; it suffices as
+    ``intervals`` are the names of quarter hours' own postings by site and start, whose keys are not in ``keys``; it suffices as
     long as no other posting's key begins like theirs (``foreign_keys``). ``chain`` holds the blocks whose accrual stands, the
     highest last; ``moves`` those that were accrued (True) or reversed since somebody looked.
     """
 
     last_id: int = 0
     keys: set[str] = field(default_factory=set)
-    intervals: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    intervals: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
     foreign_keys: bool = False
     reversible: dict[int, OpenPosting] = field(default_factory=dict)
     accrued: dict[bytes, Accrual] = field(default_factory=dict)
@@ -75,12 +75,11 @@ class JournalState:
         """Whether a posting with this key stands in the file already."""
         if key in self.keys:
             return True
-        beginning, _, rest = key.partition(":")
-        start, _, name = rest.partition(":")
+        beginning, site, start, name = [*key.split(":", 3), "", "", ""][:4]
         # No time has more digits, and none begins with a zero: such a key is nobody's.
         if beginning != "interval" or len(start) > MOST_DIGITS or not _INTEGER.fullmatch(start):
             return False
-        return name in self.intervals.get(int(start), ())
+        return name in self.intervals.get((site, int(start)), ())
 
 
 def check_postings(

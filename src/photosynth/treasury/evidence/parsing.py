@@ -89,6 +89,7 @@ def parse_header(body: Any) -> HeaderLine:
         simulated=read_boolean(m.take("simulated"), "the header: simulated"),
         network=m.text("network"),
         genesis_hash=m.octets("genesis_hash", 32)[::-1],
+        wallet="",
         payout_script=m.octets("payout_script"),
         asset=m.text("asset"),
         meters=meters,

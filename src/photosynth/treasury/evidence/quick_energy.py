@@ -71,7 +71,13 @@ def allocation_of(energy: Energies, said: Allocated) -> Allocation | None:
 
 
 def expected_postings(  # noqa: PLR0917  what the rules ask for
-    start_ms: int, wall_ms: int, energy: Energies, allocation: Allocation, prices: Prices | None, export_limit_w: int | None
+    site: str,
+    start_ms: int,
+    wall_ms: int,
+    energy: Energies,
+    allocation: Allocation,
+    prices: Prices | None,
+    export_limit_w: int | None,
 ) -> tuple[list[str], list[tuple[bytes, bytes]]] | None:
     """The names of a quarter hour's postings, and their canonical bytes before and after the id.
 
@@ -80,7 +86,7 @@ def expected_postings(  # noqa: PLR0917  what the rules ask for
     residual_j = energy.residual_j
     if not _all_are_safe(start_ms, energy, residual_j, prices):
         return None
-    made = _Made(start_ms, wall_ms)
+    made = _Made(site, start_ms, wall_ms)
     uses = [(a.E_FACTORY, energy.factory_j), (a.E_MINING, energy.mining_j), (a.E_EXPORT, energy.export_j)]
     sources = [(a.E_OWN, energy.own_j), (a.E_IMPORT, energy.import_j)]
     (uses if residual_j > 0 else sources).append((a.E_RESIDUAL, abs(residual_j)))
@@ -157,8 +163,8 @@ class _Made:
 
     __slots__ = ("_end", "_key", "names", "texts")
 
-    def __init__(self, start_ms: int, wall_ms: int) -> None:
-        self._key = f',"key":"interval:{start_ms}:'
+    def __init__(self, site: str, start_ms: int, wall_ms: int) -> None:
+        self._key = f',"key":"interval:{site}:{start_ms}:'
         self._end = f'","time_ms":{start_ms},"wall_ms":{wall_ms}}}'
         self.names: list[str] = []
         self.texts: list[tuple[bytes, bytes]] = []

@@ -109,8 +109,9 @@ class QuickRecords:
         coins = Coins(site, start_ms, work.accepted, self.work, self.blocks, self.journal)
         for block in record.blocks:
             coins.block(block)
-        expected = expected_postings(start_ms, record.wall_end_ms, energies, allocation, record.prices, site.export_limit_w)
-        if expected is None:
+        made = (energies, allocation, record.prices, site.export_limit_w)
+        expected = expected_postings(site.site, start_ms, record.wall_end_ms, *made)
+        if expected is None or ":" in site.site:
             raise DoubtError
         names, texts = expected
         number = self._check_postings(record, texts, coins)
@@ -128,7 +129,7 @@ class QuickRecords:
         self._remember(work, start_ms)
         coins.remember()
         self.journal.last_id = number
-        self.journal.intervals[start_ms] = self._read("names", tuple(names), _same)
+        self.journal.intervals[site.site, start_ms] = self._read("names", tuple(names), _same)
         return Taken(start_ms, work.shares, energies.mining_j)
 
     def _read(self, kind: str, key: Any, read: Callable[[Any], T]) -> T:

@@ -174,6 +174,7 @@ class Verifier:
         for entry in m.rows("late_attributions"):
             claimed |= check_late_attribution(entry, site, self.work, self.blocks)
         expected = energy.interval_postings(
+            site.site,
             time.start_ms,
             time.wall_end_ms,
             energies,

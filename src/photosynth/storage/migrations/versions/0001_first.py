@@ -7,6 +7,7 @@ from alembic import op
 
 from photosynth.quantities.assets import ASSETS
 from photosynth.storage.tables.base import INTEGER, KEY
+from photosynth.storage.tables.journal import UNEXPLAINED
 from photosynth.storage.triggers import keeping
 from photosynth.storage.types import ExactInteger, exact_checks
 
@@ -24,6 +25,7 @@ ACCOUNTS = (
     ("1210", "Receivable for market premium"),
     ("2100", "Energy supplier"),
     ("2800", "Deferred mining reward"),
+    ("3000", "Opening balances"),
     ("3100", "Coins mined, contra in satoshis"),
     ("4100", "Mining revenue"),
     ("4200", "Revenue from exported energy"),
@@ -82,10 +84,10 @@ def _tables() -> None:
     op.create_table(
         "wallets",
         sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("network", sa.Text(), nullable=False),
         sa.Column("chain", sa.Text(), nullable=False),
-        sa.Column("script", sa.LargeBinary(), nullable=False),
+        sa.Column("destination", sa.Text(), nullable=False),
         sa.Column("party", sa.Text(), nullable=False),
+        sa.Column("from_height", INTEGER, nullable=True),
         sa.ForeignKeyConstraint(["party"], ["parties.id"], name=op.f("fk_wallets_party")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_wallets")),
         sqlite_with_rowid=False,
@@ -94,6 +96,7 @@ def _tables() -> None:
         "actions",
         sa.Column("id", INTEGER, autoincrement=False, nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("site", sa.Text(), nullable=True),
         sa.Column("time_ms", sa.BigInteger(), nullable=False),
         sa.Column("wall_ms", sa.BigInteger(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
@@ -110,18 +113,22 @@ def _tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_actions")),
         sa.UniqueConstraint("key", name=op.f("uq_actions_key")),
     )
-    op.create_index(op.f("ix_actions_subject"), "actions", ["subject"], unique=False)
+    op.create_index(op.f("ix_actions_site_id"), "actions", ["site", "id"], unique=False)
+    op.create_index(op.f("ix_actions_subject_id"), "actions", ["subject", "id"], unique=False)
+    planned = sa.text("result = 'planned'")
+    op.create_index("ix_actions_planned", "actions", ["id"], sqlite_where=planned, postgresql_where=planned)
     op.create_table(
         "balances",
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("asset", sa.Text(), nullable=False),
         sa.Column("wallet", sa.Text(), nullable=False),
         sa.Column("party", sa.Text(), nullable=False),
+        sa.Column("site", sa.Text(), nullable=False),
         sa.Column("debit", ExactInteger(), nullable=False),
         sa.Column("credit", ExactInteger(), nullable=False),
         *exact_checks("debit", 0, op.f("ck_balances_debit")),
         *exact_checks("credit", 0, op.f("ck_balances_credit")),
-        sa.PrimaryKeyConstraint("account", "asset", "wallet", "party", name=op.f("pk_balances")),
+        sa.PrimaryKeyConstraint("account", "asset", "wallet", "party", "site", name=op.f("pk_balances")),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -131,25 +138,30 @@ def _tables() -> None:
         sa.Column("asset", sa.Text(), nullable=False),
         sa.Column("wallet", sa.Text(), nullable=False),
         sa.Column("party", sa.Text(), nullable=False),
+        sa.Column("site", sa.Text(), nullable=False),
         sa.Column("debit", ExactInteger(), nullable=False),
         sa.Column("credit", ExactInteger(), nullable=False),
         *exact_checks("debit", 0, op.f("ck_day_balances_debit")),
         *exact_checks("credit", 0, op.f("ck_day_balances_credit")),
-        sa.PrimaryKeyConstraint("day", "account", "asset", "wallet", "party", name=op.f("pk_day_balances")),
+        sa.PrimaryKeyConstraint("day", "account", "asset", "wallet", "party", "site", name=op.f("pk_day_balances")),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "posting_days",
         sa.Column("day", INTEGER, autoincrement=False, nullable=False),
+        sa.Column("site", sa.Text(), nullable=False),
         sa.Column("postings", INTEGER, nullable=False),
         sa.Column("first_id", INTEGER, nullable=False),
         sa.Column("last_id", INTEGER, nullable=False),
-        sa.PrimaryKeyConstraint("day", name=op.f("pk_posting_days")),
+        sa.PrimaryKeyConstraint("day", "site", name=op.f("pk_posting_days")),
     )
     op.create_table(
         "blocks",
+        sa.Column("chain", sa.Text(), nullable=False),
         sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("site", sa.Text(), nullable=True),
         sa.Column("height", INTEGER, nullable=False),
+        sa.Column("time_s", sa.BigInteger(), nullable=False),
         sa.Column("txid", sa.LargeBinary(length=32), nullable=False),
         sa.Column("header", sa.LargeBinary(length=80), nullable=False),
         sa.Column("coinbase", sa.LargeBinary(), nullable=False),
@@ -173,46 +185,63 @@ def _tables() -> None:
         sa.Column("attribution_seq", INTEGER, nullable=True),
         sa.CheckConstraint("origin IN ('mined', 'chain')", name=op.f("ck_blocks_origin")),
         sa.CheckConstraint("state IN ('immature', 'mature', 'orphaned')", name=op.f("ck_blocks_state")),
-        sa.PrimaryKeyConstraint("hash", name=op.f("pk_blocks")),
+        sa.PrimaryKeyConstraint("chain", "hash", name=op.f("pk_blocks")),
     )
-    op.create_index(op.f("ix_blocks_evidence_seq"), "blocks", ["evidence_seq"], unique=False)
-    op.create_index(op.f("ix_blocks_height"), "blocks", ["height"], unique=False)
-    op.create_index(op.f("ix_blocks_state_height"), "blocks", ["state", "height"], unique=False)
-    op.create_index(op.f("ix_blocks_txid"), "blocks", ["txid"], unique=False)
+    for columns in (
+        ["hash"],
+        ["height"],
+        ["txid"],
+        ["chain", "state", "height"],
+        ["time_s", "height"],
+        ["site", "time_s", "height"],
+        ["site", "evidence_seq"],
+        ["site", "attribution_seq"],
+    ):
+        op.create_index(op.f(f"ix_blocks_{'_'.join(columns)}"), "blocks", columns, unique=False)
     op.create_table(
         "chain",
+        sa.Column("chain", sa.Text(), nullable=False),
         sa.Column("height", INTEGER, autoincrement=False, nullable=False),
         sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
-        sa.PrimaryKeyConstraint("height", name=op.f("pk_chain")),
+        sa.PrimaryKeyConstraint("chain", "height", name=op.f("pk_chain")),
     )
     op.create_table(
         "coins",
+        sa.Column("chain", sa.Text(), nullable=False),
         sa.Column("txid", sa.LargeBinary(length=32), nullable=False),
         sa.Column("number", INTEGER, nullable=False),
+        sa.Column("wallet", sa.Text(), nullable=False),
         sa.Column("value_sat", sa.BigInteger(), nullable=False),
         sa.Column("carrying_ueur", sa.BigInteger(), nullable=False),
         sa.Column("height", INTEGER, nullable=False),
         sa.Column("coinbase", sa.Boolean(), nullable=False),
         sa.Column("spent_height", INTEGER, nullable=True),
-        sa.PrimaryKeyConstraint("txid", "number", name=op.f("pk_coins")),
+        sa.ForeignKeyConstraint(["wallet"], ["wallets.id"], name=op.f("fk_coins_wallet")),
+        sa.PrimaryKeyConstraint("chain", "txid", "number", name=op.f("pk_coins")),
     )
-    op.create_index(op.f("ix_coins_height"), "coins", ["height"], unique=False)
-    op.create_index(op.f("ix_coins_spent_height"), "coins", ["spent_height"], unique=False)
+    op.create_index(op.f("ix_coins_chain_height"), "coins", ["chain", "height"], unique=False)
+    op.create_index(op.f("ix_coins_chain_spent_height"), "coins", ["chain", "spent_height"], unique=False)
+    unspent = sa.text("spent_height IS NULL")
+    op.create_index("ix_coins_unspent", "coins", ["chain", "txid", "number"], sqlite_where=unspent, postgresql_where=unspent)
     op.create_table(
         "evidence",
-        sa.Column("seq", INTEGER, autoincrement=False, nullable=False),
+        sa.Column("id", INTEGER, autoincrement=False, nullable=False),
+        sa.Column("stream", sa.Text(), nullable=False),
+        sa.Column("seq", INTEGER, nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("start_ms", sa.BigInteger(), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("signature", sa.LargeBinary(length=64), nullable=False),
-        sa.CheckConstraint("kind IN ('header', 'record')", name=op.f("ck_evidence_kind")),
-        sa.PrimaryKeyConstraint("seq", name=op.f("pk_evidence")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_evidence")),
         sa.UniqueConstraint("hash", name=op.f("uq_evidence_hash")),
+        sa.UniqueConstraint("stream", "seq", name=op.f("uq_evidence_stream_seq")),
     )
-    op.create_index(op.f("ix_evidence_kind_start_ms"), "evidence", ["kind", "start_ms"], unique=False)
+    op.create_index(op.f("ix_evidence_stream_kind_seq"), "evidence", ["stream", "kind", "seq"], unique=False)
+    op.create_index(op.f("ix_evidence_stream_kind_start_ms"), "evidence", ["stream", "kind", "start_ms"], unique=False)
     op.create_table(
         "intervals",
+        sa.Column("site", sa.Text(), nullable=False),
         sa.Column("start_ms", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("seq", INTEGER, nullable=False),
         sa.Column("wall_start_ms", sa.BigInteger(), nullable=False),
@@ -233,17 +262,20 @@ def _tables() -> None:
         sa.Column("grid_factory_j", sa.BigInteger(), nullable=True),
         sa.Column("curtailed_estimate_j", sa.BigInteger(), nullable=True),
         sa.Column("mining_cost_ueur", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("start_ms", name=op.f("pk_intervals")),
-        sa.UniqueConstraint("seq", name=op.f("uq_intervals_seq")),
+        sa.PrimaryKeyConstraint("site", "start_ms", name=op.f("pk_intervals")),
+        sa.UniqueConstraint("site", "seq", name=op.f("uq_intervals_site_seq")),
     )
+    op.create_index(op.f("ix_intervals_start_ms"), "intervals", ["start_ms"], unique=False)
     op.create_table(
         "meta",
+        sa.Column("scope", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("key", name=op.f("pk_meta")),
+        sa.PrimaryKeyConstraint("scope", "key", name=op.f("pk_meta")),
     )
     op.create_table(
         "observations",
+        sa.Column("site", sa.Text(), nullable=False),
         sa.Column("time_ms", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("generation_w", sa.BigInteger(), nullable=True),
         sa.Column("load_w", sa.BigInteger(), nullable=True),
@@ -252,12 +284,13 @@ def _tables() -> None:
         sa.Column("mining_power_w", sa.BigInteger(), nullable=True),
         sa.Column("grid_w", sa.BigInteger(), nullable=True),
         sa.Column("spot_cent_per_mwh", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("time_ms", name=op.f("pk_observations")),
+        sa.PrimaryKeyConstraint("site", "time_ms", name=op.f("pk_observations")),
     )
     op.create_table(
         "postings",
         sa.Column("id", INTEGER, autoincrement=False, nullable=False),
         sa.Column("key", KEY, nullable=False),
+        sa.Column("site", sa.Text(), nullable=True),
         sa.Column("time_ms", sa.BigInteger(), nullable=False),
         sa.Column("wall_ms", sa.BigInteger(), nullable=False),
         sa.Column("event", sa.Text(), nullable=False),
@@ -277,8 +310,13 @@ def _tables() -> None:
         postgresql_where=sa.text("reverses IS NOT NULL"),
     )
     op.create_index(op.f("ix_postings_time_ms"), "postings", ["time_ms"], unique=False)
+    op.create_index(op.f("ix_postings_site_id"), "postings", ["site", "id"], unique=False)
+    op.create_index(op.f("ix_postings_site_time_ms"), "postings", ["site", "time_ms"], unique=False)
+    unexplained = sa.text(UNEXPLAINED)
+    op.create_index("ix_postings_unexplained", "postings", ["id"], sqlite_where=unexplained, postgresql_where=unexplained)
     op.create_table(
         "block_attribution",
+        sa.Column("chain", sa.Text(), nullable=False),
         sa.Column("block_hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("interval_start_ms", sa.BigInteger(), nullable=False),
         sa.Column("round", INTEGER, nullable=False),
@@ -289,8 +327,12 @@ def _tables() -> None:
         sa.Column("work", sa.Text(), nullable=False),
         sa.Column("represented", sa.Text(), nullable=False),
         sa.Column("value_sat", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["block_hash"], ["blocks.hash"], name=op.f("fk_block_attribution_block_hash")),
-        sa.PrimaryKeyConstraint("block_hash", "interval_start_ms", "round", "worker", "scale", name=op.f("pk_block_attribution")),
+        sa.ForeignKeyConstraint(
+            ["chain", "block_hash"], ["blocks.chain", "blocks.hash"], name=op.f("fk_block_attribution_chain_block_hash")
+        ),
+        sa.PrimaryKeyConstraint(
+            "chain", "block_hash", "interval_start_ms", "round", "worker", "scale", name=op.f("pk_block_attribution")
+        ),
     )
     op.create_table(
         "posting_lines",
@@ -314,15 +356,21 @@ def _tables() -> None:
     )
     op.create_table(
         "rejected",
+        sa.Column("site", sa.Text(), nullable=False),
         sa.Column("interval_start_ms", sa.BigInteger(), nullable=False),
         sa.Column("worker", sa.Text(), nullable=False),
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("shares", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["interval_start_ms"], ["intervals.start_ms"], name=op.f("fk_rejected_interval_start_ms")),
-        sa.PrimaryKeyConstraint("interval_start_ms", "worker", "code", name=op.f("pk_rejected")),
+        sa.ForeignKeyConstraint(
+            ["site", "interval_start_ms"],
+            ["intervals.site", "intervals.start_ms"],
+            name=op.f("fk_rejected_site_interval_start_ms"),
+        ),
+        sa.PrimaryKeyConstraint("site", "interval_start_ms", "worker", "code", name=op.f("pk_rejected")),
     )
     op.create_table(
         "work",
+        sa.Column("site", sa.Text(), nullable=False),
         sa.Column("interval_start_ms", sa.BigInteger(), nullable=False),
         sa.Column("round", INTEGER, nullable=False),
         sa.Column("worker", sa.Text(), nullable=False),
@@ -333,6 +381,10 @@ def _tables() -> None:
         sa.Column("work", sa.Text(), nullable=False),
         sa.Column("represented", sa.Text(), nullable=False),
         sa.Column("share_root", sa.LargeBinary(length=32), nullable=False),
-        sa.ForeignKeyConstraint(["interval_start_ms"], ["intervals.start_ms"], name=op.f("fk_work_interval_start_ms")),
-        sa.PrimaryKeyConstraint("interval_start_ms", "round", "worker", "target", "scale", name=op.f("pk_work")),
+        sa.ForeignKeyConstraint(
+            ["site", "interval_start_ms"],
+            ["intervals.site", "intervals.start_ms"],
+            name=op.f("fk_work_site_interval_start_ms"),
+        ),
+        sa.PrimaryKeyConstraint("site", "interval_start_ms", "round", "worker", "target", "scale", name=op.f("pk_work")),
     )
