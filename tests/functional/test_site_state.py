@@ -84,7 +84,7 @@ def snapshot(folder: Path) -> dict[str, tuple[str, int, int]]:
 
 def refused(state: Path, *words: str) -> None:
     """A start says in a sentence what is wrong, and changes neither books, key, shares nor chain."""
-    kept = [state / name for name in ("site.json", "identity.key", "shares", "chain/blocks.log")]
+    kept = [state / name for name in ("manifest.json", "keys/backnang.key", "sites/backnang/shares", "nodes/btc-1/blocks.log")]
     before = {path: snapshot(path) if path.is_dir() else path.exists() and path.read_bytes() for path in kept}
     answer = command(state, *START)
     assert answer.returncode == 3, answer
@@ -112,7 +112,11 @@ def lay(past: Path, tmp_path: Path, which: str) -> Path:
 @pytest.mark.parametrize("which", ["late", "killed"])
 def test_reading_changes_nothing(past: Path, tmp_path: Path, which: str) -> None:
     state = lay(past, tmp_path, which)
-    with (state / "shares").joinpath(sorted(p.name for p in (state / "shares").glob("*.log"))[-1]).open("ab") as log:
+    with (
+        (state / "sites/backnang/shares")
+        .joinpath(sorted(p.name for p in (state / "sites/backnang/shares").glob("*.log"))[-1])
+        .open("ab") as log
+    ):
         log.write(b"a torn tail")
     if which == "killed":
         assert (state / "photosynth.sqlite3-wal").stat().st_size > 0
@@ -154,10 +158,10 @@ def test_after_a_kill_the_log_beside_the_database_is_read_too(past: Path, tmp_pa
     ("part", "words"),
     [
         ("photosynth.sqlite3", ("photosynth.sqlite3 is missing", "backup", "--fresh")),
-        ("identity.key", ("identity.key is missing", "backup", "--fresh")),
-        ("shares", ("shares is missing", "backup", "--accept-lost-shares")),
-        ("chain", ("chain is missing", "backup", "chain import", "--fresh")),
-        ("site.json", ("site.json is missing", "backup", "--fresh")),
+        ("keys/backnang.key", ("backnang.key is missing", "backup", "--fresh")),
+        ("sites/backnang/shares", ("shares is missing", "backup", "--accept-lost-shares")),
+        ("nodes/btc-1", ("btc-1 is missing", "backup", "chain import", "--fresh")),
+        ("manifest.json", ("manifest.json is missing", "backup", "--fresh")),
     ],
 )
 def test_a_missing_part_is_refused(past: Path, tmp_path: Path, part: str, words: tuple[str, ...]) -> None:
@@ -170,7 +174,7 @@ def test_a_missing_part_is_refused(past: Path, tmp_path: Path, part: str, words:
     assert part in answer.stderr
 
 
-@pytest.mark.parametrize("part", ["photosynth.sqlite3", "shares", "chain", "site.json"])
+@pytest.mark.parametrize("part", ["photosynth.sqlite3", "sites/backnang/shares", "nodes/btc-1", "manifest.json"])
 @pytest.mark.parametrize("newer", ["late", "early"])
 def test_a_part_from_another_day_is_refused_or_caught_up(past: Path, tmp_path: Path, part: str, newer: str) -> None:
     """One part is older than its siblings (late), or newer (early)."""
@@ -180,7 +184,7 @@ def test_a_part_from_another_day_is_refused_or_caught_up(past: Path, tmp_path: P
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     source = past / older / part
     shutil.copytree(source, path) if source.is_dir() else shutil.copy(source, path)
-    may_go_on = {("late", "site.json"), ("early", "chain")}  # an older note is true; a newer chain is followed
+    may_go_on = {("late", "manifest.json"), ("early", "nodes/btc-1")}  # an older note is true; a newer chain is followed
     if (newer, part) in may_go_on:
         starts(state)
         export_holds(state)
@@ -188,7 +192,7 @@ def test_a_part_from_another_day_is_refused_or_caught_up(past: Path, tmp_path: P
         refused(state, " older than ")
 
 
-@pytest.mark.parametrize("part", ["photosynth.sqlite3", "identity.key", "shares", "chain"])
+@pytest.mark.parametrize("part", ["photosynth.sqlite3", "keys/backnang.key", "sites/backnang/shares", "nodes/btc-1"])
 def test_a_part_of_another_site_is_refused(past: Path, other: Path, tmp_path: Path, part: str) -> None:
     state = lay(past, tmp_path, "late")
     path = state / part
@@ -199,7 +203,7 @@ def test_a_part_of_another_site_is_refused(past: Path, other: Path, tmp_path: Pa
 
 def test_lost_shares_are_given_up_when_the_operator_says_so(past: Path, tmp_path: Path) -> None:
     state = lay(past, tmp_path, "late")
-    for segment in (state / "shares").glob("*.log"):
+    for segment in (state / "sites/backnang/shares").glob("*.log"):
         segment.unlink()
     before = json.loads(command(past / "late", "status", "--json").stdout)
     assert before["pool"]["shares_accepted"] > 0
@@ -218,7 +222,7 @@ def test_lost_shares_are_given_up_when_the_operator_says_so(past: Path, tmp_path
 def test_a_lost_chain_comes_back_from_an_export(past: Path, tmp_path: Path) -> None:
     state, blocks = lay(past, tmp_path, "late"), tmp_path / "blocks.txt"
     assert command(state, "chain", "export", str(blocks)).returncode == 0
-    shutil.rmtree(state / "chain")
+    shutil.rmtree(state / "nodes/btc-1")
     refused(state, "chain import")
     assert command(state, "chain", "import", str(blocks)).returncode == 0
     starts(state)
@@ -227,18 +231,25 @@ def test_a_lost_chain_comes_back_from_an_export(past: Path, tmp_path: Path) -> N
 
 def test_fresh_moves_the_old_state_aside_and_says_where(past: Path, tmp_path: Path) -> None:
     state = lay(past, tmp_path, "late")
-    key = (state / "identity.key").read_bytes()
+    key = (state / "keys/backnang.key").read_bytes()
     said = starts(state, "--fresh")
     (aside,) = state.glob("before-*")
     assert str(aside) in said
-    assert (aside / "identity.key").read_bytes() == key
-    assert (state / "identity.key").read_bytes() != key
+    assert (aside / "keys/backnang.key").read_bytes() == key
+    assert (state / "keys/backnang.key").read_bytes() != key
     assert command(aside, "status").returncode == 0
     export_holds(aside)
 
 
 def test_a_first_start_that_dies_anywhere_is_taken_up(tmp_path: Path) -> None:
-    for sign in ("site.json", "photosynth.sqlite3", "shares", "chain/blocks.log", "identity.key", "world"):
+    for sign in (
+        "manifest.json",
+        "photosynth.sqlite3",
+        "sites/backnang/shares",
+        "nodes/btc-1/blocks.log",
+        "keys/backnang.key",
+        "sites/backnang/world",
+    ):
         state = tmp_path / sign.replace("/", "-")
         with subprocess.Popen(
             [*COMMAND, *START[:-2], "--state", str(state)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -255,13 +266,13 @@ def test_a_folder_that_others_may_write_is_refused(past: Path, tmp_path: Path) -
     state.chmod(0o777)
     refused(state, f"chmod go-w {state}")
     state.chmod(0o700)
-    (state / "shares").chmod(0o777)
+    (state / "sites/backnang/shares").chmod(0o777)
     refused(state, f"chmod go-w {state / 'shares'}")
 
 
 def export_holds(state: Path) -> None:
     exported = state.with_suffix(".jsonl")
     assert command(state, "evidence", "export", str(exported)).returncode == 0
-    key = Identity.open(state / "identity.key").public_key.hex()  # a young export has no work that would show whose it is
+    key = Identity.open(state / "keys/backnang.key").public_key.hex()  # a young export has no work that would show whose it is
     verified = photosynth("verify", str(exported), "--key", key)
     assert verified.returncode == 0, verified.stdout

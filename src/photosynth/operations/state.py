@@ -134,6 +134,11 @@ class StateFolder:
         logs = (self.log, self.log.with_suffix(".old.jsonl"))
         return self.manifest, *self.parts(), *database, self.clock, self.status, self._api, *logs
 
+    def _within(self) -> list[Path]:
+        """What lies in the folders of keys, sites and nodes, and of each site."""
+        found = [path for folder in (self.keys, self.sites, self.nodes) if folder.is_dir() for path in folder.iterdir()]
+        return found + [path for site in found if site.parent == self.sites and site.is_dir() for path in site.iterdir()]
+
     def contents(self) -> list[Path]:
         """The files and folders of a state that are there."""
         return [path for path in self._all() if os.path.lexists(path)]
@@ -152,7 +157,7 @@ class StateFolder:
         try:
             if not reading:
                 self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-                check_folder(self.root, self._all())
+                check_folder(self.root, [*self._all(), *self._within()])
             descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except UnsafeFolderError as error:
             raise StateError(str(error)) from None

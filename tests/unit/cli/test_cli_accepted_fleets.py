@@ -70,7 +70,7 @@ def test_an_accepted_fleet_can_be_told_to_every_engine(name: str) -> None:
     site, markets = mining.site, synthetic_markets(mining)
     for speed_milli in (1, 1000, mining.fleet.clock.speed * 1000, 3_600_000):
         pace = Pace(speed_milli)
-        assert demonstration_target(mining, pace) is not None
+        assert demonstration_target(mining.node, [site], pace) is not None
         assert pool_config(mining, pace).start_difficulty > 0
         clock = RunningClock.starting_at(markets.start_ms, speed_milli)
         assert len(world_config(site, Path("world"), clock, ("127.0.0.1", 1), None).meters) == 5

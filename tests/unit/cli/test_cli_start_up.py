@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.cli_sample import STATUS
 
-from photosynth.operations.manifest import begin, completed, write_mark
+from photosynth.operations.manifest import begin, write_mark
+from photosynth.operations.noting import KeptManifest
 from photosynth.operations.state import StateFolder
 from photosynth.pool.segments import open_segments
 from photosynth.sites.clock import RememberedTime
@@ -45,12 +46,17 @@ def stopped(tmp_path: Path) -> StateFolder:
     """The state of a site that was stopped before its first share."""
     folder = StateFolder(tmp_path / "state")
     folder.lock()
-    manifest = begin(folder, {"site": "backnang", "node": "bitcoind", "network": "regtest", "payout_script": "00"})
+    site = {"chain": "bitcoin/regtest", "payout_script": "00", "day": "synthetic"}
+    kept = KeptManifest(folder, begin(folder, "operator", {"backnang": site}, {}).manifest)
     Database(folder.database).close()
-    Identity.create(folder.identity)
-    open_segments(folder.shares)
-    write_mark(folder.shares, manifest)
-    completed(folder, manifest)
+    kept.database_made()
+    files = folder.site("backnang")
+    for above in (files.key.parent, files.shares.parent):
+        above.mkdir(parents=True)
+    Identity.create(files.key)
+    open_segments(files.shares)
+    write_mark(files.shares, kept.now)
+    kept.site_made("backnang", 0)
     folder.status.write_text(STATUS.model_dump_json())
     RememberedTime(1_781_434_800_000, 0).save(folder.clock)
     folder.unlock()

@@ -36,7 +36,7 @@ def taken() -> Iterator[int]:
 def test_a_port_that_is_taken_ends_a_start_before_anything_is_touched(
     tmp_path: Path, taken: int, which: str, option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("photosynth.operations.site.Site", None)  # nothing of the site is even built
+    monkeypatch.setattr("photosynth.operations.opening.open_fleet", None)  # nothing of the fleet is even opened
     state = tmp_path / "state"
     with pytest.raises(CommandError, match=rf"Port {taken} of 127.0.0.1 is in use.*{option}") as refused:
         run_up(options(state, **{which: taken}))
@@ -45,10 +45,10 @@ def test_a_port_that_is_taken_ends_a_start_before_anything_is_touched(
 
 
 def test_taken_ports_listen_at_once_and_are_let_go() -> None:
-    with take_ports(load_fleet(BACKNANG).mining_sites()[0], options(Path("unused"))) as ports:
-        addresses = [ports.console.getsockname(), ports.pool.getsockname()]
+    with take_ports(load_fleet(BACKNANG), options(Path("unused"))) as ports:
+        addresses = [ports.console.getsockname(), ports.pools["backnang"].getsockname()]
         assert ports.console_url() == f"http://127.0.0.1:{addresses[0][1]}"
-        assert ports.pool_url() == f"stratum+tcp://127.0.0.1:{addresses[1][1]}"
+        assert ports.pool_urls() == {"backnang": f"stratum+tcp://127.0.0.1:{addresses[1][1]}"}
         for address in addresses:
             socket.create_connection(address, timeout=10).close()
     for address in addresses:
@@ -57,14 +57,11 @@ def test_taken_ports_listen_at_once_and_are_let_go() -> None:
 
 
 def test_a_run_whose_time_is_over_before_it_began_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class SlowSite:
-        def __init__(self, _settings: object) -> None: ...
+    async def slow(_settings: object) -> None:
+        await asyncio.Event().wait()
 
-        async def start(self) -> None:
-            await asyncio.Event().wait()
-
-    monkeypatch.setattr("photosynth.operations.site.Site", SlowSite)
-    with pytest.raises(CommandError, match="--for were over before the site had started; nothing ran") as ended:
+    monkeypatch.setattr("photosynth.operations.opening.open_fleet", slow)
+    with pytest.raises(CommandError, match="--for were over before the fleet had started; nothing ran") as ended:
         run_up(options(tmp_path / "state", run_for_s=0))
     assert ended.value.code is ExitCode.UNAVAILABLE
     structlog.get_config()["logger_factory"]()._outputs[0].close()

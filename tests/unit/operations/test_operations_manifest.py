@@ -1,29 +1,34 @@
 """Whose history a folder holds and of which parts: a missing or foreign one is refused with what to do."""
 
 import errno
-import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from photosynth.operations.lost_shares import give_up_lost_shares
 from photosynth.operations.manifest import (
+    Begun,
     Manifest,
     Seen,
     begin,
     check_parts,
-    completed,
     load_manifest,
     save_manifest,
     write_mark,
 )
+from photosynth.operations.noting import KeptManifest
 from photosynth.operations.state import StateError, StateFolder
 from photosynth.pool.segments import open_segments
 from photosynth.storage import Database
 
-SITE = {"site": "backnang", "node": "embedded", "network": "regtest", "payout_script": "00"}
+SITE = {"chain": "bitcoin/regtest", "payout_script": "00", "day": "synthetic"}
+CHAIN = "bitcoin/regtest"
+
+
+def started(folder: StateFolder, **sites: dict[str, str]) -> Begun:
+    """A start of a fleet with one embedded node; of the site backnang, where none is named."""
+    return begin(folder, "operator", sites or {"backnang": SITE}, {"btc-1": CHAIN})
 
 
 @pytest.fixture
@@ -32,18 +37,26 @@ def state(tmp_path: Path) -> StateFolder:
     return whole(tmp_path / "state")
 
 
+def make_parts(folder: StateFolder, kept: KeptManifest, site: str = "backnang") -> None:
+    """What the first start of a site and its node makes."""
+    files, node = folder.site(site), folder.node("btc-1")
+    for above in (folder.keys, files.shares.parent, node):
+        above.mkdir(parents=True, exist_ok=True)
+    files.key.write_bytes(bytes(32))
+    (node / "blocks.log").touch()
+    open_segments(files.shares)
+    write_mark(files.shares, kept.now)
+    kept.node_made("btc-1")
+    kept.site_made(site, 7)
+
+
 def whole(root: Path) -> StateFolder:
     folder = StateFolder(root)
     folder.lock()
-    manifest = begin(folder, SITE)
+    kept = KeptManifest(folder, started(folder).manifest)
     Database(folder.database).close()
-    folder.identity.write_bytes(bytes(32))
-    folder.chain.mkdir()
-    (folder.chain / "blocks.log").touch()
-    open_segments(folder.shares)
-    for part in (folder.shares, folder.chain):
-        write_mark(part, manifest)
-    completed(folder, manifest)
+    kept.database_made()
+    make_parts(folder, kept)
     return folder
 
 
@@ -67,26 +80,63 @@ def test_a_share_log_that_may_not_be_seen_is_not_called_lost(tmp_path: Path, mon
     folder.unlock()
 
 
-def test_a_state_is_continued_by_its_own_site_alone(state: StateFolder) -> None:
-    manifest = begin(state, SITE)
+def test_a_state_is_continued_by_its_own_fleet_alone(state: StateFolder) -> None:
+    manifest = started(state).manifest
     assert manifest == manifest_of(state)
-    assert manifest.complete
+    assert manifest.began
     check_parts(state, manifest)
-    with pytest.raises(StateError, match="payout_script was '00' and is now '01'"):
-        begin(state, {**SITE, "payout_script": "01"})
+    with pytest.raises(StateError, match="payout_script of the site backnang was '00' and is now '01'"):
+        started(state, backnang={**SITE, "payout_script": "01"})
+    with pytest.raises(StateError, match="the operator was 'operator' and is now 'another'"):
+        begin(state, "another", {"backnang": SITE}, {"btc-1": CHAIN})
+    with pytest.raises(StateError, match="the chain of the node btc-1 was 'bitcoin/regtest' and is now 'bitcoin/signet'"):
+        begin(state, "operator", {"backnang": SITE}, {"btc-1": "bitcoin/signet"})
+    assert manifest_of(state) == manifest
 
 
-@pytest.mark.parametrize("garbled", [b"", b"{", b"[]", b"null", b"3", b"\xff\xfe", b"{}", b'{"state": "00", "site": {}}'])
+def test_a_site_that_is_added_begins_new_and_one_left_out_is_named_once_and_kept(state: StateFolder) -> None:
+    both = started(state, backnang=SITE, north=SITE)
+    assert both.left_out == ()
+    check_parts(state, both.manifest)
+    assert (both.manifest.sites["north"].began_ms, both.manifest.sites["backnang"].began_ms) == (None, 7)
+    make_parts(state, KeptManifest(state, both.manifest), "north")
+
+    one = started(state, north=SITE)
+    assert one.left_out == ("backnang",)
+    assert list(one.manifest.active_sites()) == ["north"]
+    shutil.rmtree(state.site("backnang").shares)
+    check_parts(state, one.manifest)
+    assert started(state, north=SITE).left_out == ()
+    assert (state.sites / "backnang").exists()
+
+    again = started(state, backnang=SITE, north=SITE).manifest
+    with pytest.raises(StateError, match="backnang/shares is missing"):
+        check_parts(state, again)
+
+
+def test_a_fleet_without_sites_and_one_without_nodes_are_fleets(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path)
+    folder.lock()
+    manifest = begin(folder, "operator", {}, {}).manifest
+    check_parts(folder, manifest)
+    Database(folder.database).close()
+    kept = KeptManifest(folder, manifest)
+    kept.database_made()
+    assert kept.now.began
+    folder.unlock()
+
+
+@pytest.mark.parametrize("garbled", [b"", b"{", b"[]", b"null", b"3", b"\xff\xfe", b"{}", b'{"state": "00", "sites": {}}'])
 def test_a_garbled_manifest_is_refused_not_a_crash(state: StateFolder, garbled: bytes) -> None:
     state.manifest.write_bytes(garbled)
-    with pytest.raises(StateError, match=r"site\.json"):
-        begin(state, SITE)
+    with pytest.raises(StateError, match=r"manifest\.json"):
+        started(state)
 
 
 def test_a_missing_manifest_is_not_made_anew_beside_the_rest(state: StateFolder) -> None:
     state.manifest.unlink()
-    with pytest.raises(StateError, match=r"site\.json is missing beside photosynth\.sqlite3, identity\.key, shares, chain"):
-        begin(state, SITE)
+    with pytest.raises(StateError, match=r"manifest\.json is missing beside photosynth\.sqlite3, keys, sites, nodes"):
+        started(state)
     assert not state.manifest.exists()
 
 
@@ -94,11 +144,11 @@ def test_a_missing_manifest_is_not_made_anew_beside_the_rest(state: StateFolder)
     ("part", "advice"),
     [
         ("photosynth.sqlite3", "The journal and the evidence are in it"),
-        ("identity.key", "no other key can go on"),
-        ("chain", "photosynth chain import"),
-        ("chain/blocks.log", "photosynth chain import"),
-        ("shares", "--accept-lost-shares"),
-        ("shares/00000001.log", "--accept-lost-shares"),
+        ("keys/backnang.key", "no other key can go on"),
+        ("nodes/btc-1", "photosynth chain import"),
+        ("nodes/btc-1/blocks.log", "photosynth chain import"),
+        ("sites/backnang/shares", "--accept-lost-shares"),
+        ("sites/backnang/shares/00000001.log", "--accept-lost-shares"),
     ],
 )
 def test_a_missing_part_is_refused_with_what_to_do(state: StateFolder, part: str, advice: str) -> None:
@@ -110,7 +160,7 @@ def test_a_missing_part_is_refused_with_what_to_do(state: StateFolder, part: str
     assert "backup" in str(caught.value)
 
 
-@pytest.mark.parametrize("part", ["chain", "shares"])
+@pytest.mark.parametrize("part", ["nodes/btc-1", "sites/backnang/shares"])
 def test_a_part_of_another_state_is_refused(state: StateFolder, tmp_path: Path, part: str) -> None:
     other = whole(tmp_path / "other")
     shutil.rmtree(state.root / part)
@@ -124,26 +174,33 @@ def test_a_part_of_another_state_is_refused(state: StateFolder, tmp_path: Path, 
 
 def test_a_first_start_that_was_cut_off_makes_what_is_missing(tmp_path: Path) -> None:
     folder = StateFolder(tmp_path)
-    manifest = begin(folder, SITE)
-    assert not manifest.complete
+    manifest = started(folder).manifest
+    assert not manifest.began
     check_parts(folder, manifest)
-    open_segments(folder.shares)
+    folder.site("backnang").shares.parent.mkdir(parents=True)
+    open_segments(folder.site("backnang").shares)
     check_parts(folder, manifest)
-    assert begin(folder, SITE) == manifest
+    assert started(folder).manifest == manifest
 
 
 def test_a_share_log_is_given_up_only_where_it_cannot_be_used(state: StateFolder) -> None:
+    both = started(state, backnang=SITE, north=SITE).manifest
+    make_parts(state, KeptManifest(state, both), "north")
     manifest, said = give_up_lost_shares(state, manifest_of(state))
-    assert "is whole" in said
-    assert not manifest.counting_anew
+    assert ["is whole" in sentence for sentence in said] == [True, True]
+    assert not manifest.sites["backnang"].counting_anew
 
-    save_manifest(state, replace(manifest, seen=Seen(3, "00" * 32, 7)))
-    (segment,) = state.shares.glob("*.log")
+    manifest = manifest.with_site("backnang", seen=Seen(3, "00" * 32, 7))
+    save_manifest(state, manifest)
+    shares = state.site("backnang").shares
+    (segment,) = shares.glob("*.log")
     segment.write_bytes(b"rubbish" + segment.read_bytes())
-    manifest, said = give_up_lost_shares(state, manifest_of(state))
-    assert "cannot be read" in said
-    assert manifest.counting_anew
-    assert manifest.seen == Seen(3, "00" * 32, 0)
+    manifest, said = give_up_lost_shares(state, manifest)
+    assert "share log of backnang cannot be read" in said[0]
+    assert "north/shares is whole" in said[1]
+    assert manifest.sites["backnang"].counting_anew
+    assert not manifest.sites["north"].counting_anew
+    assert manifest.sites["backnang"].seen == Seen(3, "00" * 32, 0)
     assert manifest == manifest_of(state)
     (aside,) = state.root.glob("before-*")
     assert (aside / "shares" / segment.name).read_bytes().startswith(b"rubbish")
@@ -151,7 +208,8 @@ def test_a_share_log_is_given_up_only_where_it_cannot_be_used(state: StateFolder
 
     again, _ = give_up_lost_shares(state, manifest)  # said twice before the start went through
     assert again == manifest
-    open_segments(state.shares)
-    write_mark(state.shares, manifest)
-    assert not completed(state, manifest).counting_anew
-    assert json.loads(state.manifest.read_bytes())["counting_anew"] is False
+    open_segments(shares)
+    write_mark(shares, manifest)
+    KeptManifest(state, manifest).site_made("backnang", 99)
+    assert manifest_of(state).sites["backnang"].counting_anew is False
+    assert manifest_of(state).sites["backnang"].began_ms == 7

@@ -7,7 +7,16 @@ from tests.peers.postgres import NewPlace, Postgres
 from tests.unit.treasury.treasury_site import CHAIN, COIN, WALLET, DemoSite, as_node
 
 from photosynth.operations import migration, state, state_files
-from photosynth.operations.manifest import Manifest, begin, check_parts, load_manifest, save_manifest, write_mark
+from photosynth.operations.manifest import (
+    Manifest,
+    NodePart,
+    SitePart,
+    begin,
+    check_parts,
+    load_manifest,
+    save_manifest,
+    write_mark,
+)
 from photosynth.operations.migration import migrate
 from photosynth.operations.state import StateError, StateFolder, StateInUseError
 from photosynth.operations.state_files import EmptyState
@@ -22,7 +31,8 @@ from photosynth.storage.observations import DayObservation, keep_observations
 from photosynth.storage.scopes import FLEET
 from photosynth.treasury.coinbase import ChainBooks
 
-SITE = {"site": "demo", "network": "regtest", "node": "embedded"}
+SITE = "demo"
+IDENTITY = {"chain": CHAIN, "payout_script": "00", "day": "synthetic"}
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +51,9 @@ async def lived_in(place: Place) -> StateFolder:
     """The state of a site that has mined, closed quarter hours, found blocks and given orders."""
     folder = StateFolder(place)
     folder.lock()
-    manifest = Manifest("ab" * 16, SITE, complete=True)
+    manifest = Manifest(
+        "ab" * 16, "operator", {SITE: SitePart(IDENTITY, began_ms=1)}, {"btc-1": NodePart(CHAIN, complete=True)}, complete=True
+    )
     run = DatabaseThread()
     with Database(folder.database) as db:
         site = DemoSite(db)
@@ -52,18 +64,20 @@ async def lived_in(place: Place) -> StateFolder:
         await chain.follow(as_node(site.node), db, run)
         with db.begin() as tx:
             site.close(tx, site.facts({"guest": 3, "hall-b-02": 1}))
-            write_action(
-                tx, SITE["site"], key="1", time_ms=1, wall_ms=2, actor="a", kind="sleep", subject="m", reason="ü", request=""
-            )
-            keep_observations(tx, SITE["site"], [DayObservation(5, load_w=7)], 6)
+            write_action(tx, SITE, key="1", time_ms=1, wall_ms=2, actor="a", kind="sleep", subject="m", reason="ü", request="")
+            keep_observations(tx, SITE, [DayObservation(5, load_w=7)], 6)
             put_meta(tx, FLEET, "state", manifest.state)
             site.find_block(tx)
     run.close()
-    folder.identity.write_bytes(b"\x01" * 32)  # the demonstration site's seed
-    for part, file in ((folder.shares, "00000001.log"), (folder.chain, "blocks.log"), (folder.world, "pv.json")):
+    files, node = folder.site(SITE), folder.node("btc-1")
+    folder.keys.mkdir(mode=0o700)
+    files.key.write_bytes(b"\x01" * 32)  # the demonstration site's seed
+    for above in (folder.sites, files.shares.parent, folder.nodes):
+        above.mkdir(mode=0o700)
+    for part, file in ((files.shares, "00000001.log"), (node, "blocks.log"), (files.world, "pv.json")):
         part.mkdir(mode=0o700)
         (part / file).write_bytes(file.encode())
-    for part in (folder.shares, folder.chain):
+    for part in (files.shares, node):
         write_mark(part, manifest)
     save_manifest(folder, manifest)
     folder.unlock()
@@ -204,8 +218,8 @@ async def test_one_that_was_killed_is_taken_by_no_start(
             patch.setattr(EmptyState, "empty", lambda _: None)
             with pytest.raises(KeyboardInterrupt):
                 migrate(tmp_path / "first", elsewhere)
-        with pytest.raises(StateError, match=r"site\.json is missing beside"):
-            begin(target, SITE)
+        with pytest.raises(StateError, match=r"manifest\.json is missing beside"):
+            begin(target, "operator", {SITE: IDENTITY}, {"btc-1": CHAIN})
         with pytest.raises(StateError, match="is not empty"):
             migrate(tmp_path / "first", elsewhere)
         target.lock()

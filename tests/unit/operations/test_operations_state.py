@@ -29,16 +29,14 @@ def test_a_folder_that_cannot_be_made_is_told_with_a_way_out(tmp_path: Path) -> 
 
 def test_setting_aside_takes_what_a_site_left_and_nothing_else(tmp_path: Path) -> None:
     state = StateFolder(tmp_path)
-    for folder in (state.chain, state.shares, state.world):
+    for folder in (state.nodes, state.sites, state.keys):
         folder.mkdir()
         (folder / "inside").touch()
     for file in (
         tmp_path / "photosynth.sqlite3",
         state.clock,
-        state.identity,
         state.log,
         state.status,
-        state.node_state,
         state.manifest,
     ):
         file.touch()
@@ -56,7 +54,7 @@ def test_setting_aside_takes_what_a_site_left_and_nothing_else(tmp_path: Path) -
     aside = state.set_aside()
     assert aside is not None
     assert {path.name for path in aside.iterdir()} == left
-    assert (aside / "shares" / "inside").exists()
+    assert (aside / "sites" / "inside").exists()
     assert state.set_aside() is None
     assert {path.name for path in tmp_path.iterdir()} == {"lock", "mine.txt", aside.name}
     state.clock.touch()

@@ -41,7 +41,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
     ],
 )
 def test_machines_that_run_are_those_whose_readings_prove_it(machine: MachineView, running: int) -> None:
-    counted = machines_status([*ASLEEP, machine])
+    counted = machines_status([*ASLEEP, machine], 5)
     assert (counted.total, counted.running, counted.sleeping) == (5, running, 4)
 
 
@@ -119,7 +119,6 @@ def test_what_the_node_warns_of_is_told_also_while_it_serves(
         health=health,
         pool_fault=None,
         books_fault=None,
-        database_fault=None,
         waiting=None,
         reconciled=None,
         now_ms=1,

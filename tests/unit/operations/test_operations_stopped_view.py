@@ -28,20 +28,22 @@ async def looked_at(root: Path) -> Status:
 async def test_looking_at_a_stopped_site_mends_nothing_and_counts_workers_only(tmp_path: Path) -> None:
     folder = whole(tmp_path)
     folder.status.write_bytes((await FakeSite().status()).model_dump_json().encode())
-    log = ShareLog(folder.shares, batch_s=0)
+    log = ShareLog(folder.site("backnang").shares, batch_s=0)
     share = ShareRecord("asic", 1, 1 << 250, 1, 1_800_000_000_000, 0, 1, bytes(80), bytes(12))
     log.append_share(share, double_sha256(share.header), lambda _: None)
     log.append_reject(GUESTS, "stale", 21, 1_800_000_000_000)
     await log.close()
     folder.unlock()
-    with (folder.shares / "00000001.log").open("ab") as file:
+    with (folder.site("backnang").shares / "00000001.log").open("ab") as file:
         file.write(b"a stop in the middle of writing")
-    before = {path.name: path.read_bytes() for path in folder.shares.iterdir()}
+    before = {path.name: path.read_bytes() for path in folder.site("backnang").shares.iterdir()}
     view = open_stopped(tmp_path)
     pool = (await view.status()).pool
     view.close()
     assert (pool.workers, pool.shares_accepted, pool.shares_rejected) == (1, 1, 1)
-    assert {path.name: path.read_bytes() for path in folder.shares.iterdir()} == before, "the next start mends it and says so"
+    assert {path.name: path.read_bytes() for path in folder.site("backnang").shares.iterdir()} == before, (
+        "the next start mends it and says so"
+    )
 
 
 async def test_what_only_a_running_site_can_tell_is_unknown_and_never_zero(tmp_path: Path) -> None:

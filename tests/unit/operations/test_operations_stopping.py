@@ -8,24 +8,24 @@ from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
-from tests.unit.clock_and_audit import RememberingAudit, TurnedClock
+from tests.unit.clock_and_audit import TurnedClock
 from tests.unit.miners.fleet_in_memory import BodyMachine, Hall
 from tests.unit.operations.test_operations_audit import Disk
 from tests.unit.treasury.treasury_site import open_database
 
 from photosynth.actions import NotAuditedError
 from photosynth.miners.control import MinerControl
-from photosynth.operations import site as site_module
+from photosynth.operations import readers as readers_module
 from photosynth.operations.audit import AuditLog
-from photosynth.operations.node_watch import NodeWatch
-from photosynth.operations.running import RunningSite
-from photosynth.operations.site import Site, SiteSettings
+from photosynth.operations.readers import Readers
+from photosynth.operations.running import RunningView
+from photosynth.operations.running_fleet import RunningFleet
 from photosynth.simulation.habits import Habit
-from photosynth.sites.stopping import STOPPED
-from photosynth.storage import Database, DatabaseThread, StorageError
+from photosynth.sites.stopping import STOPPED, StopSwitch
+from photosynth.storage import Database, DatabaseThread, Runner, StorageError
 from photosynth.storage.actions import read_actions
 from photosynth.storage.meta import get_meta, put_meta
-from photosynth.storage.scopes import of_site
+from photosynth.storage.scopes import FLEET, of_site
 
 
 class SmallSite:
@@ -44,16 +44,22 @@ class SmallSite:
             self.audit,
             sleep=self.hall.nap,
         )
-        self.stopped = False
-        self.clock = clock
-
-    async def set_stopped(self, stopped: bool) -> None:
-        self.stopped = stopped
-        await self.disk(lambda: None)
+        self.switch = StopSwitch("here", database, self.disk, stopped=False)
+        site = SimpleNamespace(name="here", stop=self.switch, clock=clock)
+        under_control = SimpleNamespace(service=SimpleNamespace(control=self.control))
+        self.units = SimpleNamespace(site=site, chain="bitcoin/regtest", machines=under_control)
+        self.door = RunningView(
+            cast(
+                RunningFleet,
+                SimpleNamespace(
+                    sites={"here": self.units}, chains={"bitcoin/regtest": None}, audit=self.audit, database=database
+                ),
+            )
+        )
 
     @property
-    def door(self) -> RunningSite:
-        return RunningSite(cast(Site, self), NodeWatch((), Path("nodes"), "test", RememberingAudit()))
+    def stopped(self) -> bool:
+        return self.switch.stopped
 
     def asleep(self) -> list[str]:
         return [name for name, machine in self.hall.machines.items() if machine.body.asleep]
@@ -102,11 +108,11 @@ async def test_a_resume_whose_switch_cannot_be_kept_leaves_everything_stopped(da
     site = SmallSite(database)
     await site.door.stop_mining("me", "storm")
 
-    async def set_stopped(stopped: bool) -> None:
-        site.stopped = stopped
+    async def keep(stopped: bool) -> None:
+        site.switch.stopped = stopped
         raise StorageError("full", Path("photosynth.sqlite3"), "no space is left")
 
-    site.set_stopped = set_stopped  # type: ignore[method-assign]
+    site.switch.set = keep  # type: ignore[method-assign]
     with pytest.raises(StorageError):
         await site.door.resume_mining("me", "over")
     assert site.stopped
@@ -118,11 +124,11 @@ async def test_a_resume_whose_switch_cannot_be_kept_leaves_everything_stopped(da
 async def test_whatever_keeping_a_stop_raises_its_action_ends_and_says_so(database: Database) -> None:
     site = SmallSite(database)
 
-    async def set_stopped(stopped: bool) -> None:
-        site.stopped = stopped
+    async def keep(stopped: bool) -> None:
+        site.switch.stopped = stopped
         raise RuntimeError("the writer thread has ended")
 
-    site.set_stopped = set_stopped  # type: ignore[method-assign]
+    site.switch.set = keep  # type: ignore[method-assign]
     with capture_logs() as logs:
         action = await site.door.stop_mining("me", "storm")
     assert (action.result, action.read_back) == ("done", "2 of 2 machines are asleep")
@@ -180,13 +186,13 @@ async def test_a_stop_is_not_undone_by_a_resume_that_was_asked_for_before_it(
     go_on = asyncio.Event()
 
     async def keep(stopped: bool) -> None:
-        site.stopped = stopped
+        site.switch.stopped = stopped
         if not stopped:
             await go_on.wait()
             if full_by_then:
                 raise StorageError("full", Path("photosynth.sqlite3"), "no space is left")
 
-    site.set_stopped = keep  # type: ignore[method-assign]
+    site.switch.set = keep  # type: ignore[method-assign]
     door = site.door
     resuming = asyncio.ensure_future(door.resume_mining("me", "over"))
     for _ in range(20):
@@ -201,60 +207,69 @@ async def test_a_stop_is_not_undone_by_a_resume_that_was_asked_for_before_it(
     assert ("resume_mining", "site", "failed") in kinds(database)
 
 
+async def test_machines_that_nothing_is_connected_to_are_stopped_as_soon_as_something_is(database: Database) -> None:
+    site = SmallSite(database)
+    site.units.machines.service = None
+    action = await site.door.stop_mining("me", "storm")
+    assert (action.result, action.verified) == ("unverified", False)
+    assert "nothing is connected to the machines of here" in (action.read_back or "")
+    assert site.stopped, "whatever controls them next begins with it"
+    await site.audit.close()
+
+
 async def test_what_is_remembered_of_a_stop_is_what_was_wanted_last(database: Database) -> None:
-    settings = SimpleNamespace(mining=SimpleNamespace(site=SimpleNamespace(name="here", party_of_worker=dict)))
-    site = Site(cast(SiteSettings, settings))
     slow = asyncio.Event()
 
     async def run(call: Callable[[], object]) -> None:
         await slow.wait()
         call()
 
-    site.database, site.run_database = database, cast(DatabaseThread, run)
+    switch = StopSwitch("here", database, cast(Runner, run), stopped=False)
 
     def remembered() -> object:
         with database.read() as tx:
             return get_meta(tx, of_site("here"), STOPPED)
 
     slow.set()
-    await site.set_stopped(True)
+    await switch.set(True)
     slow.clear()
-    resuming = asyncio.ensure_future(site.set_stopped(False))
+    resuming = asyncio.ensure_future(switch.set(False))
     await asyncio.sleep(0)
-    stopping = asyncio.ensure_future(site.set_stopped(True))
+    stopping = asyncio.ensure_future(switch.set(True))
     await asyncio.sleep(0)
     slow.set()
     await asyncio.gather(resuming, stopping)
     assert remembered() is True
 
     slow.clear()
-    resuming = asyncio.ensure_future(site.set_stopped(False))
+    resuming = asyncio.ensure_future(switch.set(False))
     await asyncio.sleep(0)
     resuming.cancel()
     await asyncio.gather(resuming, return_exceptions=True)
     with database.begin() as tx:  # the thread finishes what it began
         put_meta(tx, of_site("here"), STOPPED, False)
     slow.set()
-    await site.set_stopped(True)
+    await switch.set(True)
     assert remembered() is True
 
 
 async def test_questions_to_a_database_that_hangs_do_not_pile_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(site_module, "MOST_READING", 3)
-    site = Site(cast(SiteSettings, SimpleNamespace(mining=SimpleNamespace(site=SimpleNamespace(party_of_worker=dict)))))
+    monkeypatch.setattr(readers_module, "MOST_READING", 3)
     hangs = asyncio.Event()
 
     async def run(call: Callable[[], object]) -> object:
         await hangs.wait()
         return call()
 
-    site.database, site.run_readers = database, cast(DatabaseThread, run)
-    asked = [asyncio.ensure_future(site.read(lambda tx: get_meta(tx, STOPPED))) for _ in range(3)]
+    readers = Readers(database)
+    readers.close()
+    readers._run = cast(DatabaseThread, run)
+    asked = [asyncio.ensure_future(readers.read(lambda tx: get_meta(tx, FLEET, STOPPED))) for _ in range(3)]
     await asyncio.sleep(0)
     with pytest.raises(StorageError, match="3 questions wait for it already"):
-        await site.read(lambda tx: get_meta(tx, STOPPED))
+        await readers.read(lambda tx: get_meta(tx, FLEET, STOPPED))
     asked[0].cancel()
     await asyncio.gather(asked[0], return_exceptions=True)
     hangs.set()
-    assert await site.read(lambda tx: get_meta(tx, STOPPED)) is None
+    assert await readers.read(lambda tx: get_meta(tx, FLEET, STOPPED)) is None
     assert await asyncio.gather(*asked[1:]) == [None, None]

@@ -1,61 +1,56 @@
-"""A bookkeeper for tests: everything that its books, its chain and its meters do not decide is made here."""
+"""A bookkeeper for tests: everything that its books and its meters do not decide is made here."""
 
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import cast
 
 from tests.unit.clock_and_audit import START_MS
-from tests.unit.sites.sites_fakes import QUOTE, FakeMarket, Surroundings
+from tests.unit.sites.sites_fakes import QUOTE, FakeMarket
 
-from photosynth.bitcoin.node import BitcoinNode
 from photosynth.energy.coin_market import DeclaredCoinMarket
+from photosynth.energy.import_peak import ImportPeak
 from photosynth.pool.results import IntervalWork
-from photosynth.pool.server import Pool
-from photosynth.sites.bookkeeper import Bookkeeper, Ledgers
+from photosynth.pool.share_log import ShareLog
+from photosynth.sites.bookkeeper import Bookkeeper
 from photosynth.sites.clock import RunningClock
+from photosynth.sites.day_notes import DayNotes
+from photosynth.sites.found_blocks import FoundBlocks
+from photosynth.sites.heads import EvidenceHeads
 from photosynth.sites.meter_wait import MeterWait
+from photosynth.storage import Database, Runner
+from photosynth.treasury import Books
 
 
 @dataclass
-class QuietPool:
-    """A pool in which nobody works; ``checkpoints`` are those that its log was told of."""
+class QuietLog:
+    """The share log of a pool in which nobody works; ``checkpoints`` are those that it was told of."""
 
     checkpoints: list[int] = field(default_factory=list)
 
-    async def close_interval(self, start_ms: int) -> IntervalWork:
+    async def interval_work(self, start_ms: int) -> IntervalWork:
         return IntervalWork(start_ms, (), {}, {}, {}, 7)
 
-    def refresh(self) -> None:
-        """Nobody has a job."""
-
-    @property
-    def log(self) -> SimpleNamespace:
-        return SimpleNamespace(checkpoint=self.checkpoints.append)
+    def checkpoint(self, seq: int) -> None:
+        self.checkpoints.append(seq)
 
 
 def bookkeeper(
-    ledgers: Ledgers,
-    meter_wait: MeterWait,
-    clock: RunningClock,
-    head: bytes,
-    *,
-    node: object = None,
-    pool: QuietPool | None = None,
+    database: Database, run: Runner, books: Books, meter_wait: MeterWait, clock: RunningClock, *, log: QuietLog | None = None
 ) -> Bookkeeper:
     """A bookkeeper that begins at START_MS, of a site without machines."""
     return Bookkeeper(
-        ledgers=ledgers,
-        node=cast(BitcoinNode, node),
-        pool=cast(Pool, pool or QuietPool()),
+        database=database,
+        run=run,
+        books=books,
+        heads=EvidenceHeads(),
+        found=FoundBlocks(),
+        log=cast(ShareLog, log or QuietLog()),
         meter_wait=meter_wait,
-        controller=Surroundings().controller,
+        notes=DayNotes(ImportPeak(), {}),
         market=FakeMarket(),
         coin_market=DeclaredCoinMarket(QUOTE),
         clock=clock,
         parties={},
-        machine_memory=dict,
         next_start_ms=START_MS,
         wall_start_ms=START_MS,
-        head=head,
         closed=lambda _record, _last_seq: None,
     )

@@ -17,6 +17,7 @@ from photosynth.miners.model import MachineModel
 from photosynth.miners.view import MachineView
 from photosynth.quantities.balance import MeterRole
 from photosynth.sites.controller import Controller
+from photosynth.sites.day_notes import DayNotes
 from photosynth.sites.guarded_meters import GuardedMeters
 
 S21 = MachineModel("s21", "Antminer S21", 200 * 10**12, 3500, 1850, 6, 300, 180, 60, 10, 25, 0)
@@ -162,6 +163,8 @@ class Surroundings:
         self.audit = RememberingAudit()
         self.market = FakeMarket()
         self.policy = replace(DispatchPolicy(connection_w=400_000, guard_w=5_000), **policy)  # type: ignore[arg-type]
+        self.notes = DayNotes(ImportPeak(), None)
+        self.why_no_work: str | None = None
         self.controller = Controller(
             specs=SPECS,
             meters=self.meters,
@@ -173,7 +176,8 @@ class Surroundings:
             policy=lambda: self.policy,
             audit=self.audit,
             clock=self.clock,
-            import_peak=ImportPeak(),
+            notes=self.notes,
+            why_no_work=lambda: self.why_no_work,
             speed_milli=60_000,
         )
 

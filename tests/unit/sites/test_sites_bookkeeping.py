@@ -10,17 +10,12 @@ from typing import cast
 import pytest_asyncio
 from sqlalchemy import Connection
 from tests.unit.clock_and_audit import START_MS
-from tests.unit.sites.sites_books import QuietPool, bookkeeper
+from tests.unit.sites.sites_books import QuietLog, bookkeeper
 from tests.unit.sites.sites_fakes import QUARTER_MS
 from tests.unit.treasury.treasury_site import (
-    CHAIN,
-    COIN,
     METERS,
     OTHER,
     SITE,
-    WALLET,
-    FakeNode,
-    as_node,
     make_block,
     open_database,
 )
@@ -30,12 +25,11 @@ from photosynth.bitcoin.node import Verdict
 from photosynth.energy.meters import IntervalReading, Meters
 from photosynth.pool import unclaimed
 from photosynth.pool.results import FoundBlock
-from photosynth.sites.bookkeeper import Ledgers
 from photosynth.sites.clock import RunningClock
 from photosynth.sites.meter_wait import MeterWait
 from photosynth.storage import DatabaseThread
 from photosynth.storage.observations import DayObservation, day_observations
-from photosynth.treasury import Books, ChainBooks, EvidenceRecord, Identity, attribution
+from photosynth.treasury import Books, EvidenceRecord, Identity, attribution
 from photosynth.treasury.blocks import read_blocks
 from photosynth.treasury.chain import COINBASE_MATURITY
 from photosynth.treasury.evidence import check_claims
@@ -89,25 +83,18 @@ class Desk:
         self.run = DatabaseThread()
         self.books = RefusingBooks(SITE, Identity.from_seed(b"\x01" * 32))
         with self.database.begin() as tx:
-            head = self.books.open(tx)
-        self.clock, self.pool = MovableClock(), QuietPool()
-        chain = ChainBooks(CHAIN, [WALLET], "at_maturity", lambda _: COIN, clock=self.clock)
+            self.books.open(tx)
+        self.clock, self.log = MovableClock(), QuietLog()
         clock = cast(RunningClock, self.clock)
-        self.keeper = bookkeeper(
-            Ledgers(self.database, self.run, self.books, chain),
-            MeterWait(cast(Meters, LatchedMeters()), METERS, clock, speed_milli=1000, grace_s=60),
-            clock,
-            head,
-            node=as_node(FakeNode()),
-            pool=self.pool,
-        )
-        self.controller = self.keeper.controller
+        wait = MeterWait(cast(Meters, LatchedMeters()), METERS, clock, speed_milli=1000, grace_s=60)
+        self.keeper = bookkeeper(self.database, self.run, self.books, wait, clock, log=self.log)
+        self.notes = self.keeper.notes
 
     def found(self, height: int, script: bytes = SITE.payout_script) -> bytes:
         """Offer a block that pays a script."""
         raw = make_block(bytes(32), height, 5000, script=script)
         block_hash = Block.parse(raw).hash
-        self.keeper.block_found(
+        self.keeper.found.block_found(
             FoundBlock(height, block_hash, raw, Verdict(None), "w", 1, 1 << 250, 0, 5000, self.clock.site_ms(), 0, ())
         )
         return block_hash
@@ -134,20 +121,20 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 async def test_a_quarter_hour_that_the_books_refuse_keeps_its_curve(desk: Desk) -> None:
-    desk.controller.observations += [DayObservation(START_MS + n) for n in range(3)]
+    desk.notes.observations += [DayObservation(START_MS + n) for n in range(3)]
     desk.books.refusing = True
     closing = asyncio.create_task(desk.keeper.close_intervals())
     while desk.keeper.fault is None:
         await asyncio.sleep(0.01)
     closing.cancel()
     assert "refused by a test" in desk.keeper.fault
-    assert [point.time_ms for point in desk.controller.observations] == [START_MS + n for n in range(3)]
-    assert desk.pool.checkpoints == []
+    assert [point.time_ms for point in desk.notes.observations] == [START_MS + n for n in range(3)]
+    assert desk.log.checkpoints == []
     desk.books.refusing = False
     assert await desk.keeper.close_interval()
     assert desk.points() == [START_MS + n for n in range(3)]
-    assert desk.controller.observations == []
-    assert desk.pool.checkpoints == [7]
+    assert desk.notes.observations == []
+    assert desk.log.checkpoints == [7]
 
 
 async def test_a_block_that_the_books_refuse_is_named_and_holds_up_nothing(desk: Desk) -> None:
@@ -164,13 +151,13 @@ async def test_a_block_that_the_books_refuse_is_named_and_holds_up_nothing(desk:
     assert "does not pay the payout script" in str(desk.keeper.fault), "it is offered again, and still refused"
     await desk.keeper.save()
     recording.cancel()
-    assert [block.height for block in desk.keeper._refused] == [2]
+    assert [block.height for block in desk.keeper.found.refused] == [2]
 
 
 async def test_what_cannot_be_split_is_the_books_word_for_it(desk: Desk) -> None:
     desk.found(1)
-    block = desk.keeper._found[0]
-    desk.keeper._found[0] = FoundBlock(
+    block = desk.keeper.found.waiting[0]
+    desk.keeper.found.waiting[0] = FoundBlock(
         block.height, block.hash, block.raw[:-1], block.verdict, "w", 1, 1 << 250, 0, 5000, START_MS, 0, ()
     )
     desk.found(2)

@@ -118,6 +118,9 @@ def test_the_evidence_names_the_site_and_its_meters(mining: MiningSite) -> None:
 
 def test_a_real_chain_is_not_paced(mining: MiningSite) -> None:
     real = replace(mining, node=mining.node.model_copy(update={"demonstration": None}))
-    assert demonstration_target(real, Pace(1000)) is None
+    assert demonstration_target(real.node, [real.site], Pace(1000)) is None
     assert site_facts(real, bytes(32)).asset == "BTC"
-    assert demonstration_target(mining, Pace(60_000)) is not None
+    assert demonstration_target(mining.node, [], Pace(60_000)) is None, "nobody mines on it"
+    of_two = demonstration_target(mining.node, [mining.site, mining.site], Pace(60_000))
+    assert of_two is not None
+    assert of_two.hash_rate_hs == 2 * mining.site.simulation.hash_rate_hs

@@ -125,7 +125,7 @@ async def test_without_a_price_everything_sleeps_and_says_so() -> None:
     assert site.control.targets == {"a": 0, "gone": None}
     assert site.control.reasons == {"a": UNPRICED}
     assert site.controller.plan is None
-    assert site.controller.observations[-1].generation_w == 100_000
+    assert site.notes.observations[-1].generation_w == 100_000
 
 
 async def test_a_machine_is_raised_only_after_it_was_left_alone_for_two_minutes_and_lowered_at_once() -> None:
@@ -219,15 +219,15 @@ async def test_curtailed_energy_is_estimated_and_split_at_the_quarter_hour() -> 
     site.market.spot_cent = -4_000
     site.clock.site = START_MS + QUARTER_MS - 60_000
     await site.controller.step()
-    assert site.controller.curtailed_estimate_j(START_MS) is None, "one look makes no span"
+    assert site.notes.curtailed_estimate_j(START_MS) is None, "one look makes no span"
     await site.step(2)
-    assert site.controller.curtailed_estimate_j(START_MS) == 30_000 * 60
-    assert site.controller.curtailed_estimate_j(START_MS + QUARTER_MS) == 30_000 * 60
-    site.controller.forget_curtailed(START_MS + QUARTER_MS)
-    assert site.controller.curtailed_estimate_j(START_MS) is None
+    assert site.notes.curtailed_estimate_j(START_MS) == 30_000 * 60
+    assert site.notes.curtailed_estimate_j(START_MS + QUARTER_MS) == 30_000 * 60
+    site.notes.forget_curtailed(START_MS + QUARTER_MS)
+    assert site.notes.curtailed_estimate_j(START_MS) is None
     site.field.source = SourceReading(0, 0, None, True, None, 0)
     await site.step(2)
-    assert site.controller.curtailed_estimate_j(START_MS + QUARTER_MS) == 30_000 * 60, "without an estimate, none is made up"
+    assert site.notes.curtailed_estimate_j(START_MS + QUARTER_MS) == 30_000 * 60, "without an estimate, none is made up"
 
 
 async def test_a_span_without_looks_is_not_counted_as_curtailed() -> None:
@@ -235,7 +235,7 @@ async def test_a_span_without_looks_is_not_counted_as_curtailed() -> None:
     site.field.source = SourceReading(0, 0, 90_000, True, None, 0)
     await site.step()
     await site.step(20)
-    assert site.controller.curtailed_estimate_j(START_MS + QUARTER_MS) is None
+    assert site.notes.curtailed_estimate_j(START_MS + QUARTER_MS) is None
 
 
 async def test_power_of_machines_that_do_not_answer_is_not_given_away_twice() -> None:
@@ -255,14 +255,14 @@ async def test_the_days_curve_has_a_point_a_minute_and_nothing_that_was_not_seen
     site = Surroundings(view("a"))
     await site.step()
     await site.step()
-    assert [(p.time_ms % 60_000, p.generation_w, p.surplus_w, p.grid_w) for p in site.controller.observations] == [
+    assert [(p.time_ms % 60_000, p.generation_w, p.surplus_w, p.grid_w) for p in site.notes.observations] == [
         (0, 100_000, 40_000, -40_000)
     ]
     site.field.broken = MeterError("the meters did not answer within 2 s")
     await site.step(20)
-    assert site.controller.observations[-1].generation_w is None
-    assert site.controller.observations[-1].grid_w is None
-    assert site.controller.observations[-1].spot_cent_per_mwh == 2_000
+    assert site.notes.observations[-1].generation_w is None
+    assert site.notes.observations[-1].grid_w is None
+    assert site.notes.observations[-1].spot_cent_per_mwh == 2_000
 
 
 async def for_ever() -> None:
@@ -410,3 +410,15 @@ async def test_a_mistake_in_deciding_puts_everything_to_sleep_and_is_told_until_
     assert [entry["event"] for entry in logs] == ["no decision can be made"]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_without_work_everything_sleeps_and_says_why() -> None:
+    site = Surroundings(view("a", on=True, desired_w=3_500))
+    site.why_no_work = "the site's pool does not run"
+    await site.step()
+    assert site.control.targets == {"a": 0}
+    assert site.control.reasons["a"] == "Sleeps: the site's pool does not run."
+    site.why_no_work = None
+    site.clock.turn(600)
+    await site.step()
+    assert site.control.targets["a"]

@@ -14,13 +14,12 @@ from tests.unit.treasury.treasury_site import METERS, SITE, open_database
 from photosynth.energy.meters import IntervalReading, MeterError, MeterReading
 from photosynth.operations.status import system_conditions, unknown_conditions
 from photosynth.quantities.instants import INTERVAL_MS
-from photosynth.sites.bookkeeper import MOST_UNWRITTEN_POINTS, Bookkeeper, Ledgers
+from photosynth.sites.bookkeeper import MOST_UNWRITTEN_POINTS, Bookkeeper
 from photosynth.sites.clock import RunningClock
 from photosynth.sites.meter_wait import MeterWait
 from photosynth.storage import Database, StorageError
 from photosynth.storage.observations import DayObservation
 from photosynth.treasury import Books, Identity
-from photosynth.treasury.coinbase import ChainBooks
 from photosynth.treasury.evidence.lines import last_body
 from photosynth.treasury.unknown_intervals import unknown_intervals
 
@@ -217,7 +216,6 @@ async def test_the_status_says_what_is_waited_for_and_what_stayed_unknown() -> N
         health=None,
         pool_fault=None,
         books_fault=None,
-        database_fault=None,
         waiting=rig.wait.waiting,
         reconciled=None,
         now_ms=1,
@@ -237,10 +235,9 @@ def keeper_of(database: Database, identity: Identity, rig: Rig) -> Bookkeeper:
     """Books of a site without pool and chain."""
     books = Books(SITE, identity)
     with database.begin() as tx:
-        head = books.open(tx)
-    ledgers = Ledgers(database, run_at_once, books, cast(ChainBooks, None))  # type: ignore[arg-type]
+        books.open(tx)
     rig.clock.time = RunningClock.starting_at(0, rig.speed * 1000).time  # type: ignore[attr-defined]
-    return bookkeeper(ledgers, rig.wait, cast(RunningClock, rig.clock), head)
+    return bookkeeper(database, run_at_once, books, rig.wait, cast(RunningClock, rig.clock))  # type: ignore[arg-type]
 
 
 def registers_of(database: Database) -> Iterable[tuple[str, object, str]]:
@@ -273,11 +270,11 @@ async def test_the_import_peak_counts_the_meters_of_its_role_whatever_others_do(
     keeper = keeper_of(database, identity, rig)
     rig.meters.silent = {"pv"}
     assert await keeper.close_interval()
-    assert keeper.controller.import_peak.watts_at(START_MS) == 400
+    assert keeper.notes.import_peak.watts_at(START_MS) == 400
     rig.turn(900)
     rig.meters.silent = {"grid-import"}
     assert await keeper.close_interval()
-    assert keeper.controller.import_peak.watts_at(START_MS) == 400
+    assert keeper.notes.import_peak.watts_at(START_MS) == 400
     with database.read() as tx:
         (unknown,) = unknown_intervals(tx, SITE.site, START_MS)
     assert (unknown.count, unknown.first_ms, unknown.meters) == (2, START_MS, ("grid-import", "pv"))
@@ -307,15 +304,15 @@ async def test_a_curve_that_could_not_be_written_while_a_quarter_hour_waits_is_n
 ) -> None:
     rig = Rig(speed=1)
     keeper = keeper_of(database, identity, rig)
-    taken, full = keeper.ledgers.run, True
+    taken, full = keeper.run, True
 
     async def run(call: object) -> object:
         if full:
             raise StorageError("full", database.place, "no space is left")
         return await taken(call)  # type: ignore[arg-type]
 
-    keeper.ledgers.run = run  # type: ignore[assignment]
-    keeper.controller.observations += [DayObservation(START_MS + number) for number in range(MOST_UNWRITTEN_POINTS)]
+    keeper.run = run  # type: ignore[assignment]
+    keeper.notes.observations += [DayObservation(START_MS + number) for number in range(MOST_UNWRITTEN_POINTS)]
     rig.meters.cut_off = True
     assert not await keeper.close_interval()
     assert "no space is left" in str(keeper.fault)
@@ -323,7 +320,7 @@ async def test_a_curve_that_could_not_be_written_while_a_quarter_hour_waits_is_n
     rig.meters.cut_off = False
     assert await keeper.close_interval()
     assert keeper.fault is None
-    assert keeper.controller.observations == []
+    assert keeper.notes.observations == []
 
 
 async def test_figures_beside_the_word_unknown_are_not_counted(
