@@ -75,7 +75,9 @@ def blocks() -> list[tuple[str, str]]:
 def ready(terminals: Terminals) -> bool:
     """Whether blocks and quarter hours are there to be traced and exported."""
     status = terminals.get("status")
-    return bool(status["chain"]["height"] >= 6 and status["evidence"]["records"] >= 6 and status["machines"]["running"] > 90)
+    return bool(
+        status["chain"]["height"] >= 6 and status["evidence"]["records"] >= 6 and (status["machines"]["running"] or 0) > 90
+    )
 
 
 @pytest.mark.slow

@@ -94,7 +94,7 @@ def verify(exported: Path) -> dict[str, Any]:
 
 def test_everything_stops_but_who_is_named_and_stays_off_until_resumed(site: RunningSite) -> None:
     site.start()
-    site.wait_for(lambda: site.get("status")["machines"]["running"] > 90, "machines to run")
+    site.wait_for(lambda: (site.get("status")["machines"]["running"] or 0) > 90, "machines to run")
     answer = site.command("stop-mining", "--reason", "test", "--json")
     assert answer.returncode in (0, 1), answer.stderr
     action = json.loads(answer.stdout)
@@ -113,7 +113,7 @@ def test_everything_stops_but_who_is_named_and_stays_off_until_resumed(site: Run
     again = site.command("resume-mining", "--reason", "test")
     assert "mining was not stopped, so nothing changed" in again.stdout
     assert "verified" not in resumed.stdout + again.stdout, "nothing of the world was read back"
-    site.wait_for(lambda: site.get("status")["machines"]["running"] > 80, "machines to run again")
+    site.wait_for(lambda: (site.get("status")["machines"]["running"] or 0) > 80, "machines to run again")
 
 
 def named(site: RunningSite) -> set[str]:

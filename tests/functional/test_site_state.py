@@ -267,7 +267,7 @@ def test_a_folder_that_others_may_write_is_refused(past: Path, tmp_path: Path) -
     refused(state, f"chmod go-w {state}")
     state.chmod(0o700)
     (state / "sites/backnang/shares").chmod(0o777)
-    refused(state, f"chmod go-w {state / 'shares'}")
+    refused(state, f"chmod go-w {state / 'sites/backnang/shares'}")
 
 
 def export_holds(state: Path) -> None:

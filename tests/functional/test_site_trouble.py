@@ -114,7 +114,7 @@ def test_a_full_disk_does_not_disable_stopping(small_disk: Path) -> None:
     site.output = small_disk.with_suffix(".out")
     try:
         site.start()
-        site.wait_for(lambda: site.get("status")["machines"]["running"] > 90, "machines to run")
+        site.wait_for(lambda: (site.get("status")["machines"]["running"] or 0) > 90, "machines to run")
 
         def full() -> bool:
             fill(small_disk)
@@ -175,7 +175,7 @@ def test_a_machine_that_says_impossible_things_ends_nothing(tmp_path: Path) -> N
         try:
             site.start()
             site.wait_for(lambda: "talks_nonsense" in named(site, "rogue-01"), "the rogue to be named")
-            site.wait_for(lambda: site.get("status")["machines"]["running"] > 80, "the others to run")
+            site.wait_for(lambda: (site.get("status")["machines"]["running"] or 0) > 80, "the others to run")
             answer = site.command("stop-mining", "--reason", "test", "--json")
             assert answer.returncode == 1, answer
             assert "rogue-01" in json.loads(answer.stdout)["read_back"]
@@ -236,6 +236,7 @@ def test_a_suspended_site_goes_on_in_order(site: RunningSite) -> None:
 
 def test_a_world_that_stands_still_is_not_believed(site: RunningSite) -> None:
     site.start()
+    site.wait_for(lambda: site.get("status")["site"]["quality"] == "good", "the meters to be read")
     (world,) = children(site)
     os.kill(world, signal.SIGSTOP)
     site.wait_for(lambda: site.get("status")["site"]["quality"] in {"stale", "unknown"}, "the meters to be stale")
@@ -251,7 +252,7 @@ def test_a_world_that_stands_still_is_not_believed(site: RunningSite) -> None:
     (again,) = children(site)
     assert again != world
     site.wait_for(lambda: site.get("status")["site"]["quality"] == "good", "its meters to be fresh")
-    site.wait_for(lambda: site.get("status")["machines"]["running"] > 80, "its machines to run")
+    site.wait_for(lambda: (site.get("status")["machines"]["running"] or 0) > 80, "its machines to run")
 
 
 def test_the_world_ends_with_a_killed_site(site: RunningSite) -> None:

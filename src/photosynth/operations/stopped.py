@@ -95,7 +95,7 @@ class StoppedSite:
         """The last status, with what the state says now, and powers unknown."""
         from photosynth.operations.summaries import evidence_status, ledger_status, unknown_nodes
         from photosynth.pool.records import is_worker
-        from photosynth.sites.stopping import switched_off
+        from photosynth.sites.switched_off import switched_off
         from photosynth.storage.at_rest import RestingDatabase
 
         last = self._last_status()

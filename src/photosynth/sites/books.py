@@ -85,6 +85,7 @@ async def open_books(site: OperatedSite, genesis_hash: bytes, identity: Identity
             site.meters,
             [meter.id for meter in site.declared.meters],
             site.clock,
+            site=site.name,
             speed_milli=site.clock.time.speed_milli,
             grace_s=site.mining.fleet.ledger.meter_grace_s,
         ),

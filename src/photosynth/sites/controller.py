@@ -56,6 +56,7 @@ class Controller:
 
     def __init__(
         self,
+        site: str,
         *,
         specs: Sequence[MeterSpec],
         meters: Meters,
@@ -72,7 +73,7 @@ class Controller:
         speed_milli: int,
     ) -> None:
         """``why_no_work`` says why machines would draw power for nothing, None where there is work for them."""
-        self._specs = tuple(specs)
+        self._site, self._specs = site, tuple(specs)
         self._meters, self._sources = meters, sources
         self._market, self._coin_market = market, coin_market
         self._control, self._parties = control, parties
@@ -144,9 +145,9 @@ class Controller:
     def _notice(self, fault: str | None) -> None:
         """Keep what is wrong with the meters; the log has its beginning and its end."""
         if fault is not None and self.fault is None:
-            log.warning("the meters cannot be read", error=fault)
+            log.warning("the meters cannot be read", site=self._site, error=fault)
         elif fault is None and self.fault is not None:
-            log.info("the meters answer again")
+            log.info("the meters answer again", site=self._site)
         self.fault = fault
 
     def _quality(self) -> Quality:
@@ -194,7 +195,7 @@ class Controller:
 
     def _mistaken(self, error: Exception) -> None:
         if self.mistake is None:
-            log.error("no decision can be made", exc_info=error)
+            log.error("no decision can be made", site=self._site, exc_info=error)
         self.mistake = named(error)
         self._rest(self._control.machines(), UNDECIDED)
 

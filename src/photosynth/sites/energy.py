@@ -19,6 +19,7 @@ class Energy:
         self._site = site
         declared, settings = site.declared, site.settings
         self.controller = Controller(
+            site.name,
             specs=meter_specs(declared),
             meters=site.meters,
             sources=site.meters,

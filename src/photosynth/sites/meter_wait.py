@@ -53,11 +53,12 @@ class MeterWait:
         ids: Sequence[str],
         clock: Clock,
         *,
+        site: str,
         speed_milli: int,
         grace_s: float,
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._meters, self._ids = meters, tuple(ids)
+        self._site, self._meters, self._ids = site, meters, tuple(ids)
         self._clock, self._speed_milli, self._grace_s, self._seconds = clock, speed_milli, grace_s, seconds
         self._ended_s: dict[int, float] = {}
         self._asking_since_s: float | None = None
@@ -95,7 +96,12 @@ class MeterWait:
             if not self._told:
                 self._told = True
                 log.warning(
-                    "quarter hours wait for meters", first=iso_utc(start_ms), meters=missing, why=why, left_s=round(left_s)
+                    "quarter hours wait for meters",
+                    site=self._site,
+                    first=iso_utc(start_ms),
+                    meters=missing,
+                    why=why,
+                    left_s=round(left_s),
                 )
         return None
 
@@ -144,7 +150,13 @@ class MeterWait:
     def _give_up(self, start_ms: int, missing: Sequence[str], why: str) -> None:
         if self._given_up_ms != start_ms:
             self._given_up_ms = start_ms
-            log.warning("a quarter hour is closed with unknown meters", start=iso_utc(start_ms), meters=list(missing), why=why)
+            log.warning(
+                "a quarter hour is closed with unknown meters",
+                site=self._site,
+                start=iso_utc(start_ms),
+                meters=list(missing),
+                why=why,
+            )
         if max(self._ended_s) == start_ms:
             self.waiting = None
 
@@ -152,4 +164,4 @@ class MeterWait:
         self.waiting, self._asking_since_s = None, None
         if self._told:
             self._told = False
-            log.info("quarter hours wait for no meter any more")
+            log.info("quarter hours wait for no meter any more", site=self._site)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from photosynth.energy.import_peak import DemandPeriod, ImportPeak, period_start_ms
 from photosynth.quantities.instants import INTERVAL_S
 from photosynth.sites.bookkeeper import MACHINE_MEMORY, SHARE_SEQ
-from photosynth.sites.stopping import switched_off
+from photosynth.sites.switched_off import switched_off
 from photosynth.storage.meta import get_meta
 from photosynth.storage.scopes import of_site
 from photosynth.storage.tables import INTERVALS

@@ -3,18 +3,10 @@
 import asyncio
 import contextlib
 
+from photosynth.sites.switched_off import STOPPED
 from photosynth.storage import Database, Runner, StorageError
 from photosynth.storage.meta import put_meta
 from photosynth.storage.scopes import of_site
-from photosynth.treasury.glance import Asked, noted
-
-STOPPED = "stopped"
-"""Key in ``meta`` of a site: whether an operator has switched it off."""
-
-
-def switched_off(tx: Asked, site: str) -> bool:
-    """Whether an operator has switched a site off, which holds until it is resumed."""
-    return noted(tx, of_site(site), STOPPED) is True
 
 
 class StopSwitch:

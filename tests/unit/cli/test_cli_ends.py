@@ -42,10 +42,10 @@ def caught(error: Exception) -> Exception:
 def test_a_bug_in_a_task_of_the_site_is_a_sentence_and_a_traceback_in_the_log(log: Path) -> None:
     ended = ended_by(caught(ZeroDivisionError("division by zero")), log)
     assert ended.code is ExitCode.BUG
-    assert str(ended).startswith("A mistake in Photosynth ended the site (ZeroDivisionError: division by zero).")
+    assert str(ended).startswith("A mistake in Photosynth ended the fleet (ZeroDivisionError: division by zero).")
     assert "start again" in str(ended)
     (line,) = map(json.loads, log.read_text().splitlines())
-    assert (line["event"], line["level"]) == ("the site was ended", "error")
+    assert (line["event"], line["level"]) == ("the fleet was ended", "error")
     assert "ZeroDivisionError: division by zero" in line["exception"]
 
 

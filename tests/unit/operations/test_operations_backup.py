@@ -60,17 +60,17 @@ async def test_a_file_that_says_one_thing_and_holds_another_is_refused(tmp_path:
     with tarfile.open(file) as archive:
         members = {m.name: archive.extractfile(m).read() for m in archive}  # type: ignore[union-attr]
     described = json.loads(members["backup.json"])
-    key = described["files"]["keys/demo.key"]
+    key = described["files"]["keys/backnang.key"]
 
     def with_files(**files: object) -> bytes:
         return json.dumps({**described, "files": {**described["files"], **files}}).encode()
 
     changed = [
-        (members | {"keys/demo.key": b"\x02" * 32}, "not as it was written"),
+        (members | {"keys/backnang.key": b"\x02" * 32}, "not as it was written"),
         ({name: content for name, content in members.items() if name != "manifest.json"}, "manifest.json is missing"),
         (members | {"more": b""}, "is not in its backup.json"),
-        (members | {"backup.json": with_files(**{"../up": key}), "../up": members["keys/demo.key"]}, "would lie elsewhere"),
-        (members | {"backup.json": with_files(**{"/up": key}), "/up": members["keys/demo.key"]}, "would lie elsewhere"),
+        (members | {"backup.json": with_files(**{"../up": key}), "../up": members["keys/backnang.key"]}, "would lie elsewhere"),
+        (members | {"backup.json": with_files(**{"/up": key}), "/up": members["keys/backnang.key"]}, "would lie elsewhere"),
         (members | {"backup.json": json.dumps({**described, "format": 2}).encode()}, "its format is 2"),
         (members | {"backup.json": b"[1]"}, "is no backup"),
         ({"first": b"", **members}, "it begins with first"),

@@ -31,7 +31,7 @@ from photosynth.storage.observations import DayObservation, keep_observations
 from photosynth.storage.scopes import FLEET
 from photosynth.treasury.coinbase import ChainBooks
 
-SITE = "demo"
+SITE = "backnang"
 IDENTITY = {"chain": CHAIN, "payout_script": "00", "day": "synthetic"}
 
 

@@ -10,7 +10,7 @@ from photosynth.operations.stopped import open_stopped
 from photosynth.pool.places import GUESTS
 from photosynth.pool.records import ShareRecord
 from photosynth.pool.share_log import ShareLog
-from photosynth.sites.stopping import STOPPED
+from photosynth.sites.switched_off import STOPPED
 from photosynth.storage import Database
 from photosynth.storage.meta import put_meta
 from photosynth.storage.scopes import of_site

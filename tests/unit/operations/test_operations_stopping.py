@@ -21,7 +21,8 @@ from photosynth.operations.readers import Readers
 from photosynth.operations.running import RunningView
 from photosynth.operations.running_fleet import RunningFleet
 from photosynth.simulation.habits import Habit
-from photosynth.sites.stopping import STOPPED, StopSwitch
+from photosynth.sites.stopping import StopSwitch
+from photosynth.sites.switched_off import STOPPED
 from photosynth.storage import Database, DatabaseThread, Runner, StorageError
 from photosynth.storage.actions import read_actions
 from photosynth.storage.meta import get_meta, put_meta

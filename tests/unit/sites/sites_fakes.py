@@ -166,6 +166,7 @@ class Surroundings:
         self.notes = DayNotes(ImportPeak(), None)
         self.why_no_work: str | None = None
         self.controller = Controller(
+            "here",
             specs=SPECS,
             meters=self.meters,
             sources=self.meters,

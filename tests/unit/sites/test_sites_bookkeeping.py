@@ -86,7 +86,7 @@ class Desk:
             self.books.open(tx)
         self.clock, self.log = MovableClock(), QuietLog()
         clock = cast(RunningClock, self.clock)
-        wait = MeterWait(cast(Meters, LatchedMeters()), METERS, clock, speed_milli=1000, grace_s=60)
+        wait = MeterWait(cast(Meters, LatchedMeters()), METERS, clock, site="here", speed_milli=1000, grace_s=60)
         self.keeper = bookkeeper(self.database, self.run, self.books, wait, clock, log=self.log)
         self.notes = self.keeper.notes
 

@@ -79,7 +79,13 @@ class Rig:
     def start(self) -> None:
         """The process starts, or starts again."""
         self.wait = MeterWait(
-            self.meters, METERS, self.clock, speed_milli=self.speed * 1000, grace_s=self.grace_s, seconds=lambda: self.now_s
+            self.meters,
+            METERS,
+            self.clock,
+            site="here",
+            speed_milli=self.speed * 1000,
+            grace_s=self.grace_s,
+            seconds=lambda: self.now_s,
         )
 
     def turn(self, wall_s: float) -> None:
