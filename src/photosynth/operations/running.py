@@ -186,7 +186,10 @@ class RunningView:
         unkept = "; ".join(dict.fromkeys(item.unkept for item in stopped if item.unkept is not None))
         answer = f"It holds while the system runs; a restart does not know of it yet: {unkept}" if unkept else None
         proven = all(item.proven for item in stopped)
-        audit.finished(action, "done" if proven else "unverified", answer, "; ".join(item.text for item in stopped), proven)
+        texts = [item.text for item in stopped]
+        if len(texts) > 1:
+            texts = [f"{site.name}: {text}" for site, text in zip(self._sites, texts, strict=True)]
+        audit.finished(action, "done" if proven else "unverified", answer, "; ".join(texts), proven)
         return books.action_document(await audit.row(action))
 
     async def resume_mining(self, actor: str, reason: str) -> ActionDocument:
