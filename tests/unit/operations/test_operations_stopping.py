@@ -8,12 +8,12 @@ from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
-from tests.unit.clock_and_audit import TurnedClock
+from tests.unit.clock_and_audit import RememberingAudit, TurnedClock
 from tests.unit.miners.fleet_in_memory import BodyMachine, Hall
 from tests.unit.operations.test_operations_audit import Disk
 from tests.unit.treasury.treasury_site import open_database
 
-from photosynth.miners.actions import NotAuditedError
+from photosynth.actions import NotAuditedError
 from photosynth.miners.control import MinerControl
 from photosynth.operations.audit import AuditLog
 from photosynth.operations.node_watch import NodeWatch
@@ -50,7 +50,7 @@ class SmallSite:
 
     @property
     def door(self) -> RunningSite:
-        return RunningSite(cast(Site, self), NodeWatch((), Path("nodes"), "test"))
+        return RunningSite(cast(Site, self), NodeWatch((), Path("nodes"), "test", RememberingAudit()))
 
     def asleep(self) -> list[str]:
         return [name for name, machine in self.hall.machines.items() if machine.body.asleep]
