@@ -69,6 +69,8 @@ class ShareLog:
         self.live_jobs: Callable[[], set[int]] = self._all_jobs
         self.forget_workers: Callable[[], None] = _nothing
         """Called before a snapshot, so that it holds no more workers than it must."""
+        self.take_time: Callable[[], object] = _nothing
+        """Called before the work of a quarter hour is gathered: shares are stamped no earlier from then on."""
         self._segments: list[Segment] = replayed.segments
         self._batch_s = batch_s
         self._pwrite = write
@@ -128,8 +130,10 @@ class ShareLog:
 
     def append_share(self, share: ShareRecord, share_hash: bytes, done: Done) -> None:
         """Log an accepted share; ``done`` is called with True once it is durable and accounted, False where it is not."""
-        self._queue.shares.append((share, share_hash, done))
-        self._start()
+        shares = self._queue.shares
+        shares.append((share, share_hash, done))
+        if len(shares) == 1:  # the writer was told of the others before it
+            self._start()
 
     def append_reject(self, worker: str, cause: str, code: int, site_ms: int) -> None:
         """Count a refused share; it is written with a batch of the next second or two, at the latest at :meth:`flush`."""
@@ -168,14 +172,15 @@ class ShareLog:
     async def interval_work(self, interval_start_ms: int) -> IntervalWork:
         """The work of a quarter hour that is over, durable to the last share; the same each time until checkpointed.
 
-        Commit it, then call ``checkpoint(work.last_seq)``, which frees it. Raises OSError where the disk refuses.
+        No later share lies in it. Commit it, then call ``checkpoint(work.last_seq)``, which frees it. Raises OSError where the disk refuses.
         """
+        self.take_time()
         await self.flush()
         return self.account.interval_work(interval_start_ms)
 
     def let_go(self) -> None:
         """The pool that wrote here is closed; another one may take its place."""
-        self.after_batch = self.forget_workers = _nothing
+        self.after_batch = self.forget_workers = self.take_time = _nothing
         self.live_jobs = self._all_jobs
 
     async def settle(self) -> None:
@@ -272,7 +277,7 @@ class ShareLog:
         for seq, reject in batch.rejects:
             self.account.apply_reject(seq, reject)
         apply_share = self.account.apply_share
-        for seq, share, share_hash, done in batch.shares:
+        for seq, (share, share_hash, done) in zip(batch.numbers, batch.shares, strict=True):
             apply_share(seq, share, share_hash)
             done(True)
         self.account.last_seq = batch.last_seq
