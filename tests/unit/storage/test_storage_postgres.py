@@ -221,7 +221,8 @@ def test_the_schema_refuses_what_is_no_amount(db: Database, column: str, stored:
     other = "credit" if column == "debit" else "debit"
     with pytest.raises(sa.exc.IntegrityError, match=f"ck_balances_{column}"), db.begin() as tx:
         tx.exec_driver_sql(
-            f"INSERT INTO balances (account, asset, wallet, party, site, {column}, {other}) VALUES ('a', 'ETH', '', '', '', {stored}, 0)"
+            "INSERT INTO balances (account, asset, wallet, party, site, "
+            f"{column}, {other}) VALUES ('a', 'ETH', '', '', '', {stored}, 0)"
         )
 
 
