@@ -29,7 +29,8 @@ def unknown_intervals(tx: Connection, site: str | None, since_ms: int) -> list[U
     for row in rows:
         by_site.setdefault(row.site, []).append(row)
     return [
-        UnknownIntervals(name, len(rows), rows[0].start_ms, rows[-1].start_ms, _missing(rows)) for name, rows in by_site.items()
+        UnknownIntervals(name, len(rows), rows[0].start_ms, rows[-1].start_ms, _missing(rows))
+        for name, rows in sorted(by_site.items())
     ]
 
 

@@ -21,7 +21,7 @@ from photosynth.storage.observations import DayObservation, keep_observations
 from photosynth.storage.scopes import FLEET
 from photosynth.treasury.coinbase import ChainBooks
 
-SITE = {"site": "demo", "network": "regtest", "node": "embedded"}
+SITE = {"site": "backnang", "network": "regtest", "node": "embedded"}
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,14 @@ def close_quarter_hours(database: Database, imported: dict[str, int | None]) -> 
     with database.begin() as tx:
         for seq, (start, import_w) in enumerate(imported.items(), 1):
             import_j = None if import_w is None else import_w * 900
-            row = {"start_ms": ms(start), "seq": seq, "wall_start_ms": seq, "wall_end_ms": seq + 1, "speed_milli": 1000}
+            row = {
+                "site": "here",
+                "start_ms": ms(start),
+                "seq": seq,
+                "wall_start_ms": seq,
+                "wall_end_ms": seq + 1,
+                "speed_milli": 1000,
+            }
             tx.execute(INTERVALS.insert().values(**row, meters=[], import_j=import_j))
 
 

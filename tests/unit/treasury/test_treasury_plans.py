@@ -80,7 +80,7 @@ def looked_through(tx: Connection, sql: str, parameters: Any) -> list[str]:
     if tx.dialect.name == "postgresql":
         return [row[0] for row in tx.exec_driver_sql(f"EXPLAIN {sql}", parameters) if "Seq Scan on" in row[0]]
     plan = [row[3] for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)]
-    scanned = [line for line in plan if re.match(r"SCAN (?!CONSTANT ROW|anon_)", line)]
+    scanned = [line for line in plan if re.match(r"SCAN (?!CONSTANT ROW|anon_|\(subquery)", line)]
     stops = "LIMIT" in sql and not any(line.startswith("USE TEMP B-TREE FOR ORDER BY") for line in plan)
     return [line for line in scanned if not stops and "MAX" not in sql.upper()]
 
