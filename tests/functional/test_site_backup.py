@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from tests.functional.guest import Guest
-from tests.functional.running_site import PATIENCE_S, RunningSite, photosynth
-from tests.functional.test_site_kill import check_books, totals
+from tests.functional.running_site import RunningSite, photosynth
+from tests.functional.test_site_kill import booked_shares, check_books, totals
 from tests.peers.postgres import Postgres
 
 pytestmark = [pytest.mark.functional, pytest.mark.postgres]
@@ -24,13 +24,15 @@ def test_a_site_goes_on_wherever_its_state_is_brought(tmp_path: Path, postgres: 
     moved = RunningSite(tmp_path / "moved", "--speed", "300", database=postgres.new_database())
     try:
         first.start()
-        host, port = first.get("status")["pool"]["listen"].rsplit(":", 1)
-        guest = Guest(host, int(port)).start()
-        assert guest.first_accepted.wait(PATIENCE_S), guest.refused
-        guest.stop()
         first.wait_for(lambda: totals(first)["records"] >= 2 and totals(first)["height"] > 0, "quarter hours and a block")
-        known = totals(first)
+        host, port = first.get("status")["pool"]["listen"].rsplit(":", 1)
+        guest = Guest(host, int(port)).start()  # a new one is answered often, until its difficulty suits it
+        first.wait_for(lambda: guest.accepted > 1, "shares to be accepted")
+        known, answered = totals(first), guest.accepted
         back_up(first, tmp_path / "first.backup")
+        handed_in = guest.submitted
+        guest.stop()
+        assert guest.accepted > answered, "it was answered while the backup was taken"
         refused = migrate(first, moved)
         assert refused.returncode == 3
         assert "in use by process" in refused.stderr
@@ -38,7 +40,10 @@ def test_a_site_goes_on_wherever_its_state_is_brought(tmp_path: Path, postgres: 
 
         restore(tmp_path / "first.backup", second)
         second.start()
-        known = goes_on(second, known, guest)
+        known = goes_on(second, known, answered)
+        counted = shares_of(second, guest.name)
+        assert answered <= counted <= handed_in, "each share that was answered before, once, and what came during the backup"
+        assert booked_shares(second, tmp_path)[guest.name] == counted
         back_up(second, tmp_path / "second.backup")
         second.kill()
 
@@ -47,7 +52,7 @@ def test_a_site_goes_on_wherever_its_state_is_brought(tmp_path: Path, postgres: 
         assert again.returncode == 3
         assert "is not empty" in again.stderr
         third.start()
-        known = goes_on(third, known, guest)
+        known = goes_on(third, known, counted)
         check_books(third, tmp_path)
         third.stop()
 
@@ -57,7 +62,7 @@ def test_a_site_goes_on_wherever_its_state_is_brought(tmp_path: Path, postgres: 
         assert "Trial balance" in done.stdout
         assert export(moved, tmp_path / "after.jsonl") == before
         moved.start()
-        goes_on(moved, known, guest)
+        goes_on(moved, known, counted)
         check_books(moved, tmp_path)
         moved.stop()
     finally:
@@ -77,12 +82,15 @@ def restore(file: Path, site: RunningSite) -> None:
     assert "coins" in restored.stdout
 
 
-def goes_on(site: RunningSite, known: dict[str, int], guest: Guest) -> dict[str, int]:
+def shares_of(site: RunningSite, name: str) -> int:
+    return int({worker["name"]: worker for worker in site.get("workers")["workers"]}[name]["shares_accepted"])
+
+
+def goes_on(site: RunningSite, known: dict[str, int], answered: int) -> dict[str, int]:
     """What was there is there, what was answered is counted, and more comes; the totals then."""
     now = totals(site)
     assert all(now[name] >= value for name, value in known.items()), (known, now)
-    workers = {worker["name"]: worker for worker in site.get("workers")["workers"]}
-    assert workers["guest"]["shares_accepted"] >= guest.accepted
+    assert shares_of(site, "guest") >= answered
     site.wait_for(lambda: totals(site)["records"] > now["records"], "a quarter hour to be closed")
     site.wait_for(lambda: totals(site)["height"] > now["height"], "a block to be found")
     return totals(site)

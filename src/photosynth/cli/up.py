@@ -198,7 +198,9 @@ class _Up:
                 )
             typer.echo("Stopped before the site had started; nothing ran.", err=options.json_log)
             return
-        view = RunningSite(site, NodeWatch(mining.fleet.nodes, state.nodes, site.state_id, embedded=site.embedded_nodes))
+        view = RunningSite(
+            site, NodeWatch(mining.fleet.nodes, state.nodes, site.state_id, site.audit, embedded=site.embedded_nodes)
+        )
         try:
             async with self._web(view, site) as url:
                 await self._until_stopped(stop, view, field, url)

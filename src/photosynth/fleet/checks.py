@@ -39,7 +39,8 @@ def _taken_names(root: Value) -> Iterator[Finding]:
     """A site's evidence goes by its name, and so does that of the fleet's books."""
     for where, site in each(root, ("sites",)):
         if site.get("name") == "books":
-            yield Finding((*where, "name"), "`books` is how the evidence of the fleet's books is called", "Name the site otherwise")
+            what = "`books` is how the evidence of the fleet's books is called"
+            yield Finding((*where, "name"), what, "Name the site otherwise")
 
 
 def _references(root: Value) -> Iterator[Finding]:

@@ -112,10 +112,9 @@ class Fleet(Part):
 
     @model_validator(mode="after")
     def _wallets_are_paid_apart(self) -> "Fleet":
-        paid: dict[tuple[str, str, bytes | str], str] = {}
+        paid: dict[tuple[str, str, str], str] = {}
         for wallet in self.wallets:
-            place = wallet.output_script() if wallet.network == "bitcoin" else wallet.address or wallet.script or wallet.descriptor
-            other = paid.setdefault((wallet.network, wallet.chain, place or ""), wallet.id)
+            other = paid.setdefault((wallet.network, wallet.chain, wallet.destination()), wallet.id)
             if other != wallet.id:
                 raise mistake(
                     f"the wallets {other} and {wallet.id} are one: the same is paid on the same chain",

@@ -53,6 +53,12 @@ class Wallet(Part):
             )
         return self
 
+    def destination(self) -> str:
+        """Where it is paid: a Bitcoin output script in hexadecimal, an address of another network as it was written."""
+        if self.network == "bitcoin":
+            return self.output_script().hex()
+        return self.address or self.descriptor or (self.script or b"").hex()
+
     def output_script(self) -> bytes:
         """The output script of a Bitcoin wallet. Raises a mistake where it is none of the chain."""
         if self.script is not None:

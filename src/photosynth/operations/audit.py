@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from photosynth.miners.actions import Action, End, NotAuditedError, Result
+from photosynth.actions import Action, End, NotAuditedError, Result
 from photosynth.quantities.instants import Clock, iso_utc
 from photosynth.storage import Database, Runner, StorageError
 from photosynth.storage.actions import ActionRow, finish_action, read_action, write_action
@@ -59,7 +59,7 @@ class _Counted:
 
 
 class AuditLog:
-    """Writes every action down; satisfies ``miners.actions.ActionSink``."""
+    """Writes every action down; satisfies ``actions.ActionSink``."""
 
     def __init__(self, database: Database, run: Runner, clock: Clock, site: str | None = None) -> None:
         """``site`` is where all of them are done; None where they are the fleet's."""

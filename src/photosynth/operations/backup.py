@@ -10,6 +10,7 @@ grows and comes after the tables, so it has every block that they followed; inde
 at the first start. Devices and clock come last: they go on from where they are, as after a kill.
 """
 
+import fcntl
 import gzip
 import hashlib
 import io
@@ -19,19 +20,21 @@ import shutil
 import tarfile
 import tempfile
 import zlib
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
-from photosynth.files.whole import sync_folder, whole_file
+from photosynth.files.whole import is_unfinished, sync_folder, whole_file
 from photosynth.operations.bookkeeping import SHARE_SEQ
 from photosynth.operations.manifest import MARK, check_parts, load_manifest, save_manifest
 from photosynth.operations.migration import Migrated, copy_state, whole
 from photosynth.operations.state import StateError, StateFolder, StateInUseError
-from photosynth.operations.state_files import copy_files, filling, new_database
+from photosynth.operations.state_files import UNPACKED, copy_files, filling, new_database
 from photosynth.pool.segments import ShareLogError, open_segments
 from photosynth.storage import Database
 from photosynth.storage.address import Place
@@ -45,7 +48,7 @@ MOST_CONTENTS = 64 << 20
 """Bytes of ``backup.json``; it has some 150 for each of a state's files, of which there are thousands at most."""
 ATTEMPTS = 20
 PIECE = 1 << 20
-_UNPACKED = ".restore."
+_GATHERED = ".gathered."
 
 
 class DamagedBackupError(Exception):
@@ -69,8 +72,8 @@ def back_up(state: Place, file: Path, made_ms: int) -> BackedUp:
     folder = StateFolder(state)
     if not folder.root.is_dir():
         raise StateError(f"no site has lived in {folder.root}, so there is nothing to back up")
-    with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.resolve().parent) as beside:
-        gathered = StateFolder(Path(beside))
+    with _beside(file) as beside:
+        gathered = StateFolder(beside)
         try:
             folder.lock(reading=True)
         except StateInUseError:
@@ -92,13 +95,41 @@ def restore(file: Path, state: Place) -> Migrated:
     Raises DamagedBackupError, StateError where anything is there already, StorageError, OSError; nothing is left then.
     """
     new = StateFolder(state)
-    with filling(new):
-        for left in new.root.glob(f"{_UNPACKED}*"):  # by one that was killed
-            shutil.rmtree(left)
-        with tempfile.TemporaryDirectory(prefix=_UNPACKED, dir=new.root) as inside:
-            _unpack(file, Path(inside))
-            old = StateFolder(Path(inside))
-            return copy_state(old, new, whole(old))
+    with filling(new) as empty, tempfile.TemporaryDirectory(prefix=UNPACKED, dir=new.root) as inside:
+        _unpack(file, Path(inside))
+        old = StateFolder(Path(inside))
+        return copy_state(old, empty, whole(old))
+
+
+@contextmanager
+def _beside(file: Path) -> Iterator[Path]:
+    """A folder beside a file for what it is made of. What a kill left there of earlier ones is removed: it holds keys."""
+    parent, name = file.resolve().parent, f".{file.name}"
+    others = [_free_again(path) for path in parent.glob(f"{escape(name)}{_GATHERED}*")]
+    if all(others):
+        for path in parent.glob(f"{escape(name)}.*"):
+            if is_unfinished(path):
+                path.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix=name + _GATHERED, dir=parent) as beside:
+        held = os.open(beside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            yield Path(beside)
+        finally:
+            os.close(held)
+
+
+def _free_again(path: Path) -> bool:
+    """Remove a folder that no living process holds; whether none did."""
+    held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(path)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(held)
+    return True
 
 
 def _gather_stopped(folder: StateFolder, gathered: StateFolder) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from photosynth.operations.manifest import Manifest, check_parts, load_manifest, save_manifest
 from photosynth.operations.state import StateError, StateFolder
-from photosynth.operations.state_files import copy_files, filling, new_database
+from photosynth.operations.state_files import EmptyState, copy_files, filling
 from photosynth.storage import Database
 from photosynth.storage.address import Place
 from photosynth.storage.copying import Content, content_of, copy_tables
@@ -35,8 +35,8 @@ def migrate(source: Place, target: Place) -> Migrated:
     old.lock(reading=True)
     try:
         manifest = whole(old)
-        with filling(new):
-            return copy_state(old, new, manifest)
+        with filling(new) as empty:
+            return copy_state(old, empty, manifest)
     finally:
         old.unlock()
 
@@ -50,10 +50,11 @@ def whole(folder: StateFolder) -> Manifest:
     return manifest
 
 
-def copy_state(old: StateFolder, new: StateFolder, manifest: Manifest) -> Migrated:
-    """Copy into a state that :func:`filling` holds. Raises StateError where the copy is not the same as the original."""
+def copy_state(old: StateFolder, empty: EmptyState, manifest: Manifest) -> Migrated:
+    """Fill an empty state. Raises StateError where the copy is not the same as the original."""
+    new = empty.folder
     files = copy_files(old.movable(), new.root)
-    with new_database(new.database) as to, to.begin() as writing:
+    with empty.new_database() as to, to.begin() as writing:
         with Database(old.database, at_rest=True) as from_, from_.read() as reading:
             tables, before = copy_tables(reading, writing), trial_balance(reading)
         found, after = content_of(writing), trial_balance(writing)

@@ -73,11 +73,11 @@ class RunningSite:
             tasks.create_task(self._watch.run(), name="nodes")
 
     async def close(self) -> None:
-        """Close the site, and end what runs here as a process in its own time."""
+        """End what runs here as a process in its own time, which is an action, and close the site with its audit."""
         try:
-            await self._site.close()
-        finally:
             await self._watch.close()
+        finally:
+            await self._site.close()
 
     def processes(self) -> list[str]:
         """The nodes whose processes run here, each with its process's id."""

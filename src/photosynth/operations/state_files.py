@@ -12,11 +12,16 @@ from photosynth.storage import Database
 from photosynth.storage.address import Address, Place
 from photosynth.storage.at_rest import holds_state
 
+UNPACKED = ".restore."
+"""How the folder begins that a backup is taken apart in, within the state that it becomes."""
+_NO_PART = ("lock", "databases", "before-*", f"{UNPACKED}*")
+"""What else may lie in a state folder: of the lock, of other states, of earlier ones, of a restore that was killed."""
+
 
 def refuse_full(target: StateFolder) -> None:
-    """Raise StateError where anything of a state is there already; StorageError where its database cannot be asked."""
-    left = [str(path) for path in target.contents()]
-    if holds_state(target.database) and str(target.database) not in left:
+    """Raise StateError where anything is there already; StorageError where its database cannot be asked."""
+    left = [str(path) for path in sorted(target.root.iterdir()) if not any(path.match(name) for name in _NO_PART)]
+    if isinstance(target.database, Address) and holds_state(target.database):
         left.append(f"tables in {target.database}")
     if left:
         raise StateError(
@@ -25,8 +30,37 @@ def refuse_full(target: StateFolder) -> None:
         )
 
 
+class EmptyState:
+    """A state that :func:`filling` holds, in which nothing is yet."""
+
+    def __init__(self, folder: StateFolder) -> None:
+        self.folder = folder
+        self._made_tables = False
+
+    def new_database(self) -> Database:
+        """Its database. Raises StorageError, OSError; StateError where somebody else made tables there meanwhile."""
+        database = new_database(self.folder.database)
+        if not database.made:
+            database.close()
+            raise StateError(f"{self.folder.database} is not empty: another process has just filled it")
+        self._made_tables = True
+        return database
+
+    def empty(self) -> None:
+        """Take away what was filled in; tables only where they were made here."""
+        for path in self.folder.contents():
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        if self._made_tables and isinstance(self.folder.database, Address):
+            from photosynth.storage.postgres import discard_tables
+
+            discard_tables(self.folder.database)
+
+
 @contextmanager
-def filling(target: StateFolder) -> Iterator[None]:
+def filling(target: StateFolder) -> Iterator[EmptyState]:
     """Hold a state that is empty, to be filled; where that fails, it is empty again.
 
     Whoever fills it writes the manifest last: a kill before that leaves a state that no start takes. Raises StateError.
@@ -35,10 +69,13 @@ def filling(target: StateFolder) -> Iterator[None]:
     target.lock()
     try:
         refuse_full(target)
+        for left in target.root.glob(f"{UNPACKED}*"):  # by one that was killed
+            shutil.rmtree(left)
+        empty = EmptyState(target)
         try:
-            yield
+            yield empty
         except BaseException:
-            _empty(target)
+            empty.empty()
             raise
     finally:
         target.unlock()
@@ -76,15 +113,3 @@ def _copy(path: Path, to: Path) -> None:
         shutil.copyfileobj(source, file, 1 << 20)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _empty(target: StateFolder) -> None:
-    for path in target.contents():
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-    if isinstance(target.database, Address):
-        from photosynth.storage.postgres import discard_tables
-
-        discard_tables(target.database)

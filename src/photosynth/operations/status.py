@@ -220,6 +220,18 @@ def system_conditions(
         found.append(
             _critical("node_behind", "bitcoin", summary, evidence, "Wait, or mend what it warns of: see the Nodes page.")
         )
+    elif health.warnings:
+        found.append(
+            Condition(
+                id="node_warns",
+                severity="warning",
+                subject="bitcoin",
+                summary="the Bitcoin node warns",
+                evidence="; ".join(health.warnings),
+                advice="Do what the warning says: see the Nodes page.",
+                since_ms=0,
+            )
+        )
     if pool_fault is not None:
         summary = "the pool cannot work as it should"
         found.append(_critical("pool", "pool", summary, pool_fault, "Free disk space, or mend the Bitcoin node."))

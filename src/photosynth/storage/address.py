@@ -44,13 +44,15 @@ Place = Path | Address
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is meant as an address and not as a path."""
-    return text.startswith(SCHEMES)
+    """Whether a text is meant as an address and not as a path, of which one with a password would become a folder's name."""
+    return "://" in text
 
 
 def parse_address(text: str) -> Address:
     """Read ``postgresql://USER@HOST:PORT/NAME?passfile=FILE``. Raises AddressError."""
     like = "write it like postgresql://photosynth@db.example.org:5432/photosynth?passfile=/etc/photosynth/pgpass"
+    if not text.startswith(SCHEMES):
+        raise AddressError(f"the address of a database begins with {SCHEMES[0]}; {like}")
     try:
         found = urlsplit(text)
         port = found.port

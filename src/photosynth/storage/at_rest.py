@@ -100,13 +100,16 @@ def _opened_server(address: Address) -> tuple[Any, Callable[[BaseException], Sto
         raise postgres_error(error, address) or error from error
 
 
+_HOLDS_ANYTHING = "SELECT 1 FROM pg_class WHERE relnamespace = to_regnamespace('photosynth') LIMIT 1"
+
+
 def holds_state(place: Place) -> bool:
-    """Whether there is anything of a state. Raises StorageError where a server cannot be asked."""
+    """Whether there is anything where a state's tables lie. Raises StorageError where a server cannot be asked."""
     if isinstance(place, Path):
         return place.exists()
     raw, known = _opened_server(place)
     try:
-        return bool(raw.execute(HAS_REVISION["postgresql"]).fetchall())
+        return bool(raw.execute(_HOLDS_ANYTHING).fetchall())
     except Exception as error:
         raise known(error) or error from error
     finally:

@@ -40,6 +40,8 @@ class Database:
 
     def __init__(self, place: Place, *, read_only: bool = False, at_rest: bool = False) -> None:
         self.place = place
+        self.made = False
+        """Whether there were no tables before."""
         self._closed = False
         backend = backend_of(place, at_rest=at_rest)
         self._reader = _Side(backend, backend.reading)
@@ -60,6 +62,7 @@ class Database:
         if revision != HEAD:
             refuse_newer(self.place, revision)
             upgrade(tx)
+        self.made = revision is None
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:

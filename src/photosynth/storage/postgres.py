@@ -7,9 +7,11 @@ and the server would hand the lock to others, so an address names the server its
 """
 
 import os
+import stat
 import time
 from collections.abc import Generator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
@@ -68,7 +70,7 @@ _REFUSED: tuple[Kind, str] = (
     "unavailable",
     "the server opens no session. Mend what it names: address, passfile, or its settings",
 )
-"""Of a session that was never opened libpq tells no state, only what the server said, which begins with this word."""
+"""Of a session that was never opened libpq tells no state, only words: the server's begin with FATAL."""
 
 
 class PostgresServer:
@@ -146,7 +148,8 @@ def discard_tables(address: Address) -> None:
 
 
 def connect(address: Address, name: str) -> psycopg.Connection[Any]:
-    """A session in autocommit with every limit set. Raises psycopg.Error."""
+    """A session in autocommit with every limit set. Raises psycopg.Error, StorageError where its passfile is of no use."""
+    _check_passfile(address)
     raw = _Session.connect(
         host=address.host,
         port=address.port,
@@ -159,6 +162,23 @@ def connect(address: Address, name: str) -> psycopg.Connection[Any]:
     )
     raw.adapters.register_loader("numeric", _WholeNumber)
     return raw
+
+
+def _check_passfile(address: Address) -> None:
+    """libpq says nothing of a passfile that it does not take, and asks the server without a password."""
+    path = dict(address.parameters).get("passfile")
+    if path is None:
+        return
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError as error:
+        raise StorageError("unavailable", address, f"its passfile {path} cannot be read: {error.strerror}.") from None
+    if not stat.S_ISREG(mode) or mode & 0o077 or not os.access(path, os.R_OK):
+        raise StorageError(
+            "unavailable",
+            address,
+            f"its passfile {path} must be a file that this user alone may read, or it is not used: chmod 600.",
+        )
 
 
 def connect_reading(address: Address) -> psycopg.Connection[Any]:
@@ -178,7 +198,8 @@ def postgres_error(error: BaseException | None, address: Address) -> StorageErro
         return None
     state = error.sqlstate
     if state is None:
-        known = (_REFUSED if "FATAL:" in str(error) else _AWAY) if isinstance(error, psycopg.OperationalError) else None
+        refused = any(word in str(error) for word in ("FATAL:", "no password supplied"))
+        known = (_REFUSED if refused else _AWAY) if isinstance(error, psycopg.OperationalError) else None
     else:
         known = next((_BY_STATE[state[:n]] for n in (5, 3, 2) if state[:n] in _BY_STATE), None)
     if known is None:

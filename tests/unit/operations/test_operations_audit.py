@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 from tests.unit.clock_and_audit import TurnedClock
 
-from photosynth.miners.actions import Action, NotAuditedError
+from photosynth.actions import Action, NotAuditedError
 from photosynth.operations import audit as module
 from photosynth.operations.audit import MAX_TEXT, AuditLog
 from photosynth.storage import Database, StorageError

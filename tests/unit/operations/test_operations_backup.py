@@ -1,8 +1,10 @@
 """One file that holds a state: whole or refused, of a database of either kind into one of either kind."""
 
+import fcntl
 import gzip
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -92,3 +94,22 @@ def test_where_nothing_lived_there_is_nothing_to_back_up(tmp_path: Path) -> None
     with pytest.raises(StateError, match="nothing to back up"):
         back_up(tmp_path / "none", tmp_path / "file", 1)
     assert not (tmp_path / "file").exists()
+
+
+async def test_what_a_killed_backup_left_is_removed_by_the_next_and_one_under_way_is_not(tmp_path: Path) -> None:
+    await lived_in(tmp_path / "first")
+    file = tmp_path / "site.backup"
+    killed, unfinished = tmp_path / ".site.backup.gathered.x", tmp_path / f".site.backup.{'0' * 16}.new"
+    other = tmp_path / ".other.backup.gathered.x"
+    for folder in (killed, other):
+        folder.mkdir()
+        (folder / "identity.key").write_bytes(b"secret")
+    unfinished.write_bytes(b"secret")
+    held = os.open(killed, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    back_up(tmp_path / "first", file, 7)
+    assert killed.exists()
+    assert unfinished.exists()
+    os.close(held)
+    back_up(tmp_path / "first", file, 7)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == [other.name]

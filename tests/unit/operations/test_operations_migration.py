@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
-from tests.peers.postgres import NewPlace
+from tests.peers.postgres import NewPlace, Postgres
 from tests.unit.treasury.treasury_site import CHAIN, COIN, WALLET, DemoSite, as_node
 
 from photosynth.operations import migration, state, state_files
 from photosynth.operations.manifest import Manifest, begin, check_parts, load_manifest, save_manifest, write_mark
 from photosynth.operations.migration import migrate
 from photosynth.operations.state import StateError, StateFolder, StateInUseError
+from photosynth.operations.state_files import EmptyState
 from photosynth.operations.stopped import open_stopped_evidence
 from photosynth.storage import Database, DatabaseThread, StorageError
 from photosynth.storage.actions import write_action
@@ -121,6 +122,48 @@ async def test_tables_alone_make_a_place_full(tmp_path: Path, elsewhere: Place) 
     assert holds_state(folder.database)
 
 
+async def test_whatever_else_lies_there_is_left_alone(tmp_path: Path, elsewhere: Place) -> None:
+    await lived_in(tmp_path / "first")
+    folder = StateFolder(elsewhere)
+    folder.root.mkdir(parents=True, mode=0o700)
+    (folder.root / "letter.txt").write_text("not ours")
+    with pytest.raises(StateError, match=r"is not empty: there is .*letter\.txt"):
+        migrate(tmp_path / "first", elsewhere)
+    assert {path.name for path in folder.root.iterdir()} <= {"letter.txt", "lock"}
+    (folder.root / "letter.txt").unlink()
+    for known in ("before-20260101T000000Z", "databases", ".restore.killed"):
+        (folder.root / known).mkdir()
+    migrate(tmp_path / "first", elsewhere)
+    assert not (folder.root / ".restore.killed").exists(), "it holds a key"
+    assert (folder.root / "databases").exists()
+
+
+@pytest.mark.postgres
+async def test_another_ones_table_in_the_schema_is_left_alone(tmp_path: Path, postgres: Postgres) -> None:
+    await lived_in(tmp_path / "first")
+    address = postgres.new_database()
+    postgres.execute(address, "CREATE SCHEMA photosynth CREATE TABLE letters (text text)")
+    with pytest.raises(StateError, match="is not empty"):
+        migrate(tmp_path / "first", address)
+    assert postgres.execute(address, "SELECT count(*) FROM photosynth.letters") == [(0,)]
+
+
+@pytest.mark.postgres
+async def test_a_database_that_another_process_fills_meanwhile_is_left_alone(
+    tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lived_in(tmp_path / "first")
+    address = postgres.new_database()
+    await lived_in(address)
+    before = await exported(address)
+    with monkeypatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path / "other computer"))
+        patch.setattr(state_files, "refuse_full", lambda _: None)  # the other one came right after this look
+        with pytest.raises(StateError, match="another process has just filled it"):
+            migrate(tmp_path / "first", address)
+    assert await exported(address) == before
+
+
 async def test_nothing_may_run_on_either(tmp_path: Path, elsewhere: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "_READER_PATIENCE_S", 0.0)
     monkeypatch.setattr(state, "_WRITER_PATIENCE_S", 0.0)
@@ -158,7 +201,7 @@ async def test_one_that_was_killed_is_taken_by_no_start(
 
         with monkeypatch.context() as patch:
             patch.setattr(migration, killed_in, die)
-            patch.setattr(state_files, "_empty", lambda _: None)
+            patch.setattr(EmptyState, "empty", lambda _: None)
             with pytest.raises(KeyboardInterrupt):
                 migrate(tmp_path / "first", elsewhere)
         with pytest.raises(StateError, match=r"site\.json is missing beside"):
@@ -166,7 +209,9 @@ async def test_one_that_was_killed_is_taken_by_no_start(
         with pytest.raises(StateError, match="is not empty"):
             migrate(tmp_path / "first", elsewhere)
         target.lock()
-        state_files._empty(target)
+        left = EmptyState(target)
+        left._made_tables = True
+        left.empty()
         target.unlock()
 
 

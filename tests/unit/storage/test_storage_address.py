@@ -14,6 +14,7 @@ def test_an_address_is_read_and_written() -> None:
     assert str(found) == text
     assert parse_address(str(parse_address("postgres://a%40b@[::1]/x%20y"))) == Address("a@b", "::1", 5432, "x y")
     assert is_address(text)
+    assert is_address("mysql://u:secret@h/d")
     assert not is_address("/var/lib/photosynth")
 
 
@@ -21,6 +22,8 @@ def test_an_address_is_read_and_written() -> None:
     ("text", "words"),
     [
         ("postgresql://u:secret@h/d", "holds a password"),
+        ("postgresql+psycopg://u:secret@h/d", "begins with postgresql://"),
+        ("POSTGRESQL://u:secret@h/d", "begins with postgresql://"),
         ("postgresql://h/d", "no user"),
         ("postgresql://u@/d", "no host"),
         ("postgresql://u@h", "no name"),

@@ -168,7 +168,11 @@ def test_a_statement_that_takes_too_long_is_ended_by_the_server(db: Database, ad
     assert got(db) is None
 
 
-def test_a_password_comes_from_the_passfile_and_nowhere_else(server: Postgres, address: Address, tmp_path: Path) -> None:
+def test_a_password_comes_from_the_passfile_and_nowhere_else(
+    server: Postgres, address: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    monkeypatch.setenv("PGPASSFILE", str(tmp_path / "none"))
     server.execute(address, "CREATE ROLE keeper LOGIN PASSWORD 'a:b'")
     server.execute(address, f"GRANT CREATE ON DATABASE {address.name} TO keeper")
     passfile = tmp_path / "pgpass"
@@ -176,7 +180,16 @@ def test_a_password_comes_from_the_passfile_and_nowhere_else(server: Postgres, a
     passfile.chmod(0o600)
     with Database(server.address(address.name, "keeper", passfile)) as database:
         put(database, 1)
+    with pytest.raises(StorageError, match=r"opens no session.*no password supplied"):
+        Database(server.address(address.name, "keeper"))
+    spoiled = ((partial(passfile.chmod, 0o640), "chmod 600"), (passfile.unlink, "cannot be read: No such file"))
+    for spoil, words in spoiled:
+        spoil()
+        with pytest.raises(StorageError, match=words) as unusable:
+            Database(server.address(address.name, "keeper", passfile))
+        assert unusable.value.kind == "unavailable"
     passfile.write_text(f"127.0.0.1:{server.port}:{address.name}:keeper:wrong\n")
+    passfile.chmod(0o600)
     with pytest.raises(StorageError, match="password authentication failed") as caught:
         Database(server.address(address.name, "keeper", passfile))
     assert caught.value.kind == "unavailable"
