@@ -19,6 +19,7 @@ from typing import Any
 import psycopg
 import pytest
 from tests.peers.bitcoind import free_port, stop
+from tests.peers.empty_database import empty_database
 
 from photosynth.storage import Database
 from photosynth.storage.address import Address, Place
@@ -210,6 +211,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 @pytest.fixture
 def db(place: Place) -> Iterator[Database]:
     """An empty database."""
+    if isinstance(place, Path):
+        place.write_bytes(empty_database())
     with Database(place) as database:
         yield database
 

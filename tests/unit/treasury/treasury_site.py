@@ -1,13 +1,12 @@
 """A small site for tests of the books: a node in memory that reorganises, real proof of work at toy targets, meters."""
 
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from tests.peers.empty_database import empty_database
 
 from photosynth.bitcoin.block import Block, Header, merkle_root
 from photosynth.bitcoin.coinbase import CoinbaseParts, build_coinbase
@@ -336,15 +335,6 @@ def open_database(folder: Path) -> Database:
     if not path.exists():
         path.write_bytes(empty_database())
     return Database(path)
-
-
-@cache
-def empty_database() -> bytes:
-    """The file of a database in which nothing was written yet."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "photosynth.sqlite3"
-        Database(path).close()
-        return path.read_bytes()
 
 
 def plan_of(tx: Connection, query: sa.Select[Any]) -> str:
