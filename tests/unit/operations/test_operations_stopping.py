@@ -249,12 +249,12 @@ async def test_questions_to_a_database_that_hangs_do_not_pile_up(database: Datab
         return call()
 
     site.database, site.run_readers = database, cast(DatabaseThread, run)
-    asked = [asyncio.ensure_future(site.read(lambda tx: get_meta(tx, STOPPED))) for _ in range(3)]
+    asked = [asyncio.ensure_future(site.read(lambda tx: get_meta(tx, of_site("here"), STOPPED))) for _ in range(3)]
     await asyncio.sleep(0)
     with pytest.raises(StorageError, match="3 questions wait for it already"):
-        await site.read(lambda tx: get_meta(tx, STOPPED))
+        await site.read(lambda tx: get_meta(tx, of_site("here"), STOPPED))
     asked[0].cancel()
     await asyncio.gather(asked[0], return_exceptions=True)
     hangs.set()
-    assert await site.read(lambda tx: get_meta(tx, STOPPED)) is None
+    assert await site.read(lambda tx: get_meta(tx, of_site("here"), STOPPED)) is None
     assert await asyncio.gather(*asked[1:]) == [None, None]
