@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -28,7 +29,7 @@ from photosynth.quantities.value import coins_value_ueur
 from photosynth.quantities.work import TWO_256
 from photosynth.storage import Database, DatabaseThread
 from photosynth.storage.tables import COINS, INTERVALS
-from photosynth.treasury import ChainBooks, ledger_totals
+from photosynth.treasury import ChainBooks, ledger_totals, verify
 from photosynth.treasury import journal as j
 from photosynth.treasury.blocks import find_block, read_blocks
 from photosynth.treasury.evidence.lines import all_lines, last_line, record_of_interval
@@ -261,3 +262,15 @@ def test_wallets_of_other_networks_are_no_matter_of_a_chain(db: Database) -> Non
             tx, j.Posting("e", 0, 0, "income", "t", tuple(dataclasses.replace(x, wallet="ether") for x in lines[:1]) + lines[1:])
         )
         assert j.balance(tx, "1110", "BTC") == 0
+
+
+async def test_an_opening_balance_is_proven(db: Database, run: DatabaseThread, tmp_path: Path) -> None:
+    site = DemoSite(db)
+    site.node.extend(3)
+    await books_of(dataclasses.replace(WALLET, birth_height=3)).follow(as_node(site.node), db, run)
+    with db.begin() as tx:
+        site.close(tx, site.facts({"guest": 1}))
+        site.export(tx, tmp_path / "evidence.jsonl")
+    report = verify(tmp_path / "evidence.jsonl")
+    assert report.reason is None
+    assert report.totals["mature_sat"] == 2 * 5000
