@@ -156,6 +156,26 @@ async def test_a_chain_that_never_rests_is_held_against_fewer_coins(held: Held, 
     assert 0 < result.looked_at < 10
 
 
+async def test_a_doubt_that_there_was_no_time_for_is_looked_at_later(held: Held) -> None:
+    held.node.extend(40)
+    assert (await held.reconcile()).agrees
+    value_of, asked, restless = held.node.coin_value, 0, True
+
+    async def gone_while_blocks_come(txid: bytes, index: int) -> int | None:
+        nonlocal asked
+        asked += 1
+        if restless and asked % 10 == 0:
+            held.node.extend(1)
+        return None
+
+    held.node.coin_value = gone_while_blocks_come  # type: ignore[method-assign]
+    assert len((await held.reconcile()).unknown) < 10
+    restless = False
+    assert len((await held.reconcile()).unknown) >= 40
+    held.node.coin_value = value_of  # type: ignore[method-assign]
+    assert (await held.reconcile()).agrees
+
+
 async def test_what_nothing_explains_is_told_with_its_transaction_until_it_is_cleared(held: Held) -> None:
     held.node.extend(101)
     assert (await held.reconcile()).agrees
