@@ -169,6 +169,9 @@ async def test_a_coinbase_is_not_spent_before_it_is_mature_and_then_once(node: B
     payment = spend(mined[0], OTHER_SCRIPT, fee_sat=1000)
     (spending,) = await mine(node, 1, Recipe(transactions=(payment,), value_sat=REWARD_SAT + 1000))
     assert await node.coins(OTHER_SCRIPT) == (Coin(Transaction.parse(payment).txid, 0, REWARD_SAT - 1000, 101, False),)
+    assert await node.coin_value(Transaction.parse(payment).txid, 0) == REWARD_SAT - 1000
+    spent = Transaction.parse(payment).inputs[0]
+    assert await node.coin_value(spent.previous_txid, spent.previous_index) is None
     coins = await node.coins(OP_TRUE_SCRIPT)
     assert [coin.height for coin in coins] == list(range(2, 102))
     assert all(coin.coinbase for coin in coins)
@@ -190,6 +193,9 @@ async def test_coins_tell_where_they_are(node: BitcoinNode) -> None:
     (raw,) = await mine(node, 1, Recipe(value_sat=6800))
     coinbase = Transaction.parse(raw[81:])
     assert await node.coins(OP_TRUE_SCRIPT) == (Coin(coinbase.txid, 0, 6800, 1, True),)
+    assert await node.coin_value(coinbase.txid, 0) == 6800
+    assert await node.coin_value(coinbase.txid, 1) is None
+    assert await node.coin_value(bytes(32), 0) is None
 
 
 async def test_bytes_that_are_no_block_are_refused(node: BitcoinNode) -> None:

@@ -16,6 +16,11 @@ import pytest
 from tests.functional.guest import Guest
 from tests.functional.running_site import PATIENCE_S, RunningSite, photosynth
 
+from photosynth.storage import Database
+from photosynth.treasury.blocks import read_blocks
+from photosynth.treasury.journal import balance
+from photosynth.treasury.sums import Whose
+
 pytestmark = pytest.mark.functional
 
 KILLS = int(os.environ.get("PHOTOSYNTH_SITE_KILLS", "3"))
@@ -58,6 +63,7 @@ def test_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
                 answered += guest.accepted
         check_books(site, tmp_path)
         site.stop()
+        check_whose(tmp_path / "state")
     finally:
         site.end()
 
@@ -87,6 +93,14 @@ def check_guest(site: RunningSite, guest: Guest, booked: Counter[str]) -> None:
     counted = {worker["name"]: int(worker["shares_accepted"]) for worker in site.get("workers")["workers"]}[guest.name]
     assert guest.accepted <= counted <= guest.submitted, (guest.name, guest.accepted, counted, guest.submitted)
     assert booked[guest.name] == counted, (guest.name, booked, counted)
+
+
+def check_whose(state: Path) -> None:
+    """Every block is the site's whose pool found it, and so is what stands of it in the books, whenever a kill came."""
+    with Database(state / "photosynth.sqlite3", at_rest=True) as database, database.read() as tx:
+        assert {block.site for block in read_blocks(tx, None, 10_000)} == {"backnang"}
+        for account in ("1100", "1110", "3100"):
+            assert balance(tx, account, "BTC", Whose(site="backnang")) == balance(tx, account, "BTC")
 
 
 def check_books(site: RunningSite, folder: Path) -> None:

@@ -159,7 +159,7 @@ def _value(annotation: Any, metadata: list[Any]) -> str:
         return _value(*_without_none(arguments))
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "mapping, see below"
-    limits = {type(marker).__name__: marker for marker in metadata}
+    limits = {type(marker).__name__: marker for item in metadata for marker in getattr(item, "metadata", [item])}
     if annotation is int:
         low, high = limits.get("Ge"), limits.get("Le")
         return f"whole number from {low.ge if low else 0} to {high.le if high else 'any'}"

@@ -27,11 +27,20 @@ def check(root: Value) -> list[Finding]:
     return [
         *(finding for path, key, kind in _LISTS for finding in repeated(root, (path,), key, kind)),
         *(finding for where, site in each(root, ("sites",)) for finding in check_site(site, where)),
+        *_taken_names(root),
         *_references(root),
         *_nodes(root),
         *_mining(root),
         *check_ports(root),
     ]
+
+
+def _taken_names(root: Value) -> Iterator[Finding]:
+    """A site's evidence goes by its name, and so does that of the fleet's books."""
+    for where, site in each(root, ("sites",)):
+        if site.get("name") == "books":
+            what = "`books` is how the evidence of the fleet's books is called"
+            yield Finding((*where, "name"), what, "Name the site otherwise")
 
 
 def _references(root: Value) -> Iterator[Finding]:

@@ -110,6 +110,19 @@ class Fleet(Part):
     console: Console = Console()
     """The pages and the API."""
 
+    @model_validator(mode="after")
+    def _wallets_are_paid_apart(self) -> "Fleet":
+        paid: dict[tuple[str, str, str], str] = {}
+        for wallet in self.wallets:
+            other = paid.setdefault((wallet.network, wallet.chain, wallet.destination()), wallet.id)
+            if other != wallet.id:
+                raise mistake(
+                    f"the wallets {other} and {wallet.id} are one: the same is paid on the same chain",
+                    "Remove one of them, or give it a script of its own",
+                    "wallets",
+                )
+        return self
+
     def mining_sites(self) -> tuple["MiningSite", ...]:
         """Every site with its node and its wallet, in the file's order."""
         nodes = {node.id: node for node in self.nodes}

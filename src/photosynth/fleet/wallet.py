@@ -33,7 +33,7 @@ class Wallet(Part):
     """Whether what lies there is the operator's own or kept for a client."""
     storage: Literal["hot", "cold"] = "cold"
     """Whether its keys are kept on a machine that is online."""
-    birth_height: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    birth_height: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     """The first block that the books read for it; what it holds before is its opening balance. Without, they read all."""
 
     @model_validator(mode="after")
@@ -52,6 +52,12 @@ class Wallet(Part):
                 given[0],
             )
         return self
+
+    def destination(self) -> str:
+        """Where it is paid: a Bitcoin output script in hexadecimal, an address of another network as it was written."""
+        if self.network == "bitcoin":
+            return self.output_script().hex()
+        return self.address or self.descriptor or (self.script or b"").hex()
 
     def output_script(self) -> bytes:
         """The output script of a Bitcoin wallet. Raises a mistake where it is none of the chain."""

@@ -249,7 +249,7 @@ def system_conditions(
         found.append(_waiting(waiting))
     if reconciled is False:
         summary = "journal and chain do not agree to the satoshi"
-        advice = "Pay nothing out; find the transaction that touched the payout script. The log names the coins."
+        advice = "Pay nothing out; find the transaction that touched these coins. The log names them."
         found.append(_critical("books_disagree", "books", summary, "see the log", advice))
     return [item.model_copy(update={"since_ms": now_ms}) for item in found]
 

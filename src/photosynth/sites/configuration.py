@@ -166,9 +166,7 @@ def wallet_facts(fleet: Fleet) -> tuple[WalletFact, ...]:
         WalletFact(
             id=wallet.id,
             chain=f"{wallet.network}/{wallet.chain}",
-            destination=wallet.output_script().hex()
-            if wallet.network == "bitcoin"
-            else wallet.address or wallet.descriptor or "",
+            destination=wallet.destination(),
             party=wallet.party,
             birth_height=wallet.birth_height,
         )

@@ -110,9 +110,9 @@ class ChainBooks:
         followed = await self.follow(node, db, run)
         if not followed.begun:
             return Reconciliation(followed.tip.height, 0, 0, 0, (), ())
+        if node.coins_by_index or await run(lambda: self._scan_is_due(db)):
+            self._doubtful |= await self._scan(node, db, run)
         looked = self._doubtful | set(await run(lambda: self._next(db)))
-        if await run(lambda: self._scan_is_due(db, by_index=node.coins_by_index)):
-            looked |= await self._scan(node, db, run)
         while True:
             tip = (await self.follow(node, db, run)).tip
             coins = {outpoint: await node.coin_value(*outpoint) for outpoint in looked}
@@ -122,8 +122,8 @@ class ChainBooks:
                 break
             looked = set(sorted(looked)[: len(looked) // 2])  # fewer are asked for while nothing changes
         differing = {*result.missing, *result.unknown}
-        doubtful = sorted(outpoint for outpoint in looked if f"{hash_text(outpoint[0])}:{outpoint[1]}" in differing)
-        self._doubtful = set(doubtful[:MOST_DOUBTFUL])
+        still = {outpoint for outpoint in looked if f"{hash_text(outpoint[0])}:{outpoint[1]}" in differing}
+        self._doubtful = set(sorted((self._doubtful - looked) | still)[:MOST_DOUBTFUL])
         return result
 
     def _next(self, db: Database) -> list[Outpoint]:
@@ -132,9 +132,7 @@ class ChainBooks:
         self._looked_at = found[-1] if found else None
         return found
 
-    def _scan_is_due(self, db: Database, *, by_index: bool) -> bool:
-        if by_index:
-            return True
+    def _scan_is_due(self, db: Database) -> bool:
         with db.read() as tx:
             scanned_ms = get_meta(tx, of_chain(self.view.chain), SCANNED)
         return scanned_ms is None or not 0 <= self._clock.wall_ms() - scanned_ms < self._scan_every_ms
@@ -145,7 +143,8 @@ class ChainBooks:
         for wallet, _ in await run(lambda: self._looked_for(db)):
             coins = await node.coins(wallet.script)
             found |= await run(partial(self._differing, db, wallet.id, coins))
-        await run(lambda: self._note_scan(db))
+        if not node.coins_by_index:
+            await run(lambda: self._note_scan(db))
         return set(sorted(found)[:MOST_DOUBTFUL])
 
     def _looked_for(self, db: Database) -> list[tuple[WalletFact, int]]:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from photosynth.bitcoin.node import Coin, Tip, hash_text
-from photosynth.storage.meta import put_meta
+from photosynth.storage.meta import get_meta, put_meta
 from photosynth.storage.scopes import of_chain
 from photosynth.storage.tables import BALANCES, COINS, WALLETS
 from photosynth.treasury.chain import Outpoint
@@ -84,8 +84,9 @@ def compare(tx: Connection, chain: str, looked: Mapping[Outpoint, int | None], t
     missing = [outpoint for outpoint, value_sat in node.items() if books.get(outpoint) != value_sat]
     unknown = [outpoint for outpoint, value_sat in books.items() if node.get(outpoint) != value_sat]
     result = Reconciliation(tip.height, _journal_sat(tx, chain), books_sat, len(looked), _said(missing), _said(unknown))
-    if result.agrees:
-        put_meta(tx, of_chain(chain), RECONCILED, {"height": tip.height, "hash": hash_text(tip.hash)})
+    agreed = {"height": tip.height, "hash": hash_text(tip.hash)}
+    if result.agrees and get_meta(tx, of_chain(chain), RECONCILED) != agreed:
+        put_meta(tx, of_chain(chain), RECONCILED, agreed)
     return result
 
 

@@ -25,11 +25,12 @@ def unknown_intervals(tx: Connection, site: str | None, since_ms: int) -> list[U
     c = INTERVALS.c
     found = [c.start_ms >= since_ms, c.residual_j.is_(None), *([] if site is None else [c.site == site])]
     by_site: dict[str, list[Any]] = {}
-    rows: list[Any] = list(tx.execute(sa.select(c.site, c.start_ms, c.meters).where(*found).order_by(c.site, c.start_ms)))
+    rows: list[Any] = list(tx.execute(sa.select(c.site, c.start_ms, c.meters).where(*found).order_by(c.start_ms)))
     for row in rows:
         by_site.setdefault(row.site, []).append(row)
     return [
-        UnknownIntervals(name, len(rows), rows[0].start_ms, rows[-1].start_ms, _missing(rows)) for name, rows in by_site.items()
+        UnknownIntervals(name, len(rows), rows[0].start_ms, rows[-1].start_ms, _missing(rows))
+        for name, rows in sorted(by_site.items())
     ]
 
 

@@ -51,6 +51,16 @@ async def plan(audit: AuditLog, subject: str, reason: str = "surplus") -> Action
     return await audit.planned("dispatch", "sleep", subject, reason, "sleep")
 
 
+async def test_actions_are_those_of_their_site_or_the_fleets(database: Database) -> None:
+    clock = TurnedClock()
+    here, fleets = AuditLog(database, Disk(), clock, "backnang"), AuditLog(database, Disk(), clock)
+    first, second = await plan(here, "hall-a-01"), await plan(fleets, "btc-1")
+    with database.read() as tx:
+        assert [row.id for row in read_actions(tx, "backnang")] == [first.id]
+        assert [(row.id, row.site) for row in read_actions(tx, None)] == [(second.id, None), (first.id, "backnang")]
+    assert (await here.row(first)).site == "backnang"
+
+
 async def test_a_plan_is_durable_before_it_returns_and_its_end_follows(database: Database) -> None:
     clock = TurnedClock()
     audit = AuditLog(database, Disk(), clock)

@@ -113,7 +113,14 @@ def test_an_action_is_finished_once(db: Database) -> None:
         done = read_action(tx, first)
         assert done is not None
         assert (done.result, done.verified, done.read_back) == ("done", True, "1200 W")
-    for change in (ACTIONS.delete(), ACTIONS.update().values(actor="b"), ACTIONS.update().values(result="planned")):
+    ended = {"result": "done", "verified": True, "finished_ms": 9}
+    for change in (
+        ACTIONS.delete(),
+        ACTIONS.update().values(actor="b"),
+        ACTIONS.update().values(result="planned"),
+        ACTIONS.update().where(ACTIONS.c.id == second).values(site="elsewhere", **ended),
+        ACTIONS.update().where(ACTIONS.c.id == second).values(site=None, **ended),
+    ):
         with pytest.raises(sa.exc.IntegrityError), db.begin() as tx:
             tx.execute(change)
 

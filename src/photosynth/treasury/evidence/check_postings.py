@@ -16,7 +16,7 @@ from photosynth.treasury.journal import Posting, PostingLine, StoredPosting, Tre
 from photosynth.treasury.rewards import accrual_lines, available_lines
 
 INTERVAL_EVENTS = ("energy", "own_energy", "delivered_energy", "grid_energy", "export")
-SUSPENSE_EVENTS = ("coins_received", "coins_spent")
+COIN_EVENTS = ("coins_received", "coins_spent", "opening_balance")
 MOST_DIGITS = 20
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 RECOGNITIONS: tuple[Recognition, ...] = ("at_maturity", "at_accrual")
@@ -133,9 +133,9 @@ def _check_coin_posting(stored: StoredPosting, blocks: Mapping[bytes, KnownBlock
             raise EvidenceError(f"posting {stored.id} is not the mirror of posting {posting.reverses}")
         _forget(original, state)
         return
-    if posting.event in SUSPENSE_EVENTS:
+    if posting.event in COIN_EVENTS:
         state.reversible[stored.id] = OpenPosting(posting.key, posting.event, kept=posting.lines)
-        if any(line.account not in (a.COINS_AVAILABLE, a.SUSPENSE) for line in posting.lines):
+        if any(line.account not in (a.COINS_AVAILABLE, a.SUSPENSE, a.OPENING_BALANCE) for line in posting.lines):
             raise EvidenceError(f"posting {stored.id} moves more than coins in suspense")
         return
     if posting.event not in ("coinbase_accrued", "coinbase_available"):
