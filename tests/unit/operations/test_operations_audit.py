@@ -12,7 +12,7 @@ from tests.unit.clock_and_audit import TurnedClock
 
 from photosynth.actions import Action, NotAuditedError
 from photosynth.operations import audit as module
-from photosynth.operations.audit import MAX_TEXT, AuditLog
+from photosynth.operations.audit import MAX_TEXT, AuditLog, SiteAudit
 from photosynth.storage import Database, StorageError
 from photosynth.storage.actions import ActionRow, read_actions
 
@@ -47,18 +47,18 @@ def rows(database: Database) -> list[ActionRow]:
         return read_actions(tx, None)
 
 
-async def plan(audit: AuditLog, subject: str, reason: str = "surplus") -> Action:
+async def plan(audit: AuditLog | SiteAudit, subject: str, reason: str = "surplus") -> Action:
     return await audit.planned("dispatch", "sleep", subject, reason, "sleep")
 
 
 async def test_actions_are_those_of_their_site_or_the_fleets(database: Database) -> None:
     clock = TurnedClock()
-    here, fleets = AuditLog(database, Disk(), clock, "backnang"), AuditLog(database, Disk(), clock)
-    first, second = await plan(here, "hall-a-01"), await plan(fleets, "btc-1")
+    fleets = AuditLog(database, Disk(), clock)
+    first, second = await plan(fleets.at("backnang"), "hall-a-01"), await plan(fleets, "btc-1")
     with database.read() as tx:
         assert [row.id for row in read_actions(tx, "backnang")] == [first.id]
         assert [(row.id, row.site) for row in read_actions(tx, None)] == [(second.id, None), (first.id, "backnang")]
-    assert (await here.row(first)).site == "backnang"
+    assert (await fleets.row(first)).site == "backnang"
 
 
 async def test_a_plan_is_durable_before_it_returns_and_its_end_follows(database: Database) -> None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from tests.unit.treasury.treasury_site import CHAIN, START_MS
 
-from photosynth.operations.past import read_past
+from photosynth.sites.past import read_past
 from photosynth.storage import Database
 from photosynth.storage.actions import read_actions
 from photosynth.storage.observations import day_observations, keep_observations
@@ -41,7 +41,7 @@ ASKED: dict[str, Callable[[Connection], object]] = {
     "actions at a site": lambda tx: read_actions(tx, "backnang"),
     "actions": lambda tx: read_actions(tx, None, before_id=100),
     "actions at a machine": lambda tx: read_actions(tx, None, subject="m"),
-    "what a kill cut off": lambda tx: read_past(_Open(tx), "backnang", "month"),  # type: ignore[arg-type]
+    "what a kill cut off": lambda tx: read_past(tx, "backnang", "month"),
     "unknown quarter hours of a site": lambda tx: unknown_intervals(tx, "backnang", START_MS),
     "unknown quarter hours": lambda tx: unknown_intervals(tx, None, START_MS),
     "a stream's last line": lambda tx: last_line(tx, "backnang"),
@@ -57,22 +57,6 @@ ASKED: dict[str, Callable[[Connection], object]] = {
 }
 SMALL = ("balances", "posting_days", "assets", "wallets", "parties", "ix_actions_planned", "ix_postings_unexplained")
 """Tables with a row a day and site, or an account and wallet, and indexes of a few rows: these may be read whole."""
-
-
-class _Open:
-    """A database whose transaction is open already."""
-
-    def __init__(self, tx: Connection) -> None:
-        self._tx = tx
-
-    def begin(self) -> "_Open":
-        return self
-
-    def __enter__(self) -> Connection:
-        return self._tx
-
-    def __exit__(self, *_: object) -> None:
-        return
 
 
 def looked_through(tx: Connection, sql: str, parameters: Any) -> list[str]:
