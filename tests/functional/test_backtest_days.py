@@ -29,7 +29,7 @@ from photosynth.simulation.backtest_machines import BacktestMachine
 from photosynth.simulation.backtest_report import BacktestReport, Outcome
 from photosynth.simulation.factory import FactoryLoad
 from photosynth.simulation.machine import SimulatedMachine
-from photosynth.simulation.replay import generation_of
+from photosynth.simulation.replay import Nominal, generation_of
 from photosynth.simulation.site_physics import balance
 from photosynth.simulation.strategies import STRATEGIES
 
@@ -61,7 +61,7 @@ def config(folder: Path, first: str, last: str, coins: CoinMarket | None = None,
     return BacktestConfig(
         site="backnang",
         seed=SEED,
-        peak_w=600_000,
+        nominal=Nominal(600_000, 0),
         loads=(FactoryLoad("factory", 38_000, 210_000, 62_000, SEED, ZoneInfo("Europe/Berlin")),),
         machines=tuple(
             BacktestMachine(f"{model.id}-{index:02}", model, "operator") for count, model in MODELS for index in range(count)
@@ -250,7 +250,7 @@ def straightforward(run: BacktestConfig) -> list[tuple[int, int, int, int, int]]
     began_ms, used_j, hashes = market_day_bounds_ms(day)[0], 0, 0
     while day <= run.last_day:
         start_ms, end_ms = market_day_bounds_ms(day)
-        sun, quote = generation_of(run.energy, day, run.peak_w), run.coins.at(start_ms)
+        sun, quote = generation_of(run.energy, day, run.nominal), run.coins.at(start_ms)
         assert quote is not None
         for interval_ms in range(start_ms, end_ms, INTERVAL_S * 1000):
             prices, sums = market.prices(interval_ms), [0] * 4

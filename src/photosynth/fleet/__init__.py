@@ -7,7 +7,8 @@ from photosynth.fleet.market import DemandCharge, ExportTerms, Market, Marketing
 from photosynth.fleet.node import Credentials, Demonstration, Node
 from photosynth.fleet.pool import Pool
 from photosynth.fleet.problems import FleetFileError, Problem
-from photosynth.fleet.site import Grid, Load, Meter, Simulation, Site, Source
+from photosynth.fleet.site import Grid, Load, Meter, Simulation, Site
+from photosynth.fleet.sources import Photovoltaic, Source, SourceKind, Wind
 from photosynth.fleet.values import Address
 from photosynth.fleet.wallet import Wallet
 
@@ -34,6 +35,7 @@ __all__ = [
     "Model",
     "Node",
     "Party",
+    "Photovoltaic",
     "Pool",
     "Premium",
     "PriceComponent",
@@ -41,7 +43,9 @@ __all__ = [
     "Simulation",
     "Site",
     "Source",
+    "SourceKind",
     "Wallet",
+    "Wind",
     "load_fleet",
     "parse_fleet",
 ]
