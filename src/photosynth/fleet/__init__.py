@@ -4,7 +4,7 @@ from photosynth.fleet.fleet import Clock, Console, Fleet, LedgerPolicy, MiningSi
 from photosynth.fleet.load import load_fleet, parse_fleet
 from photosynth.fleet.machines import Group, Habit, MachineSpec, Model
 from photosynth.fleet.market import DemandCharge, ExportTerms, Market, MarketingFee, Premium, PriceComponent
-from photosynth.fleet.node import Credentials, Demonstration, Node
+from photosynth.fleet.node import Credentials, Demonstration, Node, NodeHabit
 from photosynth.fleet.pool import Pool
 from photosynth.fleet.problems import FleetFileError, Problem
 from photosynth.fleet.site import Grid, Load, Meter, Simulation, Site
@@ -34,6 +34,7 @@ __all__ = [
     "MiningSite",
     "Model",
     "Node",
+    "NodeHabit",
     "Party",
     "Photovoltaic",
     "Pool",

@@ -142,6 +142,7 @@ def _plain(kind: str, context: dict[str, Any], value: object) -> tuple[str, str]
         "bool_type": (f"{got} is neither true nor false", "Write true or false"),
         "string_type": (f"{got} is not a text", "Put it in quotes"),
         "tuple_type": (f"{got} is not a list", "Write a list: [a, b], or lines that begin with `- `"),
+        "model_attributes_type": (f"{got} is not a mapping", "Write `key: value` lines below it, or {key: value}"),
         "model_type": (f"{got} is not a mapping", "Write `key: value` lines below it, or {key: value}"),
         "too_short": ("there are too few entries", f"Write at least {context.get('min_length')}"),
         "too_long": ("there are too many entries", f"Write at most {context.get('max_length')}"),

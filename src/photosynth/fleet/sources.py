@@ -1,14 +1,13 @@
 """What generates behind a site's connection: photovoltaic plants, and wind turbines with the wind that blows there."""
 
-from decimal import Decimal
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from photosynth.fleet.part import Part
-from photosynth.fleet.units import ANGLE, Angle, Length, PeakWatts, PositiveWatts, Speed, Watts, mistake, shown
-from photosynth.fleet.values import Day, Id, Text
+from photosynth.fleet.units import ANGLE, Angle, Length, PeakWatts, PositiveWatts, Speed, Watts, mistake
+from photosynth.fleet.values import Day, Id, Text, WeibullShape
 
 SourceKind = Literal["photovoltaic", "wind"]
 FASTEST_MM_S = 60_000
@@ -80,19 +79,12 @@ class PowerCurve(Part):
         return self
 
 
-def parse_shape(value: object) -> Decimal:
-    """The shape of a Weibull distribution, without a unit."""
-    if isinstance(value, int | Decimal) and not isinstance(value, bool) and 1 <= value <= 4:
-        return Decimal(value)
-    raise mistake(f"{shown(value)} is not a number from 1 to 4", "Write the distribution's shape k without a unit, like 2.1")
-
-
 class WindClimate(Part):
     """How the wind blows at a place over a year: a Weibull distribution at a height, as wind atlases give it."""
 
     mean_mm_s: Speed
     """Mean wind of a year at that height."""
-    shape: Annotated[Decimal, BeforeValidator(parse_shape)]
+    shape: WeibullShape
     """The distribution's shape k: about 2 inland, more on the coast."""
     height_mm: Length
     """Above the ground."""

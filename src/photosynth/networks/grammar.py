@@ -169,8 +169,8 @@ class Role:
 class Network:
     """A network as its folder announces it: what a fleet file may say of its nodes.
 
-    ``embedded`` names the chains that the embedded node serves; ``private`` those that everybody makes for himself, so that two
-    nodes of one need not have the same blocks.
+    ``embedded`` names the chains that the embedded node serves, ``simulated`` those that a model of a node can be of;
+    ``private`` those that everybody makes for himself, so that two nodes of one need not have the same blocks.
     """
 
     name: str
@@ -178,4 +178,5 @@ class Network:
     chains: tuple[str, ...]
     roles: Mapping[str, Role]
     embedded: tuple[str, ...] = ()
+    simulated: tuple[str, ...] = ()
     private: tuple[str, ...] = ()

@@ -33,5 +33,6 @@ NETWORK = Network(
         )
     },
     embedded=("regtest",),
+    simulated=("regtest",),
     private=("regtest",),
 )
