@@ -184,6 +184,19 @@ def test_days_in_a_row_are_one_run() -> None:
 
 
 @recorded
+def test_a_site_of_wind_is_backtested_from_its_fleet_file() -> None:
+    mining = load_fleet(Path(__file__).parents[2] / "examples" / "operator.yaml").mining_sites()[1]
+    intervals: list[BacktestInterval] = []
+    report = backtest(mining, date(2024, 1, 1), date(2024, 1, 2), DATA, intervals.append)
+    check_rules(intervals)
+    ours = report.total.dispatch
+    assert ours.energy_kwh.generated > 2 * 660 * 24 * 0.5, "the first days of 2024 were windy"
+    assert ours.money.export_premium_ueur == 0
+    assert any("the wind is the country's" in note for note in report.notes)
+    assert not any("sun is" in note for note in report.notes)
+
+
+@recorded
 def test_the_example_site_is_backtested_from_its_fleet_file() -> None:
     (mining,) = load_fleet(Path(__file__).parents[2] / "examples" / "backnang.yaml").mining_sites()
     intervals: list[BacktestInterval] = []
