@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.contract.solving import OP_TRUE_SCRIPT, Recipe, branch, mine
+from tests.unit.clock_and_audit import RememberingAudit
 
 from photosynth import bitcoin_node
 from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError, Tip, hash_text
@@ -248,7 +249,9 @@ async def watched(tmp_path: Path, chain: BitcoinNode, *habits: dict[str, str]) -
     declared = [node("btc-1", "embedded"), node("btc-2", habits=habits)]
     clock = RunningClock.starting_at(START_MS, 3_600_000)
     opened = await StartSimulatedNodes(lambda line: None)([declared[1]], tmp_path / "nodes", clock, chain)
-    watch = NodeWatch(declared, tmp_path / "nodes", "test", embedded={"btc-1": chain}, simulated=opened.access)
+    watch = NodeWatch(
+        declared, tmp_path / "nodes", "test", RememberingAudit(), embedded={"btc-1": chain}, simulated=opened.access
+    )
     watching = asyncio.create_task(watch.run())
     try:
         yield watch, clock
@@ -292,7 +295,7 @@ async def test_the_watch_names_a_simulated_node_that_falls_silent_and_sees_it_co
 
 
 async def test_a_simulated_node_that_nobody_started_is_unknown_and_says_so(tmp_path: Path) -> None:
-    watch = NodeWatch([node()], tmp_path, "test")
+    watch = NodeWatch([node()], tmp_path, "test", RememberingAudit())
     assert watch.node("btc-2").state == "unknown"
     assert [item.kind for item in watch.node("btc-2").conditions] == ["not_watched"]
 
