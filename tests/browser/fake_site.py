@@ -72,6 +72,7 @@ class FakeSite(FakeBooks):
                 zone="Europe/Berlin",
                 speed=self.speed,
                 replay=None,
+                sources=["photovoltaic"],
                 generation_w=p.generation_w if known else None,
                 load_w=p.load_w if known else None,
                 surplus_w=p.surplus_w if known else None,

@@ -29,7 +29,7 @@ from photosynth.simulation.backtest_machines import BacktestMachine
 from photosynth.simulation.backtest_report import BacktestReport, Outcome
 from photosynth.simulation.factory import FactoryLoad
 from photosynth.simulation.machine import SimulatedMachine
-from photosynth.simulation.replay import generation_of
+from photosynth.simulation.replay import Nominal, generation_of
 from photosynth.simulation.site_physics import balance
 from photosynth.simulation.strategies import STRATEGIES
 
@@ -61,7 +61,7 @@ def config(folder: Path, first: str, last: str, coins: CoinMarket | None = None,
     return BacktestConfig(
         site="backnang",
         seed=SEED,
-        peak_w=600_000,
+        nominal=Nominal(600_000, 0),
         loads=(FactoryLoad("factory", 38_000, 210_000, 62_000, SEED, ZoneInfo("Europe/Berlin")),),
         machines=tuple(
             BacktestMachine(f"{model.id}-{index:02}", model, "operator") for count, model in MODELS for index in range(count)
@@ -184,6 +184,24 @@ def test_days_in_a_row_are_one_run() -> None:
 
 
 @recorded
+def test_a_site_of_wind_is_backtested_from_its_fleet_file() -> None:
+    mining = load_fleet(Path(__file__).parents[2] / "examples" / "operator.yaml").mining_sites()[1]
+    intervals: list[BacktestInterval] = []
+    report = backtest(mining, date(2024, 1, 1), date(2024, 1, 2), DATA, intervals.append)
+    for item in intervals:
+        energy = item.energy
+        assert energy.own_j + energy.import_j == energy.factory_j + energy.mining_j + energy.export_j
+        assert energy.export_j <= mining.site.grid.connection_w * INTERVAL_S
+        assert energy.export_j == 0 or item.prices.export_cent_per_mwh >= 0, "nothing is fed in at a loss"
+    ours = report.total.dispatch
+    could_kwh = ours.energy_kwh.generated + ours.energy_kwh.curtailed_estimate
+    assert could_kwh > 2 * 660 * 24 * 0.5, "the first days of 2024 were windy"
+    assert ours.money.export_premium_ueur == 0
+    assert any("the wind is the country's" in note for note in report.notes)
+    assert not any("sun is" in note for note in report.notes)
+
+
+@recorded
 def test_the_example_site_is_backtested_from_its_fleet_file() -> None:
     (mining,) = load_fleet(Path(__file__).parents[2] / "examples" / "backnang.yaml").mining_sites()
     intervals: list[BacktestInterval] = []
@@ -250,7 +268,7 @@ def straightforward(run: BacktestConfig) -> list[tuple[int, int, int, int, int]]
     began_ms, used_j, hashes = market_day_bounds_ms(day)[0], 0, 0
     while day <= run.last_day:
         start_ms, end_ms = market_day_bounds_ms(day)
-        sun, quote = generation_of(run.energy, day, run.peak_w), run.coins.at(start_ms)
+        sun, quote = generation_of(run.energy, day, run.nominal), run.coins.at(start_ms)
         assert quote is not None
         for interval_ms in range(start_ms, end_ms, INTERVAL_S * 1000):
             prices, sums = market.prices(interval_ms), [0] * 4

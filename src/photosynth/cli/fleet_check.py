@@ -34,7 +34,7 @@ def _site(mining: MiningSite, style: Style) -> str:
     nominal_hs = sum(spec.model.hash_rate_hs for spec in specs)
     nominal_w = sum(spec.model.power_w for spec in specs)
     return (
-        f"{site.title}: {power(sum(s.peak_w for s in site.sources), style)} of sources at peak,\n"
+        f"{site.title}: {power(sum(s.nominal_w for s in site.sources), style)} of sources at peak,\n"
         f"a connection of {power(site.grid.connection_w, style)}, mining on {mining.node.id} for {mining.wallet.id},\n"
         f"{count(len(specs), style)} machines ({power(nominal_w, style)}, {hash_rate(nominal_hs, style)}):\n"
         + ", ".join(f"{count(number, style)} {name}" for name, number in models.items())

@@ -140,7 +140,7 @@ def _figures(status: Status) -> list[tuple[str, RenderableType]]:
         ("set-point", _power(site.set_point_w)),
         ("mining", _power(site.mining_power_w)),
         ("grid", _power(site.grid_w)),
-        ("sun", _power(site.generation_w)),
+        (fmt.source_words(site.sources).lower(), _power(site.generation_w)),
         ("factory", _power(site.load_w)),
         ("spot", _price(site.spot_cent_per_mwh)),
         ("machines", _machines(machines.running, machines.total)),

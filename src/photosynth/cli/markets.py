@@ -10,7 +10,7 @@ from photosynth.energy.prices import Prices
 from photosynth.energy.recorded_market import RecordedEnergy, RecordedMarket
 from photosynth.fleet import MiningSite
 from photosynth.quantities.instants import market_day_bounds_ms, market_day_of
-from photosynth.simulation.recorded_site import peak_w, recorded_coin_market
+from photosynth.simulation.recorded_site import nominal_of, recorded_coin_market
 from photosynth.simulation.replay import generation_of
 from photosynth.simulation.series import Series, write_series
 from photosynth.sites.configuration import declared_coin_market, tariff_of
@@ -27,7 +27,7 @@ class Markets:
     generation: Series | None
 
     def series_in(self, folder: Path) -> Path | None:
-        """The file in a folder with the recorded generation, written for the world process; None where the sun is computed."""
+        """The file in a folder with the recorded generation, written for the world process; None where it is computed."""
         if self.generation is None:
             return None
         folder.mkdir(parents=True, exist_ok=True)
@@ -71,4 +71,4 @@ def recorded_markets(mining: MiningSite, day: date, data: Path) -> Markets:
     start_ms, end_ms = market_day_bounds_ms(day)
     coin.at(start_ms)
     until = _UntilEnd(market, coin, end_ms)
-    return Markets(until, until, start_ms, end_ms, generation_of(energy, day, peak_w(mining.site)))
+    return Markets(until, until, start_ms, end_ms, generation_of(energy, day, nominal_of(mining.site)))

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import typer
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from photosynth import documents
@@ -111,22 +112,37 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _fleet_sections() -> Iterator[str]:
-    queue: list[tuple[str, type[BaseModel]]] = [("", Fleet)]
-    seen: set[type[BaseModel]] = set()
+    queue: list[tuple[str, tuple[type[BaseModel], ...]]] = [("", (Fleet,))]
+    seen: set[tuple[type[BaseModel], ...]] = set()
     while queue:
-        path, model = queue.pop(0)
-        if model in seen:
+        path, models = queue.pop(0)
+        if models in seen:
             continue
-        seen.add(model)
-        texts = field_texts(model)
-        yield f"\n## {f'`{path}`' if path else 'The whole file'}\n{_first_paragraph(model)}\n\n"
+        seen.add(models)
+        paragraphs = "\n\n".join(_first_paragraph(model) for model in models)
+        yield f"\n## {f'`{path}`' if path else 'The whole file'}\n{paragraphs}\n\n"
         yield "| key | value | needed | meaning |\n| --- | --- | --- | --- |\n"
-        for name, field in model.model_fields.items():
-            key = field.alias or name
+        for key, field, text in _keys(models):
             needed = "yes" if field.is_required() else _default(field.default)
-            yield f"| `{key}` | {_cell(_value(field.annotation, field.metadata))} | {needed} | {_cell(texts[name])} |\n"
+            yield f"| `{key}` | {_cell(_value(field.annotation, field.metadata))} | {needed} | {_cell(text)} |\n"
             several = "[]" if get_origin(field.annotation) is tuple else ""
-            queue += [(f"{path}.{key}{several}".lstrip("."), inner) for inner in _models_in(field.annotation)]
+            if inner := tuple(_models_in(field.annotation)):
+                queue.append((f"{path}.{key}{several}".lstrip("."), inner))
+
+
+def _keys(models: tuple[type[BaseModel], ...]) -> Iterator[tuple[str, FieldInfo, str]]:
+    """Each key with its text; where a part may be of several kinds, a key that only some of them have says of which."""
+    if len(models) == 1:
+        texts = field_texts(models[0])
+        yield from ((field.alias or name, field, texts[name]) for name, field in models[0].model_fields.items())
+        return
+    kinds = {model: get_args(model.model_fields["kind"].annotation)[0] for model in models}
+    yield "kind", FieldInfo(annotation=Literal[tuple(kinds.values())]), "What it is."  # type: ignore[arg-type]
+    for model in models:
+        texts = field_texts(model)
+        for name, field in model.model_fields.items():
+            if name != "kind":
+                yield field.alias or name, field, f"`{kinds[model]}`: {texts[name]}"
 
 
 def _default(value: Any) -> str:

@@ -5,9 +5,10 @@ from pathlib import Path
 import structlog
 
 from photosynth.energy.simulated_meters import SimulatedMeters
-from photosynth.fleet import MachineSpec, Site
+from photosynth.fleet import MachineSpec, Photovoltaic, Site, Wind
 from photosynth.simulation.child import WorldProcess
 from photosynth.simulation.sun import Panels
+from photosynth.simulation.wind import Turbine
 from photosynth.simulation.world_config import (
     LoadConfig,
     MachineConfig,
@@ -23,7 +24,7 @@ MILLI = 1000
 
 
 def world_config(site: Site, folder: Path, clock: RunningClock, pool: tuple[str, int], series: Path | None) -> WorldConfig:
-    """What the world process is told of a site; ``series`` is a recorded day's generation in place of the computed sun."""
+    """What the world process is told of a site; ``series`` is a recorded day's generation in place of the computed one."""
     scales = site.scale_of_worker(clock.time.speed_milli)
     return WorldConfig(
         seed=site.simulation.seed,
@@ -42,7 +43,9 @@ def world_config(site: Site, folder: Path, clock: RunningClock, pool: tuple[str,
                 inverter_w=source.peak_w,
             )
             for source in site.sources
+            if isinstance(source, Photovoltaic)
         ),
+        turbines=tuple(_turbine(source) for source in site.sources if isinstance(source, Wind)),
         loads=tuple(LoadConfig(load.id, load.base_w, load.weekday_peak_w, load.weekend_peak_w) for load in site.loads),
         meters=tuple(MeterConfig(m.id, m.role, m.party, m.class_ppm, m.register_step_j) for m in site.meters),
         models=tuple(machine_model(model) for model in site.machines.models),
@@ -52,6 +55,19 @@ def world_config(site: Site, folder: Path, clock: RunningClock, pool: tuple[str,
         series_path=None if series is None else str(series),
         warm=site.simulation.warm,
         asleep=series is not None,  # a recorded day begins at midnight
+    )
+
+
+def _turbine(source: Wind) -> Turbine:
+    climate = source.climate
+    return Turbine(
+        id=source.id,
+        hub_height_mm=source.hub_height_mm,
+        curve=tuple((point.wind_mm_s, point.power_w) for point in source.power_curve.points),
+        mean_mm_s=climate.mean_mm_s,
+        shape=float(climate.shape),
+        height_mm=climate.height_mm,
+        roughness_mm=climate.roughness_mm,
     )
 
 

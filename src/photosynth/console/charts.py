@@ -10,6 +10,7 @@ from typing import Any
 from photosynth.console.feed import Snapshot
 from photosynth.console.numbers import Numbers
 from photosynth.documents import DayPoint, TraceDocument
+from photosynth.quantities.format import source_words
 
 Options = dict[str, Any]
 SUN, FACTORY, MINING, EXPORT, IMPORT, CURTAILED, SITE = (
@@ -83,8 +84,8 @@ def energy_flow(snapshot: Snapshot, numbers: Numbers) -> Options:
     generation, load, mining = (max(0, w) for w in (site.generation_w, site.load_w, site.mining_power_w))
     bought, sold, curtailed = max(0, site.grid_w), max(0, -site.grid_w), max(0, site.curtailed_w or 0)
     if generation > _NEGLIGIBLE_W:
-        data.append(_node("sun", SUN, "Sun", numbers.kilowatts(generation), 0))
-        link("sun", "site", generation, SUN)
+        data.append(_node("sources", SUN, source_words(site.sources), numbers.kilowatts(generation), 0))
+        link("sources", "site", generation, SUN)
     if bought > _NEGLIGIBLE_W:
         data.append(_node("import", IMPORT, "Grid import", numbers.kilowatts(bought), 0))
         link("import", "site", bought, IMPORT)
@@ -101,7 +102,7 @@ def energy_flow(snapshot: Snapshot, numbers: Numbers) -> Options:
             link("site", name, power_w, colour)
     if curtailed > _NEGLIGIBLE_W and generation > _NEGLIGIBLE_W:
         data.append(_node("curtailed", CURTAILED, "Curtailed, est.", numbers.kilowatts(curtailed), 2))
-        link("sun", "curtailed", curtailed, CURTAILED, 0.2)
+        link("sources", "curtailed", curtailed, CURTAILED, 0.2)
     return {"series": [{"data": data, "links": links}]}
 
 

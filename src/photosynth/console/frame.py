@@ -140,7 +140,7 @@ def _stop_control(page: Page) -> None:
         page,
         "Stop all mining?",
         "Every machine is put to sleep now and stays asleep until somebody resumes. "
-        "The sun's surplus is fed in or curtailed meanwhile. The action and its reason go into the audit.",
+        "The sources' surplus is fed in or curtailed meanwhile. The action and its reason go into the audit.",
         confirm="Stop mining",
         css="danger",
         write=page.feed.view.stop_mining,

@@ -19,7 +19,7 @@ _FIGURE = (
 _BANNER = """
 <details class="banner" data-live="banner" {{banner@data-on}}>
 <summary><b>Demonstration.</b> <span>{{banner.short}}</span> <u>What is simulated, what is real</u></summary>
-<div class="two"><div><h3>Simulated</h3><ul><li>Sun, weather, factory load, meters, market prices</li>
+<div class="two"><div><h3>Simulated</h3><ul><li>Sun and wind, factory load, meters, market prices</li>
 <li>The machines: each is a client of its own that hashes for real, at a declared scale, so one hash stands for many</li>
 <li>Difficulty and money: a private chain (regtest); its coins are worth nothing</li>
 <li>Time, when it runs faster than the wall clock</li></ul></div>
@@ -260,7 +260,7 @@ async def show(request: Request, client: Client, feed: Feed) -> None:
                     charts.sankey_base(),
                     charts.energy_flow,
                     css="sankey",
-                    label="Energy flow from sun and grid to factory, mining and export",
+                    label="Energy flow from own sources and grid to factory, mining and export",
                 )
             with box("card now", "section", 'aria-label="Set-point and power"'):
                 page.section(

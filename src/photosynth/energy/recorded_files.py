@@ -15,10 +15,11 @@ class RecordedDataError(Exception):
     """A recorded series lacks or garbles a value that is needed; the message names file, place and remedy."""
 
 
-def rows(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+def rows(path: Path, needed: tuple[str, ...], wanted: tuple[str, ...] = ()) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows of a CSV file with a header, each with its line number.
 
-    Raises RecordedDataError where the file is missing, is not text, or lacks one of the ``needed`` columns.
+    A ``wanted`` column that it does not have is empty. Raises RecordedDataError where the file is missing, is not text, or
+    lacks one of the ``needed`` columns.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -27,7 +28,7 @@ def rows(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, s
             if absent:
                 raise RecordedDataError(f"{path}: the header lacks the column {absent[0]!r}; it needs {', '.join(needed)}")
             for row in reader:
-                yield reader.line_num, {name: (row[name] or "").strip() for name in needed}
+                yield reader.line_num, {name: (row.get(name) or "").strip() for name in (*needed, *wanted)}
     except FileNotFoundError:
         raise RecordedDataError(f"{path}: there is no such file; put it there or name another folder with --data") from None
     except OSError as error:

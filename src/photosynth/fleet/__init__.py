@@ -4,10 +4,11 @@ from photosynth.fleet.fleet import Clock, Console, Fleet, LedgerPolicy, MiningSi
 from photosynth.fleet.load import load_fleet, parse_fleet
 from photosynth.fleet.machines import Group, Habit, MachineSpec, Model
 from photosynth.fleet.market import DemandCharge, ExportTerms, Market, MarketingFee, Premium, PriceComponent
-from photosynth.fleet.node import Credentials, Demonstration, Node
+from photosynth.fleet.node import Credentials, Demonstration, Node, NodeHabit
 from photosynth.fleet.pool import Pool
 from photosynth.fleet.problems import FleetFileError, Problem
-from photosynth.fleet.site import Grid, Load, Meter, Simulation, Site, Source
+from photosynth.fleet.site import Grid, Load, Meter, Simulation, Site
+from photosynth.fleet.sources import Photovoltaic, Source, SourceKind, Wind
 from photosynth.fleet.values import Address
 from photosynth.fleet.wallet import Wallet
 
@@ -33,7 +34,9 @@ __all__ = [
     "MiningSite",
     "Model",
     "Node",
+    "NodeHabit",
     "Party",
+    "Photovoltaic",
     "Pool",
     "Premium",
     "PriceComponent",
@@ -41,7 +44,9 @@ __all__ = [
     "Simulation",
     "Site",
     "Source",
+    "SourceKind",
     "Wallet",
+    "Wind",
     "load_fleet",
     "parse_fleet",
 ]

@@ -114,6 +114,9 @@ def _of_network(where: Path, node: Mapping[str, Value]) -> Iterator[Finding]:
             else "Run it elsewhere"
         )
         yield Finding((*where, "chain"), f"the embedded node does not serve {chain}{money}", mend)
+    if run == "simulated" and isinstance(chain, str) and chain in found.chains and chain not in found.simulated:
+        mend = f"Write `chain: {found.simulated[0]}`" if found.simulated else "Run a real one: `run: external`"
+        yield Finding((*where, "chain"), f"nothing simulates a node of {found.name} on {chain}", mend)
     for key, names in (("endpoints", tuple(role.endpoints)), ("ports", tuple(role.ports))):
         given = node.get(key)
         for name in given if isinstance(given, dict) else ():

@@ -1,5 +1,6 @@
 """Reading a fleet file: every mistake at once, each with line, column, what it is and how to mend it."""
 
+from collections.abc import Iterator
 from pathlib import Path as FilePath
 from typing import Any, cast, get_args
 
@@ -11,7 +12,7 @@ from photosynth.fleet.include import Gathered, gather
 from photosynth.fleet.plain import did_you_mean
 from photosynth.fleet.problems import Finding, FleetFileError, Path, Problem, path_text
 from photosynth.fleet.units import shown
-from photosynth.fleet.yaml_source import LARGEST_FILE, YamlRefusedError
+from photosynth.fleet.yaml_source import LARGEST_FILE, Value, YamlRefusedError
 
 MOST_PROBLEMS = 200
 
@@ -44,7 +45,7 @@ def parse_fleet(raw: bytes, name: str, folder: FilePath) -> Fleet:
     try:
         fleet = Fleet.model_validate(value, context={"folder": folder})
     except ValidationError as error:
-        findings += [_finding(dict(detail)) for detail in error.errors(include_url=False) if not _follows(dict(detail))]
+        findings += [_finding(dict(detail), value) for detail in error.errors(include_url=False) if not _follows(dict(detail))]
     findings += check(value)
     if findings or found.problems or fleet is None:
         raise FleetFileError(_problems(findings, found))
@@ -73,16 +74,19 @@ def _follows(error: dict[str, Any]) -> bool:
     return bool(error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"])
 
 
-def _finding(error: dict[str, Any]) -> Finding:
+def _finding(error: dict[str, Any], root: Value) -> Finding:
     """What one of pydantic's errors means to the person who wrote the file."""
-    path: Path = tuple(error["loc"])
+    place: Path = tuple(error["loc"])
+    path = _written(place, root)
     kind, context, value = error["type"], error.get("ctx", {}), error.get("input")
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        return _kind(path, context, value)
     if kind == "fleet":
         return Finding((*path, context["at"]) if context["at"] else path, context["what"], context["mend"])
     if kind == "missing":
-        return Finding(path, "it is missing", f"Add `{path[-1]}:`{_example(path)}", at_key=True)
+        return Finding(path, "it is missing", f"Add `{path[-1]}:`{_example(place)}", at_key=True)
     if kind == "extra_forbidden":
-        known = _keys_at(path[:-1])
+        known = _keys_at(place[:-1])
         mend = did_you_mean(str(path[-1]), known, f"Remove it; known here are {', '.join(known)}")
         return Finding(path, "this key is not known", mend, at_key=True)
     if kind == "literal_error":
@@ -99,6 +103,33 @@ def _finding(error: dict[str, Any]) -> Finding:
     return Finding(path, *_plain(kind, context, value))
 
 
+def _written(place: Path, root: Value) -> Path:
+    """A place without what pydantic puts into it: which kind of part it held an entry against, which the file has no key for."""
+    path: list[str | int] = []
+    value: Value = root
+    for part in place:
+        if isinstance(part, str) and path and isinstance(path[-1], int) and isinstance(value, dict) and value.get("kind") == part:
+            continue
+        path.append(part)
+        if isinstance(value, dict):
+            value = value.get(str(part))
+        elif isinstance(value, tuple) and isinstance(part, int):
+            value = value[part]
+        else:
+            value = None
+    return tuple(path)
+
+
+def _kind(path: Path, context: dict[str, Any], value: object) -> Finding:
+    """An entry whose kind is missing or not known, so that nothing else of it can be judged."""
+    where = (*path, str(context["discriminator"]).strip("'"))
+    if "tag" not in context:
+        return Finding(where, "it is missing", f"Add `{where[-1]}:`", at_key=True)
+    choices = _choices(str(context["expected_tags"]))
+    mend = did_you_mean(str(context["tag"]), choices, f"Write {' or '.join(choices)}")
+    return Finding(where, f"{shown(context['tag'])} is not known here; it takes one of {', '.join(choices)}", mend)
+
+
 def _plain(kind: str, context: dict[str, Any], value: object) -> tuple[str, str]:
     """What and how to mend for the kinds of error that need no more than their limits."""
     got = shown(value)
@@ -111,6 +142,7 @@ def _plain(kind: str, context: dict[str, Any], value: object) -> tuple[str, str]
         "bool_type": (f"{got} is neither true nor false", "Write true or false"),
         "string_type": (f"{got} is not a text", "Put it in quotes"),
         "tuple_type": (f"{got} is not a list", "Write a list: [a, b], or lines that begin with `- `"),
+        "model_attributes_type": (f"{got} is not a mapping", "Write `key: value` lines below it, or {key: value}"),
         "model_type": (f"{got} is not a mapping", "Write `key: value` lines below it, or {key: value}"),
         "too_short": ("there are too few entries", f"Write at least {context.get('min_length')}"),
         "too_long": ("there are too many entries", f"Write at most {context.get('max_length')}"),
@@ -126,32 +158,33 @@ def _choices(expected: str) -> list[str]:
     return [part.strip(" '") for part in expected.replace(" or ", ",").split(",")]
 
 
-def _model_at(path: Path) -> type[BaseModel] | None:
-    model: type[BaseModel] | None = Fleet
+def _models_at(path: Path) -> list[type[BaseModel]]:
+    """The class of what stands at a place, or several where it may be of several kinds and the place does not say which."""
+    models: list[type[BaseModel]] = [Fleet]
     for part in path:
-        if isinstance(part, int) or model is None:
+        if isinstance(part, int):
             continue
-        field = next((field for name, field in model.model_fields.items() if (field.alias or name) == part), None)
-        model = _model_in(field.annotation) if field else None
-    return model
+        of_kind = [model for model in models if len(models) > 1 and part in get_args(model.model_fields["kind"].annotation)]
+        fields = [field for model in models for name, field in model.model_fields.items() if (field.alias or name) == part]
+        models = of_kind or [inner for field in fields for inner in _models_in(field.annotation)]
+    return models
 
 
-def _model_in(annotation: object) -> type[BaseModel] | None:
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
 
 
 def _keys_at(path: Path) -> list[str]:
-    model = _model_at(path)
-    return [field.alias or name for name, field in model.model_fields.items()] if model else []
+    return list(dict.fromkeys(field.alias or name for model in _models_at(path) for name, field in model.model_fields.items()))
 
 
 def _example(path: Path) -> str:
     """How the missing value would be written, where its unit says so."""
-    model = _model_at(path[:-1])
-    fields = model.model_fields if model else {}
-    field = next((field for name, field in fields.items() if (field.alias or name) == path[-1]), None)
+    known = [item for model in _models_at(path[:-1]) for item in model.model_fields.items()]
+    field = next((field for name, field in known if (field.alias or name) == path[-1]), None)
     for marker in field.metadata if field else ():
         dimension = getattr(getattr(marker, "func", None), "__self__", None)
         if dimension is not None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from photosynth.fleet.part import Part
-from photosynth.fleet.units import CoinPrice, PositiveSeconds, Satoshis, mistake
+from photosynth.fleet.units import CoinPrice, PositiveSeconds, Satoshis, mistake, shown
 from photosynth.fleet.values import Day, FilePath, Id, RpcUrl
 
 LONGEST_BLOCK_INTERVAL_S = 86_400
@@ -60,6 +60,39 @@ class Credentials(Part):
         return self
 
 
+NodeHabitName = Literal["stalls", "falls_silent", "lags", "few_peers"]
+
+
+class NodeHabit(Part):
+    """A real node's bad habit, given to a simulated one, so that the system has something to name."""
+
+    habit: NodeHabitName
+    """`stalls`: its head stands still while it answers. `falls_silent`: it takes calls and answers none. `lags`: its head is some
+    blocks behind. `few_peers`: it has few connections."""
+    every_s: PositiveSeconds | None = None
+    """How often it stalls or falls silent, in the fleet's time."""
+    for_s: PositiveSeconds | None = None
+    """How long, in the fleet's time."""
+    blocks: int | None = Field(default=None, ge=1, le=1000)
+    """How many blocks it lags behind."""
+    peers: int | None = Field(default=None, ge=0, le=7)
+    """How many connections it has; a node that nothing hinders has 10."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "NodeHabit":
+        needed = {"lags": ("blocks",), "few_peers": ("peers",)}.get(self.habit, ("every", "for"))
+        given = {"every": self.every_s, "for": self.for_s, "blocks": self.blocks, "peers": self.peers}
+        examples = {"every": "every: 8 h", "for": "for: 50 min", "blocks": "blocks: 2", "peers": "peers: 3"}
+        for key, value in given.items():
+            if key in needed and value is None:
+                raise mistake(f"{self.habit} needs `{key}`", f"Add `{', '.join(examples[name] for name in needed)}`")
+            if key not in needed and value is not None:
+                raise mistake(f"{self.habit} takes no {key}", f"Remove `{key}`", key)
+        if self.every_s is not None and self.for_s is not None and self.for_s >= self.every_s:
+            raise mistake("it would never be well", "Write a `for` shorter than `every`", "for")
+        return self
+
+
 class Node(Part):
     """One member of a network, in one role."""
 
@@ -87,6 +120,8 @@ class Node(Part):
     """The folder where such a program keeps its data."""
     flags: Annotated[tuple[str, ...], Field(max_length=100)] = ()
     """What such a program is told beside what its recipe says."""
+    habits: Annotated[tuple[NodeHabit, ...], Field(max_length=10)] = ()
+    """Bad habits of a simulated node, each at most once."""
     demonstration: Demonstration | None = None
     """Difficulty and money of a demonstration on Bitcoin's regtest."""
 
@@ -98,12 +133,17 @@ class Node(Part):
             "program": "process",
             "data": "process",
             "flags": "process",
+            "habits": "simulated",
         }
         for key, run in only.items():
             if getattr(self, key) and self.run != run:
                 raise mistake(f"{key} belong to a node with `run: {run}`", f"Remove {key}, or write `run: {run}`", key)
         if self.run == "process" and self.program is None:
             raise mistake("a child process needs its program", "Add `program:` with the path of the node's program")
+        names = [habit.habit for habit in self.habits]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise mistake(f"{shown(twice)} is there twice", "Keep one of them", "habits")
         if self.demonstration is not None and (self.network, self.chain) != ("bitcoin", "regtest"):
             mend = "Remove `demonstration`, or write `chain: regtest`"
             raise mistake("a demonstration runs on Bitcoin's regtest alone", mend, "demonstration")

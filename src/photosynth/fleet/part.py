@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 _UNITS = (
     *("_cent_per_mwh", "_cent_per_btc", "_cent_per_kw", "_ueur", "_sat", "_mdeg"),
+    *("_mm_s", "_mm"),
     *("_hs", "_w", "_j", "_s"),
 )
 

@@ -53,7 +53,9 @@ def _value(annotation: Any, metadata: list[Any], models: dict[str, Schema]) -> S
     if origin is Annotated:
         return _value(arguments[0], list(arguments[1:]), models)
     if origin in (UnionType, Union):
-        return _value(next(item for item in arguments if item is not NoneType), metadata, models)
+        ways = [_value(item, metadata, models) for item in arguments if item is not NoneType]
+        ways = [way for number, way in enumerate(ways) if way not in ways[:number]]
+        return ways[0] if len(ways) == 1 else {"anyOf": ways}
     if origin is Literal:
         return {"enum": list(arguments)}
     if origin is tuple:

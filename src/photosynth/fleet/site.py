@@ -10,8 +10,9 @@ from photosynth.fleet.machines import Machines, MachineSpec, specs
 from photosynth.fleet.market import Market
 from photosynth.fleet.part import Part
 from photosynth.fleet.pool import Pool
-from photosynth.fleet.units import ANGLE, Angle, HashRate, Joules, PeakWatts, PositiveWatts, Watts, mistake
-from photosynth.fleet.values import Day, Id, Latitude, LocalTime, Longitude, Text, Zone
+from photosynth.fleet.sources import Source, SourceKind
+from photosynth.fleet.units import HashRate, Joules, PositiveWatts, Watts, mistake
+from photosynth.fleet.values import Id, Latitude, LocalTime, Longitude, Text, Zone
 from photosynth.quantities.balance import MeterRole
 
 
@@ -19,7 +20,7 @@ class Simulation(Part):
     """What stands in for the physical world."""
 
     seed: int = Field(ge=0, le=2**53)
-    """Start of every random series: the same seed gives the same sun, load and prices."""
+    """Start of every random series: the same seed gives the same sun, wind, load and prices."""
     start: LocalTime
     """Local time at which a fresh site starts."""
     warm: bool = False
@@ -46,33 +47,6 @@ class Grid(Part):
     def _guard_fits(self) -> "Grid":
         if self.guard_w >= self.connection_w:
             raise mistake("the guard is as large as the connection", "Write a guard below the connection, like 5 kW", "guard")
-        return self
-
-
-class Source(Part):
-    """A source of energy behind the connection."""
-
-    id: Id
-    """Its name."""
-    kind: Literal["photovoltaic"]
-    """What it is."""
-    party: Id
-    """Who owns it."""
-    peak_w: PeakWatts
-    """Nameplate power under standard test conditions."""
-    tilt_mdeg: Angle
-    """Of the modules against the horizontal: 0 to 90 deg."""
-    azimuth_mdeg: Angle
-    """Where the modules look: 0 deg north, 90 deg east, 180 deg south; below 360 deg."""
-    commissioned: Day
-    """Day of commissioning. From 25 February 2025 on there is no premium at a negative price (EEG 2023, section 51)."""
-
-    @model_validator(mode="after")
-    def _angles(self) -> "Source":
-        if self.tilt_mdeg > 90 * ANGLE.units["deg"]:
-            raise mistake("modules are tilted by more than 90 deg", "Write an angle from 0 to 90 deg", "tilt")
-        if self.azimuth_mdeg >= 360 * ANGLE.units["deg"]:
-            raise mistake("the azimuth is not below 360 deg", "Write an angle from 0 deg (north) to below 360 deg", "azimuth")
         return self
 
 
@@ -137,7 +111,7 @@ class Site(Part):
     longitude: Longitude
     """Degrees east; negative west of Greenwich."""
     simulated: Literal[True]
-    """Whether sun, load, meters and market are simulated. Meters of a real site cannot be read yet, so it is true."""
+    """Whether sources, load, meters and market are simulated. Meters of a real site cannot be read yet, so it is true."""
     simulation: Simulation
     """What stands in for the physical world."""
     grid: Grid
@@ -166,6 +140,10 @@ class Site(Part):
     def party_of_worker(self) -> dict[str, str]:
         """Which party each declared worker belongs to; a guest's name is not among them."""
         return {spec.worker: spec.party for spec in self._specs}
+
+    def source_kinds(self) -> tuple[SourceKind, ...]:
+        """What its sources live on, each kind once, in the file's order."""
+        return tuple(dict.fromkeys(source.kind for source in self.sources))
 
     def start_ms(self) -> int:
         """Site time at which a fresh site starts, in milliseconds since the epoch (UTC)."""

@@ -116,7 +116,12 @@ COIN_PRICE = Dimension("a price of a coin", "cents per BTC", {"EUR/BTC": Fractio
 MONEY = Dimension("an amount of money", "micro-EUR", {"EUR": Fraction(1_000_000), "ct": Fraction(10_000)}, "0.05 EUR")
 COINS = Dimension("an amount of bitcoin", "satoshis", {"sat": Fraction(1), "BTC": Fraction(100_000_000)}, "2000000 sat")
 ANGLE = Dimension("an angle", "thousandths of a degree", {"deg": Fraction(1000)}, "12 deg")
-ALL = (POWER, PEAK_POWER, ENERGY, DURATION, HASH_RATE, ENERGY_PRICE, DEMAND_PRICE, COIN_PRICE, MONEY, COINS, ANGLE)
+SPEED = Dimension("a speed of wind", "millimetres per second", {"m/s": Fraction(1000)}, "7.0 m/s", zero=False)
+LENGTH = Dimension("a length", "millimetres", {"m": Fraction(1000)}, "45 m", zero=False)
+ALL = (
+    *(POWER, PEAK_POWER, ENERGY, DURATION, HASH_RATE, ENERGY_PRICE, DEMAND_PRICE, COIN_PRICE, MONEY, COINS, ANGLE),
+    *(SPEED, LENGTH),
+)
 
 Watts = Annotated[int, BeforeValidator(POWER.parse)]
 PositiveWatts = Annotated[int, BeforeValidator(POSITIVE_POWER.parse)]
@@ -131,3 +136,5 @@ CoinPrice = Annotated[int, BeforeValidator(COIN_PRICE.parse)]
 Money = Annotated[int, BeforeValidator(MONEY.parse)]
 Satoshis = Annotated[int, BeforeValidator(COINS.parse)]
 Angle = Annotated[int, BeforeValidator(ANGLE.parse)]
+Speed = Annotated[int, BeforeValidator(SPEED.parse)]
+Length = Annotated[int, BeforeValidator(LENGTH.parse)]

@@ -108,6 +108,13 @@ def parse_longitude(value: object) -> Decimal:
     return _degrees(180, "9.430", value)
 
 
+def parse_shape(value: object) -> Decimal:
+    """A number from 1 to 4, as in 2.1."""
+    if isinstance(value, int | Decimal) and not isinstance(value, bool) and 1 <= value <= 4:
+        return Decimal(value)
+    raise mistake(f"{shown(value)} is not a number from 1 to 4", "Write the distribution's shape k without a unit, like 2.1")
+
+
 def parse_address(value: object) -> Address:
     """An IP address (or localhost) and a port, as in 127.0.0.1:3333 or [::1]:3333."""
     match = re.fullmatch(r"(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<four>[0-9.]+|localhost)):(?P<port>\d{1,5})", str(value), re.ASCII)
@@ -208,6 +215,7 @@ Day = Annotated[date, BeforeValidator(parse_date)]
 LocalTime = Annotated[datetime, BeforeValidator(parse_local_time)]
 Zone = Annotated[ZoneInfo, BeforeValidator(parse_zone)]
 Latitude = Annotated[Decimal, BeforeValidator(parse_latitude)]
+WeibullShape = Annotated[Decimal, BeforeValidator(parse_shape)]
 Longitude = Annotated[Decimal, BeforeValidator(parse_longitude)]
 ListenAddress = Annotated[Address, BeforeValidator(parse_address)]
 AllowedNetwork = Annotated[Network, BeforeValidator(parse_network)]

@@ -150,6 +150,96 @@ class Command:
     access: Access
 
 
+Tier = Literal["real software", "recorded answers", "specification"]
+"""What a network's package was tested against: the software itself, recorded answers of it, or its specification."""
+DutyState = Literal["DONE", "LATE", "MISSED", "UNKNOWN"]
+"""What became of something that a network expected; UNKNOWN is not MISSED."""
+IncomeState = Literal["accrued", "claimed", "received"]
+"""How far a payment has come: owed by the network, asked for, or in one's own wallet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Something that a network expects of a node at a time: its kind in the network's word, and what became of it.
+
+    ``position`` is where on the chain it belongs (an epoch, a slot, a round), ``cause`` why it is late or missed, where known.
+    """
+
+    id: str
+    kind: str
+    position: str
+    due_ms: int
+    state: DutyState
+    cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One line of a posting: the account by its code, and on which side the amount stands."""
+
+    account: str
+    side: Literal["debit", "credit"]
+
+
+@dataclass(frozen=True, slots=True)
+class PostingRule:
+    """How the books write that a payment has reached a state: as data, so that no network's package writes into the journal.
+
+    The legs of both sides must be there; each gets the event's whole amount in its asset.
+    """
+
+    state: IncomeState
+    legs: tuple[Leg, ...]
+    text: str
+
+    def balanced(self) -> bool:
+        """Whether what it debits is what it credits."""
+        sides = [leg.side for leg in self.legs]
+        return sides.count("debit") == sides.count("credit") > 0
+
+
+@dataclass(frozen=True, slots=True)
+class IncomeKind:
+    """One way in which a network pays: in which asset (its code and decimals), and how each state of it is booked."""
+
+    name: str
+    title: str
+    asset: str
+    decimals: int
+    postings: tuple[PostingRule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IncomeEvent:
+    """What a network paid: of which kind, how much in base units, how far it has come, and its position on the chain.
+
+    ``id`` is the same whenever the same payment is seen again, so that it is booked once a state.
+    """
+
+    id: str
+    kind: str
+    node: str
+    amount: int
+    state: IncomeState
+    time_ms: int
+    position: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """Something that a network's nodes must be ready for: at a height of a chain or at a time; at neither where it has come.
+
+    ``source`` says who says so.
+    """
+
+    id: str
+    what: str
+    source: str
+    chain: str | None = None
+    height: int | None = None
+    due_ms: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Role:
     """What a node of a network may be for: how it can run here, where it is spoken to, and how it is looked at and started.
@@ -163,14 +253,16 @@ class Role:
     ports: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     probe: Callable[[Access], Probe] | None = None
     command: Callable[[Place], Command] | None = None
+    recipe: Callable[[], Recipe] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
     """A network as its folder announces it: what a fleet file may say of its nodes.
 
-    ``embedded`` names the chains that the embedded node serves; ``private`` those that everybody makes for himself, so that two
-    nodes of one need not have the same blocks.
+    ``embedded`` names the chains that the embedded node serves, ``simulated`` those that a model of a node can be of;
+    ``private`` those that everybody makes for himself, so that two nodes of one need not have the same blocks.
+    ``income`` is empty where a network pays no node for being one.
     """
 
     name: str
@@ -178,4 +270,8 @@ class Network:
     chains: tuple[str, ...]
     roles: Mapping[str, Role]
     embedded: tuple[str, ...] = ()
+    simulated: tuple[str, ...] = ()
+    tier: Tier = "specification"
+    income: tuple[IncomeKind, ...] = ()
+    deadlines: tuple[Deadline, ...] = ()
     private: tuple[str, ...] = ()

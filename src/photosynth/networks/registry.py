@@ -57,7 +57,7 @@ def _load(point: EntryPoint) -> Network:
 
 def _well_formed(found: Network) -> bool:
     """Whether a fleet file can be held against a network. Raises AttributeError or TypeError where it is all wrong."""
-    texts = [*found.chains, *found.embedded, *found.roles.keys()]
+    texts = [*found.chains, *found.embedded, *found.simulated, *found.roles.keys()]
     for role in found.roles.values():
         texts += [*role.runs, *role.endpoints.keys(), *role.endpoints.values(), *role.ports.keys()]
         texts += [chain for usual in role.ports.values() for chain, _ in usual.items()]

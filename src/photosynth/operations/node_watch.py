@@ -108,16 +108,19 @@ class NodeWatch:
         actions: ActionSink,
         *,
         embedded: Mapping[str, BitcoinNode] | None = None,
+        simulated: Mapping[str, Access] | None = None,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """``folder`` is where nodes that run here live, ``mark`` what tells their processes from another fleet's.
 
-        Starts and ends are written to ``actions``. ``embedded`` are the nodes that run inside this program, by their names.
+        Starts and ends are written to ``actions``. ``embedded`` are the nodes that run inside this program, by their names, and
+        ``simulated`` says how those that are models are spoken to.
         """
         self._wall_ms, self._monotonic = wall_ms, monotonic
         self._places, self._places_of_silent = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
-        self._watched = {node.id: _watched(node, folder, mark, actions, embedded or {}) for node in nodes}
+        here = Here(folder, mark, actions, embedded or {}, simulated or {})
+        self._watched = {node.id: _watched(node, here) for node in nodes}
 
     async def run(self) -> None:
         """Look and keep running until cancelled."""
@@ -295,7 +298,7 @@ class NodeWatch:
             runbook = "Mend what it says, and start again."
             found.append(Judgement("node_fault", "critical", "it cannot be run or looked at", watched.fault, runbook))
         elif watched.look is None:
-            runbook = "Only a node that a site mines on, an external one and a process are started or looked at yet."
+            runbook = "Nothing that runs here makes or meets a node that is declared like this one."
             found.append(Judgement("not_watched", "info", "nothing looks at it", f"run: {watched.declared.run}", runbook))
         latest, answered = watched.latest, watched.answered
         if latest is not None and latest.problem is not None and (watched.failed >= DOWN_AFTER or answered is None):
@@ -327,43 +330,57 @@ class NodeWatch:
 
 
 def _lags(node: Node, lag: int, furthest: str | None) -> Judgement:
-    """A node behind another one: no fault by itself on a chain that everybody makes for himself."""
+    """A node behind another one: no fault by itself where everybody makes his own chain; a model follows ours."""
     summary = f"it is {lag} blocks behind the best head of its chain"
     evidence = f"{furthest} is {lag} blocks further"
     known = network(node.network)
-    if known is not None and node.chain in known.private:
+    if known is not None and node.chain in known.private and node.run != "simulated":
         runbook = f"Where the two shall be one chain, connect them: on {node.chain} everybody may have a chain of his own."
         return Judgement("lags", "info", summary, evidence, runbook)
     runbook = "See its peers, disk and memory. Where others move on and it does not, restart it."
     return Judgement("lags", "warning", summary, evidence, runbook)
 
 
-def _watched(node: Node, folder: Path, mark: str, actions: ActionSink, embedded: Mapping[str, BitcoinNode]) -> _Watched:
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What nodes that run here share: their folder, the mark of their processes, whom starts are written to, and those that are
+    inside this program or models."""
+
+    folder: Path
+    mark: str
+    actions: ActionSink
+    embedded: Mapping[str, BitcoinNode]
+    simulated: Mapping[str, Access]
+
+
+def _watched(node: Node, here: Here) -> _Watched:
     """A node with what looks at it and what keeps it running. What cannot be had of it is its own fault, and nobody else's."""
     try:
-        return _made(node, folder, mark, actions, embedded)
+        return _made(node, here)
     except (Exception, SystemExit) as error:
         log.error("a node can neither be run nor looked at", node=node.id, exc_info=error)
         return _Watched(node, fault=words_of(error))
 
 
-def _made(node: Node, folder: Path, mark: str, actions: ActionSink, embedded: Mapping[str, BitcoinNode]) -> _Watched:
+def _made(node: Node, here: Here) -> _Watched:
     if node.run == "embedded":
-        ours = embedded.get(node.id)
+        ours = here.embedded.get(node.id)
         return _Watched(node, None if ours is None else NodeLook(node.id, lambda: EmbeddedProbe(ours)))
     found = network(node.network)
     role = None if found is None else found.roles.get(node.role)
     if role is None or (probe := role.probe) is None:
         return _Watched(node)
+    if node.run == "simulated" and (spoken_to := here.simulated.get(node.id)) is not None:
+        return _Watched(node, NodeLook(node.id, lambda: probe(spoken_to)))
     if node.run == "external":
         return _Watched(node, NodeLook(node.id, lambda: probe(_access(node))))
     if node.run == "process" and role.command is not None and node.program is not None:
-        own = folder / node.id
+        own = here.folder / node.id
         data = node.data or own / "data"
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         command = role.command(Place(node.id, node.chain, node.program, data, node.ports, node.flags))
-        workload = Workload(node.id, f"{mark}:{node.id}", command.arguments, own, command.stop_s)
-        return _Watched(node, NodeLook(node.id, lambda: probe(command.access)), ChildProcess(workload, actions))
+        workload = Workload(node.id, f"{here.mark}:{node.id}", command.arguments, own, command.stop_s)
+        return _Watched(node, NodeLook(node.id, lambda: probe(command.access)), ChildProcess(workload, here.actions))
     return _Watched(node)
 
 

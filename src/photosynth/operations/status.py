@@ -92,6 +92,7 @@ def site_status(
         zone=str(site.zone),
         speed=speed,
         replay=replay,
+        sources=list(site.source_kinds()),
         generation_w=None if seen is None else seen.generation_w,
         load_w=None if seen is None else seen.load_w,
         surplus_w=None if seen is None else seen.surplus_w,

@@ -4,6 +4,7 @@ Every function takes base units and answers ``unknown`` for None, which is neith
 rounding half to even in integers; no float is involved. The command line and the console write through these.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -106,6 +107,12 @@ def energy_price(value_cent_per_mwh: int | None, style: Style = ENGLISH) -> str:
     if value_cent_per_mwh is None:
         return UNKNOWN
     return f"{decimal(Fraction(value_cent_per_mwh, 100), 2, style)} EUR/MWh"
+
+
+def source_words(kinds: Sequence[str]) -> str:
+    """What sources live on, as a label: Sun, Wind, or Sun and wind."""
+    words = [{"photovoltaic": "sun"}.get(kind, kind) for kind in kinds]
+    return " and ".join(words).capitalize()
 
 
 def duration(value_s: int | None) -> str:

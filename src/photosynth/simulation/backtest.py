@@ -2,11 +2,11 @@
 
 The step is a site minute: it is what the machines' ramps (10 to 90 s) and minimum times (minutes) are made of, finer than
 any recorded series (quarter hours and hours), and a day stays a matter of a second. Within it, power in and out of the
-site is netted, and the dispatch sees the minute's own sun and load, as it would when it runs every second.
+site is netted, and the dispatch sees the minute's own generation and load, as it would when it runs every second.
 Meters do not err here, so that the balance closes to the joule; what class errors do is shown by the running site.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
@@ -30,7 +30,7 @@ from photosynth.simulation.backtest_ledger import BacktestLedger
 from photosynth.simulation.backtest_machines import BacktestFleet
 from photosynth.simulation.backtest_report import BacktestReport, DayReport, Quote, Spot, TotalReport
 from photosynth.simulation.recorded_site import backtest_config
-from photosynth.simulation.replay import generation_of
+from photosynth.simulation.replay import Nominal, generation_of
 from photosynth.simulation.series import Series
 from photosynth.simulation.site_physics import MINUTE_MS, Flows, generated_mj
 from photosynth.simulation.strategies import STRATEGIES, Strategy, site_strike_cent_per_mwh
@@ -45,7 +45,7 @@ class _Day:
     day: date
     start_ms: int
     end_ms: int
-    sun: Series
+    generation: Series
     load_w: list[int]
     prices: list[Prices]
     quote: CoinQuote
@@ -115,7 +115,7 @@ def run_backtest(config: BacktestConfig, on_interval: Callable[[BacktestInterval
         last_day=config.last_day.isoformat(),
         step_s=MINUTE_MS // 1000,
         fixed_strike_cent_per_mwh=strike_cent or 0,
-        notes=_NOTES,
+        notes=list(_notes(config.nominal)),
         days=reports,
         total=TotalReport(
             days=days,
@@ -126,15 +126,27 @@ def run_backtest(config: BacktestConfig, on_interval: Callable[[BacktestInterval
     )
 
 
-_NOTES = [
-    "Satoshis are expected ones: represented hashes times the day's reward over the work of a block, as a pool would pay.",
-    "The factory's load is synthetic; the sun is the country's, scaled to the plant; prices are hourly day-ahead prices.",
-    "Machines have no bad habits here and all begin asleep; meters do not err.",
-    "Origin is settled by the quarter hour, factory first: where the sun falls within one, a little of what was mined with "
-    "surplus counts as bought (0.002 % of the example site's mining over 2024).",
-    "Curtailed energy is an estimate beside the balance: it was never generated.",
-    "Always-on buys energy whatever the site allows; the others keep to what the site allows.",
-]
+def _notes(nominal: Nominal) -> Iterator[str]:
+    """What a reader has to know of a report on sources of these kinds."""
+    named = [name for name, power_w in (("sun", nominal.solar_w), ("wind", nominal.wind_w)) if power_w]
+    sources, is_are = " and ".join(named), "is" if len(named) == 1 else "are"
+    yield "Satoshis are expected ones: represented hashes times the day's reward over the work of a block, as a pool would pay."
+    yield (
+        f"The factory's load is synthetic; the {sources} {is_are} the country's, scaled to the plant; "
+        "prices are hourly day-ahead prices."
+    )
+    if nominal.wind_w:
+        yield (
+            "A country's wind is steadier than one turbine's; "
+            "renewables that are not sun count as wind above their lowest hour of the year."
+        )
+    yield "Machines have no bad habits here and all begin asleep; meters do not err."
+    yield (
+        f"Origin is settled by the quarter hour, factory first: where the {sources} falls within one, a little of what was mined "
+        "with surplus counts as bought (0.002 % of the example site's mining over 2024)."
+    )
+    yield "Curtailed energy is an estimate beside the balance: it was never generated."
+    yield "Always-on buys energy whatever the site allows; the others keep to what the site allows."
 
 
 def _load_day(config: BacktestConfig, market: RecordedMarket, day: date) -> _Day:
@@ -147,7 +159,7 @@ def _load_day(config: BacktestConfig, market: RecordedMarket, day: date) -> _Day
         start_ms=start_ms,
         end_ms=end_ms,
         prices=[market.prices(at_ms) for at_ms in range(start_ms, end_ms, INTERVAL_MS)],
-        sun=generation_of(config.energy, day, config.peak_w),
+        generation=generation_of(config.energy, day, config.nominal),
         load_w=[sum(load.watts(at_ms) for load in config.loads) for at_ms in range(start_ms, end_ms, MINUTE_MS)],
         quote=quote,
         eur_per_hash=quote.eur_per_hash,
@@ -218,7 +230,7 @@ class _Run:
         export_limit_w = None if decision is None else decision.export_limit_w
         generated = factory = mining = bought = sold = lost = hashes = 0
         now_ms, minutes = prices.interval_start_ms, slice(interval * 15, interval * 15 + 15)
-        for sun_w, load_w in zip(day.sun.watts[minutes], day.load_w[minutes], strict=True):
+        for available_w, load_w in zip(day.generation.watts[minutes], day.load_w[minutes], strict=True):
             if ladder is None or not ladder.is_of(fleet.offers, now_ms):
                 horizon_s = policy.restart_horizon_s
                 ladder = self._ladders.at(fleet.offers, scaled_value, horizon_s, now_ms, stopped=policy.stopped)
@@ -226,13 +238,13 @@ class _Run:
             if undecided:
                 undecided = not policy.stopped  # where nobody may mine, the prices alone decide, once for the quarter hour
                 before = decision
-                decision = decide(SiteState(sun_w, load_w, import_peak_w=peak_w), ladder, prices, policy, before)
+                decision = decide(SiteState(available_w, load_w, import_peak_w=peak_w), ladder, prices, policy, before)
                 if decision is not before:
                     source_limit_w, export_limit_w = decision.source_limit_w, decision.export_limit_w
                     self._tell(decision.climb, None if before is None else before.climb)
             now_ms += MINUTE_MS
             mining_j, work = fleet.advance(now_ms)
-            available_mj, factory_mj, mining_mj = sun_w * MINUTE_MS, load_w * MINUTE_MS, mining_j * 1000
+            available_mj, factory_mj, mining_mj = available_w * MINUTE_MS, load_w * MINUTE_MS, mining_j * 1000
             used_mj = factory_mj + mining_mj
             made_mj = generated_mj(MINUTE_MS, available_mj, used_mj, source_limit_w, export_limit_w)
             generated += made_mj

@@ -10,15 +10,16 @@ from photosynth.energy.recorded_market import RecordedEnergy
 from photosynth.quantities.balance import Allocation, Energies
 from photosynth.simulation.backtest_machines import BacktestMachine
 from photosynth.simulation.factory import FactoryLoad
+from photosynth.simulation.replay import Nominal
 
 
 @dataclass(frozen=True)
 class BacktestConfig:
-    """A site and its markets. ``peak_w`` is what the recorded sun's yearly maximum is scaled to."""
+    """A site and its markets. ``nominal`` is what the recorded sun's and wind's yearly maxima are scaled to."""
 
     site: str
     seed: int
-    peak_w: int
+    nominal: Nominal
     loads: tuple[FactoryLoad, ...]
     machines: tuple[BacktestMachine, ...]
     policy: DispatchPolicy

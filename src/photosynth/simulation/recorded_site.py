@@ -11,6 +11,7 @@ from photosynth.fleet import MiningSite, Site
 from photosynth.simulation.backtest_facts import BacktestConfig
 from photosynth.simulation.backtest_machines import BacktestMachine
 from photosynth.simulation.factory import FactoryLoad
+from photosynth.simulation.replay import Nominal
 from photosynth.sites.configuration import declared_coin_market, dispatch_policy, machine_model, tariff_of
 
 FEES_SAT = 2_000_000
@@ -18,9 +19,12 @@ FEES_SAT = 2_000_000
 FEES_DATE = "2026-02-12"
 
 
-def peak_w(site: Site) -> int:
-    """All sources' nameplate power, which a recorded sun's yearly maximum is scaled to."""
-    return sum(source.peak_w for source in site.sources)
+def nominal_of(site: Site) -> Nominal:
+    """Its sources' nameplate power by kind, which the recorded sun's and wind's yearly maxima are scaled to."""
+    return Nominal(
+        solar_w=sum(source.nominal_w for source in site.sources if source.kind == "photovoltaic"),
+        wind_w=sum(source.nominal_w for source in site.sources if source.kind == "wind"),
+    )
 
 
 def recorded_coin_market(mining: MiningSite, data: Path) -> CoinMarket:
@@ -45,7 +49,7 @@ def backtest_config(mining: MiningSite, first_day: date, last_day: date, data: P
     return BacktestConfig(
         site=site.name,
         seed=site.simulation.seed,
-        peak_w=peak_w(site),
+        nominal=nominal_of(site),
         loads=tuple(
             FactoryLoad(load.id, load.base_w, load.weekday_peak_w, load.weekend_peak_w, site.simulation.seed, site.zone)
             for load in site.loads

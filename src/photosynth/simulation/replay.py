@@ -1,12 +1,15 @@
-"""A recorded day's sun at the plant's scale: hourly means made into minutes that keep every hour's energy.
+"""A recorded day's sun and wind at the plants' scale: hourly means made into minutes that keep every hour's energy.
 
-The country's solar generation is scaled so that the highest hour of the file's year is the plant's peak. Within an hour
-power runs along two straight lines through the hour's borders, bent so that the hour's mean is the recorded one.
+The country's solar and wind generation are scaled so that the highest hour of the file's year is the plants' nominal power.
+(A country's wind is steadier than one turbine's: it is never quite calm, and seldom full.) Within an hour power runs along two
+straight lines through the hour's borders, bent so that the hour's mean is the recorded one.
 """
 
 from datetime import date
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from photosynth.energy.recorded_market import HOUR_MS, RecordedEnergy
 from photosynth.quantities.instants import market_day_bounds_ms
@@ -17,11 +20,26 @@ _FINE = 10**6
 MINUTES = 60
 
 
-def hourly_means_uw(energy: RecordedEnergy, day: date, peak_w: int) -> list[int]:
+class Nominal(NamedTuple):
+    """What a site's photovoltaic plants and wind turbines make at most, in watts."""
+
+    solar_w: int
+    wind_w: int
+
+
+def hourly_means_uw(energy: RecordedEnergy, day: date, nominal: Nominal) -> list[int]:
     """Mean power of each hour of a Berlin day (23 to 25 of them) in microwatts. Raises RecordedDataError."""
     start_ms, end_ms = market_day_bounds_ms(day)
     hours = range(start_ms, end_ms, HOUR_MS)
-    return [round(energy.solar_share(hour_ms, day.year) * peak_w * _FINE) for hour_ms in hours]
+    means = []
+    for hour_ms in hours:
+        exact = Fraction(0)
+        if nominal.solar_w:
+            exact += energy.solar_share(hour_ms, day.year) * nominal.solar_w
+        if nominal.wind_w:
+            exact += energy.wind_share(hour_ms, day.year) * nominal.wind_w
+        means.append(round(exact * _FINE))
+    return means
 
 
 def minutes_of(means_uw: list[int], peak_w: int) -> tuple[int, ...]:
@@ -49,8 +67,10 @@ def minutes_of(means_uw: list[int], peak_w: int) -> tuple[int, ...]:
     return tuple(watts)
 
 
-def generation_of(folder: Path | RecordedEnergy, day: date, peak_w: int) -> Series:
-    """The plant's generation over a recorded Berlin day, watts by minute. Raises RecordedDataError naming file and hour."""
+def generation_of(folder: Path | RecordedEnergy, day: date, nominal: Nominal) -> Series:
+    """The plants' generation over a recorded Berlin day, watts by minute. Raises RecordedDataError naming file and hour."""
     energy = folder if isinstance(folder, RecordedEnergy) else RecordedEnergy(folder)
-    watts = minutes_of(hourly_means_uw(energy, day, peak_w), peak_w)
-    return Series(market_day_bounds_ms(day)[0], watts, f"recorded solar generation of {day}, scaled to {peak_w} W")
+    watts = minutes_of(hourly_means_uw(energy, day, nominal), nominal.solar_w + nominal.wind_w)
+    scaled = {"solar": nominal.solar_w, "wind": nominal.wind_w}
+    of = " and ".join(f"{name} generation scaled to {power_w} W" for name, power_w in scaled.items() if power_w)
+    return Series(market_day_bounds_ms(day)[0], watts, f"recorded {day}: {of}")

@@ -1,4 +1,4 @@
-"""The world process, ``python -m photosynth.simulation.world``: sun, factory, connection, meters and machines of a site.
+"""The world process, ``python -m photosynth.simulation.world``: sources, factory, connection, meters and machines of a site.
 
 It reads its configuration as one JSON line from standard input, writes one line when everything listens, and ends when
 standard input does, or on SIGTERM. The rest of the system meets it over sockets only.
@@ -26,6 +26,7 @@ from photosynth.simulation.factory import FactoryLoad
 from photosynth.simulation.meter_server import MeterServer
 from photosynth.simulation.series import read_series
 from photosynth.simulation.site_physics import MINUTE_MS, SitePhysics
+from photosynth.simulation.wind import generation_w
 from photosynth.simulation.world_config import WorldConfig, WorldReady
 
 TICK_S = 0.15
@@ -112,7 +113,7 @@ class World:
         self.folder = Path(config.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.time = config.time.scaled()
-        self.sun = SunSeries(config, self.folder) if config.series_path is None else None
+        self.sun = SunSeries(config, self.folder) if config.series_path is None and config.panels else None
         self.resumed = False
         self.site: SitePhysics
         self.fleet: AsicFleet
@@ -170,15 +171,18 @@ class World:
 
     async def _available(self, since_ms: int | None) -> Callable[[int], int]:
         """The sources' power by instant, from where the last life ended (None: from now) on."""
+        if self.config.series_path is not None:
+            return read_series(Path(self.config.series_path)).at
+        wind_w = generation_w(self.config.turbines, self.config.seed)
         if self.sun is None:
-            series = read_series(Path(self.config.series_path or ""))
-            return series.at
+            return wind_w
         now_ms = self.site_ms()
         day, last = utc_day(min(now_ms, since_ms or now_ms)), utc_day(max(now_ms, since_ms or now_ms))
         while day <= last:
             await self.sun.need(day)
             day += timedelta(days=1)
-        return self.sun.watts
+        sun_w = self.sun.watts
+        return lambda at_ms: sun_w(at_ms) + wind_w(at_ms)
 
     def step(self) -> None:
         """Bring everything to the site's time."""

@@ -11,6 +11,7 @@ from photosynth.quantities.instants import ScaledTime
 from photosynth.simulation.asics import AsicSpec
 from photosynth.simulation.habits import Habit
 from photosynth.simulation.sun import Panels
+from photosynth.simulation.wind import Turbine
 
 
 class TimeConfig(msgspec.Struct, frozen=True):
@@ -68,7 +69,8 @@ class MachineConfig(msgspec.Struct, frozen=True):
 
 
 class WorldConfig(msgspec.Struct, frozen=True):
-    """The whole simulated site. ``series_path`` names a recorded day's generation (``simulation.series``) instead of ``panels``.
+    """The whole simulated site. ``series_path`` names a recorded day's generation (``simulation.series``) instead of what
+    ``panels`` and ``turbines`` would make.
 
     Powers in watts; ``folder`` keeps the devices' own memory and the sun's cache; port 0 takes a free one.
     """
@@ -80,6 +82,7 @@ class WorldConfig(msgspec.Struct, frozen=True):
     connection_w: int
     curtailable: bool
     panels: tuple[Panels, ...]
+    turbines: tuple[Turbine, ...]
     loads: tuple[LoadConfig, ...]
     meters: tuple[MeterConfig, ...]
     models: tuple[MachineModel, ...]

@@ -63,6 +63,7 @@ STATUS = Status(
         zone="Europe/Berlin",
         speed=60.0,
         replay=None,
+        sources=["photovoltaic"],
         generation_w=412_345,
         load_w=60_100,
         surplus_w=352_245,

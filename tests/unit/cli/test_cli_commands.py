@@ -345,7 +345,7 @@ def test_fleet_check(tmp_path: Path) -> None:
     assert good.exit_code == 0
     assert "102 machines" in good.stdout
     bad = tmp_path / "bad.yaml"
-    bad.write_text(EXAMPLE.read_text(encoding="utf-8").replace("400 kW", "-400 kW").replace("kind: photovoltaic", "kind: wind"))
+    bad.write_text(EXAMPLE.read_text(encoding="utf-8").replace("400 kW", "-400 kW").replace("kind: photovoltaic", "kind: wave"))
     told = run("fleet", "check", bad)
     assert (told.exit_code, told.stdout) == (2, "")
     assert told.stderr.count(f"{bad}:") == 2

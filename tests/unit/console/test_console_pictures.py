@@ -37,12 +37,21 @@ def flows(snapshot: Snapshot) -> dict[tuple[str, str], int]:
 async def test_the_flow_at_noon_goes_from_the_sun_to_factory_mining_and_export() -> None:
     day = with_site(await seen(), generation_w=400_000, load_w=60_000, mining_power_w=320_000, grid_w=-20_000, curtailed_w=10_000)
     assert flows(day) == {
-        ("sun", "site"): 4000,
+        ("sources", "site"): 4000,
         ("site", "factory"): 600,
         ("site", "mining"): 3200,
         ("site", "export"): 200,
-        ("sun", "curtailed"): 100,
+        ("sources", "curtailed"): 100,
     }
+
+
+@pytest.mark.parametrize(
+    ("kinds", "label"), [(["photovoltaic"], "Sun"), (["wind"], "Wind"), (["photovoltaic", "wind"], "Sun and wind")]
+)
+async def test_the_flow_names_what_the_sources_live_on(kinds: list[str], label: str) -> None:
+    site = with_site(await seen(), sources=kinds, generation_w=200_000, load_w=60_000, mining_power_w=140_000, grid_w=0)
+    source = next(node for node in charts.energy_flow(site, EN)["series"][0]["data"] if node["depth"] == 0)
+    assert source["label"]["formatter"].startswith(f"{label}\n")
 
 
 async def test_the_flow_at_night_comes_from_the_grid() -> None:

@@ -172,7 +172,7 @@ def test_mistake_is_named_where_it_is(name: str) -> None:
 
 def test_all_mistakes_at_once_in_order() -> None:
     """Mistakes of different sections and kinds come together, sorted by line."""
-    text = TEXT.replace("400 kW", "-400 kW", 1).replace("kind: photovoltaic", "kind: wind").replace("model: s21,", "model: x9,")
+    text = TEXT.replace("400 kW", "-400 kW", 1).replace("kind: photovoltaic", "kind: wave").replace("model: s21,", "model: x9,")
     text = text.replace("version: 2", "versoin: 2").replace("127.0.0.1:8480", "somewhere")
     problems = problems_of(text)
     assert [problem.path for problem in problems] == [

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
-from photosynth.fleet import load_fleet, parse_fleet
+from photosynth.fleet import Photovoltaic, load_fleet, parse_fleet
 from photosynth.fleet.units import ALL, ENERGY_PRICE, POWER, Dimension
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -22,9 +22,9 @@ def test_example_in_exact_integers() -> None:
     mining = load_fleet(EXAMPLES / "backnang.yaml").mining_sites()[0]
     fleet = mining.site
     assert fleet.grid.connection_w == 400_000
-    assert fleet.sources[0].peak_w == 600_000
-    assert fleet.sources[0].tilt_mdeg == 12_000
-    assert fleet.sources[0].commissioned == date(2025, 5, 1)
+    (roof,) = fleet.sources
+    assert isinstance(roof, Photovoltaic)
+    assert (roof.peak_w, roof.tilt_mdeg, roof.commissioned) == (600_000, 12_000, date(2025, 5, 1))
     assert fleet.simulation.hash_rate_hs == 50_000
     assert fleet.meters[0].register_step_j == 360_000
     assert fleet.meters[0].class_ppm == 5000

@@ -17,7 +17,7 @@ from photosynth.quantities.balance import ROLES, Energies, MeterRole
 from photosynth.quantities.instants import INTERVAL_MS, market_day_bounds_ms
 from photosynth.simulation.factory import FactoryLoad
 from photosynth.simulation.registers import SimulatedMeter
-from photosynth.simulation.replay import generation_of, minutes_of
+from photosynth.simulation.replay import Nominal, generation_of, minutes_of
 from photosynth.simulation.series import Series, read_series, write_series
 from photosynth.simulation.site_physics import SitePhysics, balance
 from photosynth.simulation.sun import MINUTES, Panels, SunRequest, clouds, compute_day, day_path, make_day, read_day
@@ -223,7 +223,7 @@ def test_a_replayed_day_has_its_hours_and_its_scale(tmp_path: Path, day: date, h
         f"{at_ms // 1000},{max(0, 6 - abs(at_ms // 3_600_000 % 24 - 11)) * 5000},1\n" for at_ms in range(start, end, 3_600_000)
     ]
     (tmp_path / "de_hourly_price_load_renewables_2023.csv").write_text("".join(lines))
-    series = generation_of(RecordedEnergy(tmp_path), day, 600_000)
+    series = generation_of(RecordedEnergy(tmp_path), day, Nominal(600_000, 0))
     assert len(series.watts) == hours * 60
     assert series.at(start) == series.at(end - 1) == 0
     assert max(series.watts) == 600_000

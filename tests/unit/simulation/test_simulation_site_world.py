@@ -49,6 +49,7 @@ def config(folder: Path, start_ms: int = START_MS, speed_milli: int = 300_000) -
         connection_w=400_000,
         curtailable=True,
         panels=(),
+        turbines=(),
         loads=(LoadConfig("factory", 38_000, 210_000, 62_000),),
         meters=METERS,
         models=(MODEL,),

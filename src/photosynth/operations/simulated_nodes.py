@@ -1,0 +1,34 @@
+"""What starts the simulated nodes of a fleet: whoever looks at them meets their API, and cannot tell them from real ones."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from photosynth.bitcoin.node import BitcoinNode
+from photosynth.fleet import Node
+from photosynth.networks.grammar import Access
+from photosynth.sites.clock import RunningClock
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedNodes:
+    """Simulated nodes that run: how each is spoken to, what tells that they have ended by themselves, and what ends them."""
+
+    access: Mapping[str, Access]
+    ended: Callable[[], Awaitable[int]]
+    close: Callable[[], Awaitable[None]]
+
+
+class OpenSimulatedNodes(Protocol):
+    """Opens the simulated nodes of a fleet."""
+
+    async def __call__(
+        self, nodes: Sequence[Node], folder: Path, clock: RunningClock, followed: BitcoinNode | None
+    ) -> SimulatedNodes:
+        """Start them, each with a folder of its own under ``folder``, over the blocks of ``followed``.
+
+        ``followed`` is the fleet's first embedded Bitcoin node; None where it has none, and they run a chain of their own.
+        Raises NodeUnavailableError, saying why.
+        """
+        ...
