@@ -324,7 +324,7 @@ async def test_a_node_that_ends_is_a_node_that_does_not_answer(source: BitcoinNo
     served = Served(opened.access["btc-2"], source)
     await head_is(served, BLOCKS)
     await opened.close()
-    assert await opened.ended() == 0
+    assert await opened.ended() == "the process of the simulated nodes ended with code 0"
     assert served.access.cookie_file is not None
     assert not served.access.cookie_file.exists(), "as a bitcoind removes its cookie at its end"
     probe = served.probe()

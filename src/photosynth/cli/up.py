@@ -175,6 +175,7 @@ class _Up:
         stop.set()
 
     async def _serve(self, stop: asyncio.Event) -> None:
+        from photosynth.cli.simulated_nodes import StartSimulatedNodes
         from photosynth.operations.opening import open_fleet
         from photosynth.operations.running import RunningView
         from photosynth.operations.running_fleet import FleetSettings, RunningFleet
@@ -184,7 +185,8 @@ class _Up:
         opened: list[RunningFleet] = []
 
         async def start() -> None:
-            opened.append(await open_fleet(FleetSettings(self.fleet, state, self.speed_milli, sites)))
+            settings = FleetSettings(self.fleet, state, self.speed_milli, sites, StartSimulatedNodes(_log_networks))
+            opened.append(await open_fleet(settings))
             await opened[0].start()
 
         try:
@@ -361,6 +363,12 @@ async def _done_unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> 
         for task in (working, stopping):
             task.cancel()
         await asyncio.gather(working, stopping, return_exceptions=True)
+
+
+def _log_networks(line: str) -> None:
+    import structlog
+
+    structlog.get_logger().info("simulated networks", said=line)
 
 
 def _has_windows() -> bool:

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import structlog
 
+from photosynth.bitcoin.node import NodeUnavailableError
 from photosynth.networks.grammar import Judgement, Probe, Report
 from photosynth.quantities.texts import printable
 
@@ -64,13 +65,14 @@ class NodeLook:
             return sound(await self._probe.look(now_ms), now_ms)
         except asyncio.CancelledError:
             return failed_look(now_ms, "its probe gave the look up")
+        except NodeUnavailableError as error:
+            return failed_look(now_ms, words_of(error))
         except BaseException as error:  # a package may even ask the program to exit
             why = f"its probe failed: {words_of(error)}"
             if why != self._said:
                 self._said = why
-                log.error(
-                    "a probe failed", node=self._node_id, exc_info=None if isinstance(error, NonsenseError) else error, reason=why
-                )
+                mistake = None if isinstance(error, NonsenseError) else error
+                log.error("a probe failed", node=self._node_id, exc_info=mistake, reason=why)
             return failed_look(now_ms, why)
 
     @staticmethod

@@ -108,18 +108,18 @@ class NodeWatch:
         actions: ActionSink,
         *,
         embedded: Mapping[str, BitcoinNode] | None = None,
-        simulated: Mapping[str, Access] | None = None,
+        simulated: Callable[[str], Access] | None = None,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """``folder`` is where nodes that run here live, ``mark`` what tells their processes from another fleet's.
 
         Starts and ends are written to ``actions``. ``embedded`` are the nodes that run inside this program, by their names, and
-        ``simulated`` says how those that are models are spoken to.
+        ``simulated`` says how one that is a model is spoken to; it raises NodeUnavailableError where that does not run.
         """
         self._wall_ms, self._monotonic = wall_ms, monotonic
         self._places, self._places_of_silent = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
-        here = Here(folder, mark, actions, embedded or {}, simulated or {})
+        here = Here(folder, mark, actions, embedded or {}, simulated)
         self._watched = {node.id: _watched(node, here) for node in nodes}
 
     async def run(self) -> None:
@@ -350,7 +350,7 @@ class Here:
     mark: str
     actions: ActionSink
     embedded: Mapping[str, BitcoinNode]
-    simulated: Mapping[str, Access]
+    simulated: Callable[[str], Access] | None
 
 
 def _watched(node: Node, here: Here) -> _Watched:
@@ -370,8 +370,8 @@ def _made(node: Node, here: Here) -> _Watched:
     role = None if found is None else found.roles.get(node.role)
     if role is None or (probe := role.probe) is None:
         return _Watched(node)
-    if node.run == "simulated" and (spoken_to := here.simulated.get(node.id)) is not None:
-        return _Watched(node, NodeLook(node.id, lambda: probe(spoken_to)))
+    if node.run == "simulated" and (spoken_to := here.simulated) is not None:
+        return _Watched(node, NodeLook(node.id, lambda: probe(spoken_to(node.id))))
     if node.run == "external":
         return _Watched(node, NodeLook(node.id, lambda: probe(_access(node))))
     if node.run == "process" and role.command is not None and node.program is not None:

@@ -3,10 +3,13 @@
 import asyncio
 import contextlib
 import time
+from functools import partial
 from typing import Any
 
 import structlog
 
+from photosynth.bitcoin.node import NodeUnavailableError
+from photosynth.networks.grammar import Access
 from photosynth.operations import consistency
 from photosynth.operations.audit import AuditLog, finish_cut_off
 from photosynth.operations.bitcoin_nodes import NodeChoice
@@ -16,6 +19,7 @@ from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.noting import KeptManifest
 from photosynth.operations.readers import Readers
 from photosynth.operations.running_fleet import FATAL, FleetSettings, KeptTime, RunningFleet, WatchedNodes
+from photosynth.operations.simulated_nodes import SimulatedNodes
 from photosynth.operations.state import StateError
 from photosynth.operations.supervisor import Supervisor, Unit
 from photosynth.pool.share_log import ShareLog
@@ -80,8 +84,17 @@ class _Opening:
             for node in settings.fleet.nodes
             if node.run == "embedded" and node.id in nodes
         }
-        watch = NodeWatch(settings.fleet.nodes, state.nodes, known.state, self.audit, embedded=embedded)
+        models = self._simulated_nodes(next(iter(embedded.values()), None))
+        watch = NodeWatch(
+            settings.fleet.nodes,
+            state.nodes,
+            known.state,
+            self.audit,
+            embedded=embedded,
+            simulated=None if models is None else partial(_spoken_to, models),
+        )
         units: list[Unit[Any]] = [self._kept_time(), *nodes.values(), *(chain.books for chain in chains.values())]
+        units += [] if models is None else [models]
         units += [unit for site in sites.values() for unit in site.every()]
         supervisor = Supervisor([*units, _watched(watch)], fatal=FATAL)
         return RunningFleet(
@@ -162,11 +175,30 @@ class _Opening:
             notes=DayNotes(past.import_peak, past.machine_memory),
         )
 
+    def _simulated_nodes(self, followed: NodeChoice | None) -> Unit[SimulatedNodes] | None:
+        """The nodes that are models, all of them one part; None where there is none."""
+        settings, begin = self.settings, self.settings.open_simulated
+        declared = [node for node in settings.fleet.nodes if node.run == "simulated"]
+        if begin is None or not declared:
+            return None
+
+        async def start() -> SimulatedNodes:
+            return await begin(declared, self.state.nodes, self.clock, followed)
+
+        return Unit("fleet", "simulated nodes", start)
+
     def _kept_time(self) -> Unit[KeptTime]:
         async def start() -> KeptTime:
             return KeptTime(self.clock, self.state)
 
         return Unit("fleet", "clock", start)
+
+
+def _spoken_to(models: Unit[SimulatedNodes], node_id: str) -> Access:
+    """How a node that is a model is spoken to. Raises NodeUnavailableError where it does not run."""
+    if models.service is None:
+        raise NodeUnavailableError(models.fault or "its model does not run yet")
+    return models.service.access[node_id]
 
 
 def _watched(watch: NodeWatch) -> Unit[WatchedNodes]:

@@ -15,6 +15,7 @@ from photosynth.operations.fleet_units import ChainUnits, SiteUnits
 from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.noting import KeptManifest
 from photosynth.operations.readers import Readers
+from photosynth.operations.simulated_nodes import OpenSimulatedNodes
 from photosynth.operations.state import StateError, StateFolder
 from photosynth.operations.supervisor import Supervisor, Unit
 from photosynth.pool.segments import ShareLogError
@@ -37,12 +38,14 @@ FATAL = (StateError, StorageError, ShareLogError, SealError, OtherBooksError, Wr
 
 @dataclass(frozen=True, slots=True)
 class FleetSettings:
-    """What one run of a fleet is given: its file, its state, its clock's speed, and what each site is given."""
+    """What one run of a fleet is given: its file, its state, its clock's speed, what each site is given, what opens models."""
 
     fleet: Fleet
     state: StateFolder
     speed_milli: int
     sites: tuple[SiteSettings, ...]
+    open_simulated: OpenSimulatedNodes | None = None
+    """None where nodes that are declared as simulated are not to be had."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from photosynth.bitcoin.node import BitcoinNode
+from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError
 from photosynth.fleet import Node
 from photosynth.networks.grammar import Access
 from photosynth.sites.clock import RunningClock
@@ -13,11 +13,20 @@ from photosynth.sites.clock import RunningClock
 
 @dataclass(frozen=True, slots=True)
 class SimulatedNodes:
-    """Simulated nodes that run: how each is spoken to, what tells that they have ended by themselves, and what ends them."""
+    """Simulated nodes that run, a service: how each is spoken to, what tells that they ended by themselves, what ends them."""
 
     access: Mapping[str, Access]
-    ended: Callable[[], Awaitable[int]]
-    close: Callable[[], Awaitable[None]]
+    ended: Callable[[], Awaitable[str]]
+    """Waits for that, and gives what is to be said of it."""
+    end: Callable[[], Awaitable[None]]
+
+    async def run(self) -> None:
+        """Watch them. Raises NodeUnavailableError where they end by themselves."""
+        raise NodeUnavailableError(await self.ended())
+
+    async def close(self) -> None:
+        """End them."""
+        await self.end()
 
 
 class OpenSimulatedNodes(Protocol):

@@ -192,7 +192,7 @@ async def test_of_tips_only_the_newest_counts() -> None:
 def test_the_child_is_told_what_the_fleet_file_says(tmp_path: Path) -> None:
     habits = ({"habit": "stalls", "every": "8 h", "for": "50 min"}, {"habit": "lags", "blocks": 2})
     declared = node(ports={"rpc": 18453}, habits=habits)
-    config = networks_config([declared], tmp_path, RunningClock.starting_at(START_MS, 60_000), own_chain=False)
+    config = networks_config([declared], tmp_path, RunningClock.starting_at(START_MS, 60_000), {}, own_chain=False)
     assert config.nodes[0].port == 18453
     assert config.nodes[0].habits == (HabitConfig("stalls", 28_800, 3000), HabitConfig("lags", blocks=2))
     assert (config.own_chain, config.nodes[0].folder) == (None, str(tmp_path / "btc-2"))
@@ -250,7 +250,12 @@ async def watched(tmp_path: Path, chain: BitcoinNode, *habits: dict[str, str]) -
     clock = RunningClock.starting_at(START_MS, 3_600_000)
     opened = await StartSimulatedNodes(lambda line: None)([declared[1]], tmp_path / "nodes", clock, chain)
     watch = NodeWatch(
-        declared, tmp_path / "nodes", "test", RememberingAudit(), embedded={"btc-1": chain}, simulated=opened.access
+        declared,
+        tmp_path / "nodes",
+        "test",
+        RememberingAudit(),
+        embedded={"btc-1": chain},
+        simulated=opened.access.__getitem__,
     )
     watching = asyncio.create_task(watch.run())
     try:
