@@ -172,7 +172,8 @@ class ShareLog:
     async def interval_work(self, interval_start_ms: int) -> IntervalWork:
         """The work of a quarter hour that is over, durable to the last share; the same each time until checkpointed.
 
-        No later share lies in it. Commit it, then call ``checkpoint(work.last_seq)``, which frees it. Raises OSError where the disk refuses.
+        No later share lies in it. Commit it, then call ``checkpoint(work.last_seq)``, which frees it. Raises OSError where the
+        disk refuses.
         """
         self.take_time()
         await self.flush()
