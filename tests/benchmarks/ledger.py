@@ -93,7 +93,7 @@ class Journal:
 
     async def ledger(self, from_ms: int | None, to_ms: int | None, limit: int, before_id: int | None) -> Any:
         """One page."""
-        return await self.read(lambda tx: books.ledger_document(tx, from_ms, to_ms, limit, before_id))
+        return await self.read(lambda tx: books.ledger_document(tx, from_ms, to_ms, limit, before_id, site="backnang"))
 
     def ledger_lines(self, from_ms: int | None, to_ms: int | None, limit: int | None, **more: Any) -> Any:
         """All of it."""
@@ -166,8 +166,8 @@ def main() -> None:
         day = START_MS + 200 * 86_400_000
         for name, call in (
             ("trial balance of a day", lambda: trial_balance(tx, day, day + 86_400_000)),
-            ("a page of that day", lambda: books.ledger_document(tx, day, day + 86_400_000, 1000, None)),
-            ("the newest page", lambda: books.ledger_document(tx, None, None, 1000, None)),
+            ("a page of that day", lambda: books.ledger_document(tx, day, day + 86_400_000, 1000, None, site="backnang")),
+            ("the newest page", lambda: books.ledger_document(tx, None, None, 1000, None, site="backnang")),
         ):
             taken = []
             for _ in range(7):

@@ -66,6 +66,17 @@ def usable_fleet(file: Path) -> Fleet:
         raise CommandError(f"{error}\n{closing}", ExitCode.BAD_INPUT) from None
 
 
+def site_of(file: Path, name: str | None) -> MiningSite:
+    """One site of a fleet file: the named one, else the first. Raises CommandError where it is not there."""
+    sites = usable_fleet(file).mining_sites()
+    for mining in sites:
+        if name in (None, mining.site.name):
+            return mining
+    found = ", ".join(mining.site.name for mining in sites) or "none"
+    wanted = "no site" if name is None else f"no site {name!r}"
+    raise CommandError(f"{file} has {wanted}; its sites: {found}.", ExitCode.BAD_INPUT)
+
+
 def only_site(file: Path) -> MiningSite:
     """The one site of a fleet file, which is all that can be run yet. Raises CommandError where the file has other things."""
     fleet = usable_fleet(file)

@@ -62,8 +62,11 @@ StateOption = Annotated[
         envvar="PHOTOSYNTH_STATE",
         default_factory=default_state,
         show_default="the platform's data folder",
-        help="Where the site's state lies.",
+        help="Where the fleet's state lies.",
     ),
+]
+SiteOption = Annotated[
+    str | None, typer.Option("--site", metavar="NAME", show_default="all sites", help="One site of the fleet, by its name.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the JSON document and nothing else.")]
 FleetArgument = Annotated[

@@ -12,7 +12,7 @@ import typer
 from pydantic_core import to_json
 
 from photosynth.cli.errors import CommandError, ExitCode
-from photosynth.cli.fleet_check import only_site
+from photosynth.cli.fleet_check import site_of
 
 if TYPE_CHECKING:
     from photosynth.treasury.evidence.report import VerifyReport
@@ -79,11 +79,11 @@ def _whose(report: "VerifyReport") -> str:
     )
 
 
-def backtest(fleet_file: Path, start: date, end: date, data: Path, as_json: bool) -> int:
-    """Run recorded days without a clock; the same days give the same bytes."""
+def backtest(fleet_file: Path, start: date, end: date, data: Path, *, site: str | None, as_json: bool) -> int:
+    """Run recorded days of one site without a clock; the same days give the same bytes."""
     if end < start:
         raise CommandError(f"The last day ({end}) lies before the first ({start}).", ExitCode.BAD_INPUT)
-    mining = only_site(fleet_file)
+    mining = site_of(fleet_file, site)
     if not data.is_dir():
         raise CommandError(f"{data} is not a folder; name the one with the recorded days.", ExitCode.BAD_INPUT)
     from photosynth.energy.recorded_files import RecordedDataError

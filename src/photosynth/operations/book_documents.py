@@ -1,4 +1,7 @@
-"""The documents that come out of the database alone: ledger, blocks, trace, actions, the day. Running or stopped."""
+"""The documents that come out of the database alone: ledger, blocks, trace, actions, the day. Running or stopped.
+
+``site`` is the name of the one site whose books the database holds.
+"""
 
 from sqlalchemy import Connection
 
@@ -31,7 +34,9 @@ from photosynth.treasury.journal import Balance, StoredPosting, count_postings_o
 from photosynth.treasury.trace import TracedInterval, duration_s, trace
 
 
-def ledger_document(tx: Connection, from_ms: int | None, to_ms: int | None, limit: int, before_id: int | None) -> LedgerDocument:
+def ledger_document(
+    tx: Connection, from_ms: int | None, to_ms: int | None, limit: int, before_id: int | None, *, site: str
+) -> LedgerDocument:
     """Trial balance of a period and its postings, newest first."""
     rows = trial_balance(tx, from_ms, to_ms)
     moved = {row.asset for row in rows}
@@ -40,7 +45,7 @@ def ledger_document(tx: Connection, from_ms: int | None, to_ms: int | None, limi
         to_ms=to_ms,
         assets=[like(AssetDocument, asset) for asset in read_assets(tx) if asset.code in moved],
         trial_balance=[_balance(row) for row in rows],
-        postings=[_posting(item) for item in postings(tx, from_ms, to_ms, limit, before_id)],
+        postings=[_posting(item, site) for item in postings(tx, from_ms, to_ms, limit, before_id)],
         total_postings=count_postings_of(tx, from_ms, to_ms),
     )
 
@@ -50,13 +55,15 @@ def _balance(row: Balance) -> BalanceRow:
     return like(BalanceRow, row, name=account_name(row.account), **amounts)
 
 
-def block_documents(tx: Connection, limit: int) -> list[BlockDocument]:
+def block_documents(tx: Connection, limit: int, site: str) -> list[BlockDocument]:
     """Our blocks, newest first."""
     tip = _tip_height(tx)
-    return [_block(row, tip) for row in read_blocks(tx, limit)]
+    return [_block(row, tip, site) for row in read_blocks(tx, limit)]
 
 
-def trace_document(tx: Connection, block_or_txid: str, meters: tuple[MeterInfo, ...], chain_name: str) -> TraceDocument:
+def trace_document(
+    tx: Connection, block_or_txid: str, meters: tuple[MeterInfo, ...], chain_name: str, site: str
+) -> TraceDocument:
     """The satoshis of a block. Raises NotKnownError where it is none of ours."""
     found = trace(tx, block_or_txid, meters, chain_name)
     if found is None:
@@ -65,7 +72,7 @@ def trace_document(tx: Connection, block_or_txid: str, meters: tuple[MeterInfo, 
             "the Ledger page and `photosynth ledger` list them."
         )
     return TraceDocument(
-        block=_block(found.block, _tip_height(tx)),
+        block=_block(found.block, _tip_height(tx), site),
         shares=[
             TraceShare(
                 worker=share.work.worker,
@@ -81,19 +88,19 @@ def trace_document(tx: Connection, block_or_txid: str, meters: tuple[MeterInfo, 
             for share in found.shares
         ],
         intervals=[_interval(item) for item in found.intervals],
-        postings=[_posting(item) for item in found.postings],
+        postings=[_posting(item, site) for item in found.postings],
         notes=list(found.notes),
     )
 
 
-def action_documents(tx: Connection, limit: int, before_id: int | None, subject: str | None) -> list[ActionDocument]:
+def action_documents(tx: Connection, limit: int, before_id: int | None, subject: str | None, site: str) -> list[ActionDocument]:
     """Actions, newest first."""
-    return [action_document(row) for row in read_actions(tx, limit=limit, before_id=before_id, subject=subject)]
+    return [action_document(row, site) for row in read_actions(tx, limit=limit, before_id=before_id, subject=subject)]
 
 
-def action_document(row: ActionRow) -> ActionDocument:
-    """One action."""
-    return like(ActionDocument, row)
+def action_document(row: ActionRow, site: str) -> ActionDocument:
+    """One action; a node is the fleet's."""
+    return like(ActionDocument, row, site=None if row.kind == "restart_node" else site)
 
 
 def day_points(tx: Connection, now_ms: int, points: int) -> list[DayPoint]:
@@ -112,8 +119,9 @@ def _tip_height(tx: Connection) -> int:
     return 0 if top is None else top[0]
 
 
-def _block(row: BlockRow, tip_height: int) -> BlockDocument:
+def _block(row: BlockRow, tip_height: int, site: str) -> BlockDocument:
     return BlockDocument(
+        site=site,
         height=row.height,
         hash=hash_text(row.hash),
         txid=hash_text(row.txid),
@@ -132,10 +140,11 @@ def _interval(item: TracedInterval) -> TraceInterval:
     return like(TraceInterval, item, meters=[like(MeterInterval, meter) for meter in item.meters])
 
 
-def _posting(item: StoredPosting) -> PostingDocument:
+def _posting(item: StoredPosting, site: str) -> PostingDocument:
     posting = item.posting
     return PostingDocument(
         id=item.id,
+        site=site,
         key=posting.key,
         time_ms=posting.time_ms,
         wall_ms=posting.wall_ms,

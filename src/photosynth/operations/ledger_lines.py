@@ -34,15 +34,17 @@ async def ledger_lines(
     from_ms: int | None,
     to_ms: int | None,
     limit: int | None,
+    site: str,
     *,
     before_id: int | None = None,
     oldest_first: bool = False,
 ) -> AsyncIterator[bytes]:
     """Pieces of whole lines: a ``LedgerDocument`` without postings, alone, then the newest ``limit`` postings (None for all).
 
-    Those are older than ``before_id`` where it is given, which does not go with ``oldest_first``.
+    Those are older than ``before_id`` where it is given, which does not go with ``oldest_first``. ``site`` is whose books
+    these are.
     """
-    head, newest, oldest = await read(lambda tx: _head(tx, from_ms, to_ms, limit if oldest_first else None))
+    head, newest, oldest = await read(lambda tx: _head(tx, from_ms, to_ms, limit if oldest_first else None, site))
     yield head
     left = newest if limit is None else limit
     before = newest + 1 if before_id is None else min(before_id, newest + 1)
@@ -52,7 +54,7 @@ async def ledger_lines(
         found = raw_postings(
             tx, from_ms, to_ms, limit=min(PIECE, left), before_id=before, after_id=after if oldest_first else None
         )
-        return (_written(tx, found), len(found), found[-1][0]) if found else (b"", 0, 0)
+        return (_written(tx, found, site), len(found), found[-1][0]) if found else (b"", 0, 0)
 
     while left > 0:
         text, number, last = await read(piece)
@@ -66,21 +68,22 @@ async def ledger_lines(
             before = last
 
 
-def _head(tx: Connection, from_ms: int | None, to_ms: int | None, limit: int | None) -> tuple[bytes, int, int]:
-    document = ledger_document(tx, from_ms, to_ms, limit=0, before_id=None)
+def _head(tx: Connection, from_ms: int | None, to_ms: int | None, limit: int | None, site: str) -> tuple[bytes, int, int]:
+    document = ledger_document(tx, from_ms, to_ms, limit=0, before_id=None, site=site)
     oldest = oldest_of_newest(tx, from_ms, to_ms, limit) if limit else 0
     return document.model_dump_json().encode() + b"\n", count_postings(tx), oldest
 
 
-def _written(tx: Connection, postings: list[RawPosting]) -> bytes:
+def _written(tx: Connection, postings: list[RawPosting], site: str) -> bytes:
     """A ``PostingDocument`` a line as JSON: a twentieth of the work that it is to make them and to write those."""
     # Texts and not lists of them: Python's collector goes through whatever holds others, again and again.
     lines = defaultdict[int, str](str)
     before = _BEFORE_AMOUNT
     for number, kind, amount in raw_lines(tx, [posting[0] for posting in postings]):
         lines[number] += f'{before[kind]}{amount if type(amount) is int else exact_integer(amount)}"}}'
+    whose = encode_basestring(site)
     written = [
-        f'{{"id":{number},"key":{encode_basestring(key)},"time_ms":{time_ms},"wall_ms":{wall_ms},'
+        f'{{"id":{number},"site":{whose},"key":{encode_basestring(key)},"time_ms":{time_ms},"wall_ms":{wall_ms},'
         f'"event":{encode_basestring(event)},"text":{encode_basestring(text)},"lines":[{lines[number][1:]}],'
         f'"reverses":{"null" if reverses is None else reverses},"source":{source}}}\n'
         for number, key, time_ms, wall_ms, event, text, reverses, source in postings

@@ -13,9 +13,11 @@ from photosynth.documents import (
     BlockDocument,
     Condition,
     DayPoint,
+    IncidentsStatus,
     LedgerDocument,
     MachineDocument,
     NodeDocument,
+    SitePart,
     Status,
     TraceDocument,
     WorkerDocument,
@@ -31,6 +33,7 @@ from photosynth.operations.ledger_lines import ledger_lines
 from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.site import Site
 from photosynth.operations.summaries import count_nodes, evidence_status, ledger_status
+from photosynth.operations.view import known_site
 from photosynth.pool.statistics import PoolSnapshot, WorkerStats
 from photosynth.quantities.instants import iso_utc
 from photosynth.storage import StorageError
@@ -47,14 +50,14 @@ HEALTH_AGE_S = 1.0
 
 
 class RunningSite:
-    """The door to a running site; satisfies ``SiteView`` and the API's port for the evidence."""
+    """The door to a running site; satisfies ``FleetView`` and the API's port for the evidence."""
 
     def __init__(self, site: Site, watch: NodeWatch) -> None:
         self._site, self._watch = site, watch
         self._health: NodeHealth | None = None
         self._health_s = 0.0
         self._health_turn = asyncio.Lock()
-        self._since: dict[str, int] = {}
+        self._since: dict[str, dict[str, int]] = {}
         self._stops = 0
 
     async def run(self) -> None:
@@ -86,13 +89,8 @@ class RunningSite:
             lambda tx: (ledger_status(tx, asset), evidence_status(tx), unknown_intervals(tx, now_ms - DAY_MS))
         )
         tip_age_s = None if health is None or health.tip.height == 0 else max(0, wall_ms // 1000 - health.tip.time_s)
-        return Status(
-            time=iso_utc(now_ms),
-            wall_time=iso_utc(wall_ms),
-            running=True,
-            version=VERSION,
-            speed=site.clock.speed,
-            chain=parts.chain_status(site.mining, health, site.pool.template, tip_age_s),
+        part = SitePart(
+            name=self._name,
             site=parts.site_status(
                 site.declared,
                 site.controller,
@@ -104,22 +102,42 @@ class RunningSite:
                 stopped=site.stopped,
             ),
             pool=parts.pool_status(snapshot),
+            chain=parts.chain_status(site.mining, health, site.pool.template, tip_age_s),
             machines=parts.machines_status(views),
             models=parts.model_statuses(site.declared, views, quote),
             mainnet=parts.mainnet_outlook(quote, snapshot.hash_rate.hash_rate_hs),
+            conditions=self._site_conditions(views, snapshot, health) + parts.unknown_conditions(unknown),
+        )
+        conditions = self._fleet_conditions(nodes)
+        return Status(
+            time=iso_utc(now_ms),
+            wall_time=iso_utc(wall_ms),
+            running=True,
+            version=VERSION,
+            speed=site.clock.speed,
+            sites=[part],
             nodes=count_nodes(nodes),
             ledger=ledger,
             evidence=evidence,
-            conditions=self._conditions(views, snapshot, health, nodes) + parts.unknown_conditions(unknown),
+            incidents=IncidentsStatus(open=len(conditions) + len(part.conditions)),
+            conditions=conditions,
         )
 
-    async def workers(self) -> WorkersDocument:
-        """The pool's workers over the life of the state."""
+    async def workers(self, site: str | None = None) -> WorkersDocument:
+        """The pools' workers over the life of the state."""
+        self._known(site)
         found = self._site.pool.snapshot().workers
-        return WorkersDocument(running=True, workers=[worker_document(item, self._site.parties.get(item.name)) for item in found])
+        parties = self._site.parties
+        return WorkersDocument(
+            running=True, workers=[worker_document(item, self._name, parties.get(item.name)) for item in found]
+        )
 
-    async def machines(self) -> list[MachineDocument]:
+    async def machines(self, site: str | None = None) -> list[MachineDocument]:
         """Every machine, in the fleet file's order."""
+        self._known(site)
+        return self._machines()
+
+    def _machines(self) -> list[MachineDocument]:
         site = self._site
         workers = {item.name: item for item in site.pool.snapshot().workers}
         quote = site.quote()
@@ -130,6 +148,7 @@ class RunningSite:
             documents.append(
                 MachineDocument(
                     id=spec.id,
+                    site=self._name,
                     group=spec.group,
                     model=spec.model.name,
                     party=spec.party,
@@ -156,22 +175,33 @@ class RunningSite:
             )
         return documents
 
-    async def day(self, points: int = 288) -> list[DayPoint]:
-        """The curve of the current market day so far: what is stored, and what waits to be."""
+    async def day(self, points: int = 288, site: str | None = None) -> list[DayPoint]:
+        """The curve of a site's current market day so far: what is stored, and what waits to be."""
+        self._known(site)
+        return await self._day(points)
+
+    async def _day(self, points: int) -> list[DayPoint]:
         site, now_ms = self._site, self._site.clock.site_ms()
         stored = await site.read(lambda tx: books.day_points(tx, now_ms, points))
         last_ms = stored[-1].time_ms if stored else 0
         return stored + [books.day_point(item) for item in site.controller.observations if item.time_ms > last_ms]
 
-    async def blocks(self, limit: int = 100) -> list[BlockDocument]:
-        """The site's own blocks, newest first."""
-        return await self._site.read(lambda tx: books.block_documents(tx, limit))
+    async def blocks(self, limit: int = 100, site: str | None = None) -> list[BlockDocument]:
+        """Blocks that our pools found, newest first."""
+        self._known(site)
+        return await self._site.read(lambda tx: books.block_documents(tx, limit, self._name))
 
     async def ledger(
-        self, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None
+        self,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int = 1000,
+        before_id: int | None = None,
+        site: str | None = None,
     ) -> LedgerDocument:
-        """Trial balance of a period (site time) and its postings, newest first."""
-        return await self._site.read(lambda tx: books.ledger_document(tx, from_ms, to_ms, limit, before_id))
+        """Trial balance of a period (the fleet's time) and its postings, newest first."""
+        self._known(site)
+        return await self._site.read(lambda tx: books.ledger_document(tx, from_ms, to_ms, limit, before_id, site=self._name))
 
     def ledger_lines(
         self,
@@ -181,9 +211,11 @@ class RunningSite:
         *,
         before_id: int | None = None,
         oldest_first: bool = False,
+        site: str | None = None,
     ) -> AsyncIterator[bytes]:
         """The same as lines of JSON: a LedgerDocument without postings, then a PostingDocument a line."""
-        return ledger_lines(self._site.read, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
+        self._known(site)
+        return ledger_lines(self._site.read, from_ms, to_ms, limit, self._name, before_id=before_id, oldest_first=oldest_first)
 
     async def nodes(self) -> list[NodeDocument]:
         """Every node of the fleet, in the file's order."""
@@ -206,19 +238,27 @@ class RunningSite:
             raise
         seen = "no process runs yet" if after is None else f"process {after} runs"
         site.audit.finished(action, "unverified" if after is None else "done", done, seen, after is not None)
-        return books.action_document(await site.audit.row(action))
+        return books.action_document(await site.audit.row(action), self._name)
 
-    async def trace(self, block_or_txid: str) -> TraceDocument:
+    async def trace(self, block_or_txid: str, site: str | None = None) -> TraceDocument:
         """The satoshis of a block (height, hash or coinbase txid). Raises NotKnownError."""
+        self._known(site)
         facts = self._site.books.site
-        return await self._site.read(lambda tx: books.trace_document(tx, block_or_txid, facts.meters, facts.network))
+        return await self._site.read(lambda tx: books.trace_document(tx, block_or_txid, facts.meters, facts.network, self._name))
 
-    async def actions(self, limit: int = 200, before_id: int | None = None, subject: str | None = None) -> list[ActionDocument]:
+    async def actions(
+        self, limit: int = 200, before_id: int | None = None, subject: str | None = None, site: str | None = None
+    ) -> list[ActionDocument]:
         """Every change to the world, newest first."""
-        return await self._site.read(lambda tx: books.action_documents(tx, limit, before_id, subject))
+        self._known(site)
+        return await self._site.read(lambda tx: books.action_documents(tx, limit, before_id, subject, self._name))
 
-    async def stop_mining(self, actor: str, reason: str) -> ActionDocument:
+    async def stop_mining(self, actor: str, reason: str, site: str | None = None) -> ActionDocument:
         """Everything off at once, also where nothing can be written down, and it stays off until resumed."""
+        self._known(site)
+        return await self._stop(actor, reason)
+
+    async def _stop(self, actor: str, reason: str) -> ActionDocument:
         site = self._site
         self._stops += 1
         action = site.audit.noted(actor, "stop_mining", "site", reason, "every machine sleeps")
@@ -232,10 +272,14 @@ class RunningSite:
         unkept = keeping.result() if kept else "the disk is slow"
         answer = None if unkept is None else f"It holds while the system runs; a restart does not know of it yet: {unkept}"
         site.audit.finished(action, "unverified" if report.awake else "done", answer, report.text, not report.awake)
-        return books.action_document(await site.audit.row(action))
+        return books.action_document(await site.audit.row(action), self._name)
 
-    async def resume_mining(self, actor: str, reason: str) -> ActionDocument:
+    async def resume_mining(self, actor: str, reason: str, site: str | None = None) -> ActionDocument:
         """Let the dispatch decide again. A stop that comes before that is done outdoes it."""
+        self._known(site)
+        return await self._resume(actor, reason)
+
+    async def _resume(self, actor: str, reason: str) -> ActionDocument:
         site = self._site
         was_stopped, stops = site.stopped, self._stops
         action = await site.audit.planned(actor, "resume_mining", "site", reason, "the dispatch decides again")
@@ -249,12 +293,12 @@ class RunningSite:
             raise
         if stops != self._stops:
             site.audit.finished(action, "failed", "everything was stopped meanwhile, and stays so", None, None)
-            return books.action_document(await site.audit.row(action))
+            return books.action_document(await site.audit.row(action), self._name)
         site.control.resume()
         # Nothing of the world is read back here: what the dispatch then tells machines are actions of their own.
         seen = "the dispatch decides again" if was_stopped else "mining was not stopped, so nothing changed"
         site.audit.finished(action, "done", None, seen, None)
-        return books.action_document(await site.audit.row(action))
+        return books.action_document(await site.audit.row(action), self._name)
 
     async def lines(self) -> AsyncIterator[bytes]:
         """The lines of an evidence export, header first and closing line last, each without its line feed."""
@@ -262,6 +306,15 @@ class RunningSite:
         lines = evidence_lines(site.database.path, site.identity, site.settings.state.root)
         while (line := await asyncio.to_thread(next, lines, None)) is not None:
             yield line
+
+    @property
+    def _name(self) -> str:
+        """The site's name in the fleet file."""
+        return self._site.declared.name
+
+    def _known(self, site: str | None) -> None:
+        """Raises NotKnownError for a site that is not the fleet's."""
+        known_site((self._name,), site)
 
     async def _keep_stopped(self) -> str | None:
         """Remember a stop over restarts; why it cannot be remembered yet, None where it is."""
@@ -284,36 +337,44 @@ class RunningSite:
                 self._health_s = time.monotonic()
             return self._health
 
-    def _conditions(
-        self, views: list[MachineView], snapshot: PoolSnapshot, health: NodeHealth | None, nodes: list[NodeDocument]
-    ) -> list[Condition]:
-        site = self._site
-        system = parts.system_conditions(
+    def _site_conditions(self, views: list[MachineView], snapshot: PoolSnapshot, health: NodeHealth | None) -> list[Condition]:
+        site, now_ms = self._site, self._site.clock.site_ms()
+        found = parts.system_conditions(
             meters_fault=site.controller.fault,
             health=health,
             pool_fault=snapshot.condition,
             books_fault=site.keeper.fault,
             waiting=site.keeper.meter_wait.waiting,
             reconciled=site.keeper.reconciled,
-            now_ms=site.clock.site_ms(),
+            now_ms=now_ms,
         )
         demonstration, template, rate = site.mining.node.demonstration, site.pool.template, snapshot.hash_rate.hash_rate_hs
         if demonstration is not None and template is not None and rate is not None:
             usual_sat = site.quote().expected_sat(rate * demonstration.block_interval_s)
-            system += parts.money_conditions(template, usual_sat, site.clock.site_ms())
-        system += parts.control_conditions(site.controller.mistake, site.audit.fault, site.audit.waiting, site.clock.site_ms())
-        others = [node for node in nodes if node.id != site.mining.node.id]
-        system += parts.node_conditions(others, site.clock.site_ms())
-        if site.clock.ended:
-            system += parts.ended_conditions(site.settings.replay, site.settings.end_ms)
-        self._since = {item.id: self._since.get(item.id, item.since_ms) for item in system}
+            found += parts.money_conditions(template, usual_sat, now_ms)
+        found += parts.control_conditions(site.controller.mistake, now_ms)
         machines = [item for view in views for item in parts.machine_conditions(view)]
-        return [item.model_copy(update={"since_ms": self._since[item.id]}) for item in system] + machines
+        return self._since_first_seen(self._name, found) + machines
+
+    def _fleet_conditions(self, nodes: list[NodeDocument]) -> list[Condition]:
+        """What is wrong with the nodes that no pool mines on, and with what the whole fleet shares."""
+        site, now_ms = self._site, self._site.clock.site_ms()
+        found = parts.node_conditions([node for node in nodes if node.id != site.mining.node.id], now_ms)
+        found += parts.audit_conditions(site.audit.fault, site.audit.waiting, now_ms)
+        if site.clock.ended:
+            found += parts.ended_conditions(site.settings.replay, site.settings.end_ms)
+        return self._since_first_seen("", found)
+
+    def _since_first_seen(self, scope: str, found: list[Condition]) -> list[Condition]:
+        since = self._since.get(scope, {})
+        self._since[scope] = {item.id: since.get(item.id, item.since_ms) for item in found}
+        return [item.model_copy(update={"since_ms": self._since[scope][item.id]}) for item in found]
 
 
-def worker_document(item: WorkerStats, party: str | None) -> WorkerDocument:
-    """One worker of the pool."""
+def worker_document(item: WorkerStats, site: str, party: str | None) -> WorkerDocument:
+    """One worker of a site's pool."""
     return WorkerDocument(
+        site=site,
         name=item.name,
         party=party,
         scale=str(item.scale),

@@ -290,32 +290,38 @@ def money_conditions(template: Template, usual_sat: int, now_ms: int) -> list[Co
 
 
 def ended_conditions(replay: str | None, end_ms: int | None) -> list[Condition]:
-    """A replayed day has an end, at which the site's time stands still."""
+    """A replayed day has an end, at which the fleet's time stands still."""
     return [
         Condition(
             id="day_ended",
             severity="info",
-            subject="site",
-            summary=f"the recorded day {replay} has ended, and the site's time stands still",
-            evidence=f"site time has come to {iso_utc(end_ms or 0)}",
+            subject="clock",
+            summary=f"the recorded day {replay} has ended, and time stands still",
+            evidence=f"it has come to {iso_utc(end_ms or 0)}",
             advice="Stop it with Ctrl-C; ledger and evidence of the whole day stay in the state folder.",
             since_ms=end_ms or 0,
         )
     ]
 
 
-def control_conditions(mistake: str | None, audit_fault: str | None, waiting: int, now_ms: int) -> list[Condition]:
-    """What is wrong with deciding and with writing down what is done; None is no fault."""
-    found = []
-    if mistake is not None:
-        summary = "no decision can be made, so everything sleeps"
-        advice = "This is a mistake of the program: please report it with its trace, which is in the log."
-        found.append(_critical("control_fault", "control", summary, mistake, advice))
-    if audit_fault is not None:
-        summary = "actions cannot be written down, so nothing is switched on; switching off goes on"
-        evidence = f"{waiting} entries wait; {audit_fault}"
-        found.append(_critical("audit_waits", "audit", summary, evidence, "Free disk space, or mend what it names."))
-    return [item.model_copy(update={"since_ms": now_ms}) for item in found]
+def control_conditions(mistake: str | None, now_ms: int) -> list[Condition]:
+    """What is wrong with a site's decisions; None is no fault."""
+    if mistake is None:
+        return []
+    summary = "no decision can be made, so everything sleeps"
+    advice = "This is a mistake of the program: please report it with its trace, which is in the log."
+    found = _critical("control_fault", "control", summary, mistake, advice)
+    return [found.model_copy(update={"since_ms": now_ms})]
+
+
+def audit_conditions(fault: str | None, waiting: int, now_ms: int) -> list[Condition]:
+    """What is wrong with writing down what is done; None is no fault."""
+    if fault is None:
+        return []
+    summary = "actions cannot be written down, so nothing is switched on; switching off goes on"
+    evidence = f"{waiting} entries wait; {fault}"
+    found = _critical("audit_waits", "audit", summary, evidence, "Free disk space, or mend what it names.")
+    return [found.model_copy(update={"since_ms": now_ms})]
 
 
 def _critical(kind: str, subject: str, summary: str, evidence: str, advice: str) -> Condition:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         WorkerDocument,
         WorkersDocument,
     )
+    from photosynth.operations.last_status import RestingTip
     from photosynth.pool.accounting import WorkAccount
     from photosynth.pool.records import WorkerTotals
     from photosynth.storage import Database
@@ -40,13 +41,6 @@ if TYPE_CHECKING:
     from photosynth.treasury.glance import Asked
 
 T = TypeVar("T")
-
-_UNKNOWN_POWERS = (
-    *("generation_w", "load_w", "surplus_w", "set_point_w", "mining_power_w", "grid_w", "curtailed_w"),
-    *("import_reason", "observed_ms"),
-)
-_MACHINE_STATES = ("running", "sleeping", "starting", "unreachable", "faulty")
-_OF_A_HASH_RATE = ("sat_per_day", "ueur_per_day", "days_per_block", "chance_of_no_block_in_a_year")
 
 
 def _begun(folder: StateFolder) -> Manifest:
@@ -78,7 +72,7 @@ def _read(state: Path) -> Iterator[tuple[StateFolder, Manifest]]:
 
 
 class StoppedSite:
-    """A stopped site's documents; satisfies ``SiteView``. It holds the folder's lock until :meth:`close`."""
+    """A stopped site's documents; satisfies ``FleetView``. It holds the folder's lock until :meth:`close`."""
 
     def __init__(self, folder: StateFolder, manifest: Manifest, release: Callable[[], None]) -> None:
         self._folder, self._manifest, self._release = folder, manifest, release
@@ -93,59 +87,26 @@ class StoppedSite:
 
     async def status(self) -> "Status":
         """The last status, with what the state says now, and powers unknown."""
+        from photosynth.operations.last_status import left_part
         from photosynth.operations.summaries import evidence_status, ledger_status, switched_off, unknown_nodes
-        from photosynth.pool.records import is_worker
         from photosynth.storage.at_rest import RestingDatabase
 
         last = self._last_status()
-        totals = list(self._account.totals.values())
-        rejected: dict[str, int] = {}
-        for item in totals:
-            for cause, number in item.rejected.items():
-                rejected[cause] = rejected.get(cause, 0) + number
         remembered = RememberedTime.load(self._folder.clock)
         with RestingDatabase(self._folder.database) as database:
-            height, tip, age_s, warnings = self._tip(database)
-            stopped = switched_off(database)
+            tip, stopped = self._tip(database), switched_off(database)
             ledger, evidence = ledger_status(database, last.ledger.asset), evidence_status(database)
+        embedded = self._manifest.embedded
         return last.model_copy(
             update={
                 "running": False,
                 "time": last.time if remembered is None else iso_utc(remembered.site_ms),
                 "wall_time": iso_utc(time.time_ns() // 1_000_000),
-                "chain": last.chain.model_copy(
-                    update={
-                        "height": height,
-                        "tip": tip,
-                        "target": None,
-                        "difficulty": None,
-                        "synchronised": False,
-                        "peers": 0 if self._manifest.embedded else None,
-                        "warnings": warnings,
-                        "last_block_age_s": age_s,
-                    }
-                ),
+                "sites": [left_part(part, self._account, tip, stopped=stopped, embedded=embedded) for part in last.sites],
                 "nodes": unknown_nodes(last.nodes),
-                "site": last.site.model_copy(update={**dict.fromkeys(_UNKNOWN_POWERS), "quality": "unknown", "stopped": stopped}),
-                "pool": last.pool.model_copy(
-                    update={
-                        "connections": 0,
-                        "workers": sum(map(is_worker, self._account.totals)),
-                        "shares_accepted": sum(item.accepted for item in totals),
-                        "shares_rejected": sum(rejected.values()),
-                        "rejected_by_cause": rejected,
-                        "blocks_found": self._account.blocks_found,
-                        "work_hashes": str(sum(item.work for item in totals)),
-                        "represented_hashes": str(sum(item.represented for item in totals)),
-                        "hash_rate_hs": None,
-                        "hash_rate_error_percent": None,
-                    }
-                ),
-                "machines": last.machines.model_copy(update=dict.fromkeys(_MACHINE_STATES)),
-                "models": [model.model_copy(update={"running": None}) for model in last.models],
-                "mainnet": last.mainnet.model_copy(update=dict.fromkeys(_OF_A_HASH_RATE)),
                 "ledger": ledger,
                 "evidence": evidence,
+                "incidents": last.incidents.model_copy(update={"open": None}),
                 "conditions": [],
             }
         )
@@ -162,14 +123,15 @@ class StoppedSite:
                 f"{self._folder.root} has no whole status from its last run; start the site once with `photosynth up`"
             ) from error
 
-    async def workers(self) -> "WorkersDocument":
-        """The pool's workers over the life of the state."""
+    async def workers(self, site: str | None = None) -> "WorkersDocument":
+        """The pools' workers over the life of the state."""
+        self._known(site)
         from photosynth.documents import WorkersDocument
         from photosynth.pool.records import is_worker
 
         return WorkersDocument(
             running=False,
-            workers=[_worker(name, item) for name, item in sorted(self._account.totals.items()) if is_worker(name)],
+            workers=[_worker(self._name, name, item) for name, item in sorted(self._account.totals.items()) if is_worker(name)],
         )
 
     async def nodes(self) -> "list[NodeDocument]":
@@ -184,12 +146,14 @@ class StoppedSite:
         """Refused: nothing runs."""
         self._not_running()
 
-    async def machines(self) -> "list[MachineDocument]":
+    async def machines(self, site: str | None = None) -> "list[MachineDocument]":
         """None can be asked."""
+        self._known(site)
         return []
 
-    async def day(self, points: int = 288) -> "list[DayPoint]":
+    async def day(self, points: int = 288, site: str | None = None) -> "list[DayPoint]":
         """The stored curve of the day on which the site stopped."""
+        self._known(site)
         from photosynth.operations.book_documents import day_points
 
         remembered = RememberedTime.load(self._folder.clock)
@@ -197,19 +161,26 @@ class StoppedSite:
             return []
         return self._query(lambda tx: day_points(tx, remembered.site_ms, points))
 
-    async def blocks(self, limit: int = 100) -> "list[BlockDocument]":
-        """The site's own blocks, newest first."""
+    async def blocks(self, limit: int = 100, site: str | None = None) -> "list[BlockDocument]":
+        """Blocks that our pools found, newest first."""
+        self._known(site)
         from photosynth.operations.book_documents import block_documents
 
-        return self._query(lambda tx: block_documents(tx, limit))
+        return self._query(lambda tx: block_documents(tx, limit, self._name))
 
     async def ledger(
-        self, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None
+        self,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int = 1000,
+        before_id: int | None = None,
+        site: str | None = None,
     ) -> "LedgerDocument":
-        """Trial balance of a period (site time) and its postings, newest first."""
+        """Trial balance of a period (the fleet's time) and its postings, newest first."""
+        self._known(site)
         from photosynth.operations.book_documents import ledger_document
 
-        return self._query(lambda tx: ledger_document(tx, from_ms, to_ms, limit, before_id))
+        return self._query(lambda tx: ledger_document(tx, from_ms, to_ms, limit, before_id, site=self._name))
 
     def ledger_lines(
         self,
@@ -219,31 +190,49 @@ class StoppedSite:
         *,
         before_id: int | None = None,
         oldest_first: bool = False,
+        site: str | None = None,
     ) -> AsyncIterator[bytes]:
         """The same as lines of JSON: a LedgerDocument without postings, then a PostingDocument a line."""
+        self._known(site)
         from photosynth.operations.ledger_lines import ledger_lines
 
-        return ledger_lines(self._reading, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
+        return ledger_lines(self._reading, from_ms, to_ms, limit, self._name, before_id=before_id, oldest_first=oldest_first)
 
-    async def trace(self, block_or_txid: str) -> "TraceDocument":
+    async def trace(self, block_or_txid: str, site: str | None = None) -> "TraceDocument":
         """The satoshis of a block (height, hash or coinbase txid). Raises NotKnownError."""
+        self._known(site)
         from photosynth.operations.book_documents import trace_document
 
-        return self._query(lambda tx: trace_document(tx, block_or_txid, _meters(tx), self._manifest.network))
+        return self._query(lambda tx: trace_document(tx, block_or_txid, _meters(tx), self._manifest.network, self._name))
 
-    async def actions(self, limit: int = 200, before_id: int | None = None, subject: str | None = None) -> "list[ActionDocument]":
+    async def actions(
+        self, limit: int = 200, before_id: int | None = None, subject: str | None = None, site: str | None = None
+    ) -> "list[ActionDocument]":
         """Every change to the world, newest first."""
+        self._known(site)
         from photosynth.operations.book_documents import action_documents
 
-        return self._query(lambda tx: action_documents(tx, limit, before_id, subject))
+        return self._query(lambda tx: action_documents(tx, limit, before_id, subject, self._name))
 
-    async def stop_mining(self, actor: str, reason: str) -> "ActionDocument":
+    async def stop_mining(self, actor: str, reason: str, site: str | None = None) -> "ActionDocument":
         """Refused: nothing runs."""
         self._not_running()
 
-    async def resume_mining(self, actor: str, reason: str) -> "ActionDocument":
+    async def resume_mining(self, actor: str, reason: str, site: str | None = None) -> "ActionDocument":
         """Refused: nothing runs."""
         self._not_running()
+
+    @property
+    def _name(self) -> str:
+        """The name of the site that lived here."""
+        return self._manifest.site["site"]
+
+    def _known(self, site: str | None) -> None:
+        """Raises NotKnownError for a site that did not live here."""
+        if site is not None:
+            from photosynth.operations.view import known_site
+
+            known_site((self._name,), site)
 
     def _not_running(self) -> NoReturn:
         raise StateError(f"the site of {self._folder.root} does not run; start it with `photosynth up`")
@@ -268,12 +257,13 @@ class StoppedSite:
             self._known_account = open_segments(self._folder.shares, read_only=True).account
         return self._known_account
 
-    def _tip(self, database: "Asked") -> tuple[int | None, str | None, int | None, list[str]]:
-        """Height, hash and age of the best block, None where unknown, and what there is to warn of.
+    def _tip(self, database: "Asked") -> "RestingTip":
+        """The best block.
 
         The embedded node's own tip may be ahead of the books after a kill. Where it is a bitcoind, or cannot be read, the
         books tell how far they have followed it.
         """
+        from photosynth.operations.last_status import RestingTip
         from photosynth.treasury.glance import followed_top
 
         warnings = ["the system is stopped"]
@@ -284,11 +274,11 @@ class StoppedSite:
                 with RestingChain(self._folder.chain) as chain:
                     tip = chain.tip()
                 age_s = max(0, int(time.time()) - tip.time_s) if tip.height else None
-                return tip.height, hash_text(tip.hash), age_s, warnings
+                return RestingTip(tip.height, hash_text(tip.hash), age_s, warnings)
             except NodeUnavailableError as error:
                 warnings.append(f"the height is the books', for {error}")
         top = followed_top(database)
-        return (None, None, None, warnings) if top is None else (top[0], hash_text(top[1]), None, warnings)
+        return RestingTip(None if top is None else top[0], None if top is None else hash_text(top[1]), None, warnings)
 
 
 def open_stopped(state: Path) -> StoppedSite:
@@ -400,10 +390,11 @@ def _meters(tx: "Connection") -> "tuple[MeterInfo, ...]":
     )
 
 
-def _worker(name: str, item: "WorkerTotals") -> "WorkerDocument":
+def _worker(site: str, name: str, item: "WorkerTotals") -> "WorkerDocument":
     from photosynth.documents import WorkerDocument
 
     return WorkerDocument(
+        site=site,
         name=name,
         party=None,
         scale=str(item.scale),

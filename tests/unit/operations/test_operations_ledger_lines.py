@@ -20,6 +20,7 @@ from photosynth.operations.ledger_lines import ledger_lines
 from photosynth.storage import Database
 from photosynth.treasury.journal import Posting, post, reverse, transfer
 
+SITE = "backnang"
 T = TypeVar("T")
 PIECE = 40
 COUNT = 2 * PIECE + 10
@@ -78,13 +79,13 @@ async def test_lines_are_the_document(
     db: Database, period: tuple[int | None, int | None], limit: int, before_id: int | None
 ) -> None:
     with db.read() as tx:
-        wanted = ledger_document(tx, *period, limit, before_id)
-    text = await whole(as_document(ledger_lines(Reading(db), *period, limit, before_id=before_id)))
+        wanted = ledger_document(tx, *period, limit, before_id, site=SITE)
+    text = await whole(as_document(ledger_lines(Reading(db), *period, limit, SITE, before_id=before_id)))
     assert LedgerDocument.model_validate_json(text) == wanted
     assert text.replace(b"\n", b"") == wanted.model_dump_json().encode()
     assert text.count(b"\n") == 1 + len(wanted.postings)
     if before_id is None:
-        head, *lines = (await whole(ledger_lines(Reading(db), *period, limit, oldest_first=True))).splitlines()
+        head, *lines = (await whole(ledger_lines(Reading(db), *period, limit, SITE, oldest_first=True))).splitlines()
         assert json.loads(head)["total_postings"] == wanted.total_postings
         assert [json.loads(line)["id"] for line in lines] == [posting.id for posting in reversed(wanted.postings)]
 
@@ -108,8 +109,8 @@ def test_a_line_is_byte_by_byte_what_the_document_says(
         for n, (key, event, text, source, amount, pairs) in enumerate(entries):
             lines = transfer("1100", "3100", "BTC", amount) + transfer("5100", "2100", "J", n + 1) * (pairs - 1)
             post(tx, Posting(key, n, -n, event, text, lines, source))
-        wanted = ledger_document(tx, None, None, 100, None)
-        found = asyncio.run(whole(as_document(ledger_lines(read, None, None, None))))
+        wanted = ledger_document(tx, None, None, 100, None, site=SITE)
+        found = asyncio.run(whole(as_document(ledger_lines(read, None, None, None, SITE))))
         assert wanted.postings
         assert found.replace(b"\n", b"") == wanted.model_dump_json().encode()
         undone = tx.get_transaction()
@@ -124,7 +125,7 @@ async def test_every_piece_is_a_question_of_its_own_and_all_are_of_one_moment(tm
                 put(tx, n)
         for oldest_first in (False, True):
             reading = Reading(db)
-            pieces = ledger_lines(reading, None, None, None, oldest_first=oldest_first)
+            pieces = ledger_lines(reading, None, None, None, SITE, oldest_first=oldest_first)
             head = json.loads(await anext(pieces))
             with db.begin() as tx:  # no reader holds the journal back, and what it says meanwhile is for the next one
                 put(tx, PIECE + 1 + oldest_first)
@@ -134,5 +135,5 @@ async def test_every_piece_is_a_question_of_its_own_and_all_are_of_one_moment(tm
 
 
 async def test_a_piece_is_no_larger_than_it_may_be(db: Database) -> None:
-    sizes = [piece.count(b"\n") async for piece in ledger_lines(Reading(db), None, None, None)]
+    sizes = [piece.count(b"\n") async for piece in ledger_lines(Reading(db), None, None, None, SITE)]
     assert sizes == [1, PIECE, PIECE, COUNT + 1 - 2 * PIECE]

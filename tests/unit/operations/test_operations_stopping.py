@@ -43,6 +43,7 @@ class SmallSite:
         )
         self.stopped = False
         self.clock = clock
+        self.declared = SimpleNamespace(name="backnang")
 
     async def set_stopped(self, stopped: bool) -> None:
         self.stopped = stopped

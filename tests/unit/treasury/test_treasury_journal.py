@@ -159,7 +159,7 @@ def test_a_tampered_line_is_refused(db: Database, amount: object) -> None:
         lambda tx: j.trial_balance(tx, None, 2000),
         lambda tx: j.balance(tx, "1110", "ETH"),
         ledger_totals,
-        lambda tx: _written(tx, j.raw_postings(tx, None, None, limit=1)),
+        lambda tx: _written(tx, j.raw_postings(tx, None, None, limit=1), "backnang"),
         lambda tx: j.reverse(tx, 1, 0, 0, "a test"),
         lambda tx: j.post(tx, more),
     ):
