@@ -42,7 +42,7 @@ class FakeBooks(FakeDay):
         return [self._block(h) for h in range(tip, max(0, tip - limit), -1)]
 
     def _posting(self, number: int) -> doc.PostingDocument:
-        value, now = REWARD_SAT, START_MS - (433 - number) * 200_000
+        value, now = REWARD_SAT, START_MS - (self.blocks_before * 3 + 40 - number) * 200_000
         eur = value * 593
 
         def line(account: str, name: str, side: str, asset: str, amount: int) -> doc.Line:

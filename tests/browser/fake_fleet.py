@@ -99,7 +99,7 @@ class FakeFleet:
         site: str | None = None,
     ) -> doc.LedgerDocument:
         found = [await one.ledger(from_ms, to_ms, limit, before_id) for one in self._of(site) or [FakeSite(empty=True)]]
-        postings = sorted((posting for one in found for posting in one.postings), key=lambda p: (-p.id, p.site or ""))
+        postings = sorted((posting for one in found for posting in one.postings), key=lambda p: (-p.time_ms, p.site or ""))
         return found[0].model_copy(
             update={"postings": postings[:limit], "total_postings": sum(one.total_postings for one in found)}
         )
