@@ -22,6 +22,7 @@ from photosynth.cli.transfer import export_file
 from photosynth.documents import LedgerDocument, PostingDocument
 from photosynth.operations.ledger_document import as_document
 from photosynth.quantities.instants import iso_utc
+from photosynth.storage.address import Place
 
 SHOWN_POSTINGS = 20
 D = TypeVar("D", bound=BaseModel)
@@ -36,7 +37,7 @@ class _Wanted:
 
 
 def ledger(
-    state: Path,
+    state: Place,
     *,
     site: str | None,
     as_json: bool,

@@ -20,6 +20,7 @@ from photosynth.cli.format import progress_output, user_style
 from photosynth.files.whole import whole_file
 from photosynth.operations.state import StateError
 from photosynth.quantities.format import count
+from photosynth.storage.address import Place
 
 PIECE = 1 << 18
 LONGEST_LINE = 8_000_000
@@ -28,7 +29,7 @@ HARMLESS = frozenset({"duplicate", "inconclusive", "duplicate-inconclusive"})
 """Reasons that blame no block (BIP22): it is known already, or lies on a side branch."""
 
 
-def export_chain(state: Path, file: Path) -> int:
+def export_chain(state: Place, file: Path) -> int:
     """Write the blocks of the active chain."""
 
     async def lines() -> AsyncGenerator[bytes]:
@@ -48,7 +49,7 @@ def export_chain(state: Path, file: Path) -> int:
     return _told(file, f"{count(number, user_style())} blocks")
 
 
-def export_evidence(state: Path, file: Path) -> int:
+def export_evidence(state: Place, file: Path) -> int:
     """Write the evidence."""
 
     async def lines() -> AsyncGenerator[bytes]:
@@ -68,7 +69,7 @@ def export_evidence(state: Path, file: Path) -> int:
     return _told(file, f"{count(number, user_style())} lines of evidence")
 
 
-def import_chain(state: Path, file: Path, as_json: bool) -> int:
+def import_chain(state: Place, file: Path, as_json: bool) -> int:
     """Submit a file's blocks; 0 where none was refused as invalid, 1 where one was, 2 where a line is no block."""
     result = _run(lambda: _submit(state, file))
     reasons: dict[str, int] = result["reasons"]
@@ -147,7 +148,7 @@ def _progress(what: str) -> Iterator[Callable[[int], None]]:
         yield lambda number: shown.update(f"{count(number, user_style())} {what}")
 
 
-async def _submit(state: Path, file: Path) -> dict[str, Any]:
+async def _submit(state: Place, file: Path) -> dict[str, Any]:
     with _opened(file) as source, _progress("bytes") as progress:
         api = await running_api(state)
         if api is not None:
@@ -177,7 +178,7 @@ async def _pieces(source: IO[bytes], progress: Callable[[int], None]) -> AsyncIt
         yield piece
 
 
-async def _submit_stopped(state: Path, source: IO[bytes], progress: Callable[[int], None]) -> dict[str, Any]:
+async def _submit_stopped(state: Place, source: IO[bytes], progress: Callable[[int], None]) -> dict[str, Any]:
     from photosynth.cli.logs import warnings_only
     from photosynth.operations.stopped import open_stopped_node
 

@@ -237,7 +237,9 @@ def worker_values(snapshot: Snapshot, numbers: Numbers, words: str = "") -> Valu
         "Software",
     )
     more = (f"<p class=age>{len(found) - len(ordered)} more in GET /api/v1/workers.</p>") if len(found) > len(ordered) else ""
-    listed = table("Workers of the pools", heads, rows, numbers=frozenset(range(4, 9) if several else range(3, 8)), css="dense") + more
+    listed = (
+        table("Workers of the pools", heads, rows, numbers=frozenset(range(4, 9) if several else range(3, 8)), css="dense") + more
+    )
     return {"workers!": listed if rows else no_match("No worker matches"), "workers.count": numbers.integer(len(found))}
 
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from photosynth.storage import Database
+from photosynth.storage.address import Place
 from photosynth.treasury.evidence.export import export_lines
 from photosynth.treasury.evidence.seal import Identity
 
 
-def evidence_lines(database: Path, identity: Identity, folder: Path) -> Iterator[bytes]:
+def evidence_lines(database: Place, identity: Identity, folder: Path) -> Iterator[bytes]:
     """The lines of an export, header first and closing line last, each without its line feed.
 
     ``folder`` takes them in a file without a name, which is gone with its reader, also after a kill. The database has a

@@ -2,12 +2,11 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.treasury.treasury_site import COIN, SCRIPT, SITE, DemoSite, as_node, make_block, open_database
+from tests.unit.treasury.treasury_site import COIN, SCRIPT, SITE, DemoSite, as_node, make_block
 
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.storage import Database, DatabaseThread
@@ -21,12 +20,6 @@ from photosynth.treasury.glance import evidence_state
 from photosynth.treasury.trace import trace
 
 GOLDEN = Path(__file__).parent / "golden_evidence.jsonl"
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    with open_database(tmp_path) as database:
-        yield database
 
 
 def bodies(db: Database) -> list[dict[str, Any]]:
