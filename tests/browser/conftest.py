@@ -46,7 +46,7 @@ class Site:
 @contextmanager
 def serve(*arguments: str, port: int = 0) -> Iterator[Site]:
     """A console over a fake site, until the block ends."""
-    command = [sys.executable, "-m", "tests.browser.fake_site", str(port), *arguments]
+    command = [sys.executable, "-m", "tests.browser.fake_fleet", str(port), *arguments]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -75,6 +75,27 @@ def site_of_its_own(chromium: Browser) -> Iterator[Site]:
 def empty_site(chromium: Browser) -> Iterator[Site]:
     """A site that has seen nothing yet."""
     with serve("empty") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def two_sites(chromium: Browser) -> Iterator[Site]:
+    """A fleet of two sites, which many tests look at."""
+    with serve("two") as found:
+        yield found
+
+
+@pytest.fixture
+def two_sites_of_its_own(chromium: Browser) -> Iterator[Site]:
+    """The same for one test, which may leave it as it likes."""
+    with serve("two") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def no_site(chromium: Browser) -> Iterator[Site]:
+    """A fleet that operates nodes only."""
+    with serve("none") as found:
         yield found
 
 

@@ -22,6 +22,7 @@ class FakeBooks(FakeDay):
         found = START_MS - (self.blocks_before - height) * BLOCK_MS
         orphaned = height == self.blocks_before - 7
         return doc.BlockDocument(
+            site=self.name,
             height=height,
             hash="0000" + digest(f"b{height}")[4:],
             txid=digest(f"t{height}"),
@@ -35,12 +36,13 @@ class FakeBooks(FakeDay):
             commitment=digest(f"head{found // QUARTER_MS}"),
         )
 
-    async def blocks(self, limit: int = 100) -> list[doc.BlockDocument]:
+    async def blocks(self, limit: int = 100, site: str | None = None) -> list[doc.BlockDocument]:
+        self.known(site)
         tip = self.height()
         return [self._block(h) for h in range(tip, max(0, tip - limit), -1)]
 
     def _posting(self, number: int) -> doc.PostingDocument:
-        value, now = REWARD_SAT, START_MS - (433 - number) * 200_000
+        value, now = REWARD_SAT, START_MS - (self.blocks_before * 3 + 40 - number) * 200_000
         eur = value * 593
 
         def line(account: str, name: str, side: str, asset: str, amount: int) -> doc.Line:
@@ -72,6 +74,7 @@ class FakeBooks(FakeDay):
             ]
         return doc.PostingDocument(
             id=number,
+            site=self.name,
             key=f"demo:{number}",
             time_ms=now,
             wall_ms=int(time.time() * 1000),
@@ -90,15 +93,22 @@ class FakeBooks(FakeDay):
         *,
         before_id: int | None = None,
         oldest_first: bool = False,
+        site: str | None = None,
     ) -> AsyncIterator[bytes]:
-        document = await self.ledger(from_ms, to_ms, self.postings_total() if limit is None else limit, before_id)
+        document = await self.ledger(from_ms, to_ms, self.postings_total() if limit is None else limit, before_id, site)
         yield document.model_copy(update={"postings": []}).model_dump_json().encode() + b"\n"
         for posting in reversed(document.postings) if oldest_first else document.postings:
             yield posting.model_dump_json().encode() + b"\n"
 
     async def ledger(
-        self, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None
+        self,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int = 1000,
+        before_id: int | None = None,
+        site: str | None = None,
     ) -> doc.LedgerDocument:
+        self.known(site)
         total = self.postings_total()
         ids = range(min(total, (before_id or total + 1) - 1), 0, -1)
         chosen = [
@@ -147,7 +157,8 @@ class FakeBooks(FakeDay):
             total_postings=len(chosen),
         )
 
-    async def trace(self, block_or_txid: str) -> doc.TraceDocument:
+    async def trace(self, block_or_txid: str, site: str | None = None) -> doc.TraceDocument:
+        self.known(site)
         if block_or_txid == "bug":
             raise ZeroDivisionError("the inside of the program")
         found = next((b for b in await self.blocks(10_000) if block_or_txid in (str(b.height), b.hash, b.txid)), None)

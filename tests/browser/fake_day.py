@@ -7,10 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from photosynth import documents as doc
+from photosynth.operations.view import known_site
 from photosynth.quantities.instants import market_day_bounds_ms, market_day_of
 
 START_MS = 1_781_427_600_000  # 2026-06-14T11:00 in Berlin
-MODELS = (
+Model = tuple[str, str, str, int, int, int]
+"""Id, name, group, how many, TH/s, watts."""
+MODELS: tuple[Model, ...] = (
     ("s21-xp", "Antminer S21 XP", "hall-a", 36, 270, 3645),
     ("s21", "Antminer S21", "hall-b", 34, 200, 3500),
     ("s19j-pro", "Antminer S19j Pro", "hall-c", 32, 104, 3068),
@@ -30,7 +33,10 @@ def digest(text: str) -> str:
 
 @dataclass
 class FakeDay:
-    """Sun, load, price and machines. ``blocks_before`` is how many blocks the chain has at the start."""
+    """Sun, load, price and machines. ``blocks_before`` is how many blocks the chain has at the start.
+
+    ``models`` are the machines, a group each; ``size`` is how large sun and load are beside those of Backnang.
+    """
 
     speed: float = 60.0
     blocks_before: int = 131
@@ -38,6 +44,14 @@ class FakeDay:
     began: float = field(default_factory=time.monotonic)
     stopped: bool = False
     now: Callable[[], int] | None = None
+    name: str = "backnang"
+    title: str = "Factory roof, Backnang"
+    models: tuple[Model, ...] = MODELS
+    size: float = 1.0
+
+    def known(self, site: str | None) -> None:
+        """Raise NotKnownError for another site."""
+        known_site((self.name,), site)
 
     def now_ms(self) -> int:
         if self.now is not None:
@@ -51,10 +65,11 @@ class FakeDay:
         hour = (at - start) / 3_600_000
         sun = max(0.0, math.sin((hour - 5.4) / 15.6 * math.pi)) if 5.4 < hour < 21 else 0.0
         cloud = 1 - 0.16 * noise("cloud", at // 600_000) - 0.05 * noise("wisp", at // 60_000)
-        generation = int(468_000 * sun**1.25 * cloud)
-        load = int(38_000 + 24_000 * max(0.0, math.sin((hour - 6) / 14 * math.pi)) + 2_500 * noise("load", at // 60_000))
+        generation = int(468_000 * self.size * sun**1.25 * cloud)
+        busy = 38_000 + 24_000 * max(0.0, math.sin((hour - 6) / 14 * math.pi))
+        load = int(self.size * busy + 2_500 * noise("load", at // 60_000))
         surplus = generation - load
-        wanted = min(max(0, surplus - 5_000), 341_000)
+        wanted = min(max(0, surplus - 5_000), int(341_000 * self.size))
         mining = (
             0 if self.stopped and at > self.now_ms() - 3_600_000 else int(wanted * (0.985 + 0.015 * noise("m", at // 60_000)))
         )
@@ -70,7 +85,8 @@ class FakeDay:
             spot_cent_per_mwh=spot - spot % 7,
         )
 
-    async def day(self, points: int = 288) -> list[doc.DayPoint]:
+    async def day(self, points: int = 288, site: str | None = None) -> list[doc.DayPoint]:
+        self.known(site)
         now = self.now_ms()
         start, _ = market_day_bounds_ms(market_day_of(now))
         step = max(300_000, 86_400_000 // points)
@@ -100,11 +116,12 @@ class FakeDay:
 
     # machines
 
-    async def machines(self) -> list[doc.MachineDocument]:
+    async def machines(self, site: str | None = None) -> list[doc.MachineDocument]:
+        self.known(site)
         now = self.now_ms()
         left = self.point(now).set_point_w or 0
         out: list[doc.MachineDocument] = []
-        for model, _name, group, count, th, watts in MODELS:
+        for model, _name, group, count, th, watts in self.models:
             for n in range(1, count + 1):
                 machine = f"{group}-{n:02d}"
                 run = left >= watts and not self.stopped
@@ -154,6 +171,7 @@ class FakeDay:
         fresh = state in ("running", "starting", "faulty")
         return doc.MachineDocument(
             id=name,
+            site=self.name,
             group=group,
             model=model,
             party="photosynth-demo",
@@ -181,7 +199,7 @@ class FakeDay:
         )
 
     def conditions(self, now: int) -> list[doc.Condition]:
-        if self.empty:
+        if self.empty or self.models is not MODELS:
             return []
         return [
             doc.Condition(

@@ -1,14 +1,9 @@
 """A site that is not there: a moving sunny Sunday with 102 machines, for looking at the console and testing it.
 
-Everything is a function of site time, so that two readings at one time agree. ``python -m tests.browser.fake_site 8490``
-serves it; with ``empty`` it is a site that has seen nothing yet.
+Everything is a function of site time, so that two readings at one time agree.
 """
 
-import asyncio
-import contextlib
 import math
-import signal
-import sys
 import time
 from dataclasses import dataclass, field
 
@@ -22,8 +17,11 @@ from photosynth.quantities.instants import iso_utc
 
 @dataclass
 class FakeSite(FakeBooks):
-    """Implements SiteView. ``failing`` makes it stop answering, ``frozen`` answer from a wall time on with what it saw then;
-    ``log`` is what was written to it."""
+    """Implements FleetView for a fleet of this one site.
+
+    ``failing`` makes it stop answering, ``frozen`` answer from a wall time on with what it saw then; ``log`` is what was
+    written to it.
+    """
 
     failing: bool = False
     frozen: float | None = None
@@ -45,12 +43,8 @@ class FakeSite(FakeBooks):
         sat_day = 86_400 * rate * REWARD_SAT // (125_864_590_119_494 * 2**32)
         days = 125_864_590_119_494 * 2**32 / max(rate, 1) / 86_400
         known = not self.empty
-        return doc.Status(
-            time=iso_utc(now),
-            wall_time=iso_utc(int((self.frozen or time.time()) * 1000)),
-            running=True,
-            version="0.1.0",
-            speed=self.speed,
+        part = doc.SitePart(
+            name=self.name,
             chain=doc.ChainStatus(
                 network="regtest",
                 software="libbitcoinkernel 0.1.0a5 (Bitcoin Core 30)",
@@ -65,8 +59,8 @@ class FakeSite(FakeBooks):
                 last_block_age_s=int((now - START_MS) % BLOCK_MS / 1000 / self.speed) if known else None,
             ),
             site=doc.SiteStatus(
-                name="backnang",
-                title="Factory roof, Backnang",
+                name=self.name,
+                title=self.title,
                 simulated=True,
                 time_ms=now,
                 zone="Europe/Berlin",
@@ -92,8 +86,8 @@ class FakeSite(FakeBooks):
             ),
             pool=doc.PoolStatus(
                 listen="127.0.0.1:3333",
-                connections=101 if known else 0,
-                workers=103 if known else 0,
+                connections=len(machines) - 1 if known else 0,
+                workers=len(machines) + 1 if known else 0,
                 shares_accepted=shares,
                 shares_rejected=shares // 900,
                 rejected_by_cause={"stale": shares // 1100, "low difficulty": 9} if known else {},
@@ -104,7 +98,7 @@ class FakeSite(FakeBooks):
                 hash_rate_error_percent=2.4 if known else None,
             ),
             machines=doc.MachinesStatus(
-                total=102,
+                total=len(machines),
                 running=states.count("running"),
                 sleeping=states.count("sleeping"),
                 starting=states.count("starting"),
@@ -120,7 +114,7 @@ class FakeSite(FakeBooks):
                     running=sum(x.model == m[0] and x.state == "running" for x in machines),
                     strike_cent_per_mwh=s,
                 )
-                for m, s in zip(MODELS, (6690, 5160, 3061), strict=True)
+                for m, s in zip(self.models, (6690, 5160, 3061), strict=False)
             ],
             mainnet=doc.MainnetOutlook(
                 difficulty="125864590119494",
@@ -133,6 +127,15 @@ class FakeSite(FakeBooks):
                 chance_of_no_block_in_a_year=math.exp(-365 / days) if known else None,
                 hash_price_ueur_per_th_day=29_800,
             ),
+            conditions=self.conditions(now),
+        )
+        return doc.Status(
+            time=iso_utc(now),
+            wall_time=iso_utc(int((self.frozen or time.time()) * 1000)),
+            running=True,
+            version="0.1.0",
+            speed=self.speed,
+            sites=[part],
             nodes=doc.NodesStatus(healthy=1, degraded=0, down=1, unknown=1),
             ledger=doc.LedgerStatus(
                 immature_sat=min(height, 100) * REWARD_SAT,
@@ -158,10 +161,12 @@ class FakeSite(FakeBooks):
                 head=digest(f"head{now // QUARTER_MS}") if known else None,
                 last_interval_ms=now - now % QUARTER_MS - QUARTER_MS if known else None,
             ),
-            conditions=self.conditions(now),
+            incidents=doc.IncidentsStatus(open=len(part.conditions)),
+            conditions=[],
         )
 
-    async def workers(self) -> doc.WorkersDocument:
+    async def workers(self, site: str | None = None) -> doc.WorkersDocument:
+        self.known(site)
         if self.empty:
             return doc.WorkersDocument(running=True, workers=[])
         names: list[tuple[str, str | None, str, int, int]] = [
@@ -172,6 +177,7 @@ class FakeSite(FakeBooks):
             running=True,
             workers=[
                 doc.WorkerDocument(
+                    site=self.name,
                     name=n,
                     party=p,
                     scale=s,
@@ -191,8 +197,9 @@ class FakeSite(FakeBooks):
     # actions
 
     async def actions(
-        self, limit: int = 200, before_id: int | None = None, subject: str | None = None
+        self, limit: int = 200, before_id: int | None = None, subject: str | None = None, site: str | None = None
     ) -> list[doc.ActionDocument]:
+        self.known(site)
         count = 0 if self.empty else 120 + (self.now_ms() - START_MS) // 120_000
         found = list(reversed(self.log))
         for n in range(count, 0, -1):
@@ -209,6 +216,7 @@ class FakeSite(FakeBooks):
         return [
             doc.ActionDocument(
                 id=n * 20 + i,
+                site=self.name,
                 time_ms=at + i,
                 wall_ms=START_MS + n * 2000 + i,
                 actor="dispatch",
@@ -239,11 +247,12 @@ class FakeSite(FakeBooks):
         now = self.now_ms()
         action = doc.ActionDocument(
             id=100_000 + len(self.log),
+            site=None if kind == "restart_node" else self.name,
             time_ms=now,
             wall_ms=int(time.time() * 1000),
             actor=actor,
             kind=kind,
-            subject="site",
+            subject=self.name,
             reason=reason,
             request="every machine sleeps" if kind == "stop_mining" else "the dispatch decides again",
             result="done" if verified else "unverified",
@@ -292,39 +301,15 @@ class FakeSite(FakeBooks):
     async def restart_node(self, node_id: str, actor: str, reason: str) -> doc.ActionDocument:
         return self._write("restart_node", actor, reason, f"{node_id} runs", verified=True)
 
-    async def stop_mining(self, actor: str, reason: str) -> doc.ActionDocument:
+    async def stop_mining(self, actor: str, reason: str, site: str | None = None) -> doc.ActionDocument:
+        self.known(site)
         self.stopped = True
+        if self.models is not MODELS:
+            return self._write("stop_mining", actor, reason, "every machine is asleep", verified=True)
         seen = "100 of 102 machines are asleep; awake: hall-c-11 (it says OK and still runs), hall-c-23 (it does not answer)"
         return self._write("stop_mining", actor, reason, seen, verified=False)
 
-    async def resume_mining(self, actor: str, reason: str) -> doc.ActionDocument:
+    async def resume_mining(self, actor: str, reason: str, site: str | None = None) -> doc.ActionDocument:
+        self.known(site)
         self.stopped = False
         return self._write("resume_mining", actor, reason, "the dispatch decides", verified=True)
-
-
-async def serve(port: int, site: FakeSite) -> None:
-    """Serve the console over a fake site until SIGTERM; SIGUSR1 makes the site stop answering, and answer again;
-    SIGUSR2 makes it answer with what it saw then, and look again."""
-    from photosynth.api import WebServer, create_app, listen
-    from photosynth.console import mount
-
-    app = create_app(site, token="token-of-the-fake-site")
-    mount(app, site)
-    server = WebServer(app)
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    loop.add_signal_handler(signal.SIGUSR1, lambda: setattr(site, "failing", not site.failing))
-    loop.add_signal_handler(signal.SIGUSR2, lambda: setattr(site, "frozen", None if site.frozen else time.time()))
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    listener = listen("127.0.0.1", port)
-    await server.start(listener)
-    print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    try:
-        await stop.wait()
-    finally:
-        await server.stop()
-
-
-if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(int(sys.argv[1]) if len(sys.argv) > 1 else 8490, FakeSite(empty="empty" in sys.argv)))

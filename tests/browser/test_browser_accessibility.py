@@ -97,14 +97,14 @@ def test_one_stop_leads_past_all_machines(site: Site, open_page: Open) -> None:
         stops += 1
         assert stops < 20
     page.keyboard.press("Shift+Tab")
-    expect(page.locator("#tile-hall-a-01")).to_be_focused()
+    expect(page.locator('[id="tile-backnang/hall-a-01"]')).to_be_focused()
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#tile-hall-a-02")).to_be_focused()
+    expect(page.locator('[id="tile-backnang/hall-a-02"]')).to_be_focused()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowUp")
-    expect(page.locator("#tile-hall-a-02")).to_be_focused()
+    expect(page.locator('[id="tile-backnang/hall-a-02"]')).to_be_focused()
     page.keyboard.press("End")
-    expect(page.locator("#tile-hall-c-32")).to_be_focused()
+    expect(page.locator('[id="tile-backnang/hall-c-32"]')).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="hall-c-32")).to_be_visible()
 
@@ -114,7 +114,7 @@ def test_enter_on_a_row_opens_the_machine(site: Site, open_page: Open) -> None:
     connected(page)
     page.locator('.ag-center-cols-container [row-index="2"] [col-id="model"]').click()
     page.keyboard.press("Enter")
-    expect(page).to_have_url(re.compile("/miners/hall-a-03$"))
+    expect(page).to_have_url(re.compile("/miners/backnang/hall-a-03$"))
 
 
 def test_columns_are_sorted_by_the_keyboard_and_stay_sorted(site: Site, open_page: Open) -> None:

@@ -10,10 +10,10 @@ pytestmark = pytest.mark.browser
 PAGES = {
     "/": "Energy now",
     "/miners": "hall-c",
-    "/miners/hall-c-11": "Answers OK and does nothing",
+    "/miners/backnang/hall-c-11": "Answers OK and does nothing",
     "/nodes": "stratum+tcp://127.0.0.1:3333",
     "/ledger": "Trial balance",
-    "/ledger/trace/120": "From the block to quarter hours to workers",
+    "/ledger/trace/backnang/120": "From the block to quarter hours to workers",
     "/activity": "Every action",
 }
 PHONE = {"width": 390, "height": 844}
@@ -215,7 +215,7 @@ def test_a_block_is_traced_to_workers_and_meters(site: Site, open_page: Open) ->
     page.get_by_role("link", name="Trace block 120").click()
     expect(page.locator(".tracechart svg text", has_text="Block 120")).to_be_visible()
     expect(page.get_by_role("cell", name="own generation").first).to_be_visible()
-    page.goto(site.url + "/ledger/trace/424242")
+    page.goto(site.url + "/ledger/trace/backnang/424242")
     expect(page.get_by_text("No such block")).to_be_visible()
 
 
@@ -223,11 +223,11 @@ def test_a_site_that_does_not_answer_is_said_to_and_never_green(site_of_its_own:
     page = open_page(site_of_its_own.url)
     connected(page)
     site_of_its_own.toggle_failure()
-    expect(page.get_by_text("The site does not answer")).to_be_visible()
+    expect(page.get_by_text("The fleet does not answer")).to_be_visible()
     expect(page.locator('[data-live="live"]')).to_have_attribute("data-state", "stale")
     expect(page.locator('[data-live="surplus"]')).to_have_attribute("data-quality", "stale")
     site_of_its_own.toggle_failure()
-    expect(page.get_by_text("The site does not answer")).to_be_hidden()
+    expect(page.get_by_text("The fleet does not answer")).to_be_hidden()
 
 
 @pytest.mark.parametrize(
@@ -276,6 +276,6 @@ def test_a_page_that_is_not_there_says_so(site: Site, open_page: Open) -> None:
 
 
 def test_a_page_with_a_bug_keeps_the_inside_to_itself(site: Site, open_page: Open) -> None:
-    page = open_page(site.url + "/ledger/trace/bug")
+    page = open_page(site.url + "/ledger/trace/backnang/bug")
     expect(page.get_by_role("heading", name="This page could not be shown")).to_be_visible()
     expect(page.get_by_text("the inside of the program")).to_have_count(0)

@@ -1,4 +1,4 @@
-"""The HTTP API: the site's documents with OpenAPI, two audited writes, and streams of the chain and of the evidence."""
+"""The HTTP API: a fleet's documents with OpenAPI, audited writes, and streams of the chain and of the evidence."""
 
 from photosynth.api.app import create_app
 from photosynth.api.chain_port import ChainPort

@@ -1,8 +1,8 @@
-"""The API's routes: every document of a site at ``/api/v1``, described by ``/api/v1/openapi.json``."""
+"""The API's routes: every document of a fleet at ``/api/v1``, described by ``/api/v1/openapi.json``."""
 
 import hmac
 from collections.abc import AsyncIterator, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request
 from fastapi.params import Depends as DependsMarker
@@ -27,7 +27,7 @@ from photosynth.documents import (
     WorkersDocument,
 )
 from photosynth.operations.ledger_document import as_document
-from photosynth.operations.view import NotKnownError, SiteView
+from photosynth.operations.view import FleetView, NotKnownError
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 HEIGHT_LIMIT = 2**31
@@ -35,8 +35,9 @@ ID_LIMIT = 2**63 - 1
 
 Count = Annotated[int, Query(ge=1, le=1000)]
 Before = Annotated[int | None, Query(ge=1, le=ID_LIMIT, description="only what is older than this id")]
-Instant = Annotated[int | None, Query(ge=0, le=ID_LIMIT, description="site time, milliseconds since the epoch, UTC")]
+Instant = Annotated[int | None, Query(ge=0, le=ID_LIMIT, description="the fleet's time, milliseconds since the epoch, UTC")]
 Name = Annotated[str, Path(min_length=1, max_length=128)]
+OfSite = Annotated[str | None, Query(max_length=128, description="one site by its name; without it all of them")]
 
 
 class WriteRequest(BaseModel):
@@ -48,21 +49,42 @@ class WriteRequest(BaseModel):
     actor: str = Field(default="api", min_length=1, max_length=100)
 
 
+class MiningRequest(WriteRequest):
+    """The same of mining: at one site, or at all of them."""
+
+    site: str | None = Field(default=None, max_length=128, description="one site by its name; null is every site")
+
+
 class Health(BaseModel):
-    """Whether the site may be trusted now: every check, and unknown where nothing fresh says."""
+    """Whether the fleet may be trusted now: every check, and unknown where nothing fresh says."""
 
     status: Literal["ok", "degraded", "unknown"]
     version: str
     checks: dict[str, Literal["ok", "failing", "unknown"]]
 
 
-def health_of(status: Status) -> Health:
-    """Judge a status: the chain follows, the meters are fresh, no critical condition. Unknown is never ok."""
-    checks: dict[str, Literal["ok", "failing", "unknown"]] = {
-        "chain": "ok" if status.chain.synchronised else "failing",
-        "meters": {"good": "ok", "estimated": "ok", "stale": "failing"}.get(status.site.quality, "unknown"),  # type: ignore[dict-item]
-        "conditions": "failing" if any(c.severity == "critical" for c in status.conditions) else "ok",
+NOT_KNOWN: dict[int | str, dict[str, Any]] = {
+    404: {
+        "description": "The fleet has no such site, machine, node or block; `detail` says what there is.",
+        "content": {problems.PROBLEM_TYPE: {"schema": {"type": "object"}}},
     }
+}
+
+_METERS: dict[str, Literal["ok", "failing", "unknown"]] = {"good": "ok", "estimated": "ok", "stale": "failing"}
+
+
+def health_of(status: Status) -> Health:
+    """Judge a status: every site's chain follows and its meters are fresh, no critical condition. Unknown is never ok.
+
+    A fleet without sites has neither chain nor meters to judge.
+    """
+    checks: dict[str, Literal["ok", "failing", "unknown"]] = {}
+    if status.sites:
+        checks["chain"] = "ok" if all(part.chain.synchronised for part in status.sites) else "failing"
+        found_meters = {_METERS.get(part.site.quality, "unknown") for part in status.sites}
+        checks["meters"] = next(worst for worst in ("failing", "unknown", "ok") if worst in found_meters)
+    conditions = [*status.conditions, *(condition for part in status.sites for condition in part.conditions)]
+    checks["conditions"] = "failing" if any(c.severity == "critical" for c in conditions) else "ok"
     found = set(checks.values())
     overall: Literal["ok", "degraded", "unknown"] = (
         "degraded" if "failing" in found else "unknown" if "unknown" in found else "ok"
@@ -71,14 +93,14 @@ def health_of(status: Status) -> Health:
 
 
 def create_app(
-    view: SiteView,
+    view: FleetView,
     *,
     token: str,
     allowed_hosts: Sequence[str] = LOOPBACK_NAMES,
     chain: ChainPort | None = None,
     evidence: EvidencePort | None = None,
 ) -> FastAPI:
-    """The API of one site. Reads are open to whoever reaches the port; writes need the bearer token.
+    """The API of one fleet. Reads are open to whoever reaches the port; writes need the bearer token.
 
     ``allowed_hosts`` are the names that a ``Host`` header may carry. Without ``chain`` or ``evidence`` their streams
     answer 503. Raises ValueError where the token is empty.
@@ -88,7 +110,7 @@ def create_app(
     app = FastAPI(
         title="Photosynth",
         version="1",
-        summary="One site: energy, machines, pool, chain, ledger, proof",
+        summary="One fleet: sites, machines, pools, nodes, ledger, proof",
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
@@ -107,17 +129,17 @@ def create_app(
     _add_reads(app, view)
     _add_streams(app, chain, evidence, Depends(writer))
 
-    @app.post("/api/v1/actions/stop-mining", tags=["actions"], dependencies=[Depends(writer)])
-    async def stop_mining(wanted: WriteRequest) -> ActionDocument:
-        """Everything off at once, until resumed. Audited."""
-        return await view.stop_mining(wanted.actor, wanted.reason)
+    @app.post("/api/v1/actions/stop-mining", tags=["actions"], dependencies=[Depends(writer)], responses=NOT_KNOWN)
+    async def stop_mining(wanted: MiningRequest) -> ActionDocument:
+        """Everything off at once, until resumed, at one site or at all. Audited; of several sites `read_back` has a line each."""
+        return await view.stop_mining(wanted.actor, wanted.reason, wanted.site)
 
-    @app.post("/api/v1/actions/resume-mining", tags=["actions"], dependencies=[Depends(writer)])
-    async def resume_mining(wanted: WriteRequest) -> ActionDocument:
-        """Let the dispatch decide again. Audited."""
-        return await view.resume_mining(wanted.actor, wanted.reason)
+    @app.post("/api/v1/actions/resume-mining", tags=["actions"], dependencies=[Depends(writer)], responses=NOT_KNOWN)
+    async def resume_mining(wanted: MiningRequest) -> ActionDocument:
+        """Let the dispatch decide again, at one site or at all. Audited; of several sites `read_back` has a line each."""
+        return await view.resume_mining(wanted.actor, wanted.reason, wanted.site)
 
-    @app.post("/api/v1/nodes/{node_id}/restart", tags=["actions"], dependencies=[Depends(writer)])
+    @app.post("/api/v1/nodes/{node_id}/restart", tags=["actions"], dependencies=[Depends(writer)], responses=NOT_KNOWN)
     async def restart_node(node_id: Name, wanted: WriteRequest) -> ActionDocument:
         """End a node's process in its own time; it is started anew. Audited."""
         return await view.restart_node(node_id, wanted.actor, wanted.reason)
@@ -129,43 +151,43 @@ def create_app(
     return app
 
 
-def _add_reads(app: FastAPI, view: SiteView) -> None:
-    @app.get("/api/v1/status", tags=["site"])
+def _add_reads(app: FastAPI, view: FleetView) -> None:
+    @app.get("/api/v1/status", tags=["fleet"])
     async def status() -> Status:
         """Everything in one document."""
         return await view.status()
 
-    @app.get("/api/v1/health", tags=["site"], responses={503: {"model": Health}})
+    @app.get("/api/v1/health", tags=["fleet"], responses={503: {"model": Health}})
     async def health(response: Response) -> Health:
-        """200 where the site may be trusted, 503 where a check fails or nothing fresh says."""
+        """200 where the fleet may be trusted, 503 where a check fails or nothing fresh says."""
         found = health_of(await view.status())
         response.status_code = 200 if found.status == "ok" else 503
         return found
 
-    @app.get("/api/v1/workers", tags=["pool"])
-    async def workers() -> WorkersDocument:
-        """The pool's workers over the life of the state."""
-        return await view.workers()
+    @app.get("/api/v1/workers", tags=["pool"], responses=NOT_KNOWN)
+    async def workers(site: OfSite = None) -> WorkersDocument:
+        """The pools' workers over the life of the state."""
+        return await view.workers(site)
 
-    @app.get("/api/v1/machines", tags=["machines"])
-    async def machines() -> list[MachineDocument]:
+    @app.get("/api/v1/machines", tags=["machines"], responses=NOT_KNOWN)
+    async def machines(site: OfSite = None) -> list[MachineDocument]:
         """Every machine, in the fleet file's order."""
-        return await view.machines()
+        return await view.machines(site)
 
-    @app.get("/api/v1/machines/{machine_id}", tags=["machines"])
-    async def machine(machine_id: Name) -> MachineDocument:
-        """One machine, with why it runs or sleeps."""
-        for found in await view.machines():
+    @app.get("/api/v1/machines/{site}/{machine_id}", tags=["machines"], responses=NOT_KNOWN)
+    async def machine(site: Name, machine_id: Name) -> MachineDocument:
+        """One machine of a site, with why it runs or sleeps; its id is unique in its site only."""
+        for found in await view.machines(site):
             if found.id == machine_id:
                 return found
-        raise NotKnownError(f"There is no machine {machine_id!r} in this fleet.")
+        raise NotKnownError(f"There is no machine {machine_id!r} at {site}.")
 
     @app.get("/api/v1/nodes", tags=["nodes"])
     async def nodes() -> list[NodeDocument]:
         """Every node of the fleet, in the file's order."""
         return await view.nodes()
 
-    @app.get("/api/v1/nodes/{node_id}", tags=["nodes"])
+    @app.get("/api/v1/nodes/{node_id}", tags=["nodes"], responses=NOT_KNOWN)
     async def node(node_id: Name) -> NodeDocument:
         """One node, with what is wrong with it."""
         for found in await view.nodes():
@@ -173,58 +195,66 @@ def _add_reads(app: FastAPI, view: SiteView) -> None:
                 return found
         raise NotKnownError(f"There is no node {node_id!r} in this fleet.")
 
-    @app.get("/api/v1/nodes/{node_id}/log", tags=["nodes"])
+    @app.get("/api/v1/nodes/{node_id}/log", tags=["nodes"], responses=NOT_KNOWN)
     async def node_log(node_id: Name, lines: Annotated[int, Query(ge=1, le=10_000)] = 100) -> list[str]:
         """The last lines of what a node's process said."""
         return await view.node_log(node_id, lines)
 
-    @app.get("/api/v1/day", tags=["site"])
-    async def day(points: Annotated[int, Query(ge=2, le=2000)] = 288) -> list[DayPoint]:
-        """The curve of the current market day so far."""
-        return await view.day(points)
+    @app.get("/api/v1/day", tags=["site"], responses=NOT_KNOWN)
+    async def day(
+        points: Annotated[int, Query(ge=2, le=2000)] = 288,
+        site: Annotated[str | None, Query(max_length=128, description="the site; without it the fleet file's first")] = None,
+    ) -> list[DayPoint]:
+        """The curve of a site's current market day so far."""
+        return await view.day(points, site)
 
-    @app.get("/api/v1/blocks", tags=["ledger"])
-    async def blocks(limit: Count = 100) -> list[BlockDocument]:
-        """The site's own blocks, newest first."""
-        return await view.blocks(limit)
+    @app.get("/api/v1/blocks", tags=["ledger"], responses=NOT_KNOWN)
+    async def blocks(limit: Count = 100, site: OfSite = None) -> list[BlockDocument]:
+        """Blocks that our pools found, newest first."""
+        return await view.blocks(limit, site)
 
-    @app.get("/api/v1/ledger", tags=["ledger"], response_model=LedgerDocument)
+    @app.get("/api/v1/ledger", tags=["ledger"], response_model=LedgerDocument, responses=NOT_KNOWN)
     async def ledger(
         from_ms: Instant = None,
         to_ms: Instant = None,
         limit: Annotated[int, Query(ge=0, le=10_000)] = 1000,
         before_id: Before = None,
+        site: OfSite = None,
     ) -> Response:
         """Trial balance of a period and its postings, newest first."""
         _check_period(from_ms, to_ms)
         # Written from the database's rows: a page of documents, made and checked one by one, would keep others waiting. And
         # in pieces: the largest page has megabytes, and a crowd that asks for it and reads nothing would fill the memory.
-        document = await _started(as_document(view.ledger_lines(from_ms, to_ms, limit, before_id=before_id)))
+        document = await _started(as_document(view.ledger_lines(from_ms, to_ms, limit, before_id=before_id, site=site)))
         return StreamingResponse(document, media_type="application/json")
 
-    @app.get("/api/v1/ledger/export", tags=["ledger"], response_class=StreamingResponse)
+    @app.get("/api/v1/ledger/export", tags=["ledger"], response_class=StreamingResponse, responses=NOT_KNOWN)
     async def ledger_export(
         from_ms: Instant = None,
         to_ms: Instant = None,
         limit: Annotated[int | None, Query(ge=0, le=ID_LIMIT, description="the newest of them; else all")] = None,
         oldest_first: bool = False,
+        site: OfSite = None,
     ) -> StreamingResponse:
         """The same as lines of JSON, however many: the document without postings, then one posting a line."""
         _check_period(from_ms, to_ms)
-        lines = await _started(view.ledger_lines(from_ms, to_ms, limit, oldest_first=oldest_first))
+        lines = await _started(view.ledger_lines(from_ms, to_ms, limit, oldest_first=oldest_first, site=site))
         return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
-    @app.get("/api/v1/trace/{block_or_txid}", tags=["ledger"])
-    async def trace(block_or_txid: Name) -> TraceDocument:
+    @app.get("/api/v1/trace/{block_or_txid}", tags=["ledger"], responses=NOT_KNOWN)
+    async def trace(block_or_txid: Name, site: OfSite = None) -> TraceDocument:
         """A block's satoshis back to workers, quarter hours, meters and prices. By height, hash or coinbase txid."""
-        return await view.trace(block_or_txid)
+        return await view.trace(block_or_txid, site)
 
-    @app.get("/api/v1/actions", tags=["actions"])
+    @app.get("/api/v1/actions", tags=["actions"], responses=NOT_KNOWN)
     async def actions(
-        limit: Count = 200, before_id: Before = None, subject: Annotated[str | None, Query(max_length=128)] = None
+        limit: Count = 200,
+        before_id: Before = None,
+        subject: Annotated[str | None, Query(max_length=128)] = None,
+        site: OfSite = None,
     ) -> list[ActionDocument]:
-        """Every change to the world, newest first."""
-        return await view.actions(limit, before_id, subject)
+        """Every change to the world, newest first; those of the whole fleet go with every site."""
+        return await view.actions(limit, before_id, subject, site)
 
 
 def _add_streams(app: FastAPI, chain: ChainPort | None, evidence: EvidencePort | None, writer: DependsMarker) -> None:

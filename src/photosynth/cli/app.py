@@ -11,6 +11,7 @@ from photosynth.cli.options import (
     FleetArgument,
     JsonOption,
     NodeCommand,
+    SiteOption,
     StateOption,
     UpOptions,
     default_fleet,
@@ -123,10 +124,10 @@ def up(
     return result
 
 
-@app.command(epilog="Example: photosynth status --json | jq .chain.height")
+@app.command(epilog="Example: photosynth status --json | jq .sites[0].chain.height")
 @command
 def status(state: StateOption, as_json: JsonOption = False) -> int:
-    """Energy, machines, pool, chain, books and proof in one glance, of the running system or of the stopped one's state."""
+    """Sites, nodes, books and proof in one glance, of the running system or of the stopped one's state."""
     from photosynth.cli.status import status as body
 
     return body(state, as_json)
@@ -134,11 +135,11 @@ def status(state: StateOption, as_json: JsonOption = False) -> int:
 
 @app.command(epilog="Example: photosynth workers")
 @command
-def workers(state: StateOption, as_json: JsonOption = False) -> int:
-    """Each worker of the pool: shares accepted, rejected by cause, work in hashes, last share."""
+def workers(state: StateOption, site: SiteOption = None, as_json: JsonOption = False) -> int:
+    """Each worker of the sites' pools: shares accepted, rejected by cause, work in hashes, last share."""
     from photosynth.cli.ask import workers as body
 
-    return body(state, as_json)
+    return body(state, site, as_json)
 
 
 @app.command(epilog="Example: photosynth nodes")
@@ -175,20 +176,30 @@ def node(
 
 @app.command("stop-mining", epilog='Example: photosynth stop-mining --reason "maintenance in hall A"')
 @command
-def stop_mining(state: StateOption, reason: ReasonOption = "from the command line", as_json: JsonOption = False) -> int:
-    """Switch every machine off at once, until resume-mining; exit code 0 once that was verified by reading back."""
+def stop_mining(
+    state: StateOption,
+    reason: ReasonOption = "from the command line",
+    site: SiteOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Switch every machine off at once, of one site or all, until resume-mining; exit code 0 once reading back verified that."""
     from photosynth.cli.ask import act
 
-    return act(state, "stop", reason, as_json)
+    return act(state, "stop", reason, site, as_json)
 
 
 @app.command("resume-mining", epilog='Example: photosynth resume-mining --reason "maintenance is over"')
 @command
-def resume_mining(state: StateOption, reason: ReasonOption = "from the command line", as_json: JsonOption = False) -> int:
-    """Let the dispatch decide again which machines run."""
+def resume_mining(
+    state: StateOption,
+    reason: ReasonOption = "from the command line",
+    site: SiteOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Let the dispatch decide again which machines run, at one site or at all."""
     from photosynth.cli.ask import act
 
-    return act(state, "resume", reason, as_json)
+    return act(state, "resume", reason, site, as_json)
 
 
 @app.command(epilog="Example: photosynth trace 7")
@@ -196,12 +207,13 @@ def resume_mining(state: StateOption, reason: ReasonOption = "from the command l
 def trace(
     block: Annotated[str, typer.Argument(metavar="BLOCK|TXID", help="A height, a block hash or a coinbase's txid.")],
     state: StateOption,
+    site: SiteOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """The satoshis of a coinbase back to workers, quarter hours, meters and prices."""
     from photosynth.cli.ask import trace as body
 
-    return body(state, block, as_json)
+    return body(state, block, site, as_json)
 
 
 @app.command(epilog="Example: photosynth ledger --from 2026-06-14 --to 2026-06-14 --csv sunday.csv")
@@ -209,6 +221,7 @@ def trace(
 def ledger(
     *,
     state: StateOption,
+    site: SiteOption = None,
     as_json: JsonOption = False,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write every line of every posting as CSV.")] = None,
     start: Annotated[
@@ -222,7 +235,7 @@ def ledger(
     """Postings, and the trial balance by account and asset, of a period of site time."""
     from photosynth.cli.ledger import ledger as body
 
-    return body(state, as_json=as_json, csv=csv, start=start, end=end, limit=limit)
+    return body(state, site=site, as_json=as_json, csv=csv, start=start, end=end, limit=limit)
 
 
 @chain.command("export", epilog="Example: photosynth chain export blocks.txt")
@@ -275,16 +288,20 @@ def verify(
 @app.command(epilog="Example: photosynth backtest --from 2024-05-01 --to 2024-05-31 --data ~/data")
 @command
 def backtest(
+    *,
     start: Annotated[datetime, typer.Option("--from", metavar="DATE", parser=parse_day, help="The first day.")],
     end: Annotated[datetime, typer.Option("--to", metavar="DATE", parser=parse_day, help="The last day.")],
     data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder with the recorded days.")],
     fleet_file: FleetArgument = None,
+    site: Annotated[
+        str | None, typer.Option("--site", metavar="NAME", show_default="the first", help="The site, by its name.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Run recorded days headless, ten in a second: energy, money, work, and EUR against simpler strategies."""
     from photosynth.cli.proof import backtest as body
 
-    return body(fleet_file or default_fleet(), start, end, data, as_json)
+    return body(fleet_file or default_fleet(), start, end, data, site=site, as_json=as_json)
 
 
 @fleet.command("check", epilog="Example: photosynth fleet check examples/backnang.yaml")

@@ -1,4 +1,4 @@
-"""The commands that ask a site for a document or for an action, and print it as a table or as JSON."""
+"""The commands that ask a fleet for a document or for an action, and print it as a table or as JSON."""
 
 import asyncio
 import getpass
@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel
 
 from photosynth.cli import show
-from photosynth.cli.client import ApiClient, Opened, open_site, running_api
+from photosynth.cli.client import ApiClient, Opened, open_fleet, running_api
 from photosynth.cli.errors import CommandError, ExitCode, sentence
 from photosynth.cli.format import output, user_style
 from photosynth.documents import ActionDocument
@@ -22,10 +22,10 @@ LONGEST_REASON = 500
 
 
 def ask(state: Place, question: Callable[[Opened], Awaitable[T]]) -> tuple[Opened, T]:
-    """Open a site and ask it; where the answer comes from, and the answer. Raises CommandError."""
+    """Open a fleet and ask it; where the answer comes from, and the answer. Raises CommandError."""
 
     async def run() -> tuple[Opened, T]:
-        async with open_site(state) as opened:
+        async with open_fleet(state) as opened:
             return opened, await question(opened)
 
     try:
@@ -39,31 +39,31 @@ def print_json(document: BaseModel) -> None:
     sys.stdout.write(document.model_dump_json(indent=2) + "\n")
 
 
-def workers(state: Place, as_json: bool) -> int:
-    """The pool's workers."""
-    site, document = ask(state, lambda opened: opened.view.workers())
+def workers(state: Place, site: str | None, as_json: bool) -> int:
+    """The pools' workers."""
+    fleet, document = ask(state, lambda opened: opened.view.workers(site))
     if as_json:
         print_json(document)
     else:
-        output().print(show.workers(document, site.where, user_style()))
+        output().print(show.workers(document, fleet.where, user_style()))
     return ExitCode.OK
 
 
-def trace(state: Place, block: str, as_json: bool) -> int:
+def trace(state: Place, block: str, site: str | None, as_json: bool) -> int:
     """A block's satoshis back to their meters."""
-    site, document = ask(state, lambda opened: opened.view.trace(block))
+    fleet, document = ask(state, lambda opened: opened.view.trace(block, site))
     if as_json:
         print_json(document)
     else:
-        output().print(show.trace(document, site.where, user_style(), site.zone))
+        output().print(show.trace(document, fleet.where, user_style(), fleet.zone(document.block.site)))
     return ExitCode.OK
 
 
-def act(state: Place, kind: Literal["stop", "resume"], reason: str, as_json: bool) -> int:
+def act(state: Place, kind: Literal["stop", "resume"], reason: str, site: str | None, as_json: bool) -> int:
     """Stop or resume mining in the running system; 0 only where it was done, and a stop also read back."""
     if kind == "stop":
-        return act_on(state, kind, reason, as_json, lambda api, actor: api.stop_mining(actor, reason))
-    return act_on(state, kind, reason, as_json, lambda api, actor: api.resume_mining(actor, reason))
+        return act_on(state, kind, reason, as_json, lambda api, actor: api.stop_mining(actor, reason, site))
+    return act_on(state, kind, reason, as_json, lambda api, actor: api.resume_mining(actor, reason, site))
 
 
 def act_on(

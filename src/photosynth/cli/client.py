@@ -1,4 +1,4 @@
-"""The door to a site: through the API of the running system, or straight into the state of a stopped one."""
+"""The door to a fleet: through the API of the running system, or straight into the state of a stopped one."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ from photosynth.documents import (
     WorkersDocument,
 )
 from photosynth.operations.state import ApiAddress, StateError, StateFolder, StateInUseError
-from photosynth.operations.view import NotKnownError, SiteView
+from photosynth.operations.view import FleetView, NotKnownError
 from photosynth.quantities.instants import MARKET_ZONE
 from photosynth.storage.address import Place
 
@@ -44,7 +44,7 @@ START_PATIENCE_S = 15.0
 
 
 class ApiClient:
-    """A running system through its API: a SiteView, and the streams of chain and evidence.
+    """A running system through its API: a FleetView, and the streams of chain and evidence.
 
     Raises CommandError where it does not answer or refuses, NotKnownError where it does not know what was asked for.
     """
@@ -53,7 +53,7 @@ class ApiClient:
         import httpx2
 
         self.url = address.url
-        self.zone = MARKET_ZONE
+        self.zones: dict[str, ZoneInfo] = {}
         self._errors = (httpx2.HTTPError, httpx2.InvalidURL)
         try:
             self._http = httpx2.AsyncClient(
@@ -77,7 +77,7 @@ class ApiClient:
         await self.close()
 
     async def answers(self) -> bool:
-        """Whether a Photosynth answers there; ``zone`` is its clock's from then on."""
+        """Whether a Photosynth answers there; ``zones`` are its sites' from then on."""
         import httpx2
 
         try:
@@ -87,20 +87,20 @@ class ApiClient:
         except self._errors as error:
             raise self._no_answer(error) from None
         if found.status_code == 200:
-            self.zone = _zone_in(found.content)
+            self.zones = _zones_in(found.content)
         return found.status_code == 200
 
     async def status(self) -> Status:
         """Everything in one document."""
         return await self._get("/api/v1/status", Status)
 
-    async def workers(self) -> WorkersDocument:
-        """The pool's workers."""
-        return await self._get("/api/v1/workers", WorkersDocument)
+    async def workers(self, site: str | None = None) -> WorkersDocument:
+        """The pools' workers."""
+        return await self._get("/api/v1/workers", WorkersDocument, site=site)
 
-    async def machines(self) -> list[MachineDocument]:
+    async def machines(self, site: str | None = None) -> list[MachineDocument]:
         """Every machine."""
-        return await self._list("/api/v1/machines", MachineDocument)
+        return await self._list("/api/v1/machines", MachineDocument, site=site)
 
     async def nodes(self) -> list[NodeDocument]:
         """Every node of the fleet."""
@@ -115,19 +115,25 @@ class ApiClient:
         """End a node's process; it is started anew."""
         return await self._act(f"nodes/{_quoted(node_id)}/restart", actor, reason, RESTART_TIMEOUT_S)
 
-    async def day(self, points: int = 288) -> list[DayPoint]:
-        """The day's curve."""
-        return await self._list("/api/v1/day", DayPoint, points=points)
+    async def day(self, points: int = 288, site: str | None = None) -> list[DayPoint]:
+        """A site's curve of the day."""
+        return await self._list("/api/v1/day", DayPoint, points=points, site=site)
 
-    async def blocks(self, limit: int = 100) -> list[BlockDocument]:
-        """The site's own blocks."""
-        return await self._list("/api/v1/blocks", BlockDocument, limit=limit)
+    async def blocks(self, limit: int = 100, site: str | None = None) -> list[BlockDocument]:
+        """Blocks that our pools found."""
+        return await self._list("/api/v1/blocks", BlockDocument, limit=limit, site=site)
 
     async def ledger(
-        self, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None
+        self,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int = 1000,
+        before_id: int | None = None,
+        site: str | None = None,
     ) -> LedgerDocument:
         """Trial balance and postings."""
-        return await self._get("/api/v1/ledger", LedgerDocument, from_ms=from_ms, to_ms=to_ms, limit=limit, before_id=before_id)
+        wanted = {"from_ms": from_ms, "to_ms": to_ms, "limit": limit, "before_id": before_id, "site": site}
+        return await self._get("/api/v1/ledger", LedgerDocument, **wanted)
 
     async def ledger_lines(
         self,
@@ -137,29 +143,34 @@ class ApiClient:
         *,
         before_id: int | None = None,
         oldest_first: bool = False,
+        site: str | None = None,
     ) -> AsyncIterator[bytes]:
         """The ledger as lines of JSON, in pieces as they come."""
         params = _given(
             {"from_ms": from_ms, "to_ms": to_ms, "limit": limit, "before_id": before_id, "oldest_first": oldest_first}
+            | {"site": site}
         )
         async for piece in self._stream("GET", "/api/v1/ledger/export", params=params):
             yield piece
 
-    async def trace(self, block_or_txid: str) -> TraceDocument:
+    async def trace(self, block_or_txid: str, site: str | None = None) -> TraceDocument:
         """A block's satoshis back to their meters."""
-        return await self._get(f"/api/v1/trace/{_quoted(block_or_txid)}", TraceDocument)
+        return await self._get(f"/api/v1/trace/{_quoted(block_or_txid)}", TraceDocument, site=site)
 
-    async def actions(self, limit: int = 200, before_id: int | None = None, subject: str | None = None) -> list[ActionDocument]:
+    async def actions(
+        self, limit: int = 200, before_id: int | None = None, subject: str | None = None, site: str | None = None
+    ) -> list[ActionDocument]:
         """Every change to the world."""
-        return await self._list("/api/v1/actions", ActionDocument, limit=limit, before_id=before_id, subject=subject)
+        wanted = {"limit": limit, "before_id": before_id, "subject": subject, "site": site}
+        return await self._list("/api/v1/actions", ActionDocument, **wanted)
 
-    async def stop_mining(self, actor: str, reason: str) -> ActionDocument:
-        """Everything off."""
-        return await self._act("actions/stop-mining", actor, reason)
+    async def stop_mining(self, actor: str, reason: str, site: str | None = None) -> ActionDocument:
+        """Everything off, at one site or at all."""
+        return await self._act("actions/stop-mining", actor, reason, site=site)
 
-    async def resume_mining(self, actor: str, reason: str) -> ActionDocument:
-        """Let the dispatch decide again."""
-        return await self._act("actions/resume-mining", actor, reason)
+    async def resume_mining(self, actor: str, reason: str, site: str | None = None) -> ActionDocument:
+        """Let the dispatch decide again, at one site or at all."""
+        return await self._act("actions/resume-mining", actor, reason, site=site)
 
     async def chain_lines(self) -> AsyncIterator[bytes]:
         """The pieces of the chain's export."""
@@ -197,8 +208,8 @@ class ApiClient:
         except self._errors as error:
             raise self._no_answer(error) from None
 
-    async def _act(self, path: str, actor: str, reason: str, timeout_s: int = STOP_TIMEOUT_S) -> ActionDocument:
-        body = {"actor": actor, "reason": reason}
+    async def _act(self, path: str, actor: str, reason: str, timeout_s: int = STOP_TIMEOUT_S, **more: object) -> ActionDocument:
+        body = {"actor": actor, "reason": reason, **more}
         answer = await self._request("POST", f"/api/v1/{path}", json=body, timeout=timeout_s)
         return self._read(answer, TypeAdapter(ActionDocument))
 
@@ -254,17 +265,21 @@ def _given(params: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open site: its view, and in words whether it runs and where."""
+    """An open fleet: its view, and in words whether it runs and where."""
 
-    view: SiteView
+    view: FleetView
     where: str
-    zone: ZoneInfo
-    """Of the site's clock."""
+    zones: dict[str, ZoneInfo]
+    """Of each site's clock, in the fleet file's order."""
+
+    def zone(self, site: str | None = None) -> ZoneInfo:
+        """Where the clocks hang: of a site, else of the first one, else of the market."""
+        return self.zones.get(site or next(iter(self.zones), ""), MARKET_ZONE)
 
 
 @contextlib.asynccontextmanager
-async def open_site(state: Place) -> AsyncIterator[Opened]:
-    """The site of a state folder, running or stopped. Raises CommandError where there is none or it cannot be read."""
+async def open_fleet(state: Place) -> AsyncIterator[Opened]:
+    """The fleet of a state folder, running or stopped. Raises CommandError where there is none or it cannot be read."""
     until_s, view = time.monotonic() + START_PATIENCE_S, None
     while (api := await running_api(state)) is None:
         try:
@@ -278,29 +293,31 @@ async def open_site(state: Place) -> AsyncIterator[Opened]:
         await asyncio.sleep(0.1)
     try:
         if api is not None:
-            yield Opened(api, f"Running at {api.url}", api.zone)
+            yield Opened(api, f"Running at {api.url}", api.zones)
         else:
             assert view is not None
-            yield Opened(view, f"Stopped; as it was left in {state}", _zone_left_in(StateFolder(state)))
+            yield Opened(view, f"Stopped; as it was left in {state}", _zones_left_in(StateFolder(state)))
     finally:
         closing = (api or view).close()  # type: ignore[union-attr]
         if inspect.isawaitable(closing):
             await closing
 
 
-def _zone_left_in(state: StateFolder) -> ZoneInfo:
+def _zones_left_in(state: StateFolder) -> dict[str, ZoneInfo]:
     try:
-        return _zone_in(state.status.read_bytes())
-    except OSError:  # a site that never lived to say so
-        return MARKET_ZONE
+        return _zones_in(state.status.read_bytes())
+    except OSError:  # a fleet that never lived to say so
+        return {}
 
 
-def _zone_in(status: bytes) -> ZoneInfo:
-    """The zone that a status document names; the market's where it is none that this machine knows."""
-    try:
-        return ZoneInfo(json.loads(status)["site"]["zone"])
-    except (ValueError, KeyError, TypeError, OSError):
-        return MARKET_ZONE
+def _zones_in(status: bytes) -> dict[str, ZoneInfo]:
+    """The zones of the sites that a status document names, as far as this machine knows them."""
+    zones = {}
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        for part in json.loads(status)["sites"]:
+            with contextlib.suppress(ValueError, KeyError, TypeError, OSError):
+                zones[str(part["name"])] = ZoneInfo(part["site"]["zone"])
+    return zones
 
 
 async def _stopped(state: Place) -> Any:

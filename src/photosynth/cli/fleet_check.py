@@ -64,3 +64,14 @@ def usable_fleet(file: Path) -> Fleet:
         number = len(error.problems)
         closing = "1 mistake; nothing was started." if number == 1 else f"{number} mistakes; nothing was started."
         raise CommandError(f"{error}\n{closing}", ExitCode.BAD_INPUT) from None
+
+
+def site_of(file: Path, name: str | None) -> MiningSite:
+    """One site of a fleet file: the named one, else the first. Raises CommandError where it is not there."""
+    sites = usable_fleet(file).mining_sites()
+    for mining in sites:
+        if name in (None, mining.site.name):
+            return mining
+    found = ", ".join(mining.site.name for mining in sites) or "none"
+    wanted = "no site" if name is None else f"no site {name!r}"
+    raise CommandError(f"{file} has {wanted}; its sites: {found}.", ExitCode.BAD_INPUT)

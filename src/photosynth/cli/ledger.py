@@ -33,15 +33,25 @@ class _Wanted:
     from_ms: int | None
     to_ms: int | None
     limit: int | None
+    site: str | None
 
 
-def ledger(state: Place, *, as_json: bool, csv: Path | None, start: str | None, end: str | None, limit: int | None) -> int:
-    """Postings and trial balance of a period, which is meant on the site's clock."""
+def ledger(
+    state: Place,
+    *,
+    site: str | None,
+    as_json: bool,
+    csv: Path | None,
+    start: str | None,
+    end: str | None,
+    limit: int | None,
+) -> int:
+    """Postings and trial balance of a period, which is meant on the clock of the site, or of the fleet's first."""
     parse_period(start, end, UTC)  # what no zone can mend is refused before anybody is asked
 
     async def question(opened: Opened) -> LedgerDocument | int | None:
-        from_ms, to_ms = parse_period(start, end, opened.zone)
-        wanted = _Wanted(from_ms, to_ms, limit)
+        from_ms, to_ms = parse_period(start, end, opened.zone(site))
+        wanted = _Wanted(from_ms, to_ms, limit, site)
         written = None
         if csv is not None:
             with export_file(csv) as out:
@@ -51,14 +61,14 @@ def ledger(state: Place, *, as_json: bool, csv: Path | None, start: str | None, 
         if as_json:
             await _write_json(sys.stdout.buffer, opened, wanted)
         elif csv is None:
-            return await _newest(opened, _Wanted(from_ms, to_ms, SHOWN_POSTINGS if limit is None else limit))
+            return await _newest(opened, _Wanted(from_ms, to_ms, SHOWN_POSTINGS if limit is None else limit, site))
         return written
 
-    site, found = ask(state, question)
+    fleet, found = ask(state, question)
     if isinstance(found, LedgerDocument):
-        output().print(show.ledger(found, site.where, user_style(), site.zone))
+        output().print(show.ledger(found, fleet.where, user_style(), fleet.zone(site)))
     elif not as_json and str(csv) != "-":
-        output().print(f"{site.where}: {found} postings written to {csv}", soft_wrap=True)
+        output().print(f"{fleet.where}: {found} postings written to {csv}", soft_wrap=True)
     return ExitCode.OK
 
 
@@ -66,7 +76,9 @@ class _Lines:
     """The ledger as it comes, in whole lines; it knows when some of them are missing."""
 
     def __init__(self, opened: Opened, wanted: _Wanted, *, oldest_first: bool = False) -> None:
-        self._pieces = opened.view.ledger_lines(wanted.from_ms, wanted.to_ms, wanted.limit, oldest_first=oldest_first)
+        self._pieces = opened.view.ledger_lines(
+            wanted.from_ms, wanted.to_ms, wanted.limit, oldest_first=oldest_first, site=wanted.site
+        )
         self._limit = wanted.limit
 
     async def pieces(self) -> AsyncIterator[bytes]:
@@ -119,7 +131,7 @@ async def _newest(opened: Opened, wanted: _Wanted) -> LedgerDocument:
 
 async def _write_csv(file: IO[str], opened: Opened, wanted: _Wanted) -> int:
     """One line for each line of each posting, oldest first; amounts are integers in the asset's base unit. Counts postings."""
-    columns = ("posting", "key", "site_time", "wall_time", "event", "text", "account", "name", "side", "asset", "amount")
+    columns = ("posting", "site", "key", "site_time", "wall_time", "event", "text", "account", "name", "side", "asset", "amount")
     writer = csv_writer.writer(file)
     writer.writerow((*columns, "reverses", "source"))
     number = -1
@@ -129,7 +141,7 @@ async def _write_csv(file: IO[str], opened: Opened, wanted: _Wanted) -> int:
             continue  # the document without its postings
         posting = json.loads(text)
         times = (iso_utc(posting["time_ms"]), iso_utc(posting["wall_ms"]))
-        head = (posting["id"], posting["key"], *times, posting["event"], posting["text"])
+        head = (posting["id"], posting["site"] or "", posting["key"], *times, posting["event"], posting["text"])
         reverses = posting["reverses"] if posting["reverses"] is not None else ""
         tail = (reverses, json.dumps(posting["source"], sort_keys=True))
         for line in posting["lines"]:

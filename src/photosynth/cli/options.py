@@ -74,8 +74,11 @@ StateOption = Annotated[
         envvar="PHOTOSYNTH_STATE",
         default_factory=default_state,
         show_default="the platform's data folder",
-        help="Where the site's state lies: a folder, or postgresql://USER@HOST:PORT/NAME?passfile=FILE.",
+        help="Where the fleet's state lies: a folder, or postgresql://USER@HOST:PORT/NAME?passfile=FILE.",
     ),
+]
+SiteOption = Annotated[
+    str | None, typer.Option("--site", metavar="NAME", show_default="all sites", help="One site of the fleet, by its name.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the JSON document and nothing else.")]
 FleetArgument = Annotated[

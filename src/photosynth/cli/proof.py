@@ -12,7 +12,7 @@ import typer
 from pydantic_core import to_json
 
 from photosynth.cli.errors import CommandError, ExitCode
-from photosynth.cli.fleet_check import usable_fleet
+from photosynth.cli.fleet_check import site_of
 
 if TYPE_CHECKING:
     from photosynth.treasury.evidence.report import VerifyReport
@@ -79,14 +79,11 @@ def _whose(report: "VerifyReport") -> str:
     )
 
 
-def backtest(fleet_file: Path, start: date, end: date, data: Path, as_json: bool) -> int:
-    """Run recorded days without a clock; the same days give the same bytes."""
+def backtest(fleet_file: Path, start: date, end: date, data: Path, *, site: str | None, as_json: bool) -> int:
+    """Run recorded days of one site without a clock; the same days give the same bytes."""
     if end < start:
         raise CommandError(f"The last day ({end}) lies before the first ({start}).", ExitCode.BAD_INPUT)
-    sites = usable_fleet(fleet_file).mining_sites()
-    if not sites:
-        raise CommandError(f"{fleet_file} declares no mining site, so there is nothing to backtest.", ExitCode.BAD_INPUT)
-    mining = sites[0]
+    mining = site_of(fleet_file, site)
     if not data.is_dir():
         raise CommandError(f"{data} is not a folder; name the one with the recorded days.", ExitCode.BAD_INPUT)
     from photosynth.energy.recorded_files import RecordedDataError

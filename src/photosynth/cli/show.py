@@ -4,10 +4,8 @@ import time
 from collections import defaultdict
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from photosynth.cli.table import FittingTable
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from photosynth.documents import (
         ActionDocument,
         LedgerDocument,
-        Status,
         TraceDocument,
         TraceInterval,
         TraceShare,
@@ -32,76 +29,15 @@ def _wall_age(instant_ms: int | None) -> str:
     return "never" if instant_ms is None else fmt.age(instant_ms, time.time_ns() // 1_000_000) + " ago"
 
 
-def _big(text: str | None) -> int | None:
-    return None if text is None else int(text)
-
-
-def status(document: "Status", where: str, style: Style) -> RenderableType:
-    """Everything in one screen: energy, machines, pool, chain, books, proof, and what is wrong."""
-    site, pool, books, chain = document.site, document.pool, document.ledger, document.chain
-    kind = "simulated site" if site.simulated else "site"
-    replay = f", replaying {site.replay}" if site.replay else ""
-    measured = (
-        "not measured" if site.observed_ms is None else f"measured {fmt.age(site.observed_ms, site.time_ms)} of site time ago"
-    )
-    machines = document.machines
-    running = "unknown how many" if machines.running is None else fmt.count(machines.running, style)
-    trouble = None if machines.unreachable is None or machines.faulty is None else machines.unreachable + machines.faulty
-    tip_age = "" if chain.last_block_age_s is None else f", tip {fmt.duration(chain.last_block_age_s)} old"
-    error = "" if pool.hash_rate_error_percent is None else f" (error {pool.hash_rate_error_percent:.0f} %)"
-    rows = (
-        ("Energy", f"{measured}, {site.quality}"),
-        ("  generation", fmt.power(site.generation_w, style)),
-        ("  load", fmt.power(site.load_w, style)),
-        ("  surplus", fmt.power(site.surplus_w, style)),
-        ("  set-point", fmt.power(site.set_point_w, style)),
-        ("  mining", fmt.power(site.mining_power_w, style)),
-        ("  grid", f"{fmt.power(site.grid_w, style)} (import positive, limit {fmt.power(site.connection_w, style)})"),
-        *([("  why it imports", site.import_reason)] if site.import_reason else []),
-        ("  spot price", fmt.energy_price(site.spot_cent_per_mwh, style)),
-        ("Machines", f"{running} of {fmt.count(machines.total, style)} run" + (", all stopped" if site.stopped else "")),
-        ("  sleeping", fmt.count(machines.sleeping, style)),
-        ("  unreachable or faulty", fmt.count(trouble, style)),
-        ("Pool", f"{fmt.count(pool.connections, style)} connections at {pool.listen}"),
-        ("  hash rate represented", fmt.hash_rate(_big(pool.hash_rate_hs), style) + error),
-        ("  shares", f"{fmt.count(pool.shares_accepted, style)} accepted, {fmt.count(pool.shares_rejected, style)} rejected"),
-        ("  work really hashed", fmt.hashes(int(pool.work_hashes), style)),
-        ("  work represented", fmt.hashes(int(pool.represented_hashes), style)),
-        ("Chain", f"{chain.network}, {chain.software or fmt.UNKNOWN}" + ("" if chain.synchronised else ", NOT synchronised")),
-        ("  height", fmt.count(chain.height, style) + tip_age),
-        ("  blocks found here", fmt.count(pool.blocks_found, style)),
-        ("Books", f"{fmt.count(books.postings, style)} postings, {books.asset}"),
-        ("  immature", fmt.sat(books.immature_sat, style)),
-        ("  available", fmt.sat(books.mature_sat, style)),
-        ("  carried at", fmt.eur(books.carrying_ueur, style)),
-        ("  mining's energy", f"{fmt.energy(books.mining_energy_j, style)} for {fmt.eur(books.mining_energy_cost_ueur, style)}"),
-        ("  of it bought for", fmt.eur(books.mining_energy_bought_ueur, style)),
-        ("  factory's energy", f"bought for {fmt.eur(books.factory_energy_bought_ueur, style)}"),
-        ("  energy fed in for", fmt.eur(books.export_revenue_ueur, style)),
-        ("Proof", f"{fmt.count(document.evidence.records, style)} records, head {(document.evidence.head or 'none')[:16]}"),
-    )
-    grid = Table.grid(padding=(0, 2))
-    for label, value in rows:
-        heading = not label.startswith(" ")
-        grid.add_row(Text(label, style="bold" if heading else "dim"), Text(value))
-    speed = f"{document.speed:g}"
-    clock = local_time(site.time_ms, ZoneInfo(site.zone))
-    head = Text(f"{where}\n{site.title}: {kind}{replay}, {clock}, speed {speed}\n", overflow="fold")
-    return Group(head, grid, *(_condition(c.severity, c.subject, c.summary, c.advice) for c in document.conditions))
-
-
-def _condition(severity: str, subject: str, summary: str, advice: str) -> Text:
-    style = {"critical": "bold red", "warning": "yellow"}.get(severity, "dim")
-    stop = "" if summary.endswith((".", "!", "?")) else "."
-    return Text(f"{severity}: {subject}: {summary}{stop} {advice}", style=style)
-
-
 def workers(document: "WorkersDocument", where: str, style: Style) -> RenderableType:
-    """One line for each worker, by name."""
-    table = FittingTable("Workers", "worker", "connected", "accepted", "rejected", "hashed", "represents", "last share")
-    for worker in sorted(document.workers, key=lambda w: w.name):
+    """One line for each worker, by name; with its site where there are several."""
+    several = len({worker.site for worker in document.workers}) > 1
+    columns = ("worker", "connected", "accepted", "rejected", "hashed", "represents", "last share")
+    table = FittingTable("Workers", *(("site",) if several else ()), *columns, left=2 if several else 1)
+    for worker in sorted(document.workers, key=lambda w: (w.site, w.name)):
         rejected = ", ".join(f"{fmt.count(n, style)} {cause}" for cause, n in sorted(worker.rejected_by_cause.items()) if n)
         table.add_row(
+            *((worker.site,) if several else ()),
             worker.name,
             "yes" if worker.connected else "no",
             fmt.count(worker.shares_accepted, style),
@@ -129,22 +65,23 @@ def ledger(document: "LedgerDocument", where: str, style: Style, zone: tzinfo) -
     shown = len(document.postings)
     total = fmt.count(document.total_postings, style)
     title = f"\nPostings, the newest {fmt.count(shown, style)} of {total}; times of {zone}"
-    postings = FittingTable(title, "id", "site time", "event", "account", "debit", "credit", left=4, whole=("site time", "event"))
+    several = len({posting.site for posting in document.postings}) > 1
+    columns = ("id", "site time", *(("site",) if several else ()), "event", "account", "debit", "credit")
+    postings = FittingTable(title, *columns, left=len(columns) - 2, whole=("site time", "event"))
     for posting in document.postings:
         for number, line in enumerate(posting.lines):
-            head = (
-                (str(posting.id), local_time(posting.time_ms, zone, named=False), posting.event) if number == 0 else ("", "", "")
-            )
+            whose = (posting.site or "fleet",) if several else ()
+            head = (str(posting.id), local_time(posting.time_ms, zone, named=False), *whose, posting.event)
             value = amount(line.amount, line.asset)
             sides = (value, "") if line.side == "debit" else ("", value)
-            postings.add_row(*head, f"{line.account} {line.name}", *sides)
+            postings.add_row(*(head if number == 0 else [""] * len(head)), f"{line.account} {line.name}", *sides)
     return Group(Text(where + "\n"), balance, postings)
 
 
 def trace(document: "TraceDocument", where: str, style: Style, zone: tzinfo) -> RenderableType:
     """A block's satoshis: for each quarter hour its energy and price, who hashed in it, and what the meters showed."""
     block = document.block
-    head = Text(f"{where}\n\nBlock {block.height}  {block.hash}\n", overflow="fold")
+    head = Text(f"{where}\n\nBlock {block.height} of {block.site}  {block.hash}\n", overflow="fold")
     head.append(f"coinbase {block.txid}\n{fmt.sat(block.value_sat, style)}, {fmt.eur(block.value_ueur, style)}, {block.state}")
     confirmations = f"{fmt.count(block.confirmations, style)} confirmation{'' if block.confirmations == 1 else 's'}"
     head.append(f", {confirmations}, found by {block.worker or fmt.UNKNOWN}\n")

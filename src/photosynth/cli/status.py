@@ -1,4 +1,4 @@
-"""`photosynth status`: of a stopped site without anything that only a running one needs."""
+"""`photosynth status`: of a stopped fleet without anything that only a running one needs."""
 
 import sys
 from collections.abc import Coroutine
@@ -20,21 +20,21 @@ def status(state: Place, as_json: bool) -> int:
     if found is None:
         from photosynth.cli.ask import ask
 
-        site, document = ask(state, lambda opened: opened.view.status())
-        found = site.where, document
+        fleet, document = ask(state, lambda opened: opened.view.status())
+        found = fleet.where, document
     where, document = found
     if as_json:
         sys.stdout.write(document.model_dump_json(indent=2) + "\n")
     else:
-        from photosynth.cli import show
         from photosynth.cli.format import output, user_style
+        from photosynth.cli.show_status import status as shown
 
-        output().print(show.status(document, where, user_style()))
+        output().print(shown(document, where, user_style()))
     return ExitCode.OK
 
 
 def _stopped(state: Place) -> "tuple[str, Status] | None":
-    """The status of a site that does not run, None where one does. Raises CommandError."""
+    """The status of a fleet that does not run, None where one does. Raises CommandError."""
     from photosynth.operations.stopped import open_stopped
 
     try:

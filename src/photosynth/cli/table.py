@@ -23,6 +23,12 @@ class FittingTable:
         """One more row; what stands in it is taken as it is, without markup."""
         self._rows.append(cells)
 
+    @property
+    def width(self) -> int:
+        """Characters that the widest line of the table takes where nothing wraps."""
+        rows = [self._columns, *self._rows]
+        return sum(max(len(row[n]) for row in rows) for n in range(len(self._columns))) + 2 * (len(self._columns) - 1)
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The table, or the list of its rows' fields."""
         table = self._table()

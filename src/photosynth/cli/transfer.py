@@ -39,7 +39,7 @@ def export_chain(state: Place, file: Path) -> int:
                 async for piece in api.chain_lines():
                     yield piece
             return
-        from photosynth.operations.stopped import open_stopped_chain
+        from photosynth.operations.resting import open_stopped_chain
 
         async with open_stopped_chain(state) as chain:
             async for raw in chain.blocks(1):
@@ -59,7 +59,7 @@ def export_evidence(state: Place, file: Path) -> int:
                 async for piece in api.evidence_lines():
                     yield piece
             return
-        from photosynth.operations.stopped import open_stopped_evidence
+        from photosynth.operations.resting import open_stopped_evidence
 
         async with open_stopped_evidence(state) as evidence:
             async for line in evidence.lines():
@@ -180,7 +180,7 @@ async def _pieces(source: IO[bytes], progress: Callable[[int], None]) -> AsyncIt
 
 async def _submit_stopped(state: Place, source: IO[bytes], progress: Callable[[int], None]) -> dict[str, Any]:
     from photosynth.cli.logs import warnings_only
-    from photosynth.operations.stopped import open_stopped_node
+    from photosynth.operations.resting import open_stopped_node
 
     warnings_only()
 

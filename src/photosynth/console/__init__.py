@@ -1,4 +1,4 @@
-"""The console: web pages over a site's documents. Importing it loads NiceGUI, so import it when the server starts."""
+"""The console: web pages over a fleet's documents. Importing it loads NiceGUI, so import it when the server starts."""
 
 from photosynth.console.mounting import mount
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from photosynth.console import links
 from photosynth.console.markup import chip, table, text
 from photosynth.console.numbers import Numbers
 from photosynth.documents import ActionDocument
@@ -18,13 +19,13 @@ Decision = tuple[ActionDocument, ...]
 
 
 def decisions(actions: Iterable[ActionDocument]) -> list[Decision]:
-    """Actions, newest first, put together by the decision that they belong to: one actor, machines, one moment."""
+    """Actions, newest first, put together by the decision that they belong to: one actor, one site's machines, one moment."""
     found: list[list[ActionDocument]] = []
     for action in actions:
         last = found[-1][-1] if found else None
         if (
             last is not None
-            and last.actor == action.actor
+            and (last.actor, last.site) == (action.actor, action.site)
             and {last.kind, action.kind} <= MACHINE_KINDS
             and abs(last.wall_ms - action.wall_ms) <= ONE_DECISION_MS
         ):
@@ -80,28 +81,30 @@ def reason(decision: Decision) -> str:
     return found
 
 
-def decision_item(decision: Decision, numbers: Numbers, *, opened: bool) -> str:
-    """One line that opens; its inside is sent when somebody opens it."""
+def decision_item(decision: Decision, numbers: Numbers, *, opened: bool, named: bool, chosen: str | None) -> str:
+    """One line that opens; its inside is sent when somebody opens it. ``named`` is whether it says at which site."""
     key, first = key_of(decision), decision[-1]
-    inside = inside_of(decision, numbers) if opened else "<p class=sub>Fetching…</p>"
+    where = f" · {first.site or 'the fleet'}" if named else ""
+    inside = inside_of(decision, numbers, chosen) if opened else "<p class=sub>Fetching…</p>"
     return (
         f'<details class="decision" id="line-{key}" data-decision="{key}"{" open" if opened else ""}>'
         f'<summary id="decision-{key}"><span class="when">{text(numbers.moment(first.time_ms))}</span>'
         f'<span class="what">{summary(decision)}</span>{outcome(decision)}'
-        f'<span class="who">{text(first.actor)}</span><span class="why">{reason(decision)}</span></summary>'
+        f'<span class="who">{text(first.actor)}{text(where)}</span><span class="why">{reason(decision)}</span></summary>'
         f'<div data-live="inside-{key}">{inside}</div></details>'
     )
 
 
-def inside_of(decision: Decision, numbers: Numbers) -> str:
+def inside_of(decision: Decision, numbers: Numbers, chosen: str | None) -> str:
     """What a decision opens to: every request, answer and read-back in full. Who decided stands above it."""
-    return actions_table(decision, numbers, caption=f"Decision {key_of(decision)}", actors=False)
+    return actions_table(decision, numbers, chosen=chosen, caption=f"Decision {key_of(decision)}", actors=False)
 
 
 def actions_table(
     actions: Iterable[ActionDocument],
     numbers: Numbers,
     *,
+    chosen: str | None = None,
     caption: str = "Actions, newest first",
     subjects: bool = True,
     actors: bool = True,
@@ -109,8 +112,8 @@ def actions_table(
     """Actions in full, newest first; without ``subjects`` or ``actors`` where all are of one."""
 
     def subject(action: ActionDocument) -> str:
-        if action.kind in MACHINE_KINDS:
-            return f'<a href="/miners/{text(action.subject)}">{text(action.subject)}</a>'
+        if action.kind in MACHINE_KINDS and action.site is not None:
+            return f'<a href="{text(links.machine(action.site, action.subject, chosen))}">{text(action.subject)}</a>'
         return text(action.subject)
 
     rows = [

@@ -7,11 +7,12 @@ from nicegui import Client, ui
 from nicegui.events import GenericEventArguments
 
 from photosynth.console.actions_table import Decision, decision_item, decisions, inside_of, key_of
-from photosynth.console.feed import ACTIONS, Feed, Snapshot
+from photosynth.console.feed import ACTIONS, Feed
 from photosynth.console.frame import open_page
 from photosynth.console.markup import Values, empty, no_match, text
 from photosynth.console.numbers import Numbers
 from photosynth.console.page import Page, box, choice, html, search_box
+from photosynth.console.snapshot import Snapshot
 from photosynth.documents import ActionDocument
 
 PAGE_ROWS = 50
@@ -33,7 +34,16 @@ def matching(actions: Sequence[ActionDocument], words: str, result: str) -> tupl
             return False
         if result == "refused" and action.result not in ("refused", "failed"):
             return False
-        fields = (action.actor, action.kind, action.subject, action.reason, action.request, action.result, action.answer)
+        fields = (
+            action.actor,
+            action.site,
+            action.kind,
+            action.subject,
+            action.reason,
+            action.request,
+            action.result,
+            action.answer,
+        )
         whole = " ".join(str(field) for field in (*fields, action.read_back)).lower()
         return all(word in whole for word in wanted)
 
@@ -70,7 +80,10 @@ class _Audit:
             advice = "Every command to a machine, every stop and resume appears here, with who, why, and what reading back said."
             return {"actions!": empty("Nothing was changed yet", advice), "matches": "0"}
         found = self.matches(snapshot)
-        items = "".join(decision_item(d, numbers, opened=key_of(d) in self.opened) for d in found[: self.rows])
+        items = "".join(
+            decision_item(d, numbers, opened=key_of(d) in self.opened, named=snapshot.several, chosen=snapshot.site)
+            for d in found[: self.rows]
+        )
         more = "" if self.exhausted else " and older ones"
         count = f"{numbers.integer(sum(map(len, found)))} in {numbers.integer(len(found))} decisions{more}"
         return {"actions!": items or no_match("No action matches"), "matches": count}
@@ -97,13 +110,13 @@ class _Audit:
             return
         (self.opened.add if opened else self.opened.discard)(key_of(found))
         if opened:
-            self.page.run("patch", {f"inside-{key}!": inside_of(found, self.page.numbers)})
+            self.page.run("patch", {f"inside-{key}!": inside_of(found, self.page.numbers, self.page.site)})
 
     async def more(self) -> None:
         """Show more decisions, and fetch older actions where those that are here do not suffice."""
         self.rows += PAGE_ROWS
         if len(self.matches(self.page.snapshot)) < self.rows and not self.exhausted:
-            fetched = await self.page.feed.view.actions(FETCHED, min(self.known))
+            fetched = await self.page.feed.view.actions(FETCHED, min(self.known), site=self.page.site)
             self.exhausted = len(fetched) < FETCHED
             self.known.update((a.id, a) for a in fetched)
         self.redraw()

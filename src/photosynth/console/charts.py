@@ -7,8 +7,8 @@ those of Okabe and Ito (jfly.uni-koeln.de/color), which people with colour-blind
 import json
 from typing import Any
 
-from photosynth.console.feed import Snapshot
 from photosynth.console.numbers import Numbers
+from photosynth.console.snapshot import Snapshot
 from photosynth.documents import DayPoint, TraceDocument
 from photosynth.quantities.format import source_words
 
@@ -65,7 +65,7 @@ def _node(name: str, colour: str, label: str, value: str, depth: int) -> Options
 
 def energy_flow(snapshot: Snapshot, numbers: Numbers) -> Options:
     """Sources, site and sinks with their power; nothing is drawn where nothing flows or nothing is known."""
-    site = None if snapshot.status is None else snapshot.status.site
+    site = None if snapshot.part is None else snapshot.part.site
     data: list[Options] = []
     links: list[Options] = []
     if site is None or site.generation_w is None or site.load_w is None or site.mining_power_w is None or site.grid_w is None:

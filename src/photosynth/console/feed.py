@@ -1,74 +1,54 @@
-"""One look at the site per second, shared by every open page, and none when no page is open."""
+"""One look at the fleet per second, shared by every open page, and none when no page is open."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from photosynth.documents import (
-    ActionDocument,
-    BlockDocument,
-    DayPoint,
-    MachineDocument,
-    NodeDocument,
-    Status,
-    WorkersDocument,
-)
-from photosynth.operations.view import SiteView
+from photosynth.console.snapshot import Snapshot
+from photosynth.documents import Status
+from photosynth.operations.view import FleetView
 
 PERIOD_S = 1.0
 PATIENCE_S = 2.5
-"""How long one look may take before the page says that the site does not answer."""
+"""How long one look may take before the page says that the fleet does not answer."""
 ACTIONS = 200
+BLOCKS = 200
 _CADENCE_S = {"machines": 1.0, "nodes": 2.0, "day": 5.0, "workers": 3.0, "actions": 2.0, "blocks": 10.0}
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """What was seen of the site; parts that no open page needs stay as they were. ``error`` is why the last look failed."""
-
-    status: Status | None = None
-    machines: tuple[MachineDocument, ...] = ()
-    nodes: tuple[NodeDocument, ...] = ()
-    day: tuple[DayPoint, ...] = ()
-    blocks: tuple[BlockDocument, ...] = ()
-    workers: WorkersDocument | None = None
-    actions: tuple[ActionDocument, ...] = ()
-    seen_s: float = 0.0
-    error: str | None = None
-
-    def age_ms(self, now_s: float, wall_s: float) -> int | None:
-        """How old it is: since the look, or since the time that the site told then, whichever is longer; None for nothing.
-
-        ``now_s`` is of the monotonic clock, ``wall_s`` of the machine's.
-        """
-        if self.status is None:
-            return None
-        told_s = datetime.fromisoformat(self.status.wall_time).timestamp()
-        return max(0, int(max(now_s - self.seen_s, wall_s - told_s - 1) * 1000))  # it tells whole seconds
-
-
 @dataclass(frozen=True, eq=False)
 class Follower:
-    """An open page: which parts it needs, and what to call with each new snapshot."""
+    """An open page: which parts it needs, of which site (None: of all), and what to call with each new snapshot."""
 
     needs: frozenset[str]
+    site: str | None
     tell: Callable[[Snapshot], None]
 
 
-class Feed:
-    """Polls a SiteView while there are followers. Lives in one event loop."""
+@dataclass(slots=True)
+class _Scope:
+    """What was seen for the pages of one site, or of all: the snapshot, and when each of its parts was fetched."""
 
-    def __init__(self, view: SiteView, period_s: float = PERIOD_S) -> None:
+    latest: Snapshot
+    fetched_s: dict[str, float] = field(default_factory=dict)
+
+
+class Feed:
+    """Polls a FleetView while there are followers. Lives in one event loop."""
+
+    def __init__(self, view: FleetView, period_s: float = PERIOD_S) -> None:
         """Prepare; nothing is asked before somebody follows."""
         self.view = view
-        self.latest = Snapshot()
+        self._status: Status | None = None
+        self._seen_s = 0.0
+        self._error: str | None = None
+        self._scopes: dict[str | None, _Scope] = {}
         self._period_s = period_s
         self._followers: set[Follower] = set()
-        self._fetched_s: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
 
@@ -90,52 +70,76 @@ class Feed:
             self._task.cancel()
             self._task = None
 
-    async def look(self, needs: frozenset[str]) -> Snapshot:
-        """A snapshot with these parts, not older than a period."""
+    async def chosen(self, name: str) -> str | None:
+        """The site of this name, None for all where the fleet does not have it: only sites that are known are asked for."""
+        status = (await self.look(frozenset())).status
+        return name if status is not None and any(part.name == name for part in status.sites) else None
+
+    async def look(self, needs: frozenset[str], site: str | None = None) -> Snapshot:
+        """A snapshot with these parts, of one site or of all, not older than a period."""
         async with self._lock:
-            now = time.monotonic()
-            due = {part for part in needs if now - self._fetched_s.get(part, -1e9) >= _CADENCE_S[part]}
-            if self.latest.status is None or due or self.latest.error or now - self.latest.seen_s >= self._period_s * 0.9:
-                await self._fetch(due)
-            return self.latest
+            return await self._look(needs, site)
+
+    async def _look(self, needs: frozenset[str], site: str | None) -> Snapshot:
+        now = time.monotonic()
+        scope = self._scopes.setdefault(site, _Scope(Snapshot(site=site)))
+        due = {part for part in needs if now - scope.fetched_s.get(part, -1e9) >= _CADENCE_S[part]}
+        old = self._status is None or self._error is not None or now - self._seen_s >= self._period_s * 0.9
+        if old or due:
+            await self._fetch(scope, due, status_too=old)
+        else:
+            scope.latest = replace(scope.latest, status=self._status, seen_s=self._seen_s, error=None)
+        return scope.latest
 
     async def _run(self) -> None:
         while self._followers:
             began = time.monotonic()
-            needs = frozenset[str]().union(*(follower.needs for follower in self._followers))
-            snapshot = await self.look(needs)
-            for follower in tuple(self._followers):
-                follower.tell(snapshot)
+            for site in {follower.site for follower in self._followers}:
+                followers = [follower for follower in self._followers if follower.site == site]
+                snapshot = await self.look(frozenset[str]().union(*(follower.needs for follower in followers)), site)
+                for follower in followers:
+                    follower.tell(snapshot)
             await asyncio.sleep(max(0.05, self._period_s - (time.monotonic() - began)))
 
-    async def _fetch(self, due: set[str]) -> None:
-        """Look at the site and keep what was seen; a failure is kept too, beside what was seen last."""
-        view, last = self.view, self.latest
+    async def _fetch(self, scope: _Scope, due: set[str], *, status_too: bool) -> None:
+        """Look at the fleet and keep what was seen; a failure is kept too, beside what was seen last."""
+        last = scope.latest
         try:
             async with asyncio.timeout(PATIENCE_S):
-                status = await view.status()
-                if "blocks" not in due and last.status is not None and status.chain.tip != last.status.chain.tip:
-                    due = due | ({"blocks"} & self._fetched_s.keys())
-                found = replace(
-                    last,
-                    status=status,
-                    machines=tuple(await view.machines()) if "machines" in due else last.machines,
-                    nodes=tuple(await view.nodes()) if "nodes" in due else last.nodes,
-                    day=tuple(await view.day()) if "day" in due else last.day,
-                    blocks=tuple(await view.blocks(200)) if "blocks" in due else last.blocks,
-                    workers=await view.workers() if "workers" in due else last.workers,
-                    actions=tuple(await view.actions(ACTIONS)) if "actions" in due else last.actions,
-                    seen_s=time.monotonic(),
-                    error=None,
-                )
+                status = await self.view.status() if status_too or self._status is None else self._status
+                if "blocks" in scope.fetched_s and last.status is not None and _tips(status) != _tips(last.status):
+                    due = due | {"blocks"}
+                parts = {part: await self._part(part, last.site) for part in due}
         except Exception as error:  # noqa: BLE001 - whatever fails behind the page, the page says so and asks again
-            if last.error is None:
-                _log.warning("the console cannot see the site: %s: %s", type(error).__name__, error)
+            if self._error is None:
+                _log.warning("the console cannot see the fleet: %s: %s", type(error).__name__, error)
             reason = str(error) if not isinstance(error, TimeoutError) else f"no answer within {PATIENCE_S} s"
-            self.latest = replace(last, error=reason or type(error).__name__)
+            self._error = reason or type(error).__name__
+            scope.latest = replace(last, error=self._error)
             return
-        if last.error is not None:
-            _log.warning("the console sees the site again")
-        for part in due:
-            self._fetched_s[part] = found.seen_s
-        self.latest = found
+        if self._error is not None:
+            _log.warning("the console sees the fleet again")
+        if status_too:
+            self._seen_s = time.monotonic()
+        self._status, self._error = status, None
+        scope.fetched_s |= dict.fromkeys(due, time.monotonic())
+        scope.latest = replace(last, status=status, seen_s=self._seen_s, error=None, **parts)
+
+    async def _part(self, part: str, site: str | None) -> Any:
+        view = self.view
+        if part == "workers":
+            return await view.workers(site)
+        if part == "nodes":
+            return tuple(await view.nodes())
+        if part == "machines":
+            return tuple(await view.machines(site))
+        if part == "day":
+            return tuple(await view.day(site=site))
+        if part == "blocks":
+            return tuple(await view.blocks(BLOCKS, site))
+        assert part == "actions", f"no part is called {part}"
+        return tuple(await view.actions(ACTIONS, site=site))
+
+
+def _tips(status: Status) -> list[str | None]:
+    return [part.chain.tip for part in status.sites]

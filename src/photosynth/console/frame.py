@@ -1,17 +1,21 @@
-"""What every page has around it: navigation, site filter, site time, the stop button and its dialog, the lost-sight banner."""
+"""What every page has around it: navigation, site filter, time, the stop button and its dialog, the lost-sight banner."""
 
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from urllib.parse import quote
+from dataclasses import replace
+from functools import partial
 
 from fastapi import Request
 from nicegui import Client, ui
 
-from photosynth.console.feed import Feed, Snapshot
+from photosynth.console import links
+from photosynth.console.feed import Feed
 from photosynth.console.icons import LEAF, icon
 from photosynth.console.markup import Values, text
 from photosynth.console.numbers import Numbers, preferred_locale
 from photosynth.console.page import Page, box, html, text_field
+from photosynth.console.snapshot import Snapshot
 from photosynth.documents import ActionDocument
 
 _log = logging.getLogger(__name__)
@@ -25,45 +29,75 @@ PAGES = (
 )
 
 
+_WORST_FIRST = ("unknown", "stale", "estimated", "good")
+
+
+def _quality(snapshot: Snapshot) -> str:
+    """The worst quality of the sites' readings; a fleet without sites that answers is as fresh as its answer."""
+    found = {part.site.quality for part in snapshot.parts}
+    return next((quality for quality in _WORST_FIRST if quality in found), "good")
+
+
+def _stopped(snapshot: Snapshot) -> str:
+    """Whether the shown sites are stopped: true, false, some of them, or none is there to be stopped."""
+    if snapshot.status is None:
+        return "false"
+    found = {part.site.stopped for part in snapshot.parts}
+    return "none" if not found else "some" if len(found) > 1 else "true" if found.pop() else "false"
+
+
 def _header(snapshot: Snapshot, numbers: Numbers) -> Values:
-    status = snapshot.status
+    status, stopped = snapshot.status, _stopped(snapshot)
     if status is None:
         return {
             "clock": "unknown",
             "speed": "",
             "live@data-state": "unknown",
             "livetext": "no data",
-            "stopped@data-stopped": "false",
+            "stopped@data-stopped": stopped,
         }
-    old = snapshot.error is not None
-    speed = f"×{numbers.decimal(status.speed, 0)}" if status.speed != 1 else ""
+    old, quality = snapshot.error is not None, _quality(snapshot)
     return {
-        "clock": numbers.instant(status.site.time_ms),
-        "speed": speed,
-        "live@data-state": "stale" if old else status.site.quality,
-        "livetext": "not answering"
-        if old
-        else {"good": "live", "estimated": "estimated"}.get(status.site.quality, status.site.quality),
-        "stopped@data-stopped": "true" if status.site.stopped else "false",
+        "clock": numbers.instant(snapshot.time_ms),
+        "speed": f"×{numbers.decimal(status.speed, 0)}" if status.speed != 1 else "",
+        "live@data-state": "stale" if old else quality,
+        "livetext": "not answering" if old else {"good": "live"}.get(quality, quality),
+        "stopped@data-stopped": stopped,
     }
 
 
 def _trouble(snapshot: Snapshot, numbers: Numbers) -> Values:
     del numbers
-    said = ""
+    said, stopped = "", [part.site.title for part in snapshot.parts if part.site.stopped]
     if snapshot.error is not None:
-        said = f"The site does not answer ({snapshot.error}). What you see is what was seen last; it is asked again every second."
-    elif snapshot.status is not None and snapshot.status.site.stopped:
+        said = f"The fleet does not answer ({snapshot.error}). What you see was seen last; it is asked again every second."
+    elif stopped and len(stopped) == len(snapshot.parts):
         said = "Mining is stopped by an operator: every machine stays asleep until somebody resumes."
+    elif stopped:
+        said = f"Mining is stopped by an operator at {', '.join(stopped)}: the machines there stay asleep until somebody resumes."
     return {"trouble@data-on": "true" if said else "false", "trouble-text": said}
 
 
 async def open_page(
-    request: Request, client: Client, feed: Feed, *, here: str, title: str, needs: frozenset[str] = frozenset()
+    request: Request,
+    client: Client,
+    feed: Feed,
+    *,
+    here: str,
+    title: str,
+    needs: frozenset[str] = frozenset(),
+    of_site: str | None = None,
 ) -> Page:
-    """Draw the frame and return the page; its content goes into ``page.main``."""
+    """Draw the frame and return the page; its content goes into ``page.main``.
+
+    ``of_site`` is the site that the page's address names; another one that is chosen in the filter does not count then.
+    """
     numbers = Numbers(preferred_locale(request.headers.get("accept-language", ""), request.cookies.get("locale")))
-    snapshot = await feed.look(needs)
+    wanted = request.query_params.get("site", "")
+    if of_site is not None and wanted != of_site:
+        wanted = ""
+    snapshot = await feed.look(needs, await feed.chosen(wanted))
+    numbers = replace(numbers, zone=snapshot.zone)
     page = Page(client, feed, numbers, needs, snapshot)
     client.title = f"{title} · Photosynth"
     assert client.content.parent_slot is not None
@@ -75,46 +109,55 @@ async def open_page(
         f'data-clock="{text(clock)}"></i>'
         '<div id="lost" class="trouble" role="alert"></div><div id="toasts" aria-live="polite"></div>'
     )
-    site = request.query_params.get("site", "")
-    kept = f"?site={quote(site[:60])}" if site else ""
-    links = "".join(
+    kept = links.kept(page.site)
+    pages = "".join(
         f'<a href="{path}{kept}"{" aria-current=page" if path == here else ""}>{icon(name)}<span>{label}</span></a>'
         for path, name, label in PAGES
     )
     shell = box("shell")
     with shell:
         html(
-            f'<a class="brand" href="/" aria-label="Photosynth, overview">{LEAF}<span>Photosynth</span></a>'
-            f'<nav aria-label="Pages">{links}</nav><div class="foot"><a href="/api/v1/openapi.json">HTTP API '
+            f'<a class="brand" href="/{kept}" aria-label="Photosynth, overview">{LEAF}<span>Photosynth</span></a>'
+            f'<nav aria-label="Pages">{pages}</nav><div class="foot"><a href="/api/v1/openapi.json">HTTP API '
             "(OpenAPI)</a></div>",
             css="side",
             tag="header",
         )
         with box("page", "main"):
             with box("top"):
-                _top(page, snapshot, title, site)
+                _top(page, title, here or "/")
             page.section(
                 '<div class="trouble" role="alert" data-live="trouble" {{trouble@data-on}}>{{trouble-text}}</div>', _trouble
             )
             page.main = box("main", "div", "id=main tabindex=-1")
-    if site and snapshot.status is not None and site != snapshot.status.site.name:
+    if wanted and page.site is None and snapshot.status is not None:
+        there = ", ".join(part.name for part in snapshot.parts) or "none"
         with page.main:
-            html(
-                f'<div class="note warn">This process operates {text(snapshot.status.site.title)}; it has no site '
-                f"“{text(site[:60])}”.</div>"
-            )
+            said = f"This fleet has no site “{text(wanted[:60])}”, so all are shown. Its sites: {text(there)}."
+            html(f'<div class="note warn">{said}</div>')
     return page
 
 
-def _top(page: Page, snapshot: Snapshot, title: str, site: str) -> None:
-    name, label = ("", "no site") if snapshot.status is None else (snapshot.status.site.name, snapshot.status.site.title)
-    chosen = " selected" if site == name and name else ""
-    html(f"<h1>{text(title)}</h1>", css="title")
-    html(
-        '<label class="unseen" for="site">Site</label><select id="site" onchange="photosynth.site(this.value)">'
-        f'<option value="">All sites (1)</option><option value="{text(name)}"{chosen}>{text(label)}</option></select>',
-        css="sitebox",
+def _site_filter(page: Page, here: str) -> None:
+    """What to choose a site with; choosing leads to the page's list where the page is of one machine or block."""
+    sites = () if page.snapshot.status is None else page.snapshot.status.sites
+    titles = Counter(part.site.title for part in sites)
+    options = "".join(
+        f'<option value="{text(part.name)}"{" selected" if part.name == page.site else ""}>{text(part.site.title)}'
+        f"{f' ({text(part.name)})' if titles[part.site.title] > 1 else ''}</option>"
+        for part in sites
     )
+    if options:
+        html(
+            f'<label class="unseen" for="site">Site</label><select id="site" onchange="photosynth.site(this.value, \'{here}\')">'
+            f'<option value="">All sites ({len(sites)})</option>{options}</select>',
+            css="sitebox",
+        )
+
+
+def _top(page: Page, title: str, here: str) -> None:
+    html(f"<h1>{text(title)}</h1>", css="title")
+    _site_filter(page, here)
     page.section(
         '<span class="dot" data-live="live" {{live@data-state}}></span><span class="while-fresh">{{livetext}}</span>'
         '<span class="while-old">old</span>'
@@ -136,22 +179,25 @@ def _top(page: Page, snapshot: Snapshot, title: str, site: str) -> None:
 
 
 def _stop_control(page: Page) -> None:
+    site, parts = page.site, page.snapshot.parts
+    at = f" at {parts[0].site.title}" if site is not None and parts else ""
+    whose = "Every machine there" if at else "Every machine of every site" if page.snapshot.several else "Every machine"
     stop = _dialog(
         page,
-        "Stop all mining?",
-        "Every machine is put to sleep now and stays asleep until somebody resumes. "
-        "The sources' surplus is fed in or curtailed meanwhile. The action and its reason go into the audit.",
+        f"Stop mining{at}?" if at else "Stop all mining?",
+        f"{whose} is put to sleep now and stays asleep until somebody resumes. "
+        "The surplus is fed in or curtailed meanwhile. The action and its reason go into the audit.",
         confirm="Stop mining",
         css="danger",
-        write=page.feed.view.stop_mining,
+        write=partial(page.feed.view.stop_mining, site=site),
     )
     resume = _dialog(
         page,
-        "Resume mining?",
+        f"Resume mining{at}?",
         "The dispatch decides again which machines run, by surplus and price. The action and its reason go into the audit.",
         confirm="Resume mining",
         css="primary",
-        write=page.feed.view.resume_mining,
+        write=partial(page.feed.view.resume_mining, site=site),
     )
     page.section(
         '<i data-live="stopped" {{stopped@data-stopped}}></i>',

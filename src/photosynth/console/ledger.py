@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from fastapi import Request
 from nicegui import Client
 
-from photosynth.console.feed import Feed, Snapshot
+from photosynth.console import links
+from photosynth.console.feed import Feed
 from photosynth.console.frame import open_page
 from photosynth.console.markup import Values, chip, empty, no_match, short, table, text
 from photosynth.console.numbers import Numbers
 from photosynth.console.page import Page, box, choice, html
+from photosynth.console.snapshot import Snapshot
 from photosynth.documents import AssetDocument, BalanceRow, BlockDocument, LedgerDocument, Line, PostingDocument
 from photosynth.quantities.assets import Asset, known
 from photosynth.quantities.instants import market_day_bounds_ms, market_day_of
@@ -47,8 +49,11 @@ def balance_table(rows: list[BalanceRow], assets: list[AssetDocument], numbers: 
     return "".join(out)
 
 
-def posting_item(posting: PostingDocument, numbers: Numbers, assets: Sequence[AssetDocument] = ()) -> str:
-    """One posting that opens to its lines; assets are those that the program may not know by itself."""
+def posting_item(posting: PostingDocument, numbers: Numbers, assets: Sequence[AssetDocument] = (), *, named: bool = False) -> str:
+    """One posting that opens to its lines; assets are those that the program may not know by itself.
+
+    ``named`` is whether it says whose it is.
+    """
     more = {document.code: Asset(**document.model_dump()) for document in assets}
 
     def amount(line: Line) -> str:
@@ -67,11 +72,12 @@ def posting_item(posting: PostingDocument, numbers: Numbers, assets: Sequence[As
     reverses = "" if posting.reverses is None else f" · reverses {posting.reverses}"
     when = f"{numbers.date(posting.time_ms)} {numbers.clock(posting.time_ms)}"
     opened = table(f"Lines of posting {posting.id}", ("Account", "Debit", "Credit", "Unit"), lines, numbers=frozenset({1, 2}))
+    whose = f' <span class="sub">{text(posting.site or "the fleet")}</span>' if named else ""
     origin = f"{reverses} · {source}" if source else reverses
     return (
         f'<details class="posting" id="posting-{posting.id}"><summary><span class="when">{when}</span>'
         f'<code class="event">{text(posting.event)}</code>'
-        f'<span class="what">{text(posting.text)}</span><span class="id">{posting.id}</span></summary>'
+        f'<span class="what">{text(posting.text)}{whose}</span><span class="id">{posting.id}</span></summary>'
         f'{opened}<p class="age">key <code>{text(posting.key)}</code>{origin}</p></details>'
     )
 
@@ -86,34 +92,31 @@ def block_state(block: BlockDocument) -> str:
 
 
 def blocks_table(snapshot: Snapshot, numbers: Numbers) -> Values:
-    """The site's blocks, newest first; each leads to its trace."""
+    """Blocks that our pools found, newest first; each leads to its trace."""
     if not snapshot.blocks:
         return {
             "blocks!": empty(
                 "No block yet", "The first comes within seconds while machines hash; its satoshis can be traced from here."
             )
         }
+    several = snapshot.several
     rows = [
         (
-            (
-                f'<a href="/ledger/trace/{b.height if b.state != "orphaned" else text(b.hash)}">{numbers.integer(b.height)}</a>',
-                b.height,
-            ),
+            (f'<a href="{text(links.trace(b, snapshot.site))}">{numbers.integer(b.height)}</a>', b.height),
+            *(((text(b.site), b.site),) if several else ()),
             (block_state(b), b.state),
             short(b.hash, 12),
             (numbers.moment(b.site_ms), b.site_ms or 0),
             (numbers.integer(b.value_sat), b.value_sat),
             (numbers.eur(b.value_ueur), b.value_ueur or 0),
             (text(b.worker or "unknown"), b.worker or ""),
-            (
-                f'<a href="/ledger/trace/{b.height if b.state != "orphaned" else text(b.hash)}" aria-label="Trace '
-                f'block {b.height}">Trace</a>'
-            ),
+            f'<a href="{text(links.trace(b, snapshot.site))}" aria-label="Trace block {b.height} of {text(b.site)}">Trace</a>',
         )
         for b in snapshot.blocks[:_BLOCK_ROWS]
     ]
-    heads = ("Height", "State", "Hash", f"Found, {numbers.zone.key}", "Satoshi", "EUR", "Found by", "Trace")
-    return {"blocks!": table("Blocks that this site found", heads, rows, numbers=frozenset({0, 4, 5}), css="dense")}
+    found = ("State", "Hash", f"Found, {numbers.zone.key}", "Satoshi", "EUR", "Found by", "Trace")
+    heads = ("Height", *(("Site",) if several else ()), *found)
+    return {"blocks!": table("Blocks found", heads, rows, numbers=frozenset({0, 5, 6} if several else {0, 4, 5}), css="dense")}
 
 
 def period_ms(period: str, now_ms: int) -> tuple[int | None, int | None]:
@@ -138,9 +141,11 @@ class _Books:
     async def load(self) -> None:
         """Fetch the chosen period and page."""
         status = self.page.snapshot.status
-        start, end = period_ms(self.period, 0 if status is None else status.site.time_ms)
+        start, end = period_ms(self.period, self.page.snapshot.time_ms)
         self.seen_postings = -1 if status is None else status.ledger.postings
-        self.document = await self.page.feed.view.ledger(start, end, PAGE_ROWS if self.event == "all" else 1000, self.pages[-1])
+        self.document = await self.page.feed.view.ledger(
+            start, end, PAGE_ROWS if self.event == "all" else 1000, self.pages[-1], self.page.site
+        )
 
     def values(self, numbers: Numbers) -> Values:
         """What the page shows of it."""
@@ -148,7 +153,7 @@ class _Books:
         if found is None:
             return {"balance!": "", "postings!": "", "total": "", "where": ""}
         chosen = [p for p in found.postings if self.event in ("all", p.event)][:PAGE_ROWS]
-        items = "".join(posting_item(p, numbers, found.assets) for p in chosen)
+        items = "".join(posting_item(p, numbers, found.assets, named=self.page.snapshot.several) for p in chosen)
         where = f"postings {chosen[-1].id} to {chosen[0].id}" if chosen else ""
         return {
             "balance!": balance_table(found.trial_balance, found.assets, numbers),
@@ -156,6 +161,16 @@ class _Books:
             "total": numbers.integer(found.total_postings),
             "where": where,
         }
+
+
+def _blocks(page: Page) -> None:
+    asset = "" if page.snapshot.status is None else page.snapshot.status.ledger.asset
+    with box("card full", "section", 'aria-label="Blocks"'):
+        page.section(
+            f"<div class=row><h2>Blocks</h2><span class=sub>in {text(asset)}; spendable 100 blocks after they "
+            f"are found</span></div><div class=short>{{{{blocks!}}}}</div>",
+            blocks_table,
+        )
 
 
 async def show(request: Request, client: Client, feed: Feed) -> None:
@@ -193,15 +208,8 @@ async def show(request: Request, client: Client, feed: Feed) -> None:
 
     fixed = books.values(page.numbers)
     with page.main, box("grid"):
-        with box("card full", "section", 'aria-label="Blocks"'):
-            asset = "" if page.snapshot.status is None else page.snapshot.status.ledger.asset
-            page.section(
-                (
-                    f"<div class=row><h2>Blocks</h2><span class=sub>in {text(asset)}; spendable 100 blocks after they "
-                    f"are found</span></div><div class=short>{{{{blocks!}}}}</div>"
-                ),
-                blocks_table,
-            )
+        if page.snapshot.status is None or page.snapshot.parts:
+            _blocks(page)
         with box("card full", "section", 'aria-label="Trial balance"'):
             with box("gridhead"):
                 html("<h2>Trial balance</h2>")

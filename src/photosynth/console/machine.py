@@ -3,13 +3,15 @@
 from fastapi import Request
 from nicegui import Client
 
+from photosynth.console import links
 from photosynth.console.actions_table import actions_table
-from photosynth.console.feed import Feed, Snapshot
+from photosynth.console.feed import Feed
 from photosynth.console.frame import open_page
 from photosynth.console.markup import Values, chip, conditions, empty, text
-from photosynth.console.miners import coarse, share_age_s, wall_ms_of
+from photosynth.console.miners import coarse, share_age_s
 from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import box, html
+from photosynth.console.snapshot import Snapshot
 from photosynth.documents import ActionDocument, MachineDocument
 
 _CAME_OF_IT = {
@@ -19,19 +21,19 @@ _CAME_OF_IT = {
     "failed": "it did not get through",
     "unverified": "reading back did not show it",
 }
-_FACTS = ("model", "group", "party", "driver", "address", "worker", "starts")
+_FACTS = ("site", "model", "group", "party", "driver", "address", "worker", "starts")
 
 
-def find(snapshot: Snapshot, machine_id: str) -> MachineDocument | None:
-    """The machine of this name in a snapshot."""
-    return next((m for m in snapshot.machines if m.id == machine_id), None)
+def find(snapshot: Snapshot, site: str, machine_id: str) -> MachineDocument | None:
+    """The machine of this name at a site in a snapshot."""
+    return next((m for m in snapshot.machines if (m.site, m.id) == (site, machine_id)), None)
 
 
 def price_scale(machine: MachineDocument, snapshot: Snapshot, numbers: Numbers) -> str:
     """What a megawatt-hour is worth in this machine, at the grid, and from the grid, on one line."""
-    if snapshot.status is None:
+    site = next((part.site for part in snapshot.parts if part.name == machine.site), None)
+    if site is None:
         return ""
-    site = snapshot.status.site
     marks = [
         ("mine", "in this machine", machine.strike_cent_per_mwh),
         ("export", "fed in", site.export_cent_per_mwh),
@@ -56,11 +58,10 @@ def price_scale(machine: MachineDocument, snapshot: Snapshot, numbers: Numbers) 
     )
 
 
-def values_of(machine_id: str, snapshot: Snapshot, numbers: Numbers) -> Values:
+def values_of(site: str, machine_id: str, snapshot: Snapshot, numbers: Numbers) -> Values:
     """Everything on the page that moves."""
-    machine = find(snapshot, machine_id)
-    status = snapshot.status
-    if machine is None or status is None:
+    machine = find(snapshot, site, machine_id)
+    if machine is None or snapshot.status is None:
         keys = (
             "power.value",
             "power.unit",
@@ -83,7 +84,7 @@ def values_of(machine_id: str, snapshot: Snapshot, numbers: Numbers) -> Values:
             "conditions!": "",
             "scale!": "",
         }
-    now_ms = status.site.time_ms
+    now_ms = snapshot.time_ms
     rate, unit = numbers.parts(machine.hash_rate_hs, "H/s")
     told = (
         UNKNOWN if machine.commanded_w is None else "sleep" if machine.commanded_w == 0 else numbers.integer(machine.commanded_w)
@@ -116,28 +117,30 @@ def values_of(machine_id: str, snapshot: Snapshot, numbers: Numbers) -> Values:
         "shares.value": numbers.integer(machine.accepted),
         "shares.unit": "shares",
         "shares.note": (f"{numbers.integer(machine.rejected)} rejected · last "
-                       f"{numbers.span(coarse(share_age_s(machine, wall_ms_of(snapshot))))} ago")
+                       f"{numbers.span(coarse(share_age_s(machine, snapshot.wall_ms)))} ago")
         if machine.last_share_wall_ms is not None else "none yet",
         "conditions!": conditions(wrong),
         "scale!": price_scale(machine, snapshot, numbers),
     }  # fmt: skip
 
 
-async def show(request: Request, client: Client, feed: Feed, machine_id: str) -> None:
-    """Build the page; 404 where no machine has the name."""
-    page = await open_page(request, client, feed, here="/miners", title=machine_id[:60], needs=frozenset({"machines", "actions"}))
-    numbers = page.numbers
-    machine = find(page.snapshot, machine_id)
+async def show(request: Request, client: Client, feed: Feed, site: str, machine_id: str) -> None:
+    """Build the page; 404 where no machine of the site has the name."""
+    needs = frozenset({"machines", "actions"})
+    page = await open_page(request, client, feed, here="/miners", title=machine_id[:60], needs=needs, of_site=site)
+    machine = find(page.snapshot, site, machine_id)
     if machine is None:
         client.status_code = 404
         with page.main:
-            html(empty(f"There is no machine {machine_id[:60]}", "All machines are on the Miners page."), css="card")
+            html(
+                empty(f"There is no machine {machine_id[:60]} at {site[:60]}", "All machines are on the Miners page."), css="card"
+            )
         return
-    older = await feed.view.actions(50, None, machine_id)
+    older = await feed.view.actions(50, None, machine_id, site)
 
     def actions(snapshot: Snapshot, n: Numbers) -> Values:
         merged: dict[int, ActionDocument] = {a.id: a for a in older}
-        merged |= {a.id: a for a in snapshot.actions if a.subject == machine_id}
+        merged |= {a.id: a for a in snapshot.actions if (a.site, a.subject) == (site, machine_id)}
         rows = sorted(merged.values(), key=lambda a: -a.id)[:50]
         return {
             "actions!": actions_table(rows, n, subjects=False)
@@ -146,7 +149,7 @@ async def show(request: Request, client: Client, feed: Feed, machine_id: str) ->
         }
 
     with page.main:
-        html('<a class="back" href="/miners">All machines</a>')
+        html(f'<a class="back" href="/miners{links.kept(page.site)}">All machines</a>')
         with box("grid"):
             with box("card why", "section", 'aria-label="Why"'):
                 page.section(
@@ -155,7 +158,7 @@ async def show(request: Request, client: Client, feed: Feed, machine_id: str) ->
                     "<h3>A megawatt-hour is worth</h3>{{scale!}}",
                     lambda s, n: {
                         k: v
-                        for k, v in values_of(machine_id, s, n).items()
+                        for k, v in values_of(site, machine_id, s, n).items()
                         if k.rstrip("!") in ("state", "since", "why", "conditions", "scale")
                     },
                 )
@@ -170,7 +173,8 @@ async def show(request: Request, client: Client, feed: Feed, machine_id: str) ->
                     )
                     for key, label in (("power", "Power"), ("told", "Told"), ("rate", "Hash rate"), ("shares", "Accepted"))
                 )
-                page.section(figures, lambda s, n: {k: v for k, v in values_of(machine_id, s, n).items() if "." in k}, css="four")
+                page.section(
+                    figures, lambda s, n: {k: v for k, v in values_of(site, machine_id, s, n).items() if "." in k}, css="four"
+                )
             with box("card full", "section", 'aria-label="Its actions"'):
                 page.section("<h2>Its actions</h2>{{actions!}}", actions)
-    del numbers

@@ -80,6 +80,15 @@ def empty(title: str, advice: str) -> str:
     return f'<div class="empty"><strong>{text(title)}</strong><p>{text(advice)}</p></div>'
 
 
+def no_site() -> str:
+    """What stands where a fleet without a mining site has nothing to show, and what to do to mine."""
+    return empty(
+        "No mining site",
+        "This fleet operates nodes; they are on the Nodes page. To mine, declare a site under `sites:` in the fleet file, check "
+        "it with `photosynth fleet check FILE`, and start again with `photosynth up FILE`.",
+    )
+
+
 def no_match(title: str) -> str:
     """What stands where a filter leaves nothing, with the way back: it empties every filter of the same card."""
     return (

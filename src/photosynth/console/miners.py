@@ -1,16 +1,17 @@
 """The Miners page: every machine as a tile and as a row, kept current by what changed."""
 
-from datetime import datetime
 from typing import Any
 
 from fastapi import Request
 from nicegui import Client, ui
 
-from photosynth.console.feed import Feed, Snapshot
+from photosynth.console import links
+from photosynth.console.feed import Feed
 from photosynth.console.frame import open_page
-from photosynth.console.markup import Values, empty, no_match, text
+from photosynth.console.markup import Values, empty, no_match, no_site, text
 from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import Page, box, html, search_box
+from photosynth.console.snapshot import Snapshot
 from photosynth.documents import MachineDocument
 
 STATES = ("running", "starting", "stopping", "sleeping", "faulty", "unreachable", "unknown")
@@ -32,12 +33,20 @@ def coarse(age_s: int | None) -> int | None:
     return age_s - age_s % 600
 
 
-def row(machine: MachineDocument, wall_ms: int, numbers: Numbers) -> Row:
+def key_of(machine: MachineDocument) -> str:
+    """What names a machine in the whole fleet: its id is unique in its site only."""
+    return f"{machine.site}/{machine.id}"
+
+
+def row(machine: MachineDocument, wall_ms: int, numbers: Numbers, chosen: str | None) -> Row:
     """One machine as the table shows it: numbers to sort by, and texts to read."""
     rate = None if machine.hash_rate_hs is None else int(machine.hash_rate_hs)
     age_s = coarse(share_age_s(machine, wall_ms))
     return {
+        "key": key_of(machine),
+        "href": links.machine(machine.site, machine.id, chosen),
         "id": machine.id,
+        "site": machine.site,
         "model": machine.model,
         "group": machine.group,
         "state": machine.state,
@@ -68,31 +77,34 @@ def tile(machine: MachineDocument, largest_w: int, numbers: Numbers) -> list[str
     return [machine.state, percent - percent % 5, f"{machine.id}: {machine.state}, {power}"]
 
 
-def tiles_markup(machines: tuple[MachineDocument, ...], numbers: Numbers) -> str:
-    """All tiles by group; each leads to its machine."""
+def tiles_markup(snapshot: Snapshot, numbers: Numbers) -> str:
+    """All tiles by site and group; each leads to its machine."""
+    machines = snapshot.machines
+    if snapshot.status is not None and not snapshot.parts:
+        return no_site()
     if not machines:
         return empty(
             "No machines",
-            "Add groups under machines.groups in the fleet file and start again; `photosynth fleet check` finds mistakes.",
+            "Add groups under machines.groups of a site in the fleet file; `photosynth fleet check` finds mistakes.",
         )
     largest = max((m.power_w or 0 for m in machines), default=1)
-    groups: dict[str, list[MachineDocument]] = {}
+    groups: dict[tuple[str, str], list[MachineDocument]] = {}
     for machine in machines:
-        groups.setdefault(machine.group, []).append(machine)
+        groups.setdefault((machine.site, machine.group), []).append(machine)
     out = []
     first = 0  # the one that the Tab key stops at
-    for group, members in groups.items():
-        cells = []
+    for (site, group), members in groups.items():
+        cells, where = [], f"{text(site)}: " if snapshot.several else ""
         for machine in members:
             state, percent, label = tile(machine, largest, numbers)
             cells.append(
-                f'<a class="tile s-{state}" style="--fill:{percent}%" id="tile-{text(machine.id)}" '
-                f'href="/miners/{text(machine.id)}"'
+                f'<a class="tile s-{state}" style="--fill:{percent}%" id="tile-{text(key_of(machine))}" '
+                f'href="{text(links.machine(site, machine.id, snapshot.site))}"'
                 f' tabindex="{first}" aria-label="{text(label)}" title="{text(label)}"><i aria-hidden="true"></i></a>'
             )
             first = -1
         out.append(
-            f'<div class="tilegroup"><h3>{text(group)} <span>{text(members[0].model)}</span></h3><div '
+            f'<div class="tilegroup"><h3>{where}{text(group)} <span>{text(members[0].model)}</span></h3><div '
             f'class="tiles">{"".join(cells)}</div></div>'
         )
     return "".join(out)
@@ -104,8 +116,8 @@ def counts(snapshot: Snapshot, numbers: Numbers) -> Values:
     return {f"count.{state}": numbers.integer(found[state]) for state in STATES}
 
 
-def grid_options(rows: list[Row]) -> dict[str, Any]:
-    """The table's columns: sortable, filterable, reachable by keyboard."""
+def grid_options(rows: list[Row], *, sites: bool) -> dict[str, Any]:
+    """The table's columns: sortable, filterable, reachable by keyboard; with the machines' sites where there are several."""
 
     def column(field: str, head: str, width: int, **more: Any) -> dict[str, Any]:
         return {"field": field, "headerName": head, "width": width, **more}
@@ -116,7 +128,8 @@ def grid_options(rows: list[Row]) -> dict[str, Any]:
 
     return {
         "columnDefs": [
-            column("id", "Machine", 132, pinned="left", **{":cellRenderer": "p => photosynth.machineLink(p.value)"}),
+            column("id", "Machine", 132, pinned="left", **{":cellRenderer": "p => photosynth.machineLink(p.data)"}),
+            *([column("site", "Site", 124)] if sites else []),
             column("state", "State", 132, **{":cellRenderer": "p => photosynth.chip(p.value)"}),
             column("model", "Model", 150),
             number("power", "Power", 104, "power_text"),
@@ -129,7 +142,7 @@ def grid_options(rows: list[Row]) -> dict[str, Any]:
         ],
         "defaultColDef": {"sortable": True, "filter": "agTextColumnFilter", "resizable": True, "suppressHeaderMenuButton": False},
         "rowData": rows,
-        ":getRowId": "p => p.data.id",
+        ":getRowId": "p => p.data.key",
         "rowHeight": 36,
         "headerHeight": 38,
         "asyncTransactionWaitMillis": 100,
@@ -139,7 +152,7 @@ def grid_options(rows: list[Row]) -> dict[str, Any]:
         "tooltipShowDelay": 300,
         "rowBuffer": 5,
         "suppressNoRowsOverlay": True,
-        ":onCellKeyDown": "e => e.event.key === 'Enter' && e.data && photosynth.machineLink(e.data.id).click()",
+        ":onCellKeyDown": "e => e.event.key === 'Enter' && e.data && photosynth.machineLink(e.data).click()",
         ":onModelUpdated": "e => document.getElementById('no-machine').hidden = e.api.getDisplayedRowCount() > 0",
     }
 
@@ -158,7 +171,7 @@ async def show(request: Request, client: Client, feed: Feed) -> None:
             page.section(
                 '<p class="unseen" id="tiles-how">Arrow keys move from machine to machine, Enter opens one.</p>'
                 '<div class="tilegroups" data-roving role="group" aria-label="Machines" aria-describedby="tiles-how">'
-                f"{tiles_markup(page.snapshot.machines, numbers)}</div>"
+                f"{tiles_markup(page.snapshot, numbers)}</div>"
             )
         with box("card gridcard", "section", 'aria-label="Table of machines"'):
             _table(page)
@@ -167,40 +180,34 @@ async def show(request: Request, client: Client, feed: Feed) -> None:
 def _table(page: Page) -> None:
     grid: ui.aggrid
     numbers = page.numbers
-    now_ms = wall_ms_of(page.snapshot)
-    rows = {m.id: row(m, now_ms, numbers) for m in page.snapshot.machines}
+    now_ms, chosen = page.snapshot.wall_ms, page.site
+    rows = {key_of(m): row(m, now_ms, numbers, chosen) for m in page.snapshot.machines}
     largest = max((m.power_w or 0 for m in page.snapshot.machines), default=1)
-    tiles = {m.id: tile(m, largest, numbers) for m in page.snapshot.machines}
+    tiles = {key_of(m): tile(m, largest, numbers) for m in page.snapshot.machines}
     with box("gridhead"):
         page.section("<h2>Machines</h2>")
         ui.on("columns-cleared", lambda: grid.run_grid_method("setFilterModel", None))
         search_box("Filter by any column", lambda words: grid.run_grid_method("setGridOption", "quickFilterText", words))
     html(f'<div id="no-machine" hidden>{no_match("No machine matches")}</div>')
-    grid = ui.aggrid(grid_options(list(rows.values())), theme="quartz", auto_size_columns=False).classes("machines")
+    grid = ui.aggrid(
+        grid_options(list(rows.values()), sites=page.snapshot.several), theme="quartz", auto_size_columns=False
+    ).classes("machines")
 
     def refresh(snapshot: Snapshot) -> None:
-        wall_ms = wall_ms_of(snapshot)
         changed: list[Row] = []
         moved: dict[str, list[str | int]] = {}
         for machine in snapshot.machines:
-            new = row(machine, wall_ms, numbers)
-            if rows.get(machine.id) != new:
-                rows[machine.id] = new
+            key, new = key_of(machine), row(machine, snapshot.wall_ms, numbers, chosen)
+            if rows.get(key) != new:
+                rows[key] = new
                 changed.append(new)
             look = tile(machine, largest, numbers)
-            if tiles.get(machine.id) != look:
-                tiles[machine.id] = look
-                moved[machine.id] = look
+            if tiles.get(key) != look:
+                tiles[key] = look
+                moved[key] = look
         if changed:
             grid.run_grid_method("applyTransactionAsync", {"update": changed})
         if moved:
             page.run("tiles", moved)
 
     page.on_snapshot(refresh)
-
-
-def wall_ms_of(snapshot: Snapshot) -> int:
-    """The wall time that a snapshot was taken at, as the site tells it."""
-    if snapshot.status is None:
-        return 0
-    return int(datetime.fromisoformat(snapshot.status.wall_time).timestamp() * 1000)

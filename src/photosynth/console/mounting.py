@@ -14,20 +14,20 @@ from photosynth.console.frame import open_page
 from photosynth.console.icons import FAVICON, LEAF
 from photosynth.console.markup import empty
 from photosynth.console.page import html
-from photosynth.operations.view import SiteView
+from photosynth.operations.view import FleetView
 
 _STATIC = Path(__file__).parent / "static"
 _mounted: list[Feed] = []
 
 
-def mount(app: FastAPI, view: SiteView, *, period_s: float = PERIOD_S) -> Feed:
+def mount(app: FastAPI, view: FleetView, *, period_s: float = PERIOD_S) -> Feed:
     """Add the console's pages to an application and return the feed that keeps them current.
 
-    ``period_s`` is wall seconds between two looks at the site while a page is open. NiceGUI keeps one set of pages for a
+    ``period_s`` is wall seconds between two looks at the fleet while a page is open. NiceGUI keeps one set of pages for a
     process, so this may be called once; RuntimeError says so.
     """
     if _mounted:
-        raise RuntimeError("the console is mounted already: one process shows one site")
+        raise RuntimeError("the console is mounted already: one process shows one fleet")
     feed = Feed(view, period_s)
     _mounted.append(feed)
     app.mount("/_console", StaticFiles(directory=_STATIC), name="console")
@@ -73,9 +73,9 @@ def _pages(feed: Feed) -> None:
     async def _miners(request: Request, client: Client) -> None:
         await miners.show(request, client, feed)
 
-    @ui.page("/miners/{machine_id}")
-    async def _machine(request: Request, client: Client, machine_id: str) -> None:
-        await machine.show(request, client, feed, machine_id)
+    @ui.page("/miners/{site}/{machine_id}")
+    async def _machine(request: Request, client: Client, site: str, machine_id: str) -> None:
+        await machine.show(request, client, feed, site, machine_id)
 
     @ui.page("/nodes")
     async def _nodes(request: Request, client: Client) -> None:
@@ -85,9 +85,9 @@ def _pages(feed: Feed) -> None:
     async def _ledger(request: Request, client: Client) -> None:
         await ledger.show(request, client, feed)
 
-    @ui.page("/ledger/trace/{block}")
-    async def _trace(request: Request, client: Client, block: str) -> None:
-        await trace.show(request, client, feed, block)
+    @ui.page("/ledger/trace/{site}/{block}")
+    async def _trace(request: Request, client: Client, site: str, block: str) -> None:
+        await trace.show(request, client, feed, site, block)
 
     @ui.page("/activity")
     async def _activity(request: Request, client: Client) -> None:

@@ -1,16 +1,18 @@
-"""The Nodes page: the Bitcoin node's health, the pool, and how to point a machine here."""
+"""The Nodes page: every node of the fleet, the sites' pools, and how to point a machine there."""
 
 import time
 
 from fastapi import Request
 from nicegui import Client
 
-from photosynth.console.feed import Feed, Snapshot
+from photosynth.console import links
+from photosynth.console.feed import Feed
 from photosynth.console.frame import open_page
 from photosynth.console.icons import icon
 from photosynth.console.markup import Values, chip, conditions, empty, no_match, short, table, text
 from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import Page, box, search_box
+from photosynth.console.snapshot import Snapshot
 from photosynth.documents import ChainStatus, NodeCondition, NodeDocument
 
 _WORKER_ROWS = 150
@@ -34,14 +36,14 @@ def difficulty(chain: ChainStatus, numbers: Numbers) -> str:
 
 def node_values(snapshot: Snapshot, numbers: Numbers) -> Values:
     """What the node says of itself."""
-    status = snapshot.status
-    if status is None:
+    status, part = snapshot.status, snapshot.part
+    if status is None or part is None:
         return {
             "health!": chip("unknown", "unknown"),
             "facts!": empty("Unknown", "Nothing was seen of the node yet."),
             "warnings!": "",
         }
-    chain = status.chain
+    chain = part.chain
     if snapshot.error is not None or chain.height is None:
         health = chip("unreachable", "not answering")
     else:
@@ -82,14 +84,19 @@ def node_values(snapshot: Snapshot, numbers: Numbers) -> Values:
 
 
 def fleet_values(snapshot: Snapshot, numbers: Numbers) -> Values:
-    """Every node of the fleet: how it is, what it says, how old that is, and what is wrong with it."""
-    if not snapshot.nodes:
-        return {"nodes!": empty("Unknown", "Nothing was seen of the fleet's nodes yet."), "nodes.count": "", "nodes.wrong!": ""}
+    """Every node of the fleet: how it is, what it says, how old that is, and what is wrong with it.
+
+    Where a site is chosen, those that stand there and those that stand nowhere in particular.
+    """
+    nodes = [node for node in snapshot.nodes if snapshot.site is None or node.site in (None, snapshot.site)]
+    if not nodes:
+        advice = "Nothing was seen of the fleet's nodes yet." if not snapshot.nodes else "Choose all sites to see the others."
+        return {"nodes!": empty("No node here" if snapshot.nodes else "Unknown", advice), "nodes.count": "", "nodes.wrong!": ""}
     now_ms = time.time_ns() // 1_000_000
-    rows = [_node_row(node, numbers, now_ms) for node in snapshot.nodes]
-    heads = ("Node", "State", "Network", "Runs", "Head", "Behind", "Peers", "Seen", "Software")
-    listed = table("Nodes of the fleet", heads, rows, numbers=frozenset({4, 5, 6, 7}), css="dense")
-    judged = [(node.id, found) for node in snapshot.nodes for found in node.conditions if found.severity != "info"]
+    rows = [_node_row(node, numbers, now_ms) for node in nodes]
+    heads = ("Node", "State", "Network", "Site", "Runs", "Head", "Behind", "Peers", "Seen", "Software")
+    listed = table("Nodes of the fleet", heads, rows, numbers=frozenset({5, 6, 7, 8}), css="dense")
+    judged = [(node.id, found) for node in nodes for found in node.conditions if found.severity != "info"]
     return {
         "nodes!": listed,
         "nodes.count": numbers.integer(len(rows)),
@@ -113,6 +120,7 @@ def _node_row(node: NodeDocument, numbers: Numbers, now_ms: int) -> list[tuple[s
         (f"<b>{text(node.id)}</b>", node.id),
         (chip(kind, word), word),
         (f"{text(node.network)} <span class=sub>{text(node.chain)}, {text(node.role)}</span>", f"{node.network} {node.chain}"),
+        (text(node.site or "the fleet"), node.site or ""),
         (text(node.run) + process, node.run),
         (numbers.integer(node.head), -1 if node.head is None else node.head),
         (numbers.integer(node.lag), -1 if node.lag is None else node.lag),
@@ -124,10 +132,9 @@ def _node_row(node: NodeDocument, numbers: Numbers, now_ms: int) -> list[tuple[s
 
 def pool_values(snapshot: Snapshot, numbers: Numbers) -> Values:
     """The pool in figures."""
-    status = snapshot.status
-    if status is None:
+    if snapshot.part is None:
         return {"pool!": empty("Unknown", "Nothing was seen of the pool yet.")}
-    pool = status.pool
+    pool = snapshot.part.pool
     rejected = (
         ", ".join(
             f"{text(cause)} {numbers.integer(n)}" for cause, n in sorted(pool.rejected_by_cause.items(), key=lambda c: -c[1])
@@ -171,6 +178,26 @@ def commands(listen: str) -> str:
     return f"<ul class=commands>{items}</ul><p class=age>{hint}</p>"
 
 
+def pools_values(snapshot: Snapshot, numbers: Numbers) -> Values:
+    """Every site's pool and the chain that it mines on, a line each."""
+    rows = [
+        (
+            (f'<a href="/nodes{links.kept(part.name)}">{text(part.site.title)}</a>', part.site.title),
+            text(f"{part.chain.network}" + (", demonstration" if part.chain.demonstration else "")),
+            (numbers.integer(part.chain.height), -1 if part.chain.height is None else part.chain.height),
+            chip("running", "in step") if part.chain.synchronised else chip("faulty", "not in step"),
+            f"<code>{text(part.pool.listen)}</code>",
+            (numbers.integer(part.pool.connections), part.pool.connections),
+            (numbers.integer(part.pool.shares_accepted), part.pool.shares_accepted),
+            (numbers.integer(part.pool.blocks_found), part.pool.blocks_found),
+            numbers.si(part.pool.hash_rate_hs, "H/s"),
+        )
+        for part in snapshot.parts
+    ]
+    heads = ("Site", "Chain", "Height", "Node", "Pool listens at", "Connections", "Accepted", "Blocks", "Hash rate")
+    return {"pools!": table("Pools of the sites", heads, rows, numbers=frozenset({2, 5, 6, 7, 8}), css="dense")}
+
+
 def worker_values(snapshot: Snapshot, numbers: Numbers, words: str = "") -> Values:
     """The pool's workers, guests first; those in whose name, party or software every word stands."""
     every = () if snapshot.workers is None else snapshot.workers.workers
@@ -178,11 +205,14 @@ def worker_values(snapshot: Snapshot, numbers: Numbers, words: str = "") -> Valu
         advice = "Point a miner here with one of the commands above; it appears with its first share."
         return {"workers!": empty("No worker yet", advice), "workers.count": ""}
     wanted = words.lower().split()
-    found = [w for w in every if all(x in f"{w.name} {w.party or 'guest'} {w.user_agent or ''}".lower() for x in wanted)]
-    ordered = sorted(found, key=lambda w: (w.party is not None, w.name))[:_WORKER_ROWS]
+    said = {id(w): f"{w.name} {w.site} {w.party or 'guest'} {w.user_agent or ''}".lower() for w in every}
+    found = [w for w in every if all(word in said[id(w)] for word in wanted)]
+    ordered = sorted(found, key=lambda w: (w.party is not None, w.site, w.name))[:_WORKER_ROWS]
+    several = snapshot.several
     rows = [
         (
             (f"<b>{text(w.name)}</b>", w.name),
+            *(((text(w.site), w.site),) if several else ()),
             (text(w.party or "guest"), w.party or ""),
             (chip("running", "connected") if w.connected else chip("sleeping", "away"), str(w.connected)),
             (numbers.integer(w.shares_accepted), w.shares_accepted),
@@ -194,33 +224,61 @@ def worker_values(snapshot: Snapshot, numbers: Numbers, words: str = "") -> Valu
         )
         for w in ordered
     ]
-    heads = ("Worker", "Party", "Connection", "Accepted", "Rejected", "Hashed", "Scale", "Stands for", "Software")
+    heads = (
+        "Worker",
+        *(("Site",) if several else ()),
+        "Party",
+        "Connection",
+        "Accepted",
+        "Rejected",
+        "Hashed",
+        "Scale",
+        "Stands for",
+        "Software",
+    )
     more = (f"<p class=age>{len(found) - len(ordered)} more in GET /api/v1/workers.</p>") if len(found) > len(ordered) else ""
-    listed = table("Workers of the pool", heads, rows, numbers=frozenset({3, 4, 5, 6, 7}), css="dense") + more
+    listed = (
+        table("Workers of the pools", heads, rows, numbers=frozenset(range(4, 9) if several else range(3, 8)), css="dense") + more
+    )
     return {"workers!": listed if rows else no_match("No worker matches"), "workers.count": numbers.integer(len(found))}
 
 
 async def show(request: Request, client: Client, feed: Feed) -> None:
     """Build the page."""
     page = await open_page(request, client, feed, here="/nodes", title="Nodes", needs=frozenset({"workers", "nodes"}))
-    listen = "" if page.snapshot.status is None else page.snapshot.status.pool.listen
+    snapshot = page.snapshot
     with page.main, box("grid"):
         with box("card full", "section", 'aria-label="Nodes"'):
             page.section(
                 "<h2>Nodes <span class=count>{{nodes.count}}</span></h2><div class=short>{{nodes!}}</div>{{nodes.wrong!}}",
                 fleet_values,
             )
-        with box("card half", "section", 'aria-label="Bitcoin node"'):
-            page.section("<div class=row><h2>Bitcoin node of the site</h2>{{health!}}</div>{{facts!}}{{warnings!}}", node_values)
-        with box("card half", "section", 'aria-label="Pool"'):
-            page.section("<h2>Pool</h2>{{pool!}}", pool_values)
-        with box("card full", "section", 'aria-label="Point your miner here"'):
-            page.section(
-                "<h2>Point your miner here</h2>"
-                + (commands(listen) if listen else empty("The pool is not up", "Its address is shown here when it listens."))
-            )
-        with box("card full", "section", 'aria-label="Workers"'):
-            _workers(page)
+        if snapshot.several:
+            with box("card full", "section", 'aria-label="Pools"'):
+                page.section(
+                    "<h2>Pools</h2><p class=sub>A site leads to its pool's figures and to how to point a miner there.</p>"
+                    "<div class=short>{{pools!}}</div>",
+                    pools_values,
+                )
+        elif snapshot.status is None or snapshot.part is not None:
+            _pool(page)
+        if snapshot.status is None or snapshot.parts:
+            with box("card full", "section", 'aria-label="Workers"'):
+                _workers(page)
+
+
+def _pool(page: Page) -> None:
+    """The one site's Bitcoin node and pool, and how to mine there."""
+    listen = "" if page.snapshot.part is None else page.snapshot.part.pool.listen
+    with box("card half", "section", 'aria-label="Bitcoin node"'):
+        page.section("<div class=row><h2>Bitcoin node of the site</h2>{{health!}}</div>{{facts!}}{{warnings!}}", node_values)
+    with box("card half", "section", 'aria-label="Pool"'):
+        page.section("<h2>Pool</h2>{{pool!}}", pool_values)
+    with box("card full", "section", 'aria-label="Point your miner here"'):
+        page.section(
+            "<h2>Point your miner here</h2>"
+            + (commands(listen) if listen else empty("The pool is not up", "Its address is shown here when it listens."))
+        )
 
 
 def _workers(page: Page) -> None:

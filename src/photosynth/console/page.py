@@ -6,16 +6,16 @@ from dataclasses import replace
 from html import escape
 from inspect import isawaitable
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 from nicegui import Client, ui
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
-from photosynth.console.feed import Feed, Follower, Snapshot
+from photosynth.console.feed import Feed, Follower
 from photosynth.console.markup import Values, fill
 from photosynth.console.numbers import UNKNOWN, Numbers
+from photosynth.console.snapshot import Snapshot
 
 Render = Callable[[Snapshot, Numbers], Values]
 Options = dict[str, Any]
@@ -25,7 +25,7 @@ class Page:
     """What a page function builds on: sections of markup with slots, charts, and callbacks, all fed by snapshots."""
 
     def __init__(self, client: Client, feed: Feed, numbers: Numbers, needs: frozenset[str], snapshot: Snapshot) -> None:
-        """Start from the snapshot that the page is first drawn with."""
+        """Start from the snapshot that the page is first drawn with; its site is what the page is of."""
         self.client = client
         self.feed = feed
         self.numbers = numbers
@@ -34,10 +34,15 @@ class Page:
         self._sent: Values = {}
         self._renders: list[Render] = []
         self._callbacks: list[Callable[[Snapshot], None]] = []
-        self._follower = Follower(needs, self._tell)
+        self._follower = Follower(needs, snapshot.site, self._tell)
         client.on_connect(lambda: feed.follow(self._follower))
         client.on_disconnect(lambda: feed.leave(self._follower))
         client.on_delete(lambda: feed.leave(self._follower))
+
+    @property
+    def site(self) -> str | None:
+        """The site that was chosen in the filter; None for all."""
+        return self.snapshot.site
 
     def section(self, template: str, render: Render | None = None, *, css: str = "", tag: str = "div") -> None:
         """Markup with slots, drawn now and patched with every snapshot."""
@@ -71,17 +76,17 @@ class Page:
         self.client.run_javascript(f"photosynth.{function}({encoded})")
 
     def beat(self) -> tuple[int | None, str, str]:
-        """How old what the page shows is, in milliseconds (None: it shows nothing), and the site's time then, long and short."""
-        if (status := self.snapshot.status) is None:
+        """How old what the page shows is, in milliseconds (None: it shows nothing), and the fleet's time then, long and short."""
+        if self.snapshot.status is None:
             return None, UNKNOWN, UNKNOWN
-        at_ms = status.site.time_ms
+        at_ms = self.snapshot.time_ms
         clock = f"{self.numbers.clock(at_ms, seconds=True)} {self.numbers.zone_name(at_ms)}"
         return self.snapshot.age_ms(time.monotonic(), time.time()), self.numbers.instant(at_ms), clock
 
     def _tell(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         if snapshot.status is not None:
-            self.numbers = replace(self.numbers, zone=ZoneInfo(snapshot.status.site.zone))
+            self.numbers = replace(self.numbers, zone=snapshot.zone)
         values: Values = {}
         for render in self._renders:
             values |= render(snapshot, self.numbers)

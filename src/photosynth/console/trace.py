@@ -3,14 +3,14 @@
 from fastapi import Request
 from nicegui import Client, ui
 
-from photosynth.console import charts
+from photosynth.console import charts, links
 from photosynth.console.feed import Feed
 from photosynth.console.frame import open_page
 from photosynth.console.ledger import block_state, posting_item
 from photosynth.console.markup import empty, short, table, text
 from photosynth.console.numbers import NBSP, UNKNOWN, Numbers
 from photosynth.console.page import box, html
-from photosynth.documents import MeterInterval, TraceDocument, TraceInterval
+from photosynth.documents import MeterInterval, TraceDocument, TraceInterval, TraceShare
 from photosynth.operations.view import NotKnownError
 from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
 
@@ -78,6 +78,7 @@ def block_facts(trace: TraceDocument, numbers: Numbers) -> str:
     """The block itself."""
     block = trace.block
     facts = (
+        ("Site", text(block.site or "found elsewhere")),
         ("State", block_state(block)),
         ("Value", f"<b>{numbers.integer(block.value_sat)}</b> sat"),
         ("When mined", f"{numbers.eur(block.value_ueur)} EUR" if block.value_ueur is not None else UNKNOWN),
@@ -89,18 +90,26 @@ def block_facts(trace: TraceDocument, numbers: Numbers) -> str:
     return "<dl>" + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in facts) + "</dl>"
 
 
-async def show(request: Request, client: Client, feed: Feed, block: str) -> None:
-    """Build the page; 404 where no block has the height, hash or txid."""
-    page = await open_page(request, client, feed, here="/ledger", title="Trace of a block")
+def _worker(share: TraceShare, trace: TraceDocument, chosen: str | None) -> str:
+    """A worker's name, which leads to the machine where it is a declared one."""
+    name, site = text(share.worker), trace.block.site
+    return f'<a href="{text(links.machine(site, share.worker, chosen))}">{name}</a>' if site is not None and share.party else name
+
+
+async def show(request: Request, client: Client, feed: Feed, site: str, block: str) -> None:
+    """Build the page; 404 where no block of the site has the height, hash or txid."""
+    whose = None if site == links.NOBODYS else site
+    page = await open_page(request, client, feed, here="/ledger", title="Trace of a block", of_site=whose)
     numbers = page.numbers
     with page.main:
-        html('<a class="back" href="/ledger">Ledger</a>')
+        html(f'<a class="back" href="/ledger{links.kept(page.site)}">Ledger</a>')
         try:
-            trace = await feed.view.trace(block[:80])
+            trace = await feed.view.trace(block[:80], whose)
         except NotKnownError as error:
             client.status_code = 404
             html(empty("No such block", str(error)), css="card")
             return
+        api = f"/api/v1/trace/{trace.block.height}{links.kept(trace.block.site)}"
         with box("grid"):
             with box("card half", "section", 'aria-label="Block"'):
                 html(f"<h2>Block {numbers.integer(trace.block.height)}</h2>{block_facts(trace, numbers)}")
@@ -110,8 +119,7 @@ async def show(request: Request, client: Client, feed: Feed, block: str) -> None
                     "<h2>How to read this</h2><p>The block's satoshis belong to the work since the block before: "
                     "each share's worker and quarter hour, "
                     f"and each quarter hour's meters and prices.</p><ul class=notes>{notes}</ul>"
-                    f'<p class="age">The same as JSON: <a href="/api/v1/trace/{text(trace.block.height)}">GET '
-                    f"/api/v1/trace/{text(trace.block.height)}</a></p>"
+                    f'<p class="age">The same as JSON: <a href="{text(api)}">GET {text(api)}</a></p>'
                 )
             with box("card full", "section", 'aria-label="From block to workers"'):
                 html("<h2>From the block to quarter hours to workers</h2>")
@@ -124,7 +132,7 @@ async def show(request: Request, client: Client, feed: Feed, block: str) -> None
             with box("card full", "section", 'aria-label="Workers"'):
                 rows = [
                     (
-                        (f'<a href="/miners/{text(s.worker)}">{text(s.worker)}</a>' if s.party else text(s.worker), s.worker),
+                        (_worker(s, trace, page.site), s.worker),
                         text(s.party or "guest"),
                         (f"{numbers.date(s.interval_ms)} {numbers.clock(s.interval_ms)}", s.interval_ms)
                         if s.duration_s == INTERVAL_S

@@ -1,4 +1,4 @@
-"""The documents that the running system shows: what the API, the console and the command line's JSON all say.
+"""The public JSON contract: what the API, the console and the command line's JSON all say of a fleet.
 
 Counters are cumulative over the life of the state. Integers that may exceed 2^53 are decimal strings. None is unknown,
 which is neither zero nor healthy. Times are milliseconds since the epoch (UTC), ``_ms``, unless their name says otherwise.
@@ -31,11 +31,13 @@ if TYPE_CHECKING:
         Condition,
         EvidenceStatus,
         HoldingStatus,
+        IncidentsStatus,
         LedgerStatus,
         MachinesStatus,
         MainnetOutlook,
         ModelStatus,
         PoolStatus,
+        SitePart,
         SiteStatus,
         Status,
     )
@@ -52,6 +54,7 @@ __all__ = [
     "Document",
     "EvidenceStatus",
     "HoldingStatus",
+    "IncidentsStatus",
     "LedgerDocument",
     "LedgerStatus",
     "Line",
@@ -66,6 +69,7 @@ __all__ = [
     "PoolStatus",
     "PostingDocument",
     "ProcessDocument",
+    "SitePart",
     "SiteStatus",
     "Status",
     "TraceDocument",
@@ -87,6 +91,7 @@ _MODULES = {
     "Document": "base",
     "EvidenceStatus": "status",
     "HoldingStatus": "status",
+    "IncidentsStatus": "status",
     "LedgerDocument": "ledger",
     "LedgerStatus": "status",
     "Line": "ledger",
@@ -101,6 +106,7 @@ _MODULES = {
     "ProcessDocument": "nodes",
     "PoolStatus": "status",
     "PostingDocument": "ledger",
+    "SitePart": "status",
     "SiteStatus": "status",
     "Status": "status",
     "TraceDocument": "ledger",

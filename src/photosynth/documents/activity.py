@@ -10,6 +10,8 @@ class ActionDocument(Document):
 
     id: int
     """Its number, rising; 0 while it cannot be written down."""
+    site: str | None
+    """At which site; null where it is the whole fleet's."""
     time_ms: int
     """Site time of the plan, or of when it went out: what lowers power does not wait for being written down."""
     wall_ms: int

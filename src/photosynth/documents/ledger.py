@@ -41,6 +41,8 @@ class PostingDocument(Document):
 
     id: int
     """Its number, rising."""
+    site: str | None
+    """Whose doing it is; null where it is the whole fleet's."""
     key: str
     """What makes it unique: posting it twice changes nothing."""
     time_ms: int
@@ -92,8 +94,10 @@ class LedgerDocument(Document):
 
 
 class BlockDocument(Document):
-    """One block that the site found."""
+    """One block that pays a wallet of ours."""
 
+    site: str | None
+    """Whose pool found it; null where none of ours did."""
     height: int
     """Its place in the chain."""
     hash: str
@@ -105,7 +109,7 @@ class BlockDocument(Document):
     site_ms: int | None
     """Site time at which it was found."""
     value_sat: int
-    """What its coinbase pays the site."""
+    """What its coinbase pays us."""
     value_ueur: int | None
     """The same at the price of that time."""
     state: Literal["immature", "mature", "orphaned"]

@@ -11,6 +11,8 @@ from photosynth.documents.status import Condition
 class WorkerDocument(Document):
     """One worker of the pool over the life of the state."""
 
+    site: str
+    """Whose pool it mines at."""
     name: str
     """As the miner gave it."""
     party: str | None
@@ -45,7 +47,9 @@ class MachineDocument(Document):
     """One machine with what it was told, what it does, and why."""
 
     id: str
-    """Its name in the fleet file."""
+    """Its name in the fleet file, unique in its site."""
+    site: str
+    """Where it stands."""
     group: str
     """Its group."""
     model: str
@@ -92,7 +96,7 @@ class MachineDocument(Document):
 
 
 class DayPoint(Document):
-    """One point of the day's curve: powers in watts, price in cent/MWh; None where nothing was observed."""
+    """One point of a site's curve of the day: powers in watts, price in cent/MWh; None where nothing was observed."""
 
     time_ms: int
     """Site time."""

@@ -1,4 +1,4 @@
-"""The status document: everything of a site in one answer."""
+"""The status document: every site, the nodes, the books and the proof of a fleet in one answer."""
 
 from typing import Literal
 
@@ -193,7 +193,7 @@ class LedgerStatus(Document):
 
 
 class EvidenceStatus(Document):
-    """The proof: how many records, and the head that the coinbases commit to."""
+    """The proof: how many records, and the newest head."""
 
     records: int
     """Closed quarter hours."""
@@ -236,10 +236,38 @@ class ModelStatus(Document):
     strike_cent_per_mwh: int = Field(description="the value of a megawatt-hour in this model at full power")
 
 
+class SitePart(Document):
+    """One site of the fleet: its energy, pool, chain and machines, and what is wrong there."""
+
+    name: str
+    """In the fleet file."""
+    site: SiteStatus
+    """Energy."""
+    pool: PoolStatus
+    """Shares and work."""
+    chain: ChainStatus
+    """The Bitcoin chain."""
+    machines: MachinesStatus
+    """How many do what."""
+    models: list[ModelStatus]
+    """The same by model."""
+    mainnet: MainnetOutlook
+    """What this would be on mainnet."""
+    conditions: list[Condition]
+    """What is wrong here, with what to do."""
+
+
+class IncidentsStatus(Document):
+    """What needs somebody."""
+
+    open: int | None
+    """Conditions that hold now, the fleet's, its sites' and its nodes'; null of a stopped system, which judges nothing."""
+
+
 class Status(Document):
     """Everything in one document: `photosynth status --json` and `GET /api/v1/status`."""
 
-    time: str = Field(description="site time, ISO 8601, UTC")
+    time: str = Field(description="the fleet's time, ISO 8601, UTC; simulated sites share it")
     wall_time: str
     """Machine's own time, ISO 8601, UTC."""
     running: bool
@@ -247,24 +275,16 @@ class Status(Document):
     version: str
     """Of this software."""
     speed: float
-    """Site seconds per second."""
-    chain: ChainStatus
-    """The Bitcoin chain."""
-    site: SiteStatus
-    """Energy."""
-    pool: PoolStatus
-    """Shares and work."""
-    machines: MachinesStatus
-    """How many do what."""
-    models: list[ModelStatus]
-    """The same by model."""
-    mainnet: MainnetOutlook
-    """What this would be on mainnet."""
+    """Seconds of the fleet's time per second."""
+    sites: list[SitePart]
+    """Every site, in the fleet file's order."""
     nodes: NodesStatus
     """The fleet's nodes by state."""
     ledger: LedgerStatus
     """The books."""
     evidence: EvidenceStatus
     """The proof."""
+    incidents: IncidentsStatus
+    """How much needs somebody."""
     conditions: list[Condition]
-    """What is wrong, with what to do."""
+    """What is wrong with the fleet and its nodes; a site's own stands with the site."""

@@ -124,6 +124,7 @@ def _tip_height(tx: Connection, chain: str) -> int:
 
 def _block(row: BlockRow, tip_height: int) -> BlockDocument:
     return BlockDocument(
+        site=row.site,
         height=row.height,
         hash=hash_text(row.hash),
         txid=hash_text(row.txid),
@@ -146,6 +147,7 @@ def _posting(item: StoredPosting) -> PostingDocument:
     posting = item.posting
     return PostingDocument(
         id=item.id,
+        site=posting.site,
         key=posting.key,
         time_ms=posting.time_ms,
         wall_ms=posting.wall_ms,

@@ -7,7 +7,7 @@ _NO_POSTINGS = b'"postings":[]'
 
 
 async def as_document(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """What ``SiteView.ledger_lines`` tells as one ``LedgerDocument`` with all its postings, a line each."""
+    """What ``FleetView.ledger_lines`` tells as one ``LedgerDocument`` with all its postings, a line each."""
     before, empty, after = b"", b"", b""
     between = b"\n"
     async for piece in lines:

@@ -81,10 +81,11 @@ def _written(tx: Connection, postings: list[RawPosting]) -> bytes:
     for number, kind, amount in raw_lines(tx, [posting[0] for posting in postings]):
         lines[number] += f'{before[kind]}{amount if type(amount) is int else exact_integer(amount)}"}}'
     written = [
-        f'{{"id":{number},"key":{encode_basestring(key)},"time_ms":{time_ms},"wall_ms":{wall_ms},'
+        f'{{"id":{number},"site":{"null" if whose is None else encode_basestring(whose)},'
+        f'"key":{encode_basestring(key)},"time_ms":{time_ms},"wall_ms":{wall_ms},'
         f'"event":{encode_basestring(event)},"text":{encode_basestring(text)},"lines":[{lines[number][1:]}],'
         f'"reverses":{"null" if reverses is None else reverses},"source":{source}}}\n'
-        for number, key, _, time_ms, wall_ms, event, text, reverses, source in postings
+        for number, key, whose, time_ms, wall_ms, event, text, reverses, source in postings
     ]
     return "".join(written).encode()
 

@@ -12,9 +12,11 @@ from photosynth.documents import (
     BlockDocument,
     Condition,
     DayPoint,
+    IncidentsStatus,
     LedgerDocument,
     MachineDocument,
     NodeDocument,
+    SitePart,
     Status,
     TraceDocument,
     WorkersDocument,
@@ -28,8 +30,9 @@ from photosynth.operations.ledger_lines import ledger_lines
 from photosynth.operations.running_fleet import RunningFleet
 from photosynth.operations.site_door import SiteDoor
 from photosynth.operations.summaries import count_nodes, evidence_status, ledger_status
+from photosynth.operations.view import NotKnownError, chosen_sites, known_site
 from photosynth.quantities.instants import iso_utc
-from photosynth.sites.configuration import DEMONSTRATION_ASSET, site_facts
+from photosynth.sites.configuration import asset_of, site_facts
 from photosynth.treasury.suspense import Unexplained, unexplained
 from photosynth.treasury.unknown_intervals import UnknownIntervals, unknown_intervals
 
@@ -43,17 +46,13 @@ _OfBooks = tuple[LedgerStatus, EvidenceStatus, list[UnknownIntervals], list[Unex
 
 
 class RunningView:
-    """The door to a running fleet; satisfies ``SiteView`` and the API's port for the evidence."""
+    """The door to a running fleet; satisfies ``FleetView`` and the API's port for the evidence."""
 
     def __init__(self, fleet: RunningFleet) -> None:
         self._fleet = fleet
-        self._sites = [SiteDoor(fleet, units, fleet.chains[units.chain]) for units in fleet.sites.values()]
-        self._since: dict[str, int] = {}
+        self._sites = {name: SiteDoor(fleet, units, fleet.chains[units.chain]) for name, units in fleet.sites.items()}
+        self._since: dict[str, dict[str, int]] = {}
         self._books: Glance[_OfBooks] = Glance(fleet.database.place)
-
-    @property
-    def _site(self) -> SiteDoor:
-        return self._sites[0]
 
     def processes(self) -> list[str]:
         """The nodes whose processes run here, each with its process's id."""
@@ -62,69 +61,86 @@ class RunningView:
 
     async def status(self) -> Status:
         """Everything in one document."""
-        fleet, door = self._fleet, self._site
-        site, now_ms = door.site, fleet.clock.site_ms()
-        snapshot, views, quote = door.snapshot(), door.views(), site.quote()
-        health, nodes = await door.health(), fleet.watch.nodes()
-        asset = DEMONSTRATION_ASSET if site.mining.node.demonstration else "BTC"
-        since_ms = now_ms - DAY_MS
+        fleet, now_ms = self._fleet, self._fleet.clock.site_ms()
+        chain = next((door.units.chain for door in self._sites.values()), None)
+        asset = asset_of(fleet.settings.fleet)
 
         async def look() -> _OfBooks:
             return await fleet.readers.read(
                 lambda tx: (
-                    ledger_status(tx, door.units.chain, asset),
-                    evidence_status(tx, door.name),
-                    unknown_intervals(tx, door.name, since_ms),
+                    ledger_status(tx, chain, asset),
+                    evidence_status(tx, list(self._sites)),
+                    unknown_intervals(tx, None, now_ms - DAY_MS),
                     unexplained(tx),
                 )
             )
 
         ledger, evidence, unknown, strange = await self._books.look(look)
-        conditions = door.conditions(views, snapshot, health) + self._fleet_conditions(nodes)
-        self._since = {item.id: self._since.get(item.id, item.since_ms) for item in conditions}
+        nodes = fleet.watch.nodes()
+        sites = [await self._part(door, [item for item in unknown if item.site == door.name]) for door in self._sites.values()]
+        conditions = self._fleet_conditions(nodes) + parts.unexplained_conditions(strange)
         return Status(
             time=iso_utc(now_ms),
             wall_time=iso_utc(fleet.clock.wall_ms()),
             running=True,
             version=VERSION,
             speed=fleet.clock.speed,
-            chain=door.chain_status(health),
-            site=door.site_status(views),
-            pool=parts.pool_status(snapshot),
-            machines=parts.machines_status(views, len(site.declared.machine_specs())),
-            models=parts.model_statuses(site.declared, views, quote),
-            mainnet=parts.mainnet_outlook(quote, snapshot.hash_rate.hash_rate_hs),
+            sites=sites,
             nodes=count_nodes(nodes),
             ledger=ledger,
             evidence=evidence,
-            conditions=[item.model_copy(update={"since_ms": self._since[item.id]}) for item in conditions]
-            + [item for view in views for item in parts.machine_conditions(view)]
-            + parts.unknown_conditions(unknown)
-            + parts.unexplained_conditions(strange),
+            incidents=IncidentsStatus(open=len(conditions) + sum(len(site.conditions) for site in sites)),
+            conditions=conditions,
         )
 
-    async def workers(self) -> WorkersDocument:
-        """The pool's workers over the life of the state."""
-        return WorkersDocument(running=True, workers=[worker for site in self._sites for worker in site.workers()])
+    async def _part(self, door: SiteDoor, unknown: list[UnknownIntervals]) -> SitePart:
+        """One site of the status."""
+        site, snapshot, views, quote = door.site, door.snapshot(), door.views(), door.site.quote()
+        health = await door.health()
+        found = self._since_first_seen(door.name, door.conditions(views, snapshot, health))
+        return SitePart(
+            name=door.name,
+            site=door.site_status(views),
+            pool=parts.pool_status(snapshot),
+            chain=door.chain_status(health),
+            machines=parts.machines_status(views, len(site.declared.machine_specs())),
+            models=parts.model_statuses(site.declared, views, quote),
+            mainnet=parts.mainnet_outlook(quote, snapshot.hash_rate.hash_rate_hs),
+            conditions=found
+            + [item for view in views for item in parts.machine_conditions(view)]
+            + parts.unknown_conditions(unknown),
+        )
 
-    async def machines(self) -> list[MachineDocument]:
+    async def workers(self, site: str | None = None) -> WorkersDocument:
+        """The pools' workers over the life of the state."""
+        return WorkersDocument(running=True, workers=[worker for door in self._doors(site) for worker in door.workers()])
+
+    async def machines(self, site: str | None = None) -> list[MachineDocument]:
         """Every machine, in the fleet file's order."""
-        return [machine for site in self._sites for machine in site.machines()]
+        return [machine for door in self._doors(site) for machine in door.machines()]
 
-    async def day(self, points: int = 288) -> list[DayPoint]:
-        """The curve of the current market day so far: what is stored, and what waits to be."""
-        return await self._site.day(points)
+    async def day(self, points: int = 288, site: str | None = None) -> list[DayPoint]:
+        """The curve of a site's current market day so far: what is stored, and what waits to be."""
+        doors = self._doors(site)
+        return await doors[0].day(points) if doors else []
 
-    async def blocks(self, limit: int = 100) -> list[BlockDocument]:
-        """The site's own blocks, newest first."""
-        return await self._fleet.readers.read(lambda tx: books.block_documents(tx, None, limit))
+    async def blocks(self, limit: int = 100, site: str | None = None) -> list[BlockDocument]:
+        """Blocks that our pools found, newest first."""
+        site = known_site(list(self._sites), site)
+        return await self._fleet.readers.read(lambda tx: books.block_documents(tx, site, limit))
 
     async def ledger(
-        self, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None
+        self,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int = 1000,
+        before_id: int | None = None,
+        site: str | None = None,
     ) -> LedgerDocument:
-        """Trial balance of a period (site time) and its postings, newest first."""
+        """Trial balance of a period (the fleet's time) and its postings, newest first."""
+        site = known_site(list(self._sites), site)
         return await self._fleet.readers.read(
-            lambda tx: books.ledger_document(tx, None, from_ms, to_ms, limit=limit, before_id=before_id)
+            lambda tx: books.ledger_document(tx, site, from_ms, to_ms, limit=limit, before_id=before_id)
         )
 
     def ledger_lines(
@@ -135,9 +151,11 @@ class RunningView:
         *,
         before_id: int | None = None,
         oldest_first: bool = False,
+        site: str | None = None,
     ) -> AsyncIterator[bytes]:
         """The same as lines of JSON: a LedgerDocument without postings, then a PostingDocument a line."""
-        return ledger_lines(self._fleet.readers.read, None, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
+        site = known_site(list(self._sites), site)
+        return ledger_lines(self._fleet.readers.read, site, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
 
     async def nodes(self) -> list[NodeDocument]:
         """Every node of the fleet, in the file's order."""
@@ -163,70 +181,108 @@ class RunningView:
         audit.finished(action, "unverified" if after is None else "done", done, seen, after is not None)
         return books.action_document(await audit.row(action))
 
-    async def trace(self, block_or_txid: str) -> TraceDocument:
+    async def trace(self, block_or_txid: str, site: str | None = None) -> TraceDocument:
         """The satoshis of a block (height, hash or coinbase txid). Raises NotKnownError."""
-        meters = {site.name: site_facts(site.site.mining, b"").meters for site in self._sites}
+        site = known_site(list(self._sites), site)
+        meters = {door.name: site_facts(door.site.mining, b"").meters for door in self._sites.values()}
         return await self._fleet.readers.read(
-            lambda tx: books.trace_document(tx, None, block_or_txid, lambda site: meters.get(site, ()))
+            lambda tx: books.trace_document(tx, site, block_or_txid, lambda name: meters.get(name, ()))
         )
 
-    async def actions(self, limit: int = 200, before_id: int | None = None, subject: str | None = None) -> list[ActionDocument]:
+    async def actions(
+        self, limit: int = 200, before_id: int | None = None, subject: str | None = None, site: str | None = None
+    ) -> list[ActionDocument]:
         """Every change to the world, newest first."""
-        return await self._fleet.readers.read(lambda tx: books.action_documents(tx, None, limit, before_id, subject))
+        site = known_site(list(self._sites), site)
+        return await self._fleet.readers.read(lambda tx: books.action_documents(tx, site, limit, before_id, subject))
 
-    async def stop_mining(self, actor: str, reason: str) -> ActionDocument:
+    async def stop_mining(self, actor: str, reason: str, site: str | None = None) -> ActionDocument:
         """Everything off at once, also where nothing can be written down, and it stays off until resumed."""
-        audit = self._fleet.audit
-        action = audit.noted(actor, "stop_mining", "site", reason, "every machine sleeps")
+        doors, audit = self._switched(site), self._fleet.audit
+        action = audit.noted(actor, "stop_mining", *_told(doors, reason, "every machine sleeps"), site=_whose(doors))
         try:
-            stopped = await asyncio.gather(*(site.stop(actor, reason) for site in self._sites))
+            stopped = await asyncio.gather(*(door.stop(actor, reason) for door in doors))
         except BaseException:
             audit.finished(action, "unverified", None, "cut off before everything was read back", None)
             raise
         unkept = "; ".join(dict.fromkeys(item.unkept for item in stopped if item.unkept is not None))
         answer = f"It holds while the system runs; a restart does not know of it yet: {unkept}" if unkept else None
         proven = all(item.proven for item in stopped)
-        texts = [item.text for item in stopped]
-        if len(texts) > 1:
-            texts = [f"{site.name}: {text}" for site, text in zip(self._sites, texts, strict=True)]
-        audit.finished(action, "done" if proven else "unverified", answer, "; ".join(texts), proven)
+        text = _by_site(doors, [item.text for item in stopped])
+        audit.finished(action, "done" if proven else "unverified", answer, text, proven)
         return books.action_document(await audit.row(action))
 
-    async def resume_mining(self, actor: str, reason: str) -> ActionDocument:
+    async def resume_mining(self, actor: str, reason: str, site: str | None = None) -> ActionDocument:
         """Let the dispatch decide again. A stop that comes before that is done outdoes it."""
-        audit, stops = self._fleet.audit, [(site, site.stops) for site in self._sites]
-        action = await audit.planned(actor, "resume_mining", "site", reason, "the dispatch decides again")
+        doors, audit = self._switched(site), self._fleet.audit
+        stops = [door.stops for door in doors]
+        told = _told(doors, reason, "the dispatch decides again")
+        action = await audit.planned(actor, "resume_mining", *told, site=_whose(doors))
         try:
-            seen = [await site.resume(before) for site, before in stops]
+            seen = [await door.resume(before) for door, before in zip(doors, stops, strict=True)]
         except BaseException as error:
             audit.finished(action, "failed", f"it could not be written down: {error}", None, None)
             raise
         if any(item is None for item in seen):
-            audit.finished(action, "failed", "everything was stopped meanwhile, and stays so", None, None)
+            answer = "everything was stopped meanwhile, and stays so"
+            text = None if all(item is None for item in seen) else _by_site(doors, [item or answer for item in seen])
+            audit.finished(action, "failed", answer, text, None)
         else:
-            audit.finished(action, "done", None, "; ".join(dict.fromkeys(item for item in seen if item)), None)
+            audit.finished(action, "done", None, _by_site(doors, [item or "" for item in seen]), None)
         return books.action_document(await audit.row(action))
 
     async def lines(self) -> AsyncIterator[bytes]:
         """The lines of an evidence export, header first and closing line last, each without its line feed."""
-        fleet = self._fleet
-        lines = evidence_lines(
-            fleet.database.place, self._site.name, fleet.identities[self._site.name], fleet.settings.state.root
-        )
+        fleet, name = self._fleet, next(iter(self._sites), None)
+        if name is None:
+            raise NotKnownError("This fleet has no mining site, so there is no evidence of one.")
+        lines = evidence_lines(fleet.database.place, name, fleet.identities[name], fleet.settings.state.root)
         while (line := await asyncio.to_thread(next, lines, None)) is not None:
             yield line
 
+    def _doors(self, site: str | None) -> list[SiteDoor]:
+        """One site, or all. Raises NotKnownError."""
+        known_site(list(self._sites), site)
+        return [door for name, door in self._sites.items() if site in (None, name)]
+
+    def _switched(self, site: str | None) -> list[SiteDoor]:
+        """The sites that a stop or a resume is for. Raises NotKnownError where there is none."""
+        return [self._sites[name] for name in chosen_sites(list(self._sites), site)]
+
     def _fleet_conditions(self, nodes: list[NodeDocument]) -> list[Condition]:
+        """What is wrong with nodes that no pool mines on, and with what the whole fleet shares."""
         fleet, now_ms = self._fleet, self._fleet.clock.site_ms()
         found = parts.audit_conditions(fleet.audit.fault, fleet.audit.waiting, now_ms)
         found += parts.database_conditions(self._books.fault, now_ms)
-        mined_on = {name for site in self._sites for name in site.site.declared.pool.node}
+        mined_on = {name for door in self._sites.values() for name in door.site.declared.pool.node}
         found += parts.node_conditions([node for node in nodes if node.id not in mined_on], now_ms)
-        of_sites = {f"site:{site.name}" for site in self._sites}
+        of_sites = {f"site:{name}" for name in self._sites}
         found += parts.trouble_conditions([item for item in fleet.supervisor.troubles() if item.scope not in of_sites], now_ms)
         if fleet.clock.ended and fleet.settings.sites:
             found += parts.ended_conditions(fleet.settings.sites[0].replay, fleet.settings.sites[0].end_ms)
-        return found
+        return self._since_first_seen("", found)
+
+    def _since_first_seen(self, scope: str, found: list[Condition]) -> list[Condition]:
+        since = self._since.get(scope, {})
+        self._since[scope] = {item.id: since.get(item.id, item.since_ms) for item in found}
+        return [item.model_copy(update={"since_ms": self._since[scope][item.id]}) for item in found]
+
+
+def _whose(doors: list[SiteDoor]) -> str | None:
+    """The one site that an action is at; None where it is at several."""
+    return doors[0].name if len(doors) == 1 else None
+
+
+def _told(doors: list[SiteDoor], reason: str, request: str) -> tuple[str, str, str]:
+    """Subject, reason and request of what is done to sites."""
+    return ("site" if len(doors) == 1 else "every site"), reason, request
+
+
+def _by_site(doors: list[SiteDoor], texts: list[str]) -> str:
+    """What is said of each site: a line each, where there are several."""
+    if len(doors) == 1:
+        return texts[0]
+    return "\n".join(f"{door.name}: {text}" for door, text in zip(doors, texts, strict=True))
 
 
 class ChainDoor:

@@ -137,7 +137,7 @@ class SiteDoor:
     def workers(self) -> list[WorkerDocument]:
         """The pool's workers over the life of the state."""
         parties = self.site.declared.party_of_worker()
-        return [worker_document(item, parties.get(item.name)) for item in self.snapshot().workers]
+        return [worker_document(item, self.name, parties.get(item.name)) for item in self.snapshot().workers]
 
     def machines(self) -> list[MachineDocument]:
         """Every machine, in the fleet file's order."""
@@ -154,6 +154,7 @@ class SiteDoor:
             documents.append(
                 MachineDocument(
                     id=spec.id,
+                    site=self.name,
                     group=spec.group,
                     model=spec.model.name,
                     party=spec.party,
@@ -235,9 +236,10 @@ class SiteDoor:
         return None
 
 
-def worker_document(item: WorkerStats, party: str | None) -> WorkerDocument:
-    """One worker of the pool."""
+def worker_document(item: WorkerStats, site: str, party: str | None) -> WorkerDocument:
+    """One worker of a site's pool."""
     return WorkerDocument(
+        site=site,
         name=item.name,
         party=party,
         scale=str(item.scale),

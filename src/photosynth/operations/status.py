@@ -328,14 +328,14 @@ def money_conditions(template: Template, usual_sat: int, now_ms: int) -> list[Co
 
 
 def ended_conditions(replay: str | None, end_ms: int | None) -> list[Condition]:
-    """A replayed day has an end, at which the site's time stands still."""
+    """A replayed day has an end, at which the fleet's time stands still."""
     return [
         Condition(
             id="day_ended",
             severity="info",
-            subject="site",
-            summary=f"the recorded day {replay} has ended, and the site's time stands still",
-            evidence=f"site time has come to {iso_utc(end_ms or 0)}",
+            subject="clock",
+            summary=f"the recorded day {replay} has ended, and time stands still",
+            evidence=f"it has come to {iso_utc(end_ms or 0)}",
             advice="Stop it with Ctrl-C; ledger and evidence of the whole day stay in the state folder.",
             since_ms=end_ms or 0,
         )

@@ -1,16 +1,16 @@
-"""The view of a stopped site: what its state says, and unknown where only a running one could tell.
+"""The view of a stopped fleet: what its state says, and unknown where only a running one could tell.
 
-Reading changes nothing: no file of the state is made, repaired or written, so that it can be read by whoever may not write
-it. What each question needs is imported when it is asked: a status takes plain SQL, and neither SQLAlchemy nor a node.
+What each question needs is imported when it is asked: a status takes plain SQL, and neither SQLAlchemy nor a node.
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from photosynth.bitcoin.node import NodeUnavailableError, Verdict, hash_text
-from photosynth.operations.manifest import Manifest, check_parts, load_manifest, write_mark
+from photosynth.bitcoin.node import NodeUnavailableError, hash_text
+from photosynth.operations.manifest import Manifest
+from photosynth.operations.resting import read_state
 from photosynth.operations.state import StateError, StateFolder
 from photosynth.quantities.instants import iso_utc
 from photosynth.sites.clock import RememberedTime
@@ -19,8 +19,6 @@ from photosynth.storage.address import Place
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from photosynth.bitcoin_node import EmbeddedNode
-    from photosynth.bitcoin_node.reading import RestingChain
     from photosynth.documents import (
         ActionDocument,
         BlockDocument,
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
         WorkerDocument,
         WorkersDocument,
     )
+    from photosynth.operations.last_status import RestingTip
     from photosynth.pool.accounting import WorkAccount
     from photosynth.pool.records import WorkerTotals
     from photosynth.storage import Database
@@ -41,48 +40,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_UNKNOWN_POWERS = (
-    *("generation_w", "load_w", "surplus_w", "set_point_w", "mining_power_w", "grid_w", "curtailed_w"),
-    *("import_reason", "observed_ms"),
-)
-_MACHINE_STATES = ("running", "sleeping", "starting", "unreachable", "faulty")
-_OF_A_HASH_RATE = ("sat_per_day", "ueur_per_day", "days_per_block", "chance_of_no_block_in_a_year")
 
-
-def _begun(folder: StateFolder) -> Manifest:
-    """What a folder's manifest says. Raises StateError where no site has lived there."""
-    if not folder.exists:
-        raise StateError(
-            f"no site has lived in {folder.root}; start one with `photosynth up`, or name another folder with --state DIR"
-        )
-    manifest = load_manifest(folder)
-    if manifest is None:
-        raise StateError(f"{folder.manifest} is missing, so whose history {folder.root} holds cannot be told; restore it")
-    return manifest
-
-
-@contextmanager
-def _read(state: Place) -> Iterator[tuple[StateFolder, Manifest]]:
-    """A stopped site's folder, whole, kept as it is. Raises StateError."""
-    folder = StateFolder(state)
-    if folder.root.is_dir():
-        folder.lock(reading=True)
-    try:
-        manifest = _begun(folder)
-        check_parts(folder, manifest)
-        if not manifest.began:
-            raise StateError(f"the first start on {state} did not finish; start it again with `photosynth up`")
-        yield folder, manifest
-    finally:
-        folder.unlock()
-
-
-class StoppedSite:
-    """A stopped site's documents; satisfies ``SiteView``. It holds the folder's lock until :meth:`close`."""
+class StoppedFleet:
+    """A stopped fleet's documents; satisfies ``FleetView``. It holds the folder's lock until :meth:`close`."""
 
     def __init__(self, folder: StateFolder, manifest: Manifest, release: Callable[[], None]) -> None:
         self._folder, self._manifest, self._release = folder, manifest, release
-        self._known_account: WorkAccount | None = None
+        self._known_accounts: dict[str, WorkAccount] = {}
         self._database: Database | None = None
 
     def close(self) -> None:
@@ -93,61 +57,38 @@ class StoppedSite:
 
     async def status(self) -> "Status":
         """The last status, with what the state says now, and powers unknown."""
+        from photosynth.operations.last_status import left_part
         from photosynth.operations.summaries import evidence_status, ledger_status, unknown_nodes
-        from photosynth.pool.records import is_worker
         from photosynth.sites.switched_off import switched_off
         from photosynth.storage.at_rest import RestingDatabase
 
         last = self._last_status()
-        totals = list(self._account.totals.values())
-        rejected: dict[str, int] = {}
-        for item in totals:
-            for cause, number in item.rejected.items():
-                rejected[cause] = rejected.get(cause, 0) + number
         remembered = RememberedTime.load(self._folder.clock)
         with RestingDatabase(self._folder.database) as database:
-            height, tip, age_s, warnings = self._tip(database)
-            stopped = switched_off(database, self._name)
-            ledger = ledger_status(database, self._chain, last.ledger.asset)
-            evidence = evidence_status(database, self._name)
+            chain = next((part.identity["chain"] for part in self._manifest.active_sites().values()), None)
+            ledger, evidence = ledger_status(database, chain, last.ledger.asset), evidence_status(database, self._names)
+            sites = []
+            for part in (part for part in last.sites if part.name in self._names):
+                chain = self._manifest.sites[part.name].identity["chain"]
+                sites.append(
+                    left_part(
+                        part,
+                        self._account(part.name),
+                        self._tip(database, chain),
+                        stopped=switched_off(database, part.name),
+                        embedded=self._embedded(chain) is not None,
+                    )
+                )
         return last.model_copy(
             update={
                 "running": False,
                 "time": last.time if remembered is None else iso_utc(remembered.site_ms),
                 "wall_time": iso_utc(time.time_ns() // 1_000_000),
-                "chain": last.chain.model_copy(
-                    update={
-                        "height": height,
-                        "tip": tip,
-                        "target": None,
-                        "difficulty": None,
-                        "synchronised": False,
-                        "peers": 0 if self._manifest.first_embedded() else None,
-                        "warnings": warnings,
-                        "last_block_age_s": age_s,
-                    }
-                ),
+                "sites": sites,
                 "nodes": unknown_nodes(last.nodes),
-                "site": last.site.model_copy(update={**dict.fromkeys(_UNKNOWN_POWERS), "quality": "unknown", "stopped": stopped}),
-                "pool": last.pool.model_copy(
-                    update={
-                        "connections": 0,
-                        "workers": sum(map(is_worker, self._account.totals)),
-                        "shares_accepted": sum(item.accepted for item in totals),
-                        "shares_rejected": sum(rejected.values()),
-                        "rejected_by_cause": rejected,
-                        "blocks_found": self._account.blocks_found,
-                        "work_hashes": str(sum(item.work for item in totals)),
-                        "represented_hashes": str(sum(item.represented for item in totals)),
-                        "hash_rate_hs": None,
-                        "hash_rate_error_percent": None,
-                    }
-                ),
-                "machines": last.machines.model_copy(update=dict.fromkeys(_MACHINE_STATES)),
-                "models": [model.model_copy(update={"running": None}) for model in last.models],
-                "mainnet": last.mainnet.model_copy(update=dict.fromkeys(_OF_A_HASH_RATE)),
                 "ledger": ledger,
                 "evidence": evidence,
+                "incidents": last.incidents.model_copy(update={"open": None}),
                 "conditions": [],
             }
         )
@@ -164,14 +105,19 @@ class StoppedSite:
                 f"{self._folder.root} has no whole status from its last run; start the site once with `photosynth up`"
             ) from error
 
-    async def workers(self) -> "WorkersDocument":
-        """The pool's workers over the life of the state."""
+    async def workers(self, site: str | None = None) -> "WorkersDocument":
+        """The pools' workers over the life of the state."""
         from photosynth.documents import WorkersDocument
         from photosynth.pool.records import is_worker
 
         return WorkersDocument(
             running=False,
-            workers=[_worker(name, item) for name, item in sorted(self._account.totals.items()) if is_worker(name)],
+            workers=[
+                _worker(whose, name, item)
+                for whose in self._chosen(site)
+                for name, item in sorted(self._account(whose).totals.items())
+                if is_worker(name)
+            ],
         )
 
     async def nodes(self) -> "list[NodeDocument]":
@@ -186,32 +132,40 @@ class StoppedSite:
         """Refused: nothing runs."""
         self._not_running()
 
-    async def machines(self) -> "list[MachineDocument]":
+    async def machines(self, site: str | None = None) -> "list[MachineDocument]":
         """None can be asked."""
+        self._chosen(site)
         return []
 
-    async def day(self, points: int = 288) -> "list[DayPoint]":
+    async def day(self, points: int = 288, site: str | None = None) -> "list[DayPoint]":
         """The stored curve of the day on which the site stopped."""
         from photosynth.operations.book_documents import day_points
 
-        remembered = RememberedTime.load(self._folder.clock)
-        if remembered is None:
+        remembered, chosen = RememberedTime.load(self._folder.clock), self._chosen(site)
+        if remembered is None or not chosen:
             return []
-        return self._query(lambda tx: day_points(tx, self._name, remembered.site_ms, points))
+        return self._query(lambda tx: day_points(tx, chosen[0], remembered.site_ms, points))
 
-    async def blocks(self, limit: int = 100) -> "list[BlockDocument]":
-        """The site's own blocks, newest first."""
+    async def blocks(self, limit: int = 100, site: str | None = None) -> "list[BlockDocument]":
+        """Blocks that our pools found, newest first."""
+        self._chosen(site)
         from photosynth.operations.book_documents import block_documents
 
-        return self._query(lambda tx: block_documents(tx, None, limit))
+        return self._query(lambda tx: block_documents(tx, site, limit))
 
     async def ledger(
-        self, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None
+        self,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int = 1000,
+        before_id: int | None = None,
+        site: str | None = None,
     ) -> "LedgerDocument":
-        """Trial balance of a period (site time) and its postings, newest first."""
+        """Trial balance of a period (the fleet's time) and its postings, newest first."""
+        self._chosen(site)
         from photosynth.operations.book_documents import ledger_document
 
-        return self._query(lambda tx: ledger_document(tx, None, from_ms, to_ms, limit=limit, before_id=before_id))
+        return self._query(lambda tx: ledger_document(tx, site, from_ms, to_ms, limit=limit, before_id=before_id))
 
     def ledger_lines(
         self,
@@ -221,34 +175,54 @@ class StoppedSite:
         *,
         before_id: int | None = None,
         oldest_first: bool = False,
+        site: str | None = None,
     ) -> AsyncIterator[bytes]:
         """The same as lines of JSON: a LedgerDocument without postings, then a PostingDocument a line."""
+        self._chosen(site)
         from photosynth.operations.ledger_lines import ledger_lines
 
-        return ledger_lines(self._reading, None, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
+        return ledger_lines(self._reading, site, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
 
-    async def trace(self, block_or_txid: str) -> "TraceDocument":
+    async def trace(self, block_or_txid: str, site: str | None = None) -> "TraceDocument":
         """The satoshis of a block (height, hash or coinbase txid). Raises NotKnownError."""
+        self._chosen(site)
         from photosynth.operations.book_documents import trace_document
 
-        return self._query(lambda tx: trace_document(tx, None, block_or_txid, lambda site: _meters(tx, site)))
+        return self._query(lambda tx: trace_document(tx, site, block_or_txid, lambda name: _meters(tx, name)))
 
-    async def actions(self, limit: int = 200, before_id: int | None = None, subject: str | None = None) -> "list[ActionDocument]":
+    async def actions(
+        self, limit: int = 200, before_id: int | None = None, subject: str | None = None, site: str | None = None
+    ) -> "list[ActionDocument]":
         """Every change to the world, newest first."""
+        self._chosen(site)
         from photosynth.operations.book_documents import action_documents
 
-        return self._query(lambda tx: action_documents(tx, None, limit, before_id, subject))
+        return self._query(lambda tx: action_documents(tx, site, limit, before_id, subject))
 
-    async def stop_mining(self, actor: str, reason: str) -> "ActionDocument":
+    async def stop_mining(self, actor: str, reason: str, site: str | None = None) -> "ActionDocument":
         """Refused: nothing runs."""
         self._not_running()
 
-    async def resume_mining(self, actor: str, reason: str) -> "ActionDocument":
+    async def resume_mining(self, actor: str, reason: str, site: str | None = None) -> "ActionDocument":
         """Refused: nothing runs."""
         self._not_running()
+
+    @property
+    def _names(self) -> list[str]:
+        """The sites that the fleet file of the last start declared."""
+        return list(self._manifest.active_sites())
+
+    def _chosen(self, site: str | None) -> list[str]:
+        """One site, or all. Raises NotKnownError for a site that did not live here."""
+        names = self._names
+        if site is not None:
+            from photosynth.operations.view import known_site
+
+            known_site(names, site)
+        return [name for name in names if site in (None, name)]
 
     def _not_running(self) -> NoReturn:
-        raise StateError(f"the site of {self._folder.root} does not run; start it with `photosynth up`")
+        raise StateError(f"the fleet of {self._folder.root} does not run; start it with `photosynth up`")
 
     def _query(self, call: "Callable[[Connection], T]") -> T:
         if self._database is None:
@@ -261,149 +235,47 @@ class StoppedSite:
     async def _reading(self, call: "Callable[[Connection], T]") -> T:
         return self._query(call)
 
-    @property
-    def _name(self) -> str:
-        return first_site(self._manifest)
-
-    @property
-    def _chain(self) -> str:
-        return self._manifest.sites[self._name].identity["chain"]
-
-    @property
-    def _account(self) -> "WorkAccount":
-        """What the share log adds up to; it is replayed once, and only where somebody asks."""
-        if self._known_account is None:
+    def _account(self, site: str) -> "WorkAccount":
+        """What a site's share log adds up to; it is replayed once, and only where somebody asks."""
+        if site not in self._known_accounts:
             from photosynth.pool.segments import open_segments
 
-            self._known_account = open_segments(self._folder.site(self._name).shares, read_only=True).account
-        return self._known_account
+            self._known_accounts[site] = open_segments(self._folder.site(site).shares, read_only=True).account
+        return self._known_accounts[site]
 
-    def _tip(self, database: "Asked") -> tuple[int | None, str | None, int | None, list[str]]:
-        """Height, hash and age of the best block, None where unknown, and what there is to warn of.
+    def _embedded(self, chain: str) -> str | None:
+        """The embedded node of a chain, None where there is none."""
+        return next((name for name, part in self._manifest.active_nodes().items() if part.chain == chain), None)
+
+    def _tip(self, database: "Asked", chain: str) -> "RestingTip":
+        """The best block of a chain.
 
         The embedded node's own tip may be ahead of the books after a kill. Where it is a bitcoind, or cannot be read, the
         books tell how far they have followed it.
         """
+        from photosynth.operations.last_status import RestingTip
         from photosynth.treasury.glance import followed_top
 
         warnings = ["the system is stopped"]
-        if (node := self._manifest.first_embedded()) is not None:
+        if (node := self._embedded(chain)) is not None:
             from photosynth.bitcoin_node.reading import RestingChain
 
             try:
-                with RestingChain(self._folder.node(node)) as chain:
-                    tip = chain.tip()
+                with RestingChain(self._folder.node(node)) as resting:
+                    tip = resting.tip()
                 age_s = max(0, int(time.time()) - tip.time_s) if tip.height else None
-                return tip.height, hash_text(tip.hash), age_s, warnings
+                return RestingTip(tip.height, hash_text(tip.hash), age_s, warnings)
             except NodeUnavailableError as error:
                 warnings.append(f"the height is the books', for {error}")
-        top = followed_top(database, self._chain)
-        return (None, None, None, warnings) if top is None else (top[0], hash_text(top[1]), None, warnings)
+        top = followed_top(database, chain)
+        return RestingTip(None if top is None else top[0], None if top is None else hash_text(top[1]), None, warnings)
 
 
-def open_stopped(state: Place) -> StoppedSite:
-    """Open the state of a stopped site. Raises StateError and StorageError with what to do."""
+def open_stopped(state: Place) -> StoppedFleet:
+    """Open the state of a stopped fleet. Raises StateError and StorageError with what to do."""
     held = ExitStack()
-    folder, manifest = held.enter_context(_read(state))
-    return StoppedSite(folder, manifest, held.close)
-
-
-class StoppedChain:
-    """The blocks of a stopped site, as its node left them."""
-
-    def __init__(self, chain: "RestingChain") -> None:
-        self._chain = chain
-
-    async def blocks(self, from_height: int) -> AsyncIterator[bytes]:
-        """Serialised blocks of the active chain, from a height to the tip, in order."""
-        for raw in self._chain.blocks(from_height):
-            yield raw
-
-
-@asynccontextmanager
-async def open_stopped_chain(state: Place) -> AsyncIterator[StoppedChain]:
-    """The chain of a stopped site, to read. Raises StateError, and NodeUnavailableError where its node is a bitcoind."""
-    from photosynth.bitcoin_node.reading import RestingChain
-
-    with _read(state) as (folder, manifest), RestingChain(folder.node(_embedded(manifest))) as chain:
-        yield StoppedChain(chain)
-
-
-class StoppedNode:
-    """The embedded node of a stopped site, for blocks that come in; the books follow at the next start."""
-
-    def __init__(self, node: "EmbeddedNode") -> None:
-        self._node = node
-
-    def submit_all(self, blocks: AsyncIterator[bytes]) -> AsyncIterator[Verdict]:
-        """Hand in serialised blocks; the verdicts in their order."""
-        from photosynth.bitcoin_node.importing import submit_all
-
-        return submit_all(self._node, blocks)
-
-
-@asynccontextmanager
-async def open_stopped_node(state: Place) -> AsyncIterator[StoppedNode]:
-    """The node of a stopped site, to write; a chain that was lost begins anew, so that an export can be brought back.
-
-    Raises StateError, and NodeUnavailableError where its node is a bitcoind.
-    """
-    from photosynth.bitcoin_node import open_node
-
-    folder = StateFolder(state)
-    _embedded(_begun(folder))
-    folder.lock()
-    try:
-        manifest = _begun(folder)
-        name = _embedded(manifest)
-        node = await open_node(folder.node(name), manifest.nodes[name].chain.partition("/")[2])
-        try:
-            write_mark(folder.node(name), manifest)
-            yield StoppedNode(node)
-        finally:
-            await node.close()
-    finally:
-        folder.unlock()
-
-
-def _embedded(manifest: Manifest) -> str:
-    name = manifest.first_embedded()
-    if name is None:
-        raise NodeUnavailableError("no node of this fleet is inside this program: ask the bitcoind, or start the fleet")
-    return name
-
-
-class StoppedEvidence:
-    """The evidence of a stopped site; satisfies ``api.evidence_port.EvidencePort``."""
-
-    def __init__(self, folder: StateFolder, manifest: Manifest) -> None:
-        self._folder, self._manifest = folder, manifest
-
-    async def lines(self) -> AsyncIterator[bytes]:
-        """The lines of an export, each without its line feed."""
-        from photosynth.storage import Database
-        from photosynth.treasury.evidence.export import export_lines
-        from photosynth.treasury.evidence.seal import Identity
-
-        identity = Identity.open(self._folder.site(first_site(self._manifest)).key)
-        with Database(self._folder.database, at_rest=True) as database, database.read() as tx:
-            for line in export_lines(tx, first_site(self._manifest), identity):
-                yield line
-
-
-@asynccontextmanager
-async def open_stopped_evidence(state: Place) -> AsyncIterator[StoppedEvidence]:
-    """The evidence of a stopped site. Raises StateError and StorageError."""
-    with _read(state) as (folder, manifest):
-        yield StoppedEvidence(folder, manifest)
-
-
-def first_site(manifest: Manifest) -> str:
-    """The site that is meant where none is named. Raises StateError where there is none."""
-    name = next(iter(manifest.active_sites()), None)
-    if name is None:
-        raise StateError("this fleet has no site")
-    return name
+    folder, manifest = held.enter_context(read_state(state))
+    return StoppedFleet(folder, manifest, held.close)
 
 
 def _meters(tx: "Connection", site: str) -> "tuple[MeterInfo, ...]":
@@ -419,10 +291,11 @@ def _meters(tx: "Connection", site: str) -> "tuple[MeterInfo, ...]":
     )
 
 
-def _worker(name: str, item: "WorkerTotals") -> "WorkerDocument":
+def _worker(site: str, name: str, item: "WorkerTotals") -> "WorkerDocument":
     from photosynth.documents import WorkerDocument
 
     return WorkerDocument(
+        site=site,
         name=name,
         party=None,
         scale=str(item.scale),

@@ -1,7 +1,7 @@
 """Books and proof as the database has them, and how a document is filled from a row."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from photosynth.documents.base import Document
@@ -12,20 +12,21 @@ from photosynth.treasury.glance import Asked, evidence_state, ledger_totals, rec
 D = TypeVar("D", bound=Document)
 
 
-def ledger_status(tx: Asked, chain: str, asset: str, site: str | None = None) -> LedgerStatus:
-    """The books in one glance, of a site where one is named; how far they were reconciled is the chain's."""
-    totals = ledger_totals(tx, site)
+def ledger_status(tx: Asked, chain: str | None, asset: str, site: str | None = None) -> LedgerStatus:
+    """The books in one glance, of a site where one is named; how far they were reconciled is the chain's, where there is one."""
+    totals, height = ledger_totals(tx, site), None if chain is None else reconciled_height(tx, chain)
     assets = [like(HoldingStatus, holding, held=str(holding.held)) for holding in totals.assets]
-    return like(LedgerStatus, totals, asset=asset, assets=assets, reconciled_height=reconciled_height(tx, chain))
+    return like(LedgerStatus, totals, asset=asset, assets=assets, reconciled_height=height)
 
 
-def evidence_status(tx: Asked, stream: str) -> EvidenceStatus:
-    """A stream's proof in one glance."""
-    state = evidence_state(tx, stream)
+def evidence_status(tx: Asked, streams: Sequence[str]) -> EvidenceStatus:
+    """The proof in one glance: of one stream with its head, of several what they come to."""
+    states = [evidence_state(tx, stream) for stream in streams]
+    head = states[0].head if len(states) == 1 else None
     return EvidenceStatus(
-        records=state.records,
-        head=None if state.head is None else state.head.hex(),
-        last_interval_ms=state.last_interval_ms,
+        records=sum(state.records for state in states),
+        head=None if head is None else head.hex(),
+        last_interval_ms=max((state.last_interval_ms for state in states if state.last_interval_ms is not None), default=None),
     )
 
 

@@ -1,6 +1,6 @@
-"""What the API, the console and the command line may ask of a site, running or stopped."""
+"""What the API, the console and the command line may ask of a fleet, running or stopped."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from photosynth.documents import (
@@ -15,38 +15,50 @@ from photosynth.documents import (
     WorkersDocument,
 )
 
+NAMED = 20
+"""How many sites a sentence names."""
+
 
 class NotKnownError(Exception):
     """What was asked for does not exist here; the message says what does."""
 
 
-class SiteView(Protocol):
-    """The one door to a site. Reads never change anything; the two writes are audited actions."""
+class FleetView(Protocol):
+    """The one door to a fleet. Reads never change anything; writes are audited actions.
+
+    ``site`` narrows an answer to one site, None means all of them. Whatever takes it raises NotKnownError for a site that the
+    fleet does not have.
+    """
 
     async def status(self) -> Status:
         """Everything in one document."""
         ...
 
-    async def workers(self) -> WorkersDocument:
-        """The pool's workers over the life of the state."""
+    async def workers(self, site: str | None = None) -> WorkersDocument:
+        """The pools' workers over the life of the state."""
         ...
 
-    async def machines(self) -> list[MachineDocument]:
+    async def machines(self, site: str | None = None) -> list[MachineDocument]:
         """Every machine, in the fleet file's order."""
         ...
 
-    async def day(self, points: int = 288) -> list[DayPoint]:
-        """The curve of the current market day so far, thinned to about so many points."""
+    async def day(self, points: int = 288, site: str | None = None) -> list[DayPoint]:
+        """The curve of a site's current market day so far, thinned to about so many points; None is the first site."""
         ...
 
-    async def blocks(self, limit: int = 100) -> list[BlockDocument]:
-        """The site's own blocks, newest first."""
+    async def blocks(self, limit: int = 100, site: str | None = None) -> list[BlockDocument]:
+        """Blocks that our pools found, newest first."""
         ...
 
     async def ledger(
-        self, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None
+        self,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int = 1000,
+        before_id: int | None = None,
+        site: str | None = None,
     ) -> LedgerDocument:
-        """Trial balance of a period (site time) and its postings, newest first."""
+        """Trial balance of a period (the fleet's time) and its postings, newest first."""
         ...
 
     def ledger_lines(
@@ -57,6 +69,7 @@ class SiteView(Protocol):
         *,
         before_id: int | None = None,
         oldest_first: bool = False,
+        site: str | None = None,
     ) -> AsyncIterator[bytes]:
         """The same as lines of JSON: a LedgerDocument without postings, then pieces of whole lines, a PostingDocument each.
 
@@ -76,18 +89,44 @@ class SiteView(Protocol):
         """End a node's process in its own time; it is started anew. Raises NotKnownError."""
         ...
 
-    async def trace(self, block_or_txid: str) -> TraceDocument:
-        """The satoshis of a block (height, hash or coinbase txid). Raises NotKnownError."""
+    async def trace(self, block_or_txid: str, site: str | None = None) -> TraceDocument:
+        """The satoshis of a block (height, hash or coinbase txid). Raises NotKnownError.
+
+        A height that blocks of ours have on several chains is not enough without a site.
+        """
         ...
 
-    async def actions(self, limit: int = 200, before_id: int | None = None, subject: str | None = None) -> list[ActionDocument]:
-        """Every change to the world, newest first."""
+    async def actions(
+        self, limit: int = 200, before_id: int | None = None, subject: str | None = None, site: str | None = None
+    ) -> list[ActionDocument]:
+        """Every change to the world, newest first; those of the whole fleet go with every site."""
         ...
 
-    async def stop_mining(self, actor: str, reason: str) -> ActionDocument:
-        """Everything off at once, and it stays off until resumed."""
+    async def stop_mining(self, actor: str, reason: str, site: str | None = None) -> ActionDocument:
+        """Everything off at once, at one site or at all, and it stays off until resumed.
+
+        Of several sites ``read_back`` has a line each. Raises NotKnownError where there is no site.
+        """
         ...
 
-    async def resume_mining(self, actor: str, reason: str) -> ActionDocument:
-        """Let the dispatch decide again."""
+    async def resume_mining(self, actor: str, reason: str, site: str | None = None) -> ActionDocument:
+        """Let the dispatch decide again, at one site or at all. Raises NotKnownError where there is no site."""
         ...
+
+
+def known_site(names: Sequence[str], site: str | None) -> str | None:
+    """A site that was asked for, None where all are meant. Raises NotKnownError, which names the fleet's sites."""
+    if site is None or site in names:
+        return site
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    there = f"there is {', '.join(names[:NAMED])}{more}" if names else "it has none"
+    raise NotKnownError(f"There is no site {site[:80]!r} in this fleet; {there}.")
+
+
+def chosen_sites(names: Sequence[str], site: str | None) -> Sequence[str]:
+    """The sites that a stop or a resume is for. Raises NotKnownError where there is none."""
+    if known_site(names, site) is not None:
+        return [name for name in names if name == site]
+    if not names:
+        raise NotKnownError("This fleet has no mining site, so there is no mining to stop or to resume.")
+    return names

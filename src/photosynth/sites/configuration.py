@@ -28,6 +28,11 @@ REFRESHES_PER_BLOCK = 10
 DEMONSTRATION_ASSET = "demonstration BTC"
 
 
+def asset_of(fleet: Fleet) -> str:
+    """What the satoshis of a fleet are, in words: a demonstration's are worth nothing."""
+    return DEMONSTRATION_ASSET if any(node.demonstration is not None for node in fleet.nodes) else "BTC"
+
+
 def tariff_of(site: Site) -> Tariff:
     """What the site pays on top of the spot price and gets beside it."""
     market = site.market

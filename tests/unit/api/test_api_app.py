@@ -8,13 +8,14 @@ from typing import Any
 import httpx2
 import pytest
 from starlette.types import Message
+from tests.browser.fake_fleet import FakeFleet, fleet
 from tests.browser.fake_site import FakeSite
 
 from photosynth.api import create_app
 from photosynth.api.app import health_of
 from photosynth.api.chain import LineTooLongError, split_lines
 from photosynth.bitcoin.node import NodeUnavailableError, Verdict
-from photosynth.documents import LedgerDocument, PostingDocument
+from photosynth.documents import LedgerDocument, PostingDocument, SitePart, Status
 from photosynth.storage import StorageError
 
 TOKEN = "a-token-for-tests"
@@ -57,7 +58,7 @@ def client(site: Any, chain: Chain | None = None, evidence: Evidence | None = No
         "status",
         "workers",
         "machines",
-        "machines/hall-a-01",
+        "machines/backnang/hall-a-01",
         "day",
         "day?points=24",
         "blocks",
@@ -126,11 +127,11 @@ async def test_a_page_of_the_ledger_is_read_no_faster_than_it_is_taken() -> None
 async def test_big_numbers_stay_decimal_text_and_unknown_stays_null() -> None:
     async with client(FakeSite(empty=True)) as http:
         status = (await http.get("/api/v1/status")).json()
-    assert isinstance(status["pool"]["work_hashes"], str)
-    assert status["site"]["generation_w"] is None
+    assert isinstance(status["sites"][0]["pool"]["work_hashes"], str)
+    assert status["sites"][0]["site"]["generation_w"] is None
 
 
-@pytest.mark.parametrize("path", ["machines/none", "trace/999999", "nothing", "ledger/x"])
+@pytest.mark.parametrize("path", ["machines/backnang/none", "machines/nowhere/hall-a-01", "trace/999999", "nothing", "ledger/x"])
 async def test_what_is_not_known_is_a_404_problem(path: str) -> None:
     async with client(FakeSite()) as http:
         answer = await http.get(f"/api/v1/{path}")
@@ -171,9 +172,79 @@ async def test_a_bug_answers_500_without_the_inside() -> None:
     assert "ZeroDivision" not in answer.text
 
 
+@pytest.mark.parametrize("path", ["workers", "machines", "day", "blocks", "ledger", "ledger/export", "trace/57", "actions"])
+async def test_a_site_narrows_an_answer_and_one_that_is_not_there_is_a_404_with_the_names(path: str) -> None:
+    async with client(fleet("two")) as http:
+        every, one = await http.get(f"/api/v1/{path}"), await http.get(f"/api/v1/{path}?site=jever")
+        unknown = await http.get(f"/api/v1/{path}?site=nowhere")
+    assert (every.status_code, one.status_code) == (200, 200)
+    assert every.content != one.content
+    assert '"site":"backnang"' not in one.text.replace(" ", "")
+    assert unknown.status_code == 404
+    assert unknown.headers["content-type"] == "application/problem+json"
+    assert unknown.json()["detail"] == "There is no site 'nowhere' in this fleet; there is backnang, jever."
+
+
+async def test_a_machine_is_named_with_its_site() -> None:
+    async with client(fleet("two")) as http:
+        here, there = [(await http.get(f"/api/v1/machines/{site}/hall-a-01")).json() for site in ("backnang", "jever")]
+        nowhere = await http.get("/api/v1/machines/jever/hall-c-11")
+    assert [(found["site"], found["id"], found["model"]) for found in (here, there)] == [
+        ("backnang", "hall-a-01", "s21-xp"),
+        ("jever", "hall-a-01", "s21"),
+    ]
+    assert (nowhere.status_code, "at jever" in nowhere.json()["detail"]) == (404, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "stopped", "site"),
+    [
+        ({}, [True, True], None),
+        ({"site": None}, [True, True], None),
+        ({"site": "jever"}, [False, True], "jever"),
+    ],
+)
+async def test_one_site_is_stopped_or_all_are(body: dict[str, Any], stopped: list[bool], site: str | None) -> None:
+    found = fleet("two")
+    assert isinstance(found, FakeFleet)
+    async with client(found) as http:
+        action = (await http.post("/api/v1/actions/stop-mining", headers=WRITE, json={"reason": "storm", **body})).json()
+        assert [one.stopped for one in found.sites] == stopped
+        await http.post("/api/v1/actions/resume-mining", headers=WRITE, json={"reason": "over", **body})
+    assert [one.stopped for one in found.sites] == [False, False]
+    assert action["site"] == site
+    lines = action["read_back"].split("\n")
+    assert [line.partition(":")[0] for line in lines] == (["backnang", "jever"] if site is None else ["every machine is asleep"])
+
+
+@pytest.mark.parametrize(("kind", "site"), [("none", None), ("none", "jever"), ("two", "nowhere")])
+async def test_a_stop_of_no_site_is_a_404_in_a_sentence(kind: str, site: str | None) -> None:
+    async with client(fleet(kind)) as http:
+        answer = await http.post("/api/v1/actions/stop-mining", headers=WRITE, json={"reason": "storm", "site": site})
+    assert answer.status_code == 404
+    assert ("has no mining site" if site is None else "There is no site") in answer.json()["detail"]
+
+
+async def test_a_fleet_of_nodes_answers_every_question() -> None:
+    async with client(fleet("none")) as http:
+        for path in ("status", "workers", "machines", "day", "blocks", "ledger", "actions", "nodes"):
+            assert (await http.get(f"/api/v1/{path}")).status_code == 200, path
+        assert (await http.get("/api/v1/status")).json()["sites"] == []
+
+
+async def test_the_api_describes_the_site_and_what_is_not_known() -> None:
+    async with client(FakeSite()) as http:
+        paths = (await http.get("/api/v1/openapi.json")).json()["paths"]
+    for path in ("workers", "machines", "day", "blocks", "ledger", "ledger/export", "trace/{block_or_txid}", "actions"):
+        described = paths[f"/api/v1/{path}"]["get"]
+        (site,) = [parameter for parameter in described["parameters"] if parameter["name"] == "site"]
+        assert (site["in"], site["required"], "site" in site["description"]) == ("query", False, True)
+        assert "application/problem+json" in described["responses"]["404"]["content"]
+
+
 async def test_a_full_disk_is_a_503_that_says_what_to_do() -> None:
     class Full(FakeSite):
-        async def stop_mining(self, actor: str, reason: str) -> Any:
+        async def stop_mining(self, actor: str, reason: str, site: str | None = None) -> Any:
             raise StorageError("full", Path("site.sqlite3"), "the disk is full. Free some space")
 
     async with client(Full()) as http:
@@ -269,11 +340,24 @@ async def test_evidence_is_streamed_line_by_line_and_absent_where_none_is_kept()
 async def test_health_is_never_ok_where_something_fails_or_nothing_says() -> None:
     site = FakeSite()
     status = await site.status()
-    healthy = status.model_copy(update={"conditions": []})
+    (part,) = status.sites
+    well = part.model_copy(update={"conditions": []})
+
+    def of_sites(*sites: SitePart) -> Status:
+        return status.model_copy(update={"sites": list(sites)})
+
+    healthy = of_sites(well)
     assert health_of(healthy).status == "ok"
     assert health_of(status).status == "degraded"
-    unknown = healthy.model_copy(update={"site": status.site.model_copy(update={"quality": "unknown"})})
-    assert health_of(unknown).status == "unknown"
+    blind = well.model_copy(update={"site": part.site.model_copy(update={"quality": "unknown"})})
+    assert health_of(of_sites(well, blind)).status == "unknown", "one site is enough"
+    behind = well.model_copy(update={"chain": part.chain.model_copy(update={"synchronised": False})})
+    assert health_of(of_sites(well, behind)).checks["chain"] == "failing"
+    stale = well.model_copy(update={"site": part.site.model_copy(update={"quality": "stale"})})
+    assert health_of(of_sites(blind, stale)).checks["meters"] == "failing"
+    critical = status.model_copy(update={"sites": [], "conditions": part.conditions})
+    assert health_of(critical).checks == {"conditions": "failing"}, "without sites there are no meters"
+    assert health_of(of_sites()).status == "ok"
     async with client(site) as http:
         assert (await http.get("/api/v1/health")).status_code == 503
 

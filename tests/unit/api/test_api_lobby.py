@@ -364,7 +364,7 @@ async def test_answers_at_a_time_are_bounded_and_the_token_is_never_one_too_many
     class Waiting(FakeSite):
         gate = asyncio.Event()
 
-        async def workers(self) -> WorkersDocument:
+        async def workers(self, site: str | None = None) -> WorkersDocument:
             await self.gate.wait()
             return await super().workers()
 

@@ -12,6 +12,7 @@ from photosynth.documents import (
     DayPoint,
     EvidenceStatus,
     HoldingStatus,
+    IncidentsStatus,
     LedgerDocument,
     LedgerStatus,
     Line,
@@ -24,6 +25,7 @@ from photosynth.documents import (
     NodesStatus,
     PoolStatus,
     PostingDocument,
+    SitePart,
     SiteStatus,
     Status,
     TraceDocument,
@@ -32,16 +34,12 @@ from photosynth.documents import (
     WorkerDocument,
     WorkersDocument,
 )
-from photosynth.operations.view import NotKnownError
+from photosynth.operations.view import NotKnownError, chosen_sites, known_site
 
 NOON_MS = 1_781_431_200_000  # 2026-06-14T10:00Z
 
-STATUS = Status(
-    time="2026-06-14T10:00:00Z",
-    wall_time="2026-11-22T15:00:00Z",
-    running=True,
-    version="0.1.0",
-    speed=60.0,
+SITE = SitePart(
+    name="backnang",
     chain=ChainStatus(
         network="regtest",
         software="embedded node",
@@ -107,6 +105,26 @@ STATUS = Status(
         chance_of_no_block_in_a_year=0.32,
         hash_price_ueur_per_th_day=30_000,
     ),
+    conditions=[
+        Condition(
+            id="c1",
+            severity="warning",
+            subject="hall-c-11",
+            summary="It said OK and did nothing.",
+            evidence="3,068 W after sleep",
+            advice="Switch it off at its plug.",
+            since_ms=NOON_MS,
+        )
+    ],
+)
+
+STATUS = Status(
+    time="2026-06-14T10:00:00Z",
+    wall_time="2026-11-22T15:00:00Z",
+    running=True,
+    version="0.1.0",
+    speed=60.0,
+    sites=[SITE],
     nodes=NodesStatus(healthy=1, degraded=0, down=1, unknown=0),
     ledger=LedgerStatus(
         immature_sat=47_600,
@@ -124,23 +142,21 @@ STATUS = Status(
         assets=[HoldingStatus(code="BTC", network="bitcoin", base_unit="satoshi", decimals=8, held="47600")],
     ),
     evidence=EvidenceStatus(records=4, head="ab" * 32, last_interval_ms=NOON_MS),
-    conditions=[
-        Condition(
-            id="c1",
-            severity="warning",
-            subject="hall-c-11",
-            summary="It said OK and did nothing.",
-            evidence="3,068 W after sleep",
-            advice="Switch it off at its plug.",
-            since_ms=NOON_MS,
-        )
-    ],
+    incidents=IncidentsStatus(open=1),
+    conditions=[],
 )
+
+
+def of_sites(*sites: SitePart) -> Status:
+    """The same status of a fleet of these sites."""
+    return STATUS.model_copy(update={"sites": list(sites)})
+
 
 WORKERS = WorkersDocument(
     running=True,
     workers=[
         WorkerDocument(
+            site="backnang",
             name=name,
             party=party,
             scale=scale,
@@ -166,6 +182,7 @@ def posting(number: int) -> PostingDocument:
     ]
     return PostingDocument(
         id=number,
+        site="backnang",
         key=f"regtest:{number}:accrued:1",
         time_ms=NOON_MS + number,
         wall_ms=NOON_MS,
@@ -178,6 +195,7 @@ def posting(number: int) -> PostingDocument:
 
 
 BLOCK = BlockDocument(
+    site="backnang",
     height=7,
     hash="0a" * 32,
     txid="0b" * 32,
@@ -229,6 +247,7 @@ def action(kind: str, actor: str, reason: str, result: str = "done") -> ActionDo
     return ActionDocument.model_validate(
         {
             "id": 1,
+            "site": "backnang",
             "time_ms": NOON_MS,
             "wall_ms": NOON_MS,
             "actor": actor,
@@ -289,12 +308,14 @@ NODES = [
 
 
 class SampleView:
-    """A SiteView over the documents above, with as many postings as wanted."""
+    """A FleetView over the documents above, with as many postings as wanted."""
 
     def __init__(self, postings: int = 3, result: str = "done") -> None:
         self.postings = [posting(number) for number in range(postings, 0, -1)]
         self.result = result
         self.actions_taken: list[tuple[str, str, str]] = []
+        self.asked_of: list[str | None] = []
+        self.sites: list[str] = ["backnang"]
         self.periods: list[tuple[int | None, int | None]] = []
         self.closed = 0
         self.lost_lines = 0
@@ -303,26 +324,33 @@ class SampleView:
         """The one status."""
         return STATUS
 
-    async def workers(self) -> WorkersDocument:
+    async def workers(self, site: str | None = None) -> WorkersDocument:
         """Two workers."""
+        known_site(self.sites, site)
         return WORKERS
 
-    async def machines(self) -> list[MachineDocument]:
+    async def machines(self, site: str | None = None) -> list[MachineDocument]:
         """None."""
         return []
 
-    async def day(self, points: int = 288) -> list[DayPoint]:
+    async def day(self, points: int = 288, site: str | None = None) -> list[DayPoint]:
         """None."""
         return []
 
-    async def blocks(self, limit: int = 100) -> list[BlockDocument]:
+    async def blocks(self, limit: int = 100, site: str | None = None) -> list[BlockDocument]:
         """One block."""
         return [BLOCK]
 
     async def ledger(
-        self, from_ms: int | None = None, to_ms: int | None = None, limit: int = 1000, before_id: int | None = None
+        self,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int = 1000,
+        before_id: int | None = None,
+        site: str | None = None,
     ) -> LedgerDocument:
         """The postings, newest first, by pages."""
+        known_site(self.sites, site)
         self.periods.append((from_ms, to_ms))
         page = [p for p in self.postings if before_id is None or p.id < before_id][:limit]
         row = BalanceRow(
@@ -345,9 +373,10 @@ class SampleView:
         *,
         before_id: int | None = None,
         oldest_first: bool = False,
+        site: str | None = None,
     ) -> AsyncIterator[bytes]:
         """The postings in pieces that end anywhere, as they come through a network; the last ones may get lost."""
-        document = await self.ledger(from_ms, to_ms, len(self.postings) if limit is None else limit, before_id)
+        document = await self.ledger(from_ms, to_ms, len(self.postings) if limit is None else limit, before_id, site)
         postings = reversed(document.postings) if oldest_first else document.postings
         head = document.model_copy(update={"postings": []})
         postings = list(postings)[: len(document.postings) - self.lost_lines]
@@ -372,24 +401,31 @@ class SampleView:
         self.actions_taken.append(("restart", actor, reason))
         return action("restart_node", actor, reason, self.result)
 
-    async def trace(self, block_or_txid: str) -> TraceDocument:
+    async def trace(self, block_or_txid: str, site: str | None = None) -> TraceDocument:
         """Block 7, and no other."""
+        known_site(self.sites, site)
         if block_or_txid != "7":
             raise NotKnownError(f"there is no block {block_or_txid} of ours")
         return TRACE
 
-    async def actions(self, limit: int = 200, before_id: int | None = None, subject: str | None = None) -> list[ActionDocument]:
+    async def actions(
+        self, limit: int = 200, before_id: int | None = None, subject: str | None = None, site: str | None = None
+    ) -> list[ActionDocument]:
         """None."""
         return []
 
-    async def stop_mining(self, actor: str, reason: str) -> ActionDocument:
+    async def stop_mining(self, actor: str, reason: str, site: str | None = None) -> ActionDocument:
         """Note that it was asked."""
+        chosen_sites(self.sites, site)
         self.actions_taken.append(("stop", actor, reason))
+        self.asked_of.append(site)
         return action("stop-mining", actor, reason, self.result)
 
-    async def resume_mining(self, actor: str, reason: str) -> ActionDocument:
+    async def resume_mining(self, actor: str, reason: str, site: str | None = None) -> ActionDocument:
         """Note that it was asked."""
+        chosen_sites(self.sites, site)
         self.actions_taken.append(("resume", actor, reason))
+        self.asked_of.append(site)
         return action("resume-mining", actor, reason, self.result)
 
     def close(self) -> None:

@@ -13,15 +13,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.cli_sample import NOON_MS, STATUS, SampleView
+from tests.unit.cli.cli_sample import NOON_MS, SITE, STATUS, SampleView, of_sites
 from typer.testing import CliRunner, Result
 
 from photosynth.api.app import create_app
 from photosynth.api.server import WebServer, listen
 from photosynth.bitcoin.node import Verdict
 from photosynth.cli.app import app
+from photosynth.cli.fleet_check import site_of
 from photosynth.cli.options import UpOptions
 from photosynth.documents import LedgerDocument, Status, TraceDocument, WorkersDocument
+from photosynth.fleet import load_fleet
 from photosynth.operations.state import StateFolder, StateInUseError
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "backnang.yaml"
@@ -248,6 +250,43 @@ def test_stop_and_resume(running: Path, view: SampleView) -> None:
     assert len(view.actions_taken) == 2
 
 
+@pytest.mark.parametrize("what", ["stop-mining", "resume-mining"])
+def test_one_site_is_stopped_and_resumed(what: str, running: Path, view: SampleView) -> None:
+    view.sites = ["backnang", "jever"]
+    assert run(what, "--site", "jever", "--state", running).exit_code == 0
+    assert run(what, "--state", running).exit_code == 0
+    assert view.asked_of == ["jever", None]
+
+
+@pytest.mark.parametrize("what", ["stop-mining", "resume-mining"])
+def test_a_fleet_without_sites_has_no_mining_to_stop(what: str, running: Path, view: SampleView) -> None:
+    view.sites = []
+    told = run(what, "--state", running)
+    assert (told.exit_code, told.stdout) == (1, "")
+    assert "This fleet has no mining site" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("workers",), ("ledger",), ("ledger", "--json"), ("trace", "7"), ("stop-mining",), ("resume-mining",)],
+    ids=" ".join,
+)
+def test_a_site_that_the_fleet_does_not_have_is_named_with_those_it_has(command: tuple[str, ...], running: Path) -> None:
+    assert run(*command, "--site", "backnang", "--state", running).exit_code == 0
+    told = run(*command, "--site", "nowhere", "--state", running)
+    assert (told.exit_code, told.stdout) == (1, "")
+    assert "There is no site 'nowhere' in this fleet; there is backnang." in " ".join(told.stderr.split())
+
+
+def test_a_backtest_is_of_the_first_site_or_of_the_named_one(tmp_path: Path) -> None:
+    example = load_fleet(EXAMPLE)
+    assert site_of(EXAMPLE, None).site.name == site_of(EXAMPLE, "backnang").site.name == example.sites[0].name
+    refused = run(*("backtest", EXAMPLE, "--from", "2024-05-01", "--to", "2024-05-01", "--data", tmp_path, "--site", "nowhere"))
+    assert refused.exit_code == 2
+    assert "has no site 'nowhere'; its sites: backnang" in " ".join(refused.stderr.split())
+
+
 def test_what_the_api_refuses_is_said_field_by_field(running: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A refusal's list of fields is shown, not only that there is one."""
     monkeypatch.setattr("photosynth.cli.ask._user", lambda: "x" * 1000)
@@ -260,8 +299,8 @@ def test_times_are_those_of_the_sites_clock(running: Path, view: SampleView, mon
     """A site in another zone shows its own clock, and a period is meant on it."""
     told = run("status", "--state", running).stdout
     assert "2026-06-14 12:00 CEST" in told
-    site = STATUS.site.model_copy(update={"zone": "Asia/Tokyo"})
-    monkeypatch.setattr("tests.unit.cli.cli_sample.STATUS", STATUS.model_copy(update={"site": site}))
+    site = SITE.site.model_copy(update={"zone": "Asia/Tokyo"})
+    monkeypatch.setattr("tests.unit.cli.cli_sample.STATUS", of_sites(SITE.model_copy(update={"site": site})))
     assert "2026-06-14 19:00 JST" in run("status", "--state", running).stdout
     told = run("ledger", "--from", "2026-06-14T18:00", "--limit", "1", "--state", running).stdout
     assert "times of Asia/Tokyo" in told

@@ -72,8 +72,12 @@ def test_help_imports_nothing_heavy() -> None:
 def test_the_status_of_a_stopped_site_imports_nothing_heavy(stopped: StateFolder) -> None:
     said, heavy = run("status", "--json", "--state", str(stopped.root))
     document = json.loads(said)
-    assert (document["running"], document["time"], document["chain"]["height"]) == (False, "2026-06-14T11:00:00Z", None)
-    assert document["pool"]["shares_accepted"] == 0
+    assert (document["running"], document["time"], document["sites"][0]["chain"]["height"]) == (
+        False,
+        "2026-06-14T11:00:00Z",
+        None,
+    )
+    assert document["sites"][0]["pool"]["shares_accepted"] == 0
     assert heavy == set()
 
 

@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import pytest
 import typer
 from rich.console import Console, RenderableType
-from tests.unit.cli.cli_sample import STATUS, TRACE, WORKERS, action
+from tests.unit.cli.cli_sample import SITE, STATUS, TRACE, WORKERS, action, of_sites
 
-from photosynth.cli import show
+from photosynth.cli import show, show_status
 from photosynth.cli.errors import CommandError
 from photosynth.cli.live import LivePanel, display, plain_line
 from photosynth.cli.options import parse_day, parse_duration, parse_instant, parse_speed
@@ -78,21 +78,23 @@ def test_the_live_panel_shows_the_site_and_what_is_wrong() -> None:
 
 
 def test_unknown_values_are_unknown_and_never_zero() -> None:
-    site = STATUS.site.model_copy(update=dict.fromkeys(("surplus_w", "grid_w", "spot_cent_per_mwh", "mining_power_w")))
-    pool = STATUS.pool.model_copy(update={"hash_rate_hs": None, "hash_rate_error_percent": None})
-    status = STATUS.model_copy(update={"site": site, "pool": pool})
+    site = SITE.site.model_copy(update=dict.fromkeys(("surplus_w", "grid_w", "spot_cent_per_mwh", "mining_power_w")))
+    pool = SITE.pool.model_copy(update={"hash_rate_hs": None, "hash_rate_error_percent": None})
+    status = of_sites(SITE.model_copy(update={"site": site, "pool": pool}))
     assert drawn(LivePanel(status, "")).count("unknown") == 5
     assert plain_line(status).count("unknown") == 4
-    assert "unknown" in drawn(show.status(status, "Running", ENGLISH))
+    assert "unknown" in drawn(show_status.status(status, "Running", ENGLISH))
 
 
 def test_machines_and_chain_of_which_nothing_is_known_are_unknown_too() -> None:
     states = dict.fromkeys(("running", "sleeping", "starting", "unreachable", "faulty"))
     unknown = dict.fromkeys(("height", "tip", "peers", "last_block_age_s"))
-    status = STATUS.model_copy(
-        update={"machines": STATUS.machines.model_copy(update=states), "chain": STATUS.chain.model_copy(update=unknown)}
+    status = of_sites(
+        SITE.model_copy(
+            update={"machines": SITE.machines.model_copy(update=states), "chain": SITE.chain.model_copy(update=unknown)}
+        )
     )
-    lines = [" ".join(line.split()) for line in drawn(show.status(status, "Stopped", GERMAN)).splitlines()]
+    lines = [" ".join(line.split()) for line in drawn(show_status.status(status, "Stopped", GERMAN)).splitlines()]
     for line in ("Machines unknown how many of 102 run", "sleeping unknown", "unreachable or faulty unknown", "height unknown"):
         assert line in lines
     assert "height unknown" in plain_line(status)
@@ -130,10 +132,97 @@ def test_the_live_panel_cuts_no_label_and_no_digit(width: int) -> None:
     assert "…" not in text
 
 
+SECOND = SITE.model_copy(
+    update={
+        "name": "jever",
+        "site": SITE.site.model_copy(update={"name": "jever", "mining_power_w": 120_400, "quality": "stale", "stopped": True}),
+        "pool": SITE.pool.model_copy(update={"hash_rate_hs": None, "blocks_found": 3}),
+        "conditions": [],
+    }
+)
+GONE = SITE.conditions[0].model_copy(update={"id": "node_unreachable:btc-2", "subject": "btc-2", "summary": "it does not answer"})
+TWO = of_sites(SITE, SECOND).model_copy(update={"conditions": [GONE]})
+NONE = of_sites().model_copy(update={"conditions": [GONE]})
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
+def test_the_live_panel_of_two_sites_names_each_and_cuts_nothing(width: int) -> None:
+    lines = drawn(LivePanel(TWO, "http://127.0.0.1:8480", "Simulated: the sun."), width).splitlines()
+    assert {len(line) for line in lines} == {width}
+    text = "\n".join(lines)
+    assert "…" not in text
+    for words in (
+        "2 sites",
+        "backnang",
+        "jever",
+        "339.0 kW",
+        "120.4 kW",
+        "100 of 102",
+        "stopped",
+        "1 good, 1 stale",
+        "47,600 sat",
+    ):
+        assert words in text, words
+    assert re.search(r"down +1(?!\w)", text)
+    said = " ".join(text.replace("│", " ").split())
+    assert "! backnang: hall-c-11: It said OK and did nothing." in said
+    assert "! btc-2: it does not answer" in said
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_the_live_panel_of_a_fleet_without_sites_shows_its_nodes(width: int) -> None:
+    text = drawn(LivePanel(NONE, "http://127.0.0.1:8480"), width)
+    for words in ("no mining site", "2026-06-14 12:00:00 CEST", "! btc-2: it does not answer"):
+        assert words in " ".join(text.replace("│", " ").split()), words
+    assert re.search(r"healthy +1(?!\w)", text)
+    assert re.search(r"postings +9(?!\w)", text)
+    assert "sat" not in text.replace("postings", "")
+
+
+def test_the_plain_line_of_several_sites_and_of_none() -> None:
+    line = plain_line(TWO)
+    assert "\n" not in line
+    assert "; backnang surplus 352.2 kW" in line
+    assert "; jever surplus" in line
+    assert line.endswith("nodes 1 healthy, 1 down; 47600 sat 28.23 EUR")
+    assert plain_line(NONE) == "2026-06-14 12:00:00 CEST nodes 1 healthy, 1 down"
+
+
+def test_the_status_of_two_sites_is_a_line_each_then_what_is_the_fleets() -> None:
+    text = drawn(show_status.status(TWO, "Running", GERMAN))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "2 sites, 2026-06-14 12:00 CEST, speed 60" in lines
+    assert "backnang 352,2 kW 340,0 kW 339,0 kW -13,2 kW 100 of 102 19,8 PH/s 7 1" in lines
+    assert "jever 352,2 kW 340,0 kW 120,4 kW -13,2 kW stopped unknown 3 0" in lines
+    assert "Nodes 1 healthy, 1 down" in lines
+    assert "immature 47.600 sat" in lines
+    assert "warning: backnang: hall-c-11: It said OK and did nothing. Switch it off at its plug." in lines
+    assert "warning: btc-2: it does not answer. Switch it off at its plug." in lines
+
+
+def test_the_status_of_a_fleet_without_sites_is_its_nodes_and_what_it_holds() -> None:
+    lines = [" ".join(line.split()) for line in drawn(show_status.status(NONE, "Running", ENGLISH)).splitlines()]
+    assert "No mining site, 2026-06-14 12:00 CEST, speed 60" in lines
+    assert "Nodes 1 healthy, 1 down" in lines
+    assert "Books 9 postings" in lines
+    assert "BTC held 0.00047600 BTC" in lines
+    assert not any(line.startswith(("Energy", "Pool", "immature")) for line in lines)
+
+
+def test_workers_and_postings_name_their_site_where_there_are_several() -> None:
+    assert " site " not in drawn(show.workers(WORKERS, "here", ENGLISH))
+    first, *others = WORKERS.workers
+    several = WORKERS.model_copy(update={"workers": [first, *(one.model_copy(update={"site": "jever"}) for one in others)]})
+    lines = [line.split()[:2] for line in drawn(show.workers(several, "here", ENGLISH)).splitlines()]
+    assert ["site", "worker"] in lines
+    assert [first.site, first.name] in lines
+    assert ["jever", others[0].name] in lines
+
+
 @pytest.mark.parametrize("height", [12, 16, 20, 24, 50])
 def test_the_live_panel_leaves_out_what_there_are_no_lines_for(height: int) -> None:
-    conditions = [STATUS.conditions[0].model_copy(update={"subject": f"hall-c-{number}"}) for number in range(9)]
-    status = STATUS.model_copy(update={"conditions": conditions})
+    conditions = [SITE.conditions[0].model_copy(update={"subject": f"hall-c-{number}"}) for number in range(9)]
+    status = of_sites(SITE.model_copy(update={"conditions": conditions}))
     console = Console(width=80, height=height, file=StringIO())
     lines = console.render_lines(LivePanel(status, "", "Simulated: the sun."))
     text = "\n".join("".join(segment.text for segment in line) for line in lines)
@@ -207,7 +296,7 @@ def test_a_table_stands_or_lists_its_fields_and_cuts_nothing(width: int) -> None
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_tables_fit_any_terminal(width: int) -> None:
     for table in (
-        show.status(STATUS, "x", ENGLISH),
+        show_status.status(STATUS, "x", ENGLISH),
         show.workers(WORKERS, "x", ENGLISH),
         show.trace(TRACE, "x", ENGLISH, BERLIN),
     ):
@@ -215,7 +304,7 @@ def test_tables_fit_any_terminal(width: int) -> None:
 
 
 def test_german_tables() -> None:
-    assert "-12,30 EUR/MWh" in drawn(show.status(STATUS, "x", GERMAN))
+    assert "-12,30 EUR/MWh" in drawn(show_status.status(STATUS, "x", GERMAN))
     trace = drawn(show.trace(TRACE, "x", GERMAN, BERLIN))
     assert "83,33 kWh" in trace
     assert "6.800 sat" in trace

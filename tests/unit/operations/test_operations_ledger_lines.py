@@ -20,6 +20,7 @@ from photosynth.operations.ledger_lines import ledger_lines
 from photosynth.storage import Database
 from photosynth.treasury.journal import Posting, post, reverse, transfer
 
+SITE = "backnang"
 T = TypeVar("T")
 PIECE = 40
 COUNT = 2 * PIECE + 10

@@ -18,9 +18,9 @@ from photosynth.operations.manifest import (
     write_mark,
 )
 from photosynth.operations.migration import migrate
+from photosynth.operations.resting import open_stopped_evidence
 from photosynth.operations.state import StateError, StateFolder, StateInUseError
 from photosynth.operations.state_files import EmptyState
-from photosynth.operations.stopped import open_stopped_evidence
 from photosynth.storage import Database, DatabaseThread, StorageError
 from photosynth.storage.actions import write_action
 from photosynth.storage.address import Address, Place

@@ -38,7 +38,7 @@ async def test_looking_at_a_stopped_site_mends_nothing_and_counts_workers_only(t
         file.write(b"a stop in the middle of writing")
     before = {path.name: path.read_bytes() for path in folder.site("backnang").shares.iterdir()}
     view = open_stopped(tmp_path)
-    pool = (await view.status()).pool
+    pool = (await view.status()).sites[0].pool
     view.close()
     assert (pool.workers, pool.shares_accepted, pool.shares_rejected) == (1, 1, 1)
     assert {path.name: path.read_bytes() for path in folder.site("backnang").shares.iterdir()} == before, (
@@ -48,11 +48,15 @@ async def test_looking_at_a_stopped_site_mends_nothing_and_counts_workers_only(t
 
 async def test_what_only_a_running_site_can_tell_is_unknown_and_never_zero(tmp_path: Path) -> None:
     folder = whole(tmp_path)
-    left = await FakeSite().status()
+    last = await FakeSite().status()
+    (left,) = last.sites
     assert left.machines.running
-    folder.status.write_bytes(left.model_dump_json().encode())
+    folder.status.write_bytes(last.model_dump_json().encode())
     folder.unlock()
-    status = await looked_at(tmp_path)
+    found = await looked_at(tmp_path)
+    assert (found.running, found.incidents.open, found.conditions) == (False, None, [])
+    (status,) = found.sites
+    assert status.conditions == []
     machines = status.machines
     assert (machines.total, machines.starts) == (left.machines.total, left.machines.starts)
     states = (machines.running, machines.sleeping, machines.starting, machines.unreachable, machines.faulty)
@@ -70,4 +74,4 @@ async def test_a_stop_that_came_after_the_last_status_is_told(tmp_path: Path) ->
     with Database(folder.database) as database, database.begin() as tx:
         put_meta(tx, of_site("backnang"), STOPPED, True)
     folder.unlock()
-    assert (await looked_at(tmp_path)).site.stopped
+    assert (await looked_at(tmp_path)).sites[0].site.stopped

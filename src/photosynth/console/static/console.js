@@ -83,9 +83,9 @@
     return e;
   }
 
-  function machineLink(id) {
-    const link = element("a", "", id);
-    link.href = `/miners/${encodeURIComponent(id)}`;
+  function machineLink(row) {
+    const link = element("a", "", row.id);
+    link.href = row.href;
     link.tabIndex = -1; // the cell has the focus, and Enter on it leads there
     return link;
   }
@@ -141,10 +141,10 @@
     location.reload();
   }
 
-  function site(name) {
-    const url = new URL(location.href);
+  // a page of one machine or block leads to the list that it is of, for at another site there is no such one
+  function site(name, path) {
+    const url = new URL(path, location.href);
     if (name) url.searchParams.set("site", name);
-    else url.searchParams.delete("site");
     location.href = url;
   }
 

@@ -1,0 +1,138 @@
+"""Parts of a stopped fleet's state, opened to be read as they were left, and its node opened to take blocks in.
+
+Reading changes nothing: no file of the state is made, repaired or written, so that it can be read by whoever may not write it.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+from photosynth.bitcoin.node import NodeUnavailableError, Verdict
+from photosynth.operations.manifest import Manifest, check_parts, load_manifest, write_mark
+from photosynth.operations.state import StateError, StateFolder
+from photosynth.storage.address import Place
+
+if TYPE_CHECKING:
+    from photosynth.bitcoin_node import EmbeddedNode
+    from photosynth.bitcoin_node.reading import RestingChain
+
+
+def _begun(folder: StateFolder) -> Manifest:
+    """What a folder's manifest says. Raises StateError where no site has lived there."""
+    if not folder.exists:
+        raise StateError(
+            f"no site has lived in {folder.root}; start one with `photosynth up`, or name another folder with --state DIR"
+        )
+    manifest = load_manifest(folder)
+    if manifest is None:
+        raise StateError(f"{folder.manifest} is missing, so whose history {folder.root} holds cannot be told; restore it")
+    return manifest
+
+
+@contextmanager
+def read_state(state: Place) -> Iterator[tuple[StateFolder, Manifest]]:
+    """A stopped fleet's folder, whole, kept as it is. Raises StateError."""
+    folder = StateFolder(state)
+    if folder.root.is_dir():
+        folder.lock(reading=True)
+    try:
+        manifest = _begun(folder)
+        check_parts(folder, manifest)
+        if not manifest.began:
+            raise StateError(f"the first start on {state} did not finish; start it again with `photosynth up`")
+        yield folder, manifest
+    finally:
+        folder.unlock()
+
+
+class StoppedChain:
+    """The blocks of a stopped fleet, as its node left them."""
+
+    def __init__(self, chain: "RestingChain") -> None:
+        self._chain = chain
+
+    async def blocks(self, from_height: int) -> AsyncIterator[bytes]:
+        """Serialised blocks of the active chain, from a height to the tip, in order."""
+        for raw in self._chain.blocks(from_height):
+            yield raw
+
+
+@asynccontextmanager
+async def open_stopped_chain(state: Place) -> AsyncIterator[StoppedChain]:
+    """The chain of a stopped fleet, to read. Raises StateError, and NodeUnavailableError where its node is a bitcoind."""
+    from photosynth.bitcoin_node.reading import RestingChain
+
+    with read_state(state) as (folder, manifest), RestingChain(folder.node(_embedded(manifest))) as chain:
+        yield StoppedChain(chain)
+
+
+class StoppedNode:
+    """The embedded node of a stopped fleet, for blocks that come in; the books follow at the next start."""
+
+    def __init__(self, node: "EmbeddedNode") -> None:
+        self._node = node
+
+    def submit_all(self, blocks: AsyncIterator[bytes]) -> AsyncIterator[Verdict]:
+        """Hand in serialised blocks; the verdicts in their order."""
+        from photosynth.bitcoin_node.importing import submit_all
+
+        return submit_all(self._node, blocks)
+
+
+@asynccontextmanager
+async def open_stopped_node(state: Place) -> AsyncIterator[StoppedNode]:
+    """The node of a stopped fleet, to write; a chain that was lost begins anew, so that an export can be brought back.
+
+    Raises StateError, and NodeUnavailableError where its node is a bitcoind.
+    """
+    from photosynth.bitcoin_node import open_node
+
+    folder = StateFolder(state)
+    _embedded(_begun(folder))
+    folder.lock()
+    try:
+        manifest = _begun(folder)
+        name = _embedded(manifest)
+        node = await open_node(folder.node(name), manifest.nodes[name].chain.partition("/")[2])
+        try:
+            write_mark(folder.node(name), manifest)
+            yield StoppedNode(node)
+        finally:
+            await node.close()
+    finally:
+        folder.unlock()
+
+
+def _embedded(manifest: Manifest) -> str:
+    name = manifest.first_embedded()
+    if name is None:
+        raise NodeUnavailableError("no node of this fleet is inside this program: ask the bitcoind, or start the fleet")
+    return name
+
+
+class StoppedEvidence:
+    """The evidence of a stopped fleet; satisfies ``api.evidence_port.EvidencePort``."""
+
+    def __init__(self, folder: StateFolder, manifest: Manifest) -> None:
+        self._folder, self._manifest = folder, manifest
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """The lines of an export, each without its line feed."""
+        from photosynth.storage import Database
+        from photosynth.treasury.evidence.export import export_lines
+        from photosynth.treasury.evidence.seal import Identity
+
+        name = next(iter(self._manifest.active_sites()), None)
+        if name is None:
+            raise StateError("this fleet has no mining site, so there is no evidence of one")
+        identity = Identity.open(self._folder.site(name).key)
+        with Database(self._folder.database, at_rest=True) as database, database.read() as tx:
+            for line in export_lines(tx, name, identity):
+                yield line
+
+
+@asynccontextmanager
+async def open_stopped_evidence(state: Place) -> AsyncIterator[StoppedEvidence]:
+    """The evidence of a stopped fleet. Raises StateError and StorageError."""
+    with read_state(state) as (folder, manifest):
+        yield StoppedEvidence(folder, manifest)
