@@ -33,6 +33,9 @@ from photosynth.treasury.glance import followed_top
 from photosynth.treasury.journal import Balance, StoredPosting, count_postings_of, postings, trial_balance
 from photosynth.treasury.trace import TracedInterval, duration_s, trace
 
+FLEETS_OWN = frozenset({"restart_node", "start_process", "end_process"})
+"""Kinds of actions that are at no site."""
+
 
 def ledger_document(
     tx: Connection, from_ms: int | None, to_ms: int | None, limit: int, before_id: int | None, *, site: str
@@ -99,8 +102,8 @@ def action_documents(tx: Connection, limit: int, before_id: int | None, subject:
 
 
 def action_document(row: ActionRow, site: str) -> ActionDocument:
-    """One action; a node is the fleet's."""
-    return like(ActionDocument, row, site=None if row.kind == "restart_node" else site)
+    """One action; nodes and their processes are the fleet's."""
+    return like(ActionDocument, row, site=None if row.kind in FLEETS_OWN else site)
 
 
 def day_points(tx: Connection, now_ms: int, points: int) -> list[DayPoint]:
