@@ -62,7 +62,8 @@ def main() -> None:
             share = (cpu_seconds(pids) - before) / (time.monotonic() - began)
             memory = sum(memory_mb(pid) for pid in pids)
             status = site.get("status")
-            print(f"{len(pids)} processes, {status['machines']['running']} machines running, one page open, {seconds:.0f} s")
+            running = status["sites"][0]["machines"]["running"]
+            print(f"{len(pids)} processes, {running} machines running, one page open, {seconds:.0f} s")
             print(f"CPU {share:.1%} of one core (limit 40 %), memory {memory:.0f} MB (limit 500 MB)")
         finally:
             browser.close()

@@ -24,14 +24,14 @@ def main() -> None:
         try:
             site.start()
             page = _first_page(site)
-            block = site.wait_for(lambda: int(site.get("status")["chain"]["height"]) > 0, "the first block")
+            block = site.wait_for(lambda: int(site.part()["chain"]["height"]) > 0, "the first block")
             print(f"cold start: first page {page:.2f} s, first block {block:.2f} s")
             print(f"stop: {site.stop():.2f} s")
             height = 0
             site.start()
             page = _first_page(site)
-            height = int(site.get("status")["chain"]["height"])
-            block = site.wait_for(lambda: int(site.get("status")["chain"]["height"]) > height, "the next block")
+            height = int(site.part()["chain"]["height"])
+            block = site.wait_for(lambda: int(site.part()["chain"]["height"]) > height, "the next block")
             print(f"warm start: first page {page:.2f} s (limit 5 s), next block {block:.2f} s")
             print(f"stop: {site.stop():.2f} s")
         finally:

@@ -115,6 +115,18 @@ class RunningSite:
         answer.raise_for_status()
         return answer.json()
 
+    def part(self) -> dict[str, Any]:
+        """What the status says of the fleet's one site."""
+        (part,) = self.get("status")["sites"]
+        assert isinstance(part, dict)
+        return part
+
+    def conditions(self) -> list[dict[str, Any]]:
+        """What is wrong with the fleet and with its one site."""
+        status = self.get("status")
+        (part,) = status["sites"]
+        return [*status["conditions"], *part["conditions"]]
+
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command of the command line on this state."""
         return photosynth(*arguments, "--state", self.place, env=self.environment)

@@ -76,7 +76,9 @@ def ready(terminals: Terminals) -> bool:
     """Whether blocks and quarter hours are there to be traced and exported."""
     status = terminals.get("status")
     return bool(
-        status["chain"]["height"] >= 6 and status["evidence"]["records"] >= 6 and (status["machines"]["running"] or 0) > 90
+        status["sites"][0]["chain"]["height"] >= 6
+        and status["evidence"]["records"] >= 6
+        and (status["sites"][0]["machines"]["running"] or 0) > 90
     )
 
 
@@ -109,8 +111,9 @@ def test_the_commands_of_the_readme_do_what_it_says(terminals: Terminals) -> Non
 def counted(terminals: Terminals) -> tuple[int, ...]:
     """Totals that no restart may lower."""
     status = terminals.get("status")
-    names = (("pool", "shares_accepted"), ("chain", "height"), ("ledger", "postings"), ("evidence", "records"))
-    return tuple(int(status[part][name]) for part, name in names)
+    (site,) = status["sites"]
+    of_site = (site["pool"]["shares_accepted"], site["chain"]["height"])
+    return tuple(map(int, (*of_site, status["ledger"]["postings"], status["evidence"]["records"])))
 
 
 def test_every_command_of_the_readme_is_marked() -> None:

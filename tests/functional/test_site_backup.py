@@ -25,7 +25,7 @@ def test_a_site_goes_on_wherever_its_state_is_brought(tmp_path: Path, postgres: 
     try:
         first.start()
         first.wait_for(lambda: totals(first)["records"] >= 2 and totals(first)["height"] > 0, "quarter hours and a block")
-        host, port = first.get("status")["pool"]["listen"].rsplit(":", 1)
+        host, port = first.part()["pool"]["listen"].rsplit(":", 1)
         guest = Guest(host, int(port)).start()  # a new one is answered often, until its difficulty suits it
         first.wait_for(lambda: guest.accepted > 1, "shares to be accepted")
         known, answered = totals(first), guest.accepted

@@ -30,8 +30,8 @@ SEED = int(os.environ.get("PHOTOSYNTH_KILL_SEED", str(time.time_ns())))
 def totals(site: RunningSite) -> dict[str, int]:
     status = site.get("status")
     return {
-        "height": int(status["chain"]["height"]),
-        "shares": int(status["pool"]["shares_accepted"]),
+        "height": int(status["sites"][0]["chain"]["height"]),
+        "shares": int(status["sites"][0]["pool"]["shares_accepted"]),
         "postings": int(status["ledger"]["postings"]),
         "records": int(status["evidence"]["records"]),
     }
@@ -52,7 +52,7 @@ def test_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
             workers = {worker["name"]: worker for worker in site.get("workers")["workers"]}
             if turn:
                 assert workers["guest"]["shares_accepted"] >= answered, (SEED, turn)
-            host, port = site.get("status")["pool"]["listen"].rsplit(":", 1)
+            host, port = site.part()["pool"]["listen"].rsplit(":", 1)
             guest = Guest(host, int(port)).start()
             assert guest.first_accepted.wait(PATIENCE_S), guest.refused
             time.sleep(draw.uniform(0.2, 6))

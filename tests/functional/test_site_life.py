@@ -33,7 +33,7 @@ def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSit
 
 
 def pool_of(site: RunningSite) -> tuple[str, int]:
-    host, port = site.get("status")["pool"]["listen"].rsplit(":", 1)
+    host, port = site.part()["pool"]["listen"].rsplit(":", 1)
     return host, int(port)
 
 
@@ -57,9 +57,12 @@ def test_first_ten_minutes(site: RunningSite, tmp_path: Path) -> None:
         "mining",
     }
     status = site.get("status")
-    assert status["site"]["spot_cent_per_mwh"] < 0
-    assert status["site"]["grid_w"] <= 0 or status["site"]["grid_w"] < status["site"]["generation_w"] // 20
-    assert status["pool"]["connections"] >= 100
+    assert status["sites"][0]["site"]["spot_cent_per_mwh"] < 0
+    assert (
+        status["sites"][0]["site"]["grid_w"] <= 0
+        or status["sites"][0]["site"]["grid_w"] < status["sites"][0]["site"]["generation_w"] // 20
+    )
+    assert status["sites"][0]["pool"]["connections"] >= 100
 
     exported = tmp_path / "evidence.jsonl"
     assert site.command("evidence", "export", str(exported)).returncode == 0
@@ -68,11 +71,12 @@ def test_first_ten_minutes(site: RunningSite, tmp_path: Path) -> None:
     site.stop()
     stopped = json.loads(site.command("status", "--json").stdout)
     assert stopped["running"] is False
-    assert stopped["site"]["mining_power_w"] is None
+    assert stopped["sites"][0]["site"]["mining_power_w"] is None
     site.start()
     again = site.get("status")
     for part, name in (("pool", "shares_accepted"), ("ledger", "postings"), ("evidence", "records"), ("chain", "height")):
-        assert int(again[part][name]) >= int(stopped[part][name]), name
+        now, then = (status.get(part) or status["sites"][0][part] for status in (again, stopped))
+        assert int(now[name]) >= int(then[name]), name
     assert again["time"] >= stopped["time"]
 
 
@@ -94,30 +98,30 @@ def verify(exported: Path) -> dict[str, Any]:
 
 def test_everything_stops_but_who_is_named_and_stays_off_until_resumed(site: RunningSite) -> None:
     site.start()
-    site.wait_for(lambda: (site.get("status")["machines"]["running"] or 0) > 90, "machines to run")
+    site.wait_for(lambda: (site.part()["machines"]["running"] or 0) > 90, "machines to run")
     answer = site.command("stop-mining", "--reason", "test", "--json")
     assert answer.returncode in (0, 1), answer.stderr
     action = json.loads(answer.stdout)
     assert action["kind"] == "stop_mining"
     assert "asleep" in action["read_back"]
-    assert site.get("status")["site"]["stopped"] is True
-    assert site.get("status")["machines"]["running"] <= 3
+    assert site.part()["site"]["stopped"] is True
+    assert site.part()["machines"]["running"] <= 3
     # Bad habits show when a machine is told something, and switching off tells all of them.
     site.wait_for(lambda: "hall-c-11" in named(site), "the machine that says OK and does nothing to be named")
     assert any(action["verified"] is False for action in site.get("actions?limit=500&subject=hall-c-11"))
     site.stop()
     site.start()
-    assert site.get("status")["site"]["stopped"] is True, "a restart must not switch on what an operator switched off"
+    assert site.part()["site"]["stopped"] is True, "a restart must not switch on what an operator switched off"
     resumed = site.command("resume-mining", "--reason", "test")
     assert (resumed.returncode, "the dispatch decides again" in resumed.stdout) == (0, True)
     again = site.command("resume-mining", "--reason", "test")
     assert "mining was not stopped, so nothing changed" in again.stdout
     assert "verified" not in resumed.stdout + again.stdout, "nothing of the world was read back"
-    site.wait_for(lambda: (site.get("status")["machines"]["running"] or 0) > 80, "machines to run again")
+    site.wait_for(lambda: (site.part()["machines"]["running"] or 0) > 80, "machines to run again")
 
 
 def named(site: RunningSite) -> set[str]:
-    return {condition["subject"] for condition in site.get("status")["conditions"]}
+    return {condition["subject"] for condition in site.conditions()}
 
 
 def test_a_guest_is_served_beside_garbage(shared_site: RunningSite) -> None:

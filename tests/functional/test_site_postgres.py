@@ -35,14 +35,14 @@ SHARES = 5
 
 def guest_of(site: RunningSite, name: str) -> Guest:
     """A new guest, to whom the pool has answered true some times."""
-    host, port = site.get("status")["pool"]["listen"].rsplit(":", 1)
+    host, port = site.part()["pool"]["listen"].rsplit(":", 1)
     guest = Guest(host, int(port), name).start()
     site.wait_for(lambda: guest.accepted >= SHARES, f"shares of {name} to be accepted")
     return guest
 
 
 def conditions(site: RunningSite) -> dict[str, Any]:
-    return {item["id"]: item for item in site.get("status")["conditions"]}
+    return {item["id"]: item for item in site.conditions()}
 
 
 @pytest.mark.timeout(600)

@@ -38,7 +38,7 @@ def live(state: Path) -> RunningSite:
     def lived() -> bool:
         now = site.get("status")
         closed = now["evidence"]["records"] - before["evidence"]["records"]
-        return bool(closed >= 1 and now["chain"]["height"] >= before["chain"]["height"] + 2)
+        return bool(closed >= 1 and now["sites"][0]["chain"]["height"] >= before["sites"][0]["chain"]["height"] + 2)
 
     site.wait_for(lived, "a closed quarter hour and two blocks")
     return site
@@ -206,13 +206,13 @@ def test_lost_shares_are_given_up_when_the_operator_says_so(past: Path, tmp_path
     for segment in (state / "sites/backnang/shares").glob("*.log"):
         segment.unlink()
     before = json.loads(command(past / "late", "status", "--json").stdout)
-    assert before["pool"]["shares_accepted"] > 0
+    assert before["sites"][0]["pool"]["shares_accepted"] > 0
     refused(state, "--accept-lost-shares")
     assert "counts from zero" in starts(state, "--accept-lost-shares")
     after = json.loads(command(state, "status", "--json").stdout)
     assert after["evidence"]["records"] >= before["evidence"]["records"]
     assert after["ledger"]["postings"] >= before["ledger"]["postings"]
-    assert after["pool"]["shares_accepted"] < before["pool"]["shares_accepted"]
+    assert after["sites"][0]["pool"]["shares_accepted"] < before["sites"][0]["pool"]["shares_accepted"]
     assert "is whole, so nothing of it is given up" in starts(state, "--accept-lost-shares")
     site = live(state)
     site.stop()

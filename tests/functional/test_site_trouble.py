@@ -47,7 +47,7 @@ def children(site: RunningSite) -> list[int]:
 
 
 def conditions(site: RunningSite) -> dict[str, str]:
-    return {condition["id"]: condition["evidence"] for condition in site.get("status")["conditions"]}
+    return {condition["id"]: condition["evidence"] for condition in site.conditions()}
 
 
 def check_quarter_hours(site: RunningSite) -> None:
@@ -76,7 +76,7 @@ def test_a_full_disk_is_told_and_survived(small_disk: Path) -> None:
     site.output = small_disk.with_suffix(".out")
     try:
         site.start()
-        host, port = site.get("status")["pool"]["listen"].rsplit(":", 1)
+        host, port = site.part()["pool"]["listen"].rsplit(":", 1)
         guest = Guest(host, int(port)).start()
         assert guest.first_accepted.wait(PATIENCE_S), guest.refused
 
@@ -87,8 +87,8 @@ def test_a_full_disk_is_told_and_survived(small_disk: Path) -> None:
 
         site.wait_for(told, "the node to say that the disk is full")
         make_room(small_disk)
-        height = site.get("status")["chain"]["height"]
-        site.wait_for(lambda: site.get("status")["chain"]["height"] > height, "the chain to go on by itself")
+        height = site.part()["chain"]["height"]
+        site.wait_for(lambda: site.part()["chain"]["height"] > height, "the chain to go on by itself")
         site.wait_for(lambda: site.get("status")["evidence"]["records"] >= 2, "quarter hours to be closed")
         check_quarter_hours(site)
 
@@ -114,7 +114,7 @@ def test_a_full_disk_does_not_disable_stopping(small_disk: Path) -> None:
     site.output = small_disk.with_suffix(".out")
     try:
         site.start()
-        site.wait_for(lambda: (site.get("status")["machines"]["running"] or 0) > 90, "machines to run")
+        site.wait_for(lambda: (site.part()["machines"]["running"] or 0) > 90, "machines to run")
 
         def full() -> bool:
             fill(small_disk)
@@ -125,7 +125,7 @@ def test_a_full_disk_does_not_disable_stopping(small_disk: Path) -> None:
         assert answer.returncode in (0, 1), answer.stderr
         action = json.loads(answer.stdout)
         assert "machines are asleep" in action["read_back"]
-        assert site.get("status")["machines"]["running"] <= 3
+        assert site.part()["machines"]["running"] <= 3
         if action["id"] == 0:  # else the file had room for it in its pages
             assert "a restart does not know of it yet" in action["answer"]
         site.wait_for(full, "it to be told that the audit waits")
@@ -136,7 +136,7 @@ def test_a_full_disk_does_not_disable_stopping(small_disk: Path) -> None:
         assert (stop["time_ms"], stop["read_back"]) == (action["time_ms"], action["read_back"])
         site.stop()
         site.start()
-        assert site.get("status")["site"]["stopped"] is True
+        assert site.part()["site"]["stopped"] is True
         site.stop()
     finally:
         site.end()
@@ -175,11 +175,11 @@ def test_a_machine_that_says_impossible_things_ends_nothing(tmp_path: Path) -> N
         try:
             site.start()
             site.wait_for(lambda: "talks_nonsense" in named(site, "rogue-01"), "the rogue to be named")
-            site.wait_for(lambda: (site.get("status")["machines"]["running"] or 0) > 80, "the others to run")
+            site.wait_for(lambda: (site.part()["machines"]["running"] or 0) > 80, "the others to run")
             answer = site.command("stop-mining", "--reason", "test", "--json")
             assert answer.returncode == 1, answer
             assert "rogue-01" in json.loads(answer.stdout)["read_back"]
-            assert site.get("status")["machines"]["running"] <= 3
+            assert site.part()["machines"]["running"] <= 3
             site.stop()
             site.start()  # with what was learnt of it
             site.wait_for(lambda: "talks_nonsense" in named(site, "rogue-01"), "the rogue to be named again")
@@ -191,9 +191,7 @@ def test_a_machine_that_says_impossible_things_ends_nothing(tmp_path: Path) -> N
 
 
 def named(site: RunningSite, machine: str) -> set[str]:
-    return {
-        condition["id"].partition(":")[0] for condition in site.get("status")["conditions"] if condition["subject"] == machine
-    }
+    return {condition["id"].partition(":")[0] for condition in site.conditions() if condition["subject"] == machine}
 
 
 def test_damaged_files_are_told_in_a_sentence(site: RunningSite) -> None:
@@ -236,14 +234,14 @@ def test_a_suspended_site_goes_on_in_order(site: RunningSite) -> None:
 
 def test_a_world_that_stands_still_is_not_believed(site: RunningSite) -> None:
     site.start()
-    site.wait_for(lambda: site.get("status")["site"]["quality"] == "good", "the meters to be read")
+    site.wait_for(lambda: site.part()["site"]["quality"] == "good", "the meters to be read")
     (world,) = children(site)
     os.kill(world, signal.SIGSTOP)
-    site.wait_for(lambda: site.get("status")["site"]["quality"] in {"stale", "unknown"}, "the meters to be stale")
-    assert site.get("status")["site"]["generation_w"] is None
+    site.wait_for(lambda: site.part()["site"]["quality"] in {"stale", "unknown"}, "the meters to be stale")
+    assert site.part()["site"]["generation_w"] is None
     assert "meters_unreachable" in conditions(site)
     os.kill(world, signal.SIGCONT)
-    site.wait_for(lambda: site.get("status")["site"]["quality"] == "good", "the meters to be fresh again")
+    site.wait_for(lambda: site.part()["site"]["quality"] == "good", "the meters to be fresh again")
     os.kill(world, signal.SIGKILL)
     gone = "part_down:site:backnang:field"
     site.wait_for(lambda: gone in conditions(site), "it to be told that the simulated site ended")
@@ -251,8 +249,8 @@ def test_a_world_that_stands_still_is_not_believed(site: RunningSite) -> None:
     site.wait_for(lambda: gone not in conditions(site), "another to take its place")
     (again,) = children(site)
     assert again != world
-    site.wait_for(lambda: site.get("status")["site"]["quality"] == "good", "its meters to be fresh")
-    site.wait_for(lambda: (site.get("status")["machines"]["running"] or 0) > 80, "its machines to run")
+    site.wait_for(lambda: site.part()["site"]["quality"] == "good", "its meters to be fresh")
+    site.wait_for(lambda: (site.part()["machines"]["running"] or 0) > 80, "its machines to run")
 
 
 def test_the_world_ends_with_a_killed_site(site: RunningSite) -> None:

@@ -109,8 +109,8 @@ def test_three_nodes_in_three_ways_are_watched_and_named_in_trouble(
         down = fleet.until("other", "down while it hangs", state="down")
         assert (down["head"], down["version"], down["peers"]) == (0, other["version"], None)
         assert down["conditions"][0]["kind"] == "node_unreachable"
-        assert any(found["subject"] == "other" for found in site.get("status")["conditions"])
-        assert site.get("status")["chain"]["synchronised"] is True
+        assert any(found["subject"] == "other" for found in site.conditions())
+        assert site.part()["chain"]["synchronised"] is True
     finally:
         bitcoind.process.send_signal(signal.SIGCONT)
     fleet.until("other", "healthy when it goes on", state="healthy")

@@ -51,7 +51,7 @@ def test_a_real_bitcoind_accepts_every_block_and_a_longer_branch_turns_the_books
     site: RunningSite, bitcoind: RunningBitcoind, tmp_path: Path
 ) -> None:
     site.start()
-    site.wait_for(lambda: int(site.get("status")["chain"]["height"]) >= 6, "six blocks")
+    site.wait_for(lambda: int(site.part()["chain"]["height"]) >= 6, "six blocks")
     assert site.command("stop-mining", "--reason", "the chain shall stand still", "--json").returncode == 0
     exported = tmp_path / "chain.txt"
     assert site.command("chain", "export", str(exported)).returncode == 0
@@ -77,7 +77,7 @@ def test_a_real_bitcoind_accepts_every_block_and_a_longer_branch_turns_the_books
     )
     imported = site.command("chain", "import", str(longer))
     assert imported.returncode == 0, imported
-    site.wait_for(lambda: site.get("status")["chain"]["tip"] == bitcoind.rpc("getbestblockhash"), "the longer branch")
+    site.wait_for(lambda: site.part()["chain"]["tip"] == bitcoind.rpc("getbestblockhash"), "the longer branch")
     # Two machines may find a block at one height within milliseconds: one of the two never counted.
     below = [block for block in site.get("blocks") if block["height"] <= 3 and block["state"] != "orphaned"]
     kept = sum(block["value_sat"] for block in below)
@@ -95,7 +95,7 @@ def test_a_real_bitcoind_accepts_every_block_and_a_longer_branch_turns_the_books
         "\n".join(bitcoind.rpc("getblock", bitcoind.rpc("getblockhash", at), 0) for at in range(1, tip + 1)) + "\n"
     )
     assert site.command("chain", "import", str(feed_back)).returncode == 0
-    site.wait_for(lambda: site.get("status")["chain"]["tip"] == bitcoind.rpc("getbestblockhash"), "our branch again")
+    site.wait_for(lambda: site.part()["chain"]["tip"] == bitcoind.rpc("getbestblockhash"), "our branch again")
     site.wait_for(lambda: satoshis(site).get("1100", 0) + satoshis(site).get("1110", 0) == ours, "every satoshi to return")
     keys = [posting["key"] for posting in site.get("ledger?limit=10000")["postings"]]
     assert len(keys) == len(set(keys))

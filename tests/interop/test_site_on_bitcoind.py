@@ -24,11 +24,11 @@ def site(tmp_path: Path, bitcoind: RunningBitcoind) -> Iterator[RunningSite]:
 
 def test_a_site_mines_on_a_real_bitcoind_and_survives_its_end(site: RunningSite, bitcoind: RunningBitcoind) -> None:
     site.start()
-    site.wait_for(lambda: int(site.get("status")["chain"]["height"]) >= 2, "two blocks")
+    site.wait_for(lambda: int(site.part()["chain"]["height"]) >= 2, "two blocks")
     status = site.get("status")
-    assert "Knots" in status["chain"]["software"] or "Satoshi" in status["chain"]["software"]
+    assert "Knots" in status["sites"][0]["chain"]["software"] or "Satoshi" in status["sites"][0]["chain"]["software"]
     # The hash is read from bitcoind and the node's answer may be a block older: both name blocks of bitcoind's chain.
-    assert bitcoind.rpc("getblockheader", status["chain"]["tip"])["height"] == status["chain"]["height"]
+    assert bitcoind.rpc("getblockheader", status["sites"][0]["chain"]["tip"])["height"] == status["sites"][0]["chain"]["height"]
     site.wait_for(lambda: site.get("status")["ledger"]["reconciled_height"] is not None, "journal and chain to agree")
     site.wait_for(lambda: int(site.get("status")["ledger"]["immature_sat"]) > 0, "satoshis")
     coins = bitcoind.rpc("scantxoutset", "start", [f"raw({'0014751e76e8199196d454941c45d1b3a323f1433bd6'})"])
@@ -37,10 +37,10 @@ def test_a_site_mines_on_a_real_bitcoind_and_survives_its_end(site: RunningSite,
     bitcoind.process.kill()
     bitcoind.process.wait(10)
     site.wait_for(
-        lambda: any(item["id"] == "node_unreachable" for item in site.get("status")["conditions"]),
+        lambda: any(item["id"] == "node_unreachable" for item in site.conditions()),
         "the lost node to be named",
     )
-    assert site.get("status")["chain"]["synchronised"] is False
+    assert site.part()["chain"]["synchronised"] is False
     site.stop()
 
 
