@@ -46,7 +46,7 @@ class BlockRow:
     mainnet_target: int | None
     reward_sat: int | None
     evidence_seq: int | None
-    attribution_seq: int | None
+    books_seq: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +170,14 @@ def attribution_of(tx: Connection, block_hash: bytes) -> list[AttributedShare]:
 
 
 def forget_open_attributions(tx: Connection) -> int:
-    """Take back whose work the blocks claim that no record holds yet, where it lies in quarter hours that are not closed.
+    """Take back whose work the blocks claim that no line of evidence holds yet, where it lies in quarter hours that are not closed.
 
-    For books whose share log is lost: those quarter hours' records will not hold that work, and a claim of work that is on
+    For books whose share log is lost: those quarter hours' lines of evidence will not hold that work, and a claim of work that is on
     no record does not verify. The blocks stay; whose they are is unknown. Returns how many blocks that concerns.
     """
     closed = sa.select(INTERVALS.c.start_ms)
     rows = BLOCK_ATTRIBUTION.c
-    unsealed = sa.select(BLOCKS.c.hash).where(BLOCKS.c.attribution_seq.is_(None))
+    unsealed = sa.select(BLOCKS.c.hash).where(BLOCKS.c.evidence_seq.is_(None))
     open_ones = sa.select(rows.block_hash).where(rows.block_hash.in_(unsealed), rows.interval_start_ms.not_in(closed))
     blocks = [row.block_hash for row in tx.execute(open_ones.distinct())]
     tx.execute(BLOCK_ATTRIBUTION.delete().where(rows.block_hash.in_(blocks)))

@@ -62,7 +62,7 @@ class LedgerTotals:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceState:
-    """How many records there are, the head that coinbases commit to, and the last closed quarter hour."""
+    """How many quarter hours are closed, the root over all heads that coinbases commit to, and the last of them."""
 
     records: int
     head: bytes | None
@@ -117,8 +117,8 @@ def _reconciled_height(tx: Asked) -> int | None:
 
 def evidence_state(tx: Asked) -> EvidenceState:
     """The proof in one glance."""
-    records, last_ms = tx.exec_driver_sql("SELECT count(*), max(start_ms) FROM evidence WHERE kind = 'record'").fetchall()[0]
-    last = tx.exec_driver_sql("SELECT hash FROM evidence ORDER BY seq DESC LIMIT 1").fetchall()
+    records, last_ms = tx.exec_driver_sql("SELECT count(*), max(start_ms) FROM evidence WHERE kind = 'quarter_hour'").fetchall()[0]
+    last = tx.exec_driver_sql("SELECT root FROM evidence ORDER BY id DESC LIMIT 1").fetchall()
     return EvidenceState(int(records), bytes(last[0][0]) if last else None, last_ms)
 
 

@@ -50,13 +50,17 @@ BLOCKS = sa.Table(
     sa.Column("value_ueur", Int64, nullable=True),
     sa.Column("mainnet_target", BigCount, nullable=True),
     sa.Column("reward_sat", Int64, nullable=True),
-    sa.Column("evidence_seq", sa.Integer, nullable=True, index=True),
-    sa.Column("attribution_seq", sa.Integer, nullable=True),
+    sa.Column("evidence_seq", sa.Integer, nullable=True),
+    sa.Column("books_seq", sa.Integer, nullable=True),
     sa.CheckConstraint("state IN ('immature', 'mature', 'orphaned')", name="state"),
     sa.Index(None, "state", "height"),
+    sa.Index(None, "evidence_seq", "origin"),
+    sa.Index(None, "evidence_seq", "books_seq"),
     sa.CheckConstraint("origin IN ('mined', 'chain')", name="origin"),
 )
-"""Blocks whose coinbase pays the payout script. ``occurrence`` counts how often it entered the chain; zero: not yet."""
+"""Blocks whose coinbase pays the payout script. ``occurrence`` counts how often it entered the chain; zero: not yet.
+
+``evidence_seq`` is the line of its site's evidence that lists it, ``books_seq`` the one of the books' evidence."""
 
 BLOCK_ATTRIBUTION = sa.Table(
     "block_attribution",

@@ -60,13 +60,18 @@ REJECTED = sa.Table(
 EVIDENCE = sa.Table(
     "evidence",
     METADATA,
-    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("stream", sa.Text, nullable=False),
+    sa.Column("seq", sa.Integer, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("start_ms", Int64, nullable=True),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("hash", sa.LargeBinary(32), nullable=False, unique=True),
     sa.Column("signature", sa.LargeBinary(64), nullable=False),
-    sa.Index(None, "kind", "start_ms"),
-    sa.CheckConstraint("kind IN ('header', 'record')", name="kind"),
+    sa.Column("root", sa.LargeBinary(32), nullable=False, index=True),
+    sa.UniqueConstraint("stream", "seq"),
+    sa.Index(None, "stream", "kind", "start_ms"),
+    sa.CheckConstraint("kind IN ('site', 'quarter_hour', 'correction', 'key', 'books', 'postings')", name="kind"),
 )
-"""The evidence lines as they were signed, append-only: the exact bytes of each body, its hash and signature."""
+"""The evidence lines as they were signed, append-only, in the order of append: the exact bytes of each body, its hash and
+signature; and the root over the heads of all streams as they were with this line."""

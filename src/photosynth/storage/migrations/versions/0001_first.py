@@ -181,12 +181,13 @@ def _tables() -> None:
         sa.Column("mainnet_target", sa.Text(), nullable=True),
         sa.Column("reward_sat", sa.BigInteger(), nullable=True),
         sa.Column("evidence_seq", sa.Integer(), nullable=True),
-        sa.Column("attribution_seq", sa.Integer(), nullable=True),
+        sa.Column("books_seq", sa.Integer(), nullable=True),
         sa.CheckConstraint("origin IN ('mined', 'chain')", name=op.f("ck_blocks_origin")),
         sa.CheckConstraint("state IN ('immature', 'mature', 'orphaned')", name=op.f("ck_blocks_state")),
         sa.PrimaryKeyConstraint("hash", name=op.f("pk_blocks")),
     )
-    op.create_index(op.f("ix_blocks_evidence_seq"), "blocks", ["evidence_seq"], unique=False)
+    op.create_index(op.f("ix_blocks_evidence_seq_books_seq"), "blocks", ["evidence_seq", "books_seq"], unique=False)
+    op.create_index(op.f("ix_blocks_evidence_seq_origin"), "blocks", ["evidence_seq", "origin"], unique=False)
     op.create_index(op.f("ix_blocks_height"), "blocks", ["height"], unique=False)
     op.create_index(op.f("ix_blocks_state_height"), "blocks", ["state", "height"], unique=False)
     op.create_index(op.f("ix_blocks_txid"), "blocks", ["txid"], unique=False)
@@ -211,17 +212,24 @@ def _tables() -> None:
     op.create_index(op.f("ix_coins_spent_height"), "coins", ["spent_height"], unique=False)
     op.create_table(
         "evidence",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("stream", sa.Text(), nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("start_ms", sa.BigInteger(), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("signature", sa.LargeBinary(length=64), nullable=False),
-        sa.CheckConstraint("kind IN ('header', 'record')", name=op.f("ck_evidence_kind")),
-        sa.PrimaryKeyConstraint("seq", name=op.f("pk_evidence")),
+        sa.Column("root", sa.LargeBinary(length=32), nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('site', 'quarter_hour', 'correction', 'key', 'books', 'postings')", name=op.f("ck_evidence_kind")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_evidence")),
         sa.UniqueConstraint("hash", name=op.f("uq_evidence_hash")),
+        sa.UniqueConstraint("stream", "seq", name=op.f("uq_evidence_stream_seq")),
     )
-    op.create_index(op.f("ix_evidence_kind_start_ms"), "evidence", ["kind", "start_ms"], unique=False)
+    op.create_index(op.f("ix_evidence_root"), "evidence", ["root"], unique=False)
+    op.create_index(op.f("ix_evidence_stream_kind_start_ms"), "evidence", ["stream", "kind", "start_ms"], unique=False)
     op.create_table(
         "intervals",
         sa.Column("start_ms", sa.BigInteger(), nullable=False),
