@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-        from photosynth.treasury.coinbase import ChainBooks, Followed
+    from photosynth.treasury.coinbase import ChainBooks, Followed
     from photosynth.treasury.evidence.lines import EvidenceRecord
     from photosynth.treasury.evidence.seal import Identity
     from photosynth.treasury.evidence.verify import verify

@@ -32,7 +32,7 @@ class FleetBooks:
 
     def __init__(self, fleet: FleetFacts, identity: Identity) -> None:
         self.fleet = fleet
-        self._identity = identity
+        self.identity = identity
 
     def open(self, tx: Connection) -> bytes:
         """Begin or continue the evidence and return the root that coinbases commit to.
@@ -41,12 +41,12 @@ class FleetBooks:
         chain of that name, another script of that wallet, or another key.
         """
         last = lines.last_of_kind(tx, BOOKS, "books")
-        refuse_other_key(tx, BOOKS, self._identity, OtherBooksError)
+        refuse_other_key(tx, BOOKS, self.identity, OtherBooksError)
         if last is None:
             self._configuration(tx, "nothing")
         else:
             self._refuse_other_chains(last.data)
-            if said(books_data(self.fleet, self._identity.public_key, "nothing")) != said(last.data):
+            if said(books_data(self.fleet, self.identity.public_key, "nothing")) != said(last.data):
                 self._configuration(tx, "configuration")
         return self.root(tx)
 
@@ -65,7 +65,7 @@ class FleetBooks:
         blocks = [{"chain": self._chain_name(), **bare_block_member(block)} for block in blocks_where(tx, *unlisted)]
         if not posted and not blocks:
             return None
-        record = lines.append(tx, BOOKS, self._identity, "postings", None, postings_data(blocks, posted))
+        record = lines.append(tx, BOOKS, self.identity, "postings", None, postings_data(blocks, posted))
         tx.execute(BLOCKS.update().where(*unlisted).values(books_seq=record.seq))
         if posted:
             put_meta(tx, LAST_POSTING, posted[-1].id)
@@ -73,8 +73,8 @@ class FleetBooks:
 
     def rotate_key(self, tx: Connection, new: Identity) -> EvidenceRecord:
         """Hand the stream over to a new key."""
-        record = put_new_key(tx, BOOKS, self._identity, new)
-        self._identity = new
+        record = put_new_key(tx, BOOKS, self.identity, new)
+        self.identity = new
         return record
 
     def _chain_name(self) -> str:
@@ -82,10 +82,10 @@ class FleetBooks:
         return self.fleet.chains[0].name
 
     def _configuration(self, tx: Connection, follows: Any) -> None:
-        lines.append(tx, BOOKS, self._identity, "books", None, books_data(self.fleet, self._identity.public_key, follows))
+        lines.append(tx, BOOKS, self.identity, "books", None, books_data(self.fleet, self.identity.public_key, follows))
 
     def _refuse_other_chains(self, last: dict[str, Any]) -> None:
-        now = said(books_data(self.fleet, self._identity.public_key, "nothing"))
+        now = said(books_data(self.fleet, self.identity.public_key, "nothing"))
         for part, name, member, what in (
             ("chains", "name", "genesis_hash", "genesis block of the chain"),
             ("wallets", "id", "script", "output script of the wallet"),

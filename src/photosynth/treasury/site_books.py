@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from photosynth.bitcoin.wire import FormatError
@@ -51,7 +52,7 @@ class SiteBooks:
     def __init__(self, site: SiteFacts, identity: Identity, fleet: FleetBooks) -> None:
         self.site = site
         self.fleet = fleet
-        self._identity = identity
+        self.identity = identity
 
     def open(self, tx: Connection) -> bytes:
         """Begin or continue the fleet's evidence and the site's; returns the root that coinbases commit to.
@@ -62,7 +63,7 @@ class SiteBooks:
         keep_parties(tx, self.site)
         self.fleet.open(tx)
         last = lines.last_of_kind(tx, self.site.site, "site")
-        refuse_other_key(tx, self.site.site, self._identity, OtherBooksError)
+        refuse_other_key(tx, self.site.site, self.identity, OtherBooksError)
         if last is None:
             self._configuration(tx, "nothing")
         else:
@@ -82,12 +83,12 @@ class SiteBooks:
     def close_interval(self, tx: Connection, facts: IntervalFacts) -> EvidenceRecord:
         """Close a quarter hour, and write down what was posted; returns the newest line, with the root to commit to.
 
-        Closing it again changes nothing and returns the line of the quarter hour that is there. Raises TreasuryError where the
-        start is not that of a quarter hour, or lies before one that is closed.
+        Closing it again changes nothing. Raises TreasuryError where the start is not that of a quarter hour, or lies before one
+        that is closed.
         """
-        done = lines.quarter_hour_line(tx, self.site.site, facts.start_ms)
-        if done is not None:
-            return done
+        newest = lines.newest_line(tx)
+        if newest is not None and lines.quarter_hour_line(tx, self.site.site, facts.start_ms) is not None:
+            return newest
         self._check(tx, facts)
         self.open(tx)
         if not self._continues(tx, facts):
@@ -117,20 +118,20 @@ class SiteBooks:
         written. Raises TreasuryError where that quarter hour is not closed, or registers contradict those around it.
         """
         self.open(tx)
-        if correct(tx, self.site, self._identity, facts) is None:
+        if correct(tx, self.site, self.identity, facts) is None:
             return None
         return self.fleet.record_postings(tx)
 
     def rotate_key(self, tx: Connection, new: Identity) -> EvidenceRecord:
         """Hand the site's stream over to a new key."""
-        record = put_new_key(tx, self.site.site, self._identity, new)
-        self._identity = new
+        record = put_new_key(tx, self.site.site, self.identity, new)
+        self.identity = new
         return record
 
     def _quarter_hour(self, tx: Connection, facts: IntervalFacts, energies: Energies | None) -> EvidenceRecord:
         names, blocks = found_blocks(tx, self.site.site)
         data = bodies.quarter_hour_data(facts, energies, blocks=blocks, commitments=self._commitments(tx, facts))
-        record = lines.append(tx, self.site.site, self._identity, "quarter_hour", facts.start_ms, data)
+        record = lines.append(tx, self.site.site, self.identity, "quarter_hour", facts.start_ms, data)
         for name in names:
             tx.execute(BLOCKS.update().where(BLOCKS.c.hash == name).values(evidence_seq=record.seq))
         return record
@@ -163,13 +164,12 @@ class SiteBooks:
 
     def _continues(self, tx: Connection, facts: IntervalFacts) -> bool:
         """Whether time and registers go on where the last quarter hour left them."""
-        record = lines.last_quarter_hour(tx, self.site.site)
-        if record is None:
+        last = tx.execute(sa.select(INTERVALS).order_by(INTERVALS.c.start_ms.desc()).limit(1)).first()
+        if last is None:
             return True
-        last = record.data
-        if facts.start_ms // 1000 != last["start_utc_s"] + last["duration_s"]:
+        if facts.start_ms != last.start_ms + INTERVAL_MS:
             return False
-        ends = {meter["id"]: meter["register_end_j"] for meter in last["meters"]}
+        ends = {meter["id"]: meter["register_end_j"] for meter in last.meters}
         for meter in facts.meters:
             end = ends.get(meter.id)
             if end is not None and meter.register_start_j is not None and int(end) != meter.register_start_j:
@@ -177,8 +177,8 @@ class SiteBooks:
         return True
 
     def _configuration(self, tx: Connection, follows: bodies.Follows) -> None:
-        data = bodies.site_data(self.site, self._identity.public_key, follows)
-        lines.append(tx, self.site.site, self._identity, "site", None, data)
+        data = bodies.site_data(self.site, self.identity.public_key, follows)
+        lines.append(tx, self.site.site, self.identity, "site", None, data)
 
     def _refuse_other_site(self, last: dict[str, Any]) -> None:
         described = self._described()
@@ -190,7 +190,7 @@ class SiteBooks:
                 )
 
     def _described(self) -> dict[str, Any]:
-        return said(bodies.site_data(self.site, self._identity.public_key, "nothing"))
+        return said(bodies.site_data(self.site, self.identity.public_key, "nothing"))
 
 
 def judged(site: SiteFacts, facts: IntervalFacts, energies: Energies | None) -> IntervalFacts:

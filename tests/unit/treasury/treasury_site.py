@@ -1,6 +1,6 @@
 """A small site for tests of the books: a node in memory that reorganises, real proof of work at toy targets, meters."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,14 +16,16 @@ from photosynth.bitcoin.transaction import Transaction
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.quantities.work import TWO_256, target_of_work, work_of_target
 from photosynth.storage import Database
-from photosynth.treasury import Books, EvidenceRecord, Identity
+from photosynth.treasury import EvidenceRecord, FleetBooks, Identity, SiteBooks
 from photosynth.treasury.attribution import claim_sat
 from photosynth.treasury.evidence.export import export_lines
 from photosynth.treasury.facts import (
     AttributionFact,
     BestFact,
     BlockFact,
+    ChainFact,
     CoinFact,
+    FleetFacts,
     IntervalFacts,
     JobFact,
     MeterFact,
@@ -31,6 +33,7 @@ from photosynth.treasury.facts import (
     PriceFact,
     RejectedFact,
     SiteFacts,
+    WalletFact,
     WorkFact,
 )
 
@@ -64,6 +67,12 @@ SITE = SiteFacts(
     ),
     export_limit_w=400_000,
 )
+FLEET = FleetFacts(
+    operator="demo",
+    chains=(ChainFact("bitcoin/regtest", SITE.genesis_hash, "demonstration BTC"),),
+    wallets=(WalletFact("payout", "bitcoin/regtest", SCRIPT),),
+)
+BOOKS_SEED, SITE_SEED = b"\x09" * 32, b"\x01" * 32
 METERS = ("pv", "grid-import", "grid-export", "hall", "miners")
 
 
@@ -203,11 +212,14 @@ class DemoSite:
     SHARE_TARGET = TWO_256 // 3 - 1
     BLOCK_TARGET = TWO_256 // 64 - 1
 
-    def __init__(self, db: Database, *, site: SiteFacts = SITE, seed: bytes = b"\x01" * 32) -> None:
+    def __init__(
+        self, db: Database, *, site: SiteFacts = SITE, seed: bytes = SITE_SEED, books: FleetBooks | None = None
+    ) -> None:
         self.db = db
         self.site = site
         self.identity = Identity.from_seed(seed)
-        self.books = Books(site, self.identity)
+        self.fleet = books or FleetBooks(fleet_of(site), Identity.from_seed(BOOKS_SEED))
+        self.books = SiteBooks(site, self.identity, self.fleet)
         self.node = FakeNode(genesis=site.genesis_hash)
         self.clock = ManualClock()
         self.registers = dict.fromkeys(METERS, 10**7)
@@ -301,16 +313,29 @@ class DemoSite:
             curtailed_estimate_j=1000,
         )
 
-    def export(self, tx: Connection, path: Path) -> None:
-        """Write the whole evidence to a file."""
-        path.write_bytes(b"".join(line + b"\n" for line in export_lines(tx, self.identity)))
+    def export(self, tx: Connection, path: Path, stream: str | None = None) -> None:
+        """Write the whole evidence, or one stream of it, to a file."""
+        path.write_bytes(b"".join(line + b"\n" for line in export_lines(tx, self.identity_of, stream)))
+
+    def identity_of(self, stream: str) -> Identity:
+        """The key of a stream."""
+        return self.books.identity if stream == self.site.site else self.fleet.identity
 
     def close(self, tx: Connection, facts: IntervalFacts) -> EvidenceRecord:
         """Close a quarter hour; its head is what the next jobs commit to."""
         record = self.books.close_interval(tx, facts)
-        self.head = record.hash
+        self.head = record.root
         self.clock.now_ms = facts.start_ms + INTERVAL_MS
         return record
+
+
+def fleet_of(site: SiteFacts) -> FleetFacts:
+    """A fleet of one site."""
+    return replace(
+        FLEET,
+        chains=(ChainFact(site.chain, site.genesis_hash, site.asset),),
+        wallets=(WalletFact("payout", site.chain, site.payout_script),),
+    )
 
 
 def open_database(folder: Path) -> Database:
