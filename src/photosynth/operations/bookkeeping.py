@@ -23,7 +23,6 @@ from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
 from photosynth.storage import Database, Runner, StorageError
 from photosynth.storage.meta import put_meta
 from photosynth.storage.observations import DayObservation, keep_observations
-from photosynth.treasury.books import Books
 from photosynth.treasury.coinbase import ChainBooks
 from photosynth.treasury.energy import role_energies
 from photosynth.treasury.evidence.lines import EvidenceRecord
@@ -40,6 +39,7 @@ from photosynth.treasury.facts import (
     WorkFact,
 )
 from photosynth.treasury.journal import TreasuryError
+from photosynth.treasury.site_books import SiteBooks
 
 log = structlog.get_logger()
 
@@ -77,7 +77,7 @@ class Ledgers:
 
     database: Database
     run: Runner
-    books: Books
+    books: SiteBooks
     chain: ChainBooks
 
 
@@ -104,7 +104,7 @@ class Bookkeeper:
     wall_start_ms: int
     head: bytes
     closed: Callable[[EvidenceRecord, int], None]
-    """Called off the event loop with a new record and the share log's last entry in it, once they are committed."""
+    """Called off the event loop with the newest line of evidence and the share log's last entry in it, once committed."""
     reconciled: bool | None = None
     _found: deque[FoundBlock] = field(default_factory=deque)
     _refused: deque[FoundBlock] = field(default_factory=deque)
@@ -190,7 +190,7 @@ class Bookkeeper:
         record = await self.ledgers.run(commit)
         del self.controller.observations[: len(observations)]
         self._well("notes")
-        self.head = record.hash
+        self.head = record.root
         self.next_start_ms, self.wall_start_ms = start + INTERVAL_MS, wall_end_ms
         self.pool.log.checkpoint(work.last_seq)
         self.pool.refresh()

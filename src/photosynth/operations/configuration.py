@@ -15,7 +15,7 @@ from photosynth.miners.model import MachineModel
 from photosynth.operations.limits import room_for_miners
 from photosynth.pool.config import PoolConfig
 from photosynth.pool.places import THIS_COMPUTER, login_room, source_of
-from photosynth.treasury.facts import MeterInfo, SiteFacts
+from photosynth.treasury.facts import ChainFact, FleetFacts, MeterInfo, SiteFacts, WalletFact
 
 SHORTEST_BLOCK_INTERVAL_S = 0.6
 """A demonstration never passes two blocks a second; a little more leaves time for finding one."""
@@ -160,8 +160,19 @@ def sources_of_machines(specs: Iterable[MachineSpec]) -> dict[str, frozenset[str
     return {worker: frozenset(found) for worker, found in sources.items()}
 
 
+def fleet_facts(mining: MiningSite, genesis_hash: bytes) -> FleetFacts:
+    """What the books' evidence says of the fleet; ``genesis_hash`` is the node's own."""
+    site = site_facts(mining, genesis_hash)
+    return FleetFacts(
+        operator=site.operator,
+        chains=(ChainFact(site.chain, site.genesis_hash, site.asset),),
+        wallets=(WalletFact(site.wallet, site.chain, site.payout_script),),
+        recognition=mining.fleet.ledger.recognise_mining_revenue,
+    )
+
+
 def site_facts(mining: MiningSite, genesis_hash: bytes) -> SiteFacts:
-    """What the evidence's header says of the site; ``genesis_hash`` is the node's own."""
+    """What the site's evidence says of it; ``genesis_hash`` is the node's own."""
     site = mining.site
     return SiteFacts(
         site=site.name,
@@ -177,6 +188,5 @@ def site_facts(mining: MiningSite, genesis_hash: bytes) -> SiteFacts:
             for m in site.meters
         ),
         export_limit_w=site.grid.connection_w,
-        recognition=mining.fleet.ledger.recognise_mining_revenue,
         parties=tuple((party.id, party.name) for party in mining.fleet.parties),
     )

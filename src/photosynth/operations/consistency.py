@@ -14,8 +14,7 @@ from photosynth.storage import Database
 from photosynth.storage.meta import get_meta, put_meta
 from photosynth.storage.tables import META
 from photosynth.treasury.blocks import forget_open_attributions
-from photosynth.treasury.evidence.lines import last_line, line_at
-from photosynth.treasury.evidence.seal import Identity
+from photosynth.treasury.evidence.lines import line_of_id, newest_line
 
 _NEWER = f"Put the one back that belongs here, or restore the whole folder from one backup, or {ANEW}"
 
@@ -40,17 +39,17 @@ def claim_database(database: Database, folder: StateFolder, manifest: Manifest) 
 
 
 def _check_evidence(tx: Connection, folder: StateFolder, seen: Seen) -> None:
-    last = last_line(tx)
-    if last is None or last.seq < seen.evidence_seq:
-        there = "none" if last is None else str(last.seq)
+    last = newest_line(tx)
+    if last is None or last.id < seen.evidence_line:
+        there = "none" if last is None else str(last.id)
         raise StateError(
             f"{folder.database} is older than the rest of this state: its last line of evidence is {there}, and line "
-            f"{seen.evidence_seq} was signed already. Going on would sign that line a second time. {_NEWER}"
+            f"{seen.evidence_line} was signed already. Going on would sign that line a second time. {_NEWER}"
         )
-    line = line_at(tx, seen.evidence_seq)
-    if line is None or line.hash.hex() != seen.evidence_hash:
+    line = line_of_id(tx, seen.evidence_line)
+    if line is None or line.root.hex() != seen.evidence_root:
         raise StateError(
-            f"{folder.database} holds another line {seen.evidence_seq} of evidence than was signed here last. {_NEWER}"
+            f"{folder.database} holds another line {seen.evidence_line} of evidence than was signed here last. {_NEWER}"
         )
 
 
@@ -77,15 +76,6 @@ async def check_chain(node: BitcoinNode, top: tuple[int, bytes] | None, folder: 
             f"{folder.chain} is older than the books: it ends at height {tip.height}, and they have followed it to block "
             f"{top[0]} ({hash_text(top[1])}). {RESTORE_CHAIN}, or {ANEW}"
         )
-
-
-def open_identity(database: Database, folder: StateFolder) -> Identity:
-    """The state's key; made where nothing was ever signed. Raises SealError and OSError."""
-    with database.read() as tx:
-        signed = last_line(tx) is not None
-    if signed or folder.identity.exists():
-        return Identity.open(folder.identity)
-    return Identity.create(folder.identity)
 
 
 def note_seen(folder: StateFolder, manifest: Manifest, seen: Seen) -> Manifest:

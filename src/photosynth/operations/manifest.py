@@ -30,10 +30,12 @@ RESTORE_CHAIN = "Put it back from a backup, import an export of its blocks with 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How far evidence and share log had come: the newest line's number and hash, the last entry's number."""
+    """How far evidence and share log had come: the newest line's place in the order of append, the root over all heads with it,
+    and the last entry's number.
+    """
 
-    evidence_seq: int
-    evidence_hash: str
+    evidence_line: int
+    evidence_root: str
     share_seq: int
 
 
@@ -84,7 +86,7 @@ def _manifest(known: Any) -> Manifest:
         site,
         complete=known["complete"] is True,
         counting_anew=known["counting_anew"] is True,
-        seen=None if seen is None else Seen(int(seen["evidence_seq"]), str(seen["evidence_hash"]), int(seen["share_seq"])),
+        seen=None if seen is None else Seen(int(seen["evidence_line"]), str(seen["evidence_root"]), int(seen["share_seq"])),
     )
 
 
@@ -138,9 +140,9 @@ def _needed(folder: StateFolder, manifest: Manifest) -> list[tuple[Path, bool, s
             f"The journal and the evidence are in it and nowhere else. {restore}, or {ANEW}",
         ),
         (
-            folder.identity,
-            folder.identity.exists(),
-            f"It signed the evidence that is here, and no other key can go on with that. {restore}, or {ANEW}",
+            folder.keys,
+            _has_keys(folder.keys),
+            f"The keys in it signed the evidence that is here, and no others can go on with that. {restore}, or {ANEW}",
         ),
     ]
     if not manifest.counting_anew:
@@ -149,6 +151,14 @@ def _needed(folder: StateFolder, manifest: Manifest) -> list[tuple[Path, bool, s
         there = (folder.chain / "blocks.log").exists()
         found.append((folder.chain, there, f"The blocks that the books follow are in it. {RESTORE_CHAIN}, or {ANEW}"))
     return found
+
+
+def _has_keys(keys: Path) -> bool:
+    """Whether a key of evidence is there. Raises OSError where that cannot be seen."""
+    try:
+        return any(path.suffix == ".key" for path in keys.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _has_segments(shares: Path) -> bool:

@@ -32,9 +32,11 @@ from photosynth.operations.ledger_lines import ledger_lines
 from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.site import Site
 from photosynth.operations.summaries import evidence_status, ledger_status
+from photosynth.operations.view import NotKnownError
 from photosynth.pool.statistics import PoolSnapshot, WorkerStats
 from photosynth.quantities.instants import iso_utc
 from photosynth.storage import StorageError
+from photosynth.treasury.evidence.export import NoSuchStreamError
 from photosynth.treasury.unknown_intervals import unknown_intervals
 
 log = structlog.get_logger()
@@ -257,12 +259,14 @@ class RunningSite:
         site.audit.finished(action, "done", None, seen, None)
         return books.action_document(await site.audit.row(action))
 
-    async def lines(self) -> AsyncIterator[bytes]:
-        """The lines of an evidence export, header first and closing line last, each without its line feed."""
-        site = self._site
-        lines = evidence_lines(site.database.path, site.identity, site.settings.state.root)
-        while (line := await asyncio.to_thread(next, lines, None)) is not None:
-            yield line
+    async def lines(self, stream: str | None = None) -> AsyncIterator[bytes]:
+        """The lines of an export of evidence, of all streams or of one, each without its line feed. Raises NotKnownError."""
+        lines = evidence_lines(self._site.settings.state, stream)
+        try:
+            while (line := await asyncio.to_thread(next, lines, None)) is not None:
+                yield line
+        except NoSuchStreamError as error:
+            raise NotKnownError(f"{error}.") from None
 
     async def _keep_stopped(self) -> str | None:
         """Remember a stop over restarts; why it cannot be remembered yet, None where it is."""

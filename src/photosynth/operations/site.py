@@ -24,6 +24,7 @@ from photosynth.operations.configuration import (
     Pace,
     demonstration_target,
     dispatch_policy,
+    fleet_facts,
     machine_model,
     meter_specs,
     pool_config,
@@ -31,6 +32,7 @@ from photosynth.operations.configuration import (
     tariff_of,
 )
 from photosynth.operations.controller import Controller
+from photosynth.operations.evidence_keys import open_identity
 from photosynth.operations.field import Field, OpenField
 from photosynth.operations.guarded_meters import GuardedMeters
 from photosynth.operations.manifest import Seen, check_parts, completed, load_manifest, write_mark
@@ -46,13 +48,15 @@ from photosynth.pool.share_log import ShareLog
 from photosynth.quantities.instants import INTERVAL_MS, interval_start_ms
 from photosynth.storage import Database, DatabaseThread, StorageError
 from photosynth.storage.meta import put_meta
-from photosynth.treasury.books import Books
 from photosynth.treasury.coinbase import ChainBooks
-from photosynth.treasury.evidence.lines import EvidenceRecord, last_line
+from photosynth.treasury.evidence.envelope import BOOKS
+from photosynth.treasury.evidence.lines import EvidenceRecord, newest_line
 from photosynth.treasury.evidence.seal import Identity
 from photosynth.treasury.facts import CoinFact
+from photosynth.treasury.fleet_books import FleetBooks
 from photosynth.treasury.glance import followed_top
 from photosynth.treasury.parties import PAYOUT_WALLET
+from photosynth.treasury.site_books import SiteBooks
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -100,8 +104,7 @@ class Site:
         self.control: MinerControl
         self.controller: Controller
         self.keeper: Bookkeeper
-        self.books: Books
-        self.identity: Identity
+        self.books: SiteBooks
         self.audit: AuditLog
         self.field: Field
         self.meters: GuardedMeters
@@ -247,11 +250,12 @@ class Site:
         if genesis_hash is None:
             raise NodeUnavailableError("the Bitcoin node knows no genesis block; let it finish its start and try again")
         facts = site_facts(self.mining, genesis_hash)
-        self.identity = await self.run_database(lambda: consistency.open_identity(self.database, self.settings.state))
-        self.books = Books(facts, self.identity)
+        fleet = fleet_facts(self.mining, genesis_hash)
+        of_site, of_books = await self.run_database(lambda: self._identities(facts.site))
+        self.books = SiteBooks(facts, of_site, FleetBooks(fleet, of_books))
         chain = ChainBooks(
             facts.payout_script,
-            facts.recognition,
+            fleet.recognition,
             self._coin_fact_at,
             clock=self.clock,
             chain_name=facts.network,
@@ -274,6 +278,11 @@ class Site:
         first = min([interval_start_ms(self.settings.start_ms), *share_log.account.open_intervals()])
         self._next_start_ms = first if last is None else last + INTERVAL_MS
         self._wall_start_ms = self.clock.wall_ms() if past.last_wall_end_ms is None else past.last_wall_end_ms
+
+    def _identities(self, site: str) -> tuple[Identity, Identity]:
+        """The keys of the site's evidence and of the books'."""
+        with self.database.begin() as tx:
+            return open_identity(tx, self.settings.state, site), open_identity(tx, self.settings.state, BOOKS)
 
     def _open_pool(self, share_log: ShareLog, pace: Pace) -> None:
         mining, settings, limits = self.mining, self.settings, self.declared.pool.limits
@@ -368,12 +377,12 @@ class Site:
     def _note_closed(self, record: EvidenceRecord, share_seq: int) -> None:
         """Note in the manifest how far a closed quarter hour has brought evidence and share log."""
         before = self._manifest.seen
-        seen = Seen(record.seq, record.hash.hex(), max(share_seq, 0 if before is None else before.share_seq))
+        seen = Seen(record.id, record.root.hex(), max(share_seq, 0 if before is None else before.share_seq))
         self._manifest = consistency.note_seen(self.settings.state, self._manifest, seen)
 
     async def _note_end(self) -> None:
         """The same at the end, with the last entry of the share log."""
-        record = await self.read(last_line)
+        record = await self.read(newest_line)
         if record is not None:
             self._note_closed(record, self.pool.log.account.last_seq)
 

@@ -92,9 +92,9 @@ class StateFolder:
         return self.root / "clock.json"
 
     @property
-    def identity(self) -> Path:
-        """The Ed25519 key that signs evidence; it can sign away nothing."""
-        return self.root / "identity.key"
+    def keys(self) -> Path:
+        """The Ed25519 keys that sign the streams of evidence; they can sign away nothing."""
+        return self.root / "keys"
 
     @property
     def status(self) -> Path:
@@ -117,7 +117,7 @@ class StateFolder:
 
     def parts(self) -> tuple[Path, ...]:
         """What holds the history of a site: without its siblings none of it can be used."""
-        return self.database, self.identity, self.shares, self.chain
+        return self.database, self.keys, self.shares, self.chain
 
     def _all(self) -> tuple[Path, ...]:
         database = [self.database.with_name(self.database.name + end) for end in ("-wal", "-shm")]

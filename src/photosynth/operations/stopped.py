@@ -49,7 +49,7 @@ _MACHINE_STATES = ("running", "sleeping", "starting", "unreachable", "faulty")
 _OF_A_HASH_RATE = ("sat_per_day", "ueur_per_day", "days_per_block", "chance_of_no_block_in_a_year")
 
 
-def _begun(folder: StateFolder) -> Manifest:
+def begun(folder: StateFolder) -> Manifest:
     """What a folder's manifest says. Raises StateError where no site has lived there."""
     if not folder.exists:
         raise StateError(
@@ -68,7 +68,7 @@ def _read(state: Path) -> Iterator[tuple[StateFolder, Manifest]]:
     if folder.root.is_dir():
         folder.lock(reading=True)
     try:
-        manifest = _begun(folder)
+        manifest = begun(folder)
         check_parts(folder, manifest)
         if not manifest.complete:
             raise StateError(f"the first start on {state} did not finish; start it again with `photosynth up`")
@@ -230,7 +230,8 @@ class StoppedSite:
         """The satoshis of a block (height, hash or coinbase txid). Raises NotKnownError."""
         from photosynth.operations.book_documents import trace_document
 
-        return self._query(lambda tx: trace_document(tx, block_or_txid, _meters(tx), self._manifest.network))
+        site, network = self._manifest.site["site"], self._manifest.network
+        return self._query(lambda tx: trace_document(tx, block_or_txid, _meters(tx, site), network))
 
     async def actions(self, limit: int = 200, before_id: int | None = None, subject: str | None = None) -> "list[ActionDocument]":
         """Every change to the world, newest first."""
@@ -344,10 +345,10 @@ async def open_stopped_node(state: Path) -> AsyncIterator[StoppedNode]:
     from photosynth.bitcoin_node import open_node
 
     folder = StateFolder(state)
-    _only_embedded(_begun(folder))
+    _only_embedded(begun(folder))
     folder.lock()
     try:
-        manifest = _begun(folder)
+        manifest = begun(folder)
         node = await open_node(folder.chain, manifest.network)
         try:
             write_mark(folder.chain, manifest)
@@ -369,16 +370,21 @@ class StoppedEvidence:
     def __init__(self, folder: StateFolder) -> None:
         self._folder = folder
 
-    async def lines(self) -> AsyncIterator[bytes]:
-        """The lines of an export, each without its line feed."""
-        from photosynth.storage import Database
-        from photosynth.treasury.evidence.export import export_lines
-        from photosynth.treasury.evidence.seal import Identity
+    async def lines(self, stream: str | None = None) -> AsyncIterator[bytes]:
+        """The lines of an export, of all streams or of one, each without its line feed. Raises NotKnownError."""
+        from functools import partial
 
-        identity = Identity.open(self._folder.identity)
+        from photosynth.operations.evidence_keys import signing_identity
+        from photosynth.operations.view import NotKnownError
+        from photosynth.storage import Database
+        from photosynth.treasury.evidence.export import NoSuchStreamError, export_lines
+
         with Database(self._folder.database, at_rest=True) as database, database.read() as tx:
-            for line in export_lines(tx, identity):
-                yield line
+            try:
+                for line in export_lines(tx, partial(signing_identity, tx, self._folder), stream):
+                    yield line
+            except NoSuchStreamError as error:
+                raise NotKnownError(f"{error}.") from None
 
 
 @asynccontextmanager
@@ -388,16 +394,16 @@ async def open_stopped_evidence(state: Path) -> AsyncIterator[StoppedEvidence]:
         yield StoppedEvidence(folder)
 
 
-def _meters(tx: "Connection") -> "tuple[MeterInfo, ...]":
-    """The meters that the newest evidence header names."""
-    from photosynth.treasury.evidence.lines import last_body
+def _meters(tx: "Connection", site: str) -> "tuple[MeterInfo, ...]":
+    """The meters that the site's evidence names last."""
+    from photosynth.treasury.evidence.lines import last_of_kind
     from photosynth.treasury.facts import MeterInfo
 
-    header = last_body(tx, "header")
-    if header is None:
+    last = last_of_kind(tx, site, "site")
+    if last is None:
         return ()
     return tuple(
-        MeterInfo(m["id"], m["role"], m["party"], m["class"], 1, simulated=bool(m["simulated"])) for m in header["meters"]
+        MeterInfo(m["id"], m["role"], m["party"], m["class"], 1, simulated=bool(m["simulated"])) for m in last.data["meters"]
     )
 
 

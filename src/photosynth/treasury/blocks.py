@@ -170,9 +170,9 @@ def attribution_of(tx: Connection, block_hash: bytes) -> list[AttributedShare]:
 
 
 def forget_open_attributions(tx: Connection) -> int:
-    """Take back whose work the blocks claim that no line of evidence holds yet, where it lies in quarter hours that are not closed.
+    """Take back whose work the blocks claim that no evidence holds yet, where it lies in quarter hours that are not closed.
 
-    For books whose share log is lost: those quarter hours' lines of evidence will not hold that work, and a claim of work that is on
+    For books whose share log is lost: those quarter hours' evidence will not hold that work, and a claim of work that is on
     no record does not verify. The blocks stay; whose they are is unknown. Returns how many blocks that concerns.
     """
     closed = sa.select(INTERVALS.c.start_ms)

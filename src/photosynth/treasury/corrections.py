@@ -42,7 +42,8 @@ def correct(tx: Connection, site: SiteFacts, identity: Identity, facts: Correcti
     before = lines.corrections_of(tx, site.site, facts.start_ms)
     lacking = {member["id"] for member in closed.data["meters"] if _lacks(member)}
     if not late.keys() <= lacking:
-        raise TreasuryError(f"the quarter hour {facts.start_ms} ms lacks no register of {', '.join(sorted(late.keys() - lacking))}")
+        others = ", ".join(sorted(late.keys() - lacking))
+        raise TreasuryError(f"the quarter hour {facts.start_ms} ms lacks no register of {others}")
     meters = [late.get(fact.id, fact) for fact in known]
     if meters == known:
         return None

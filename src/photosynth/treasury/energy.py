@@ -194,9 +194,7 @@ def interval_postings(
     made = [energy_posting(at, energy)]
     if prices is not None:
         allocation = allocate(energy)
-        own = own_energy_posting(
-            at, energy, allocation, prices, export_limit_w=export_limit_w, duration_s=duration_s
-        )
+        own = own_energy_posting(at, energy, allocation, prices, export_limit_w=export_limit_w, duration_s=duration_s)
         made.append(own)
         made += import_postings(at, energy, allocation, prices)
         made.append(export_posting(at, energy, prices))
@@ -217,9 +215,7 @@ def _source(prices: PriceFact) -> dict[str, str | int | None]:
     return {"price_source": prices.source, "published_ms": prices.published_ms}
 
 
-def _posting(
-    event: str, text: str, at: Occasion, lines: tuple[PostingLine, ...], *, source: Source
-) -> Posting | None:
+def _posting(event: str, text: str, at: Occasion, lines: tuple[PostingLine, ...], *, source: Source) -> Posting | None:
     if not lines:
         return None
     return Posting(f"{at.key}{event}", at.start_ms, at.wall_ms, event.split(".", maxsplit=1)[0], text, lines, source)

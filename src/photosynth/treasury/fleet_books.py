@@ -40,8 +40,8 @@ class FleetBooks:
         Where the configuration is another, a new line says so. Raises OtherBooksError where this state's books are of another
         chain of that name, another script of that wallet, or another key.
         """
-        last = lines.last_of_kind(tx, BOOKS, "books")
         refuse_other_key(tx, BOOKS, self.identity, OtherBooksError)
+        last = lines.last_of_kind(tx, BOOKS, "books")
         if last is None:
             self._configuration(tx, "nothing")
         else:
@@ -101,7 +101,6 @@ class FleetBooks:
 
 
 def said(data: dict[str, Any]) -> dict[str, Any]:
-    """A configuration as it is read again, but for why it stands where it does."""
+    """A configuration as it is read again, but for why it stands where it does, and the key: others say when that changes."""
     found: dict[str, Any] = json.loads(canonical(data))
-    del found["follows"]
-    return found
+    return {name: value for name, value in found.items() if name not in ("follows", "public_key")}

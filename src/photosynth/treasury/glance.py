@@ -117,7 +117,8 @@ def _reconciled_height(tx: Asked) -> int | None:
 
 def evidence_state(tx: Asked) -> EvidenceState:
     """The proof in one glance."""
-    records, last_ms = tx.exec_driver_sql("SELECT count(*), max(start_ms) FROM evidence WHERE kind = 'quarter_hour'").fetchall()[0]
+    closed = "SELECT count(*), max(start_ms) FROM evidence WHERE kind = 'quarter_hour'"
+    records, last_ms = tx.exec_driver_sql(closed).fetchall()[0]
     last = tx.exec_driver_sql("SELECT root FROM evidence ORDER BY id DESC LIMIT 1").fetchall()
     return EvidenceState(int(records), bytes(last[0][0]) if last else None, last_ms)
 

@@ -221,9 +221,7 @@ def attribution_member(attribution: Sequence[AttributedShare]) -> list[list[Any]
     ]
 
 
-def _best_members(
-    best: Iterable[BestFact], jobs: Mapping[str, JobFact], commitments: Mapping[str, Commitment]
-) -> dict[str, Any]:
+def _best_members(best: Iterable[BestFact], jobs: Mapping[str, JobFact], commitments: Mapping[str, Commitment]) -> dict[str, Any]:
     """The lowest-hashing headers of each scale; each refers to one of the jobs by its place in the list."""
     best = tuple(best)
     used = sorted({fact.job for fact in best if fact.job in jobs and fact.job in commitments})

@@ -1,7 +1,7 @@
 """A file of evidence against an export of a chain: the headers alone tell whether its blocks are in the chain.
 
-The export has one line a block from height 1 on, in hexadecimal: the whole block, or its first 80 bytes. Nobody need trust whoever
-made it further than the work in its headers goes. It is read line by line; only the hashes of the file's own blocks are kept.
+The export has one line a block from height 1 on, in hexadecimal: the whole block, or its first 80 bytes. Nobody need trust
+whoever made it further than the work in its headers goes. It is read line by line; only the hashes of the file's own blocks are kept.
 """
 
 from collections.abc import Iterator
@@ -118,7 +118,7 @@ def _chain_on(genesis_hash: bytes, file: FileState) -> str:
     for name, known in chains.items():
         if known == genesis_hash:
             return name
-    raise EvidenceError(f"its first block stands on {hash_text(genesis_hash)}, which is the genesis block of no chain of the file")
+    raise EvidenceError(f"its first block stands on {hash_text(genesis_hash)}, the genesis block of no chain of the file")
 
 
 def _scripts(chain: str, file: FileState) -> set[bytes]:

@@ -131,7 +131,7 @@ class Journal:
             if any(line.account not in (a.COINS_AVAILABLE, a.SUSPENSE) for line in lines):
                 raise EvidenceError(f"posting {posting_id} moves more than coins in suspense")
         elif any(line.account in _KEPT_ACCOUNTS for line in lines):
-            raise EvidenceError(f"posting {posting_id} has the event {event!r}, and moves what only blocks and quarter hours move")
+            raise EvidenceError(f"posting {posting_id} ({event!r}) moves what only blocks and quarter hours move")
         else:
             self.state.others += 1
 
@@ -176,9 +176,9 @@ class Journal:
         state.reversible[posting_id] = OpenPosting(key, event, block.hash)
 
     def _accrue(self, posting_id: int, block: KnownBlock, price: Any, lines: list[Row]) -> None:
-        state = self.state
+        state, what = self.state, f"posting {posting_id} accrues block {block.height}"
         if block.hash in state.accrued:
-            raise EvidenceError(f"posting {posting_id} accrues block {block.height} a second time")
+            raise EvidenceError(f"{what} a second time")
         value = 0 if price is None else coins_value_ueur(block.value_sat, integer(price, "a price"))
         # The policy may have changed since the line before; either way the amounts are these.
         accruals = [Accrual(block, value, recognition) for recognition in RECOGNITIONS]
@@ -188,9 +188,9 @@ class Journal:
         chain = state.chains.setdefault(block.chain, [])
         top = chain[-1] if chain else None
         if top is not None and block.height <= top.height:
-            raise EvidenceError(f"posting {posting_id} accrues block {block.height} although the books stand at block {top.height}")
+            raise EvidenceError(f"{what} although the books stand at block {top.height}")
         if top is not None and block.height == top.height + 1 and block.previous_hash != top.hash:
-            raise EvidenceError(f"posting {posting_id} accrues block {block.height}, which does not follow on the block below it")
+            raise EvidenceError(f"{what}, which does not follow on the block below it")
         chain.append(block)
         state.accrued[block.hash] = accrual
         self.blocks.standing.add(block.hash)

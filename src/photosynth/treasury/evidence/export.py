@@ -13,17 +13,21 @@ from photosynth.treasury.evidence.seal import Identity
 from photosynth.treasury.journal import TreasuryError
 
 
+class NoSuchStreamError(TreasuryError):
+    """There is evidence, and none of the stream that was asked for."""
+
+
 def export_lines(tx: Connection, identity_of: Callable[[str], Identity], stream: str | None = None) -> Iterator[bytes]:
     """The whole evidence line by line, or one stream of it, each without its line feed; the transaction stays open meanwhile.
 
-    ``identity_of`` gives the key that signs a stream now. Raises TreasuryError where there is no evidence yet, or no such
-    stream.
+    ``identity_of`` gives the key that signs a stream now. Raises TreasuryError where there is no evidence yet,
+    NoSuchStreamError.
     """
     names = stream_names(tx)
     if not names:
         raise TreasuryError("there is no evidence yet: the system was never started with this state")
     if stream is not None and stream not in names:
-        raise TreasuryError(f"there is no evidence of {stream}; there is of {', '.join(names)}")
+        raise NoSuchStreamError(f"there is no evidence of {stream}; there is of {', '.join(names)}")
     for record in all_lines(tx, stream):
         yield record.line.text()
     for name in names if stream is None else [stream]:

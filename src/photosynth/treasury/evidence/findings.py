@@ -76,7 +76,7 @@ def proven(v: "Verifier", chain: "ChainReport | None") -> tuple[str, ...]:
     headers = sum(site.work.headers for site in file.sites.values())
     hours = by_count(sum(site.quarter_hours for site in file.sites.values()), "quarter hour", "quarter hours")
     streams = by_count(len(file.streams), "stream", "streams")
-    found = [f"{hours} in {streams}, none missing, doubled or changed since they were signed, each stream with a key of its own."]
+    found = [f"{hours} in {streams}, none missing, doubled or changed since they were signed, each stream by a key of its own."]
     arithmetic = "residuals, allocation, the split of satoshis"
     if file.books is not None:
         arithmetic += ", values and every balanced posting"
@@ -103,10 +103,10 @@ def proven(v: "Verifier", chain: "ChainReport | None") -> tuple[str, ...]:
         follows = by_count(file.blocks.links, "of the blocks follows", "of the blocks follow")
         found.append(f"{follows} directly on another one in the file.")
     if chain is not None:
-        blocks = by_count(chain.standing, "block that the books have in the chain is", "blocks that the books have in the chain are")
+        blocks = by_count(chain.standing, "block that the books have in a chain is", "blocks that the books have in a chain are")
         found.append(
-            f"{blocks} in the headers of {chain.chain}, {by_count(chain.blocks, 'block', 'blocks')} with {chain.work_hashes} hashes "
-            f"of work behind them, up to {chain.tip}."
+            f"{blocks} in the headers of {chain.chain}: {by_count(chain.blocks, 'block', 'blocks')} with {chain.work_hashes} "
+            f"hashes of work behind them, up to {chain.tip}."
         )
     return tuple(found)
 
@@ -171,8 +171,8 @@ def _not_judged(file: "FileState") -> Iterator[str]:
     if file.books is None:
         names = ", ".join(file.sites)
         yield (
-            f"Everything about money: this is the stream of {names} alone, without the books. Whether its energy and its blocks were "
-            "posted as it asks, which of its blocks stand in the chain, and whether these together claim work twice cannot be told."
+            f"Everything about money: this is the stream of {names} alone, without the books. Whether its energy and its blocks "
+            "were posted as it asks, which of its blocks stand in the chain, and whether they claim work twice cannot be told."
         )
 
 
@@ -194,7 +194,8 @@ def _chain_trust(chain: "ChainReport") -> Iterator[str]:
         whose = by_count(chain.others_found, "block of the file is", "blocks of the file are")
         yield f"Why {whose} in the chain and not in the books: newer than they are, or left out."
     if chain.later:
-        yield f"{by_count(chain.later, 'later block pays', 'later blocks pay')} a script of the file: an older export than the chain."
+        later = by_count(chain.later, "later block pays", "later blocks pay")
+        yield f"{later} a script of the file: the export is older than the chain."
     if chain.earlier:
         whose = by_count(chain.earlier, "block of the chain pays", "blocks of the chain pay")
         yield f"Why {whose} a script of the file and is not in it, though it is no newer than the file."

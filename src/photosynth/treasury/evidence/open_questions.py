@@ -21,17 +21,21 @@ def noticed(file: "FileState") -> Iterator[str]:
         said = by_count(changes, "later configuration says", "later configurations say")
         yield f"That what {said} of meters, wallets and rules was so."
     if file.blocks.foreign:
-        yield "That " + by_count(
-            len(file.blocks.foreign),
-            "block that pays a script is somebody else's, or not in its site's stream yet: if it was mined here",
-            "blocks that pay a script are somebody else's, or not in their sites' streams yet: if they were mined here",
-        ) + ", lines were changed after."
+        yield (
+            "That "
+            + by_count(
+                len(file.blocks.foreign),
+                "block that pays a script is somebody else's, or not in its site's stream yet: if it was mined here",
+                "blocks that pay a script are somebody else's, or not in their sites' streams yet: if they were mined here",
+            )
+            + ", lines were changed after."
+        )
     if books and file.unbooked:
         lost = by_count(file.unbooked, "block of the sites, whose satoshis are", "blocks of the sites, whose satoshis are")
         yield f"That {lost} not in the books, left the chain or never entered it."
     if file.journal.others:
-        said = by_count(file.journal.others, "posting of other income and holdings says", "postings of other income and holdings say")
-        yield f"What {said}: no line of this file asks for them."
+        said = by_count(file.journal.others, "other posting says", "other postings say")
+        yield f"What {said} of income and holdings: no line of this file asks for them."
 
 
 def _of_site(site: "SiteState", file: "FileState") -> Iterator[str]:

@@ -41,9 +41,9 @@ class StreamReport:
 class VerifyReport:
     """The outcome. ``is_evidence`` is false where the file is something else; ``failed_*`` name the first bad line.
 
-    ``complete`` says whether the file has all streams of the fleet. ``public_key`` is the first key of the file's first site, or of
-    the books where it has no site: who knows that this one is the operator's knows it of every stream whose beginning that site's
-    work commits to. ``key_expected`` says whether all streams are such, None where no key was named: then whoever reads this
+    ``complete`` says whether the file has all streams of the fleet. ``public_key`` is the first key of the file's first site, or
+    of the books where it has no site: who knows that this one is the operator's knows it of every stream whose beginning that
+    site's work commits to. ``key_expected`` says whether all streams are such, None where no key was named: then whoever reads this
     compares ``public_key`` with one that he knows.
 
     ``exit_code`` is 0 where everything holds, 1 where a line does not, 2 where this is no such file.
@@ -131,7 +131,7 @@ def of(
         failed_interval_utc=_utc(file.start_ms) if failed else None,
         lines=verifier.line,
         records=sum(site.quarter_hours for site in sites),
-        head=None if file.root is None else file.root.hex(),
+        head=_head(verifier),
         public_key=None if key is None else key.hex(),
         key_expected=all(verifier.vouched(each) for each in file.streams.values() if each.places) if asked else None,
         complete=_complete(verifier),
@@ -145,6 +145,13 @@ def of(
         estimated=estimated(verifier) if holds else (),
         trusted=trusted(verifier, chain) if holds else (),
     )
+
+
+def _head(verifier: "Verifier") -> str | None:
+    """The root over the heads of all streams; of one stream without the others, its own head."""
+    file = verifier.file
+    head = next(iter(file.streams.values())).head if file.partial else file.root
+    return None if head is None else head.hex()
 
 
 def _complete(verifier: "Verifier") -> bool | None:

@@ -109,8 +109,8 @@ class Verifier:
         for stream in self.file.streams.values():
             if not self.vouched(stream):
                 raise NobodysFileError(
-                    f"the stream {stream.name} begins with another key than those expected, {stream.first_key.hex()}, and no work "
-                    "of a stream that begins with one of them commits to it"
+                    f"the stream {stream.name} begins with another key than the ones expected, {stream.first_key.hex()}, and no "
+                    "work of a stream that begins with one of them commits to it"
                 )
 
     def _begin(self, line: Envelope) -> Stream:
@@ -181,4 +181,3 @@ def _resembles(start: bytes) -> bool:
     """Whether a file's first bytes are evidence, be it damaged: a part of its marks is enough."""
     marks = (b'"format":"photosynth-evidence"', b'"kind":"', b'","signature":"')
     return start.startswith(b'{"body":{') or sum(mark in start for mark in marks) >= 2
-
