@@ -9,6 +9,8 @@ from typing import Any, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from photosynth.treasury.evidence.quick_coins import accrual_rows, available_rows
+from photosynth.treasury.evidence.quick_record import QuickRecords, Taken
 from tests.unit.treasury.treasury_site import SITE
 
 from photosynth.quantities.balance import Energies, allocate
@@ -19,9 +21,7 @@ from photosynth.treasury.evidence.canonical import CanonicalError, canonical
 from photosynth.treasury.evidence.check_claims import shared
 from photosynth.treasury.evidence.check_postings import JournalState
 from photosynth.treasury.evidence.findings import totals
-from photosynth.treasury.evidence.quick_coins import accrual_rows, available_rows
 from photosynth.treasury.evidence.quick_energy import expected_postings
-from photosynth.treasury.evidence.quick_record import QuickRecords, Taken
 from photosynth.treasury.evidence.reading import EvidenceError
 from photosynth.treasury.evidence.seal import NO_HASH, SealError, split_line
 from photosynth.treasury.evidence.seen import SeenHeaders

@@ -212,9 +212,7 @@ class DemoSite:
     SHARE_TARGET = TWO_256 // 3 - 1
     BLOCK_TARGET = TWO_256 // 64 - 1
 
-    def __init__(
-        self, db: Database, *, site: SiteFacts = SITE, seed: bytes = SITE_SEED, books: FleetBooks | None = None
-    ) -> None:
+    def __init__(self, db: Database, *, site: SiteFacts = SITE, seed: bytes = SITE_SEED, books: FleetBooks | None = None) -> None:
         self.db = db
         self.site = site
         self.identity = Identity.from_seed(seed)

@@ -1,7 +1,8 @@
 """A file of evidence against an export of a chain: the headers alone tell whether its blocks are in the chain.
 
 The export has one line a block from height 1 on, in hexadecimal: the whole block, or its first 80 bytes. Nobody need trust
-whoever made it further than the work in its headers goes. It is read line by line; only the hashes of the file's own blocks are kept.
+whoever made it further than the work in its headers goes. It is read line by line; only the hashes of the file's own blocks are
+kept.
 """
 
 from collections.abc import Iterator

@@ -23,7 +23,7 @@ def totals(v: "Verifier") -> dict[str, int]:
     anchored = anchored_place(file, None)
     found = dict(sums) | {"anchored_line": anchored, "unanchored_lines": file.lines - 1 - anchored}
     if file.books is None:
-        del found["attributed_sat"]
+        found.pop("attributed_sat", None)
     return found
 
 
@@ -161,7 +161,7 @@ def trusted(v: "Verifier", chain: "ChainReport | None") -> tuple[str, ...]:
     else:
         found += _chain_trust(chain)
     if simulated := [site.name for site in sites if site.facts.simulated]:
-        found.append(f"Simulated: the meters of {', '.join(simulated)} measured no real energy.")
+        found.append(f"These sites are simulated, and their meters measured no real energy: {', '.join(simulated)}.")
     if any(site.facts.network == "regtest" for site in sites):
         found.append("On regtest anyone can rewrite the anchors themselves, given the hashes.")
     return tuple(found)

@@ -22,7 +22,7 @@ Branch = tuple[bytes | None, ...]
 
 
 class Commitment(Struct, frozen=True, gc=False):
-    """What a coinbase commits to: the line of a stream that was its head, the stream's place among all, its branch to the root."""
+    """What a coinbase commits to: a line of a stream, its head then, the stream's place among all, the branch to the root."""
 
     seq: int
     place: int

@@ -43,8 +43,8 @@ class VerifyReport:
 
     ``complete`` says whether the file has all streams of the fleet. ``public_key`` is the first key of the file's first site, or
     of the books where it has no site: who knows that this one is the operator's knows it of every stream whose beginning that
-    site's work commits to. ``key_expected`` says whether all streams are such, None where no key was named: then whoever reads this
-    compares ``public_key`` with one that he knows.
+    site's work commits to. ``key_expected`` says whether all streams are such, None where no key was named: then whoever reads
+    this compares ``public_key`` with one that he knows.
 
     ``exit_code`` is 0 where everything holds, 1 where a line does not, 2 where this is no such file.
     """

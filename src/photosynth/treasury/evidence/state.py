@@ -103,6 +103,8 @@ class FileState:
     blocks: BlockState = field(default_factory=BlockState)
     journal: JournalState = field(default_factory=JournalState)
     pending: dict[bytes, bytes] = field(default_factory=dict)
+    fresh: tuple[bytes, list[bytes]] | None = None
+    """The postings themselves that the newest line asks for."""
     tree: HeadTree = field(default_factory=HeadTree)
     roots: dict[bytes, int] = field(default_factory=dict)
     root: bytes | None = None
@@ -138,10 +140,28 @@ class FileState:
         self.lines += 1
 
     def ask_for(self, key: str, postings: Iterable[bytes]) -> None:
-        """The books shall have these postings, each without its id, whose keys begin so: remembered as one hash."""
-        texts = b"".join(postings)
+        """The books shall have these postings, each without its id, whose keys begin so.
+
+        They come with the next line as a rule; where they do not, only their hash is kept.
+        """
+        if self.fresh is not None:
+            self.pending[self.fresh[0]] = sha256(b"".join(self.fresh[1])).digest()
+            self.fresh = None
+        texts = list(postings)
         if texts and not self.partial:
-            self.pending[key.encode()] = sha256(texts).digest()
+            self.fresh = key.encode(), texts
+
+    def asked(self, key: bytes) -> bytes | None:
+        """The hash of the postings whose keys begin so, None where no line asks for them; asked for once."""
+        if self.fresh is not None and self.fresh[0] == key:
+            texts, self.fresh = self.fresh[1], None
+            return sha256(b"".join(texts)).digest()
+        return self.pending.pop(key, None)
+
+    @property
+    def missing(self) -> bytes | None:
+        """What the keys of postings begin with that the books lack, None where they lack none."""
+        return next(iter(self.pending), None if self.fresh is None else self.fresh[0])
 
     def committed(self, name: str, commitment: Commitment, root: bytes) -> int:
         """The place in the file up to which a root that work of a stream commits to binds all lines.

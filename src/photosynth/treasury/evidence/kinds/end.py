@@ -26,12 +26,14 @@ def check(line: Envelope, stream: Stream, file: FileState) -> None:
             site.blocks += 1
             file.newest.add(name)
         site.claims.check_spans(site.work)
+    if any(other.ended and name > stream.name for name, other in file.streams.items()):
+        raise EvidenceError("the last lines do not stand in the order of the streams' names")
     stream.ended = file.ended = True
 
 
 def _check_books(file: FileState) -> None:
-    for key in file.pending:
-        raise EvidenceError(f"the books lack the postings {key.decode()} that a line asks for")
+    if file.missing is not None:
+        raise EvidenceError(f"the books lack the postings {file.missing.decode()} that a line asks for")
     assert file.books is not None, "the books' stream has begun"
     for site in file.sites.values():
         if file.books.chains.get(site.facts.chain) != site.facts.genesis_hash:
