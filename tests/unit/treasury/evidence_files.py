@@ -41,7 +41,8 @@ def seal_all(bodies: list[dict[str, Any]], seed: bytes = SITE_SEED) -> list[byte
     identities: dict[str, Identity] = {}
     lines = []
     for body in bodies:
-        stream, data = body.get("stream", "backnang"), body.get("data")
+        data = body.get("data")
+        stream = body["stream"] if isinstance(body.get("stream"), str) else "backnang"
         identity = identities.get(stream) or identity_of(stream, seed)
         if body.get("kind") in ("site", "books") and isinstance(data, dict) and _is_key(data.get("public_key")):
             data["public_key"] = identity.public_key.hex()

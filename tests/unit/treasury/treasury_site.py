@@ -252,8 +252,8 @@ class DemoSite:
         coinbase = Transaction.parse(parts.with_extranonce(extranonce))
         return solve(self.node.chain[-1], coinbase.txid, target), extranonce
 
-    def find_block(self, tx: Connection, *, attribute: bool = True) -> bytes:
-        """Find a block that claims all work done since the last one; the node has it, the books know of it."""
+    def find_block(self, tx: Connection, *, record: bool = True) -> bytes:
+        """Find a block that claims all work done since the last one; the node has it, the books know of it if they are told."""
         height = len(self.node.chain)
         represented = sum(fact.represented for fact in self.claims)
         value_sat = claim_sat(represented, COIN.reward_sat, COIN.mainnet_work)
@@ -269,9 +269,10 @@ class DemoSite:
             site_ms=self.clock.site_ms(),
             wall_ms=self.clock.wall_ms(),
             coin=COIN,
-            attribution=claims if attribute else None,
+            attribution=claims,
         )
-        self.books.record_found_block(tx, fact)
+        if record:
+            self.books.record_found_block(tx, fact)
         return self.node.add(raw)
 
     def facts(self, shares: dict[str, int], prices: PriceFact | None = PRICES) -> IntervalFacts:

@@ -83,6 +83,7 @@ class QuickQuarterHours:
         if (
             state.waived
             or start_s != state.next_start_s
+            or start_s - INTERVAL_S in state.hours.by_start
             or record.duration_s != INTERVAL_S
             or start_s % INTERVAL_S
             or record.wall_end_ms < record.wall_start_ms
