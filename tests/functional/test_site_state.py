@@ -84,7 +84,7 @@ def snapshot(folder: Path) -> dict[str, tuple[str, int, int]]:
 
 def refused(state: Path, *words: str) -> None:
     """A start says in a sentence what is wrong, and changes neither books, key, shares nor chain."""
-    kept = [state / name for name in ("site.json", "identity.key", "shares", "chain/blocks.log")]
+    kept = [state / name for name in ("site.json", "keys", "shares", "chain/blocks.log")]
     before = {path: snapshot(path) if path.is_dir() else path.exists() and path.read_bytes() for path in kept}
     answer = command(state, *START)
     assert answer.returncode == 3, answer
@@ -144,7 +144,7 @@ def test_after_a_kill_the_log_beside_the_database_is_read_too(past: Path, tmp_pa
     state = lay(past, tmp_path, "killed")
     said = json.loads(command(state, "status", "--json").stdout)
     with sqlite3.connect(state / "photosynth.sqlite3") as raw:  # which merges the log
-        (records,) = raw.execute("SELECT count(*) FROM evidence WHERE kind = 'record'").fetchone()
+        (records,) = raw.execute("SELECT count(*) FROM evidence WHERE kind = 'quarter_hour'").fetchone()
     raw.close()
     assert said["evidence"]["records"] == records
     assert said["running"] is False
@@ -154,7 +154,7 @@ def test_after_a_kill_the_log_beside_the_database_is_read_too(past: Path, tmp_pa
     ("part", "words"),
     [
         ("photosynth.sqlite3", ("photosynth.sqlite3 is missing", "backup", "--fresh")),
-        ("identity.key", ("identity.key is missing", "backup", "--fresh")),
+        ("keys", ("keys is missing", "backup", "--fresh")),
         ("shares", ("shares is missing", "backup", "--accept-lost-shares")),
         ("chain", ("chain is missing", "backup", "chain import", "--fresh")),
         ("site.json", ("site.json is missing", "backup", "--fresh")),
@@ -188,7 +188,7 @@ def test_a_part_from_another_day_is_refused_or_caught_up(past: Path, tmp_path: P
         refused(state, " older than ")
 
 
-@pytest.mark.parametrize("part", ["photosynth.sqlite3", "identity.key", "shares", "chain"])
+@pytest.mark.parametrize("part", ["photosynth.sqlite3", "keys", "shares", "chain"])
 def test_a_part_of_another_site_is_refused(past: Path, other: Path, tmp_path: Path, part: str) -> None:
     state = lay(past, tmp_path, "late")
     path = state / part
@@ -227,18 +227,18 @@ def test_a_lost_chain_comes_back_from_an_export(past: Path, tmp_path: Path) -> N
 
 def test_fresh_moves_the_old_state_aside_and_says_where(past: Path, tmp_path: Path) -> None:
     state = lay(past, tmp_path, "late")
-    key = (state / "identity.key").read_bytes()
+    key = (state / "keys" / "backnang.key").read_bytes()
     said = starts(state, "--fresh")
     (aside,) = state.glob("before-*")
     assert str(aside) in said
-    assert (aside / "identity.key").read_bytes() == key
-    assert (state / "identity.key").read_bytes() != key
+    assert (aside / "keys" / "backnang.key").read_bytes() == key
+    assert (state / "keys" / "backnang.key").read_bytes() != key
     assert command(aside, "status").returncode == 0
     export_holds(aside)
 
 
 def test_a_first_start_that_dies_anywhere_is_taken_up(tmp_path: Path) -> None:
-    for sign in ("site.json", "photosynth.sqlite3", "shares", "chain/blocks.log", "identity.key", "world"):
+    for sign in ("site.json", "photosynth.sqlite3", "shares", "chain/blocks.log", "keys/backnang.key", "world"):
         state = tmp_path / sign.replace("/", "-")
         with subprocess.Popen(
             [*COMMAND, *START[:-2], "--state", str(state)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -262,6 +262,7 @@ def test_a_folder_that_others_may_write_is_refused(past: Path, tmp_path: Path) -
 def export_holds(state: Path) -> None:
     exported = state.with_suffix(".jsonl")
     assert command(state, "evidence", "export", str(exported)).returncode == 0
-    key = Identity.open(state / "identity.key").public_key.hex()  # a young export has no work that would show whose it is
-    verified = photosynth("verify", str(exported), "--key", key)
+    # A young export has no work that would show whose it is.
+    keys = [Identity.open(path).public_key.hex() for path in sorted((state / "keys").glob("*.key"))]
+    verified = photosynth("verify", str(exported), *(word for key in keys for word in ("--key", key)))
     assert verified.returncode == 0, verified.stdout

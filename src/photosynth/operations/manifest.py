@@ -1,7 +1,7 @@
 """``site.json``: whose history a state folder holds, and of which parts it is made.
 
 Database, share log and chain know the state that they belong to by its id, which stands in each of them; the database knows
-the key by its public half. So a part that is missing beside the others, or is another state's, is refused and never made anew
+the keys by their public halves. So a part that is missing beside the others, or is another state's, is refused and never made anew
 in silence. What was last seen of evidence and share log is noted at every quarter hour and at the end, so that one of them
 taken from an older copy is told from the one that belongs here.
 
@@ -126,7 +126,12 @@ def check_parts(folder: StateFolder, manifest: Manifest) -> None:
         if not content:
             if manifest.complete:
                 raise StateError(f"{path} is missing, and the rest of this state is there. {advice}")
-        elif path.is_dir() and (mark := read_mark(path)) != manifest.state and (mark is not None or manifest.complete):
+        elif (
+            path != folder.keys
+            and path.is_dir()
+            and (mark := read_mark(path)) != manifest.state
+            and (mark is not None or manifest.complete)
+        ):
             raise StateError(f"{path} is not of this state, but of {'another' if mark else 'one that nothing tells'}. {advice}")
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from tests.unit.clock_and_audit import START_MS
 from tests.unit.operations.operations_books import QuietPool, bookkeeper
 from tests.unit.operations.operations_fakes import QUARTER_MS
-from tests.unit.treasury.treasury_site import COIN, METERS, OTHER, SITE, FakeNode, as_node, make_block, open_database
+from tests.unit.treasury.treasury_site import COIN, METERS, OTHER, SITE, FakeNode, as_node, books_of, make_block, open_database
 
 from photosynth.bitcoin.block import Block
 from photosynth.bitcoin.node import Verdict
@@ -24,7 +24,7 @@ from photosynth.pool import unclaimed
 from photosynth.pool.results import FoundBlock
 from photosynth.storage import DatabaseThread
 from photosynth.storage.observations import DayObservation, day_observations
-from photosynth.treasury import Books, ChainBooks, EvidenceRecord, Identity, attribution
+from photosynth.treasury import ChainBooks, EvidenceRecord, SiteBooks, attribution
 from photosynth.treasury.blocks import read_blocks
 from photosynth.treasury.chain import COINBASE_MATURITY
 from photosynth.treasury.evidence import check_claims
@@ -59,7 +59,7 @@ class LatchedMeters:
         return {name: IntervalReading(10**7, 10**7, "good") for name in METERS}
 
 
-class RefusingBooks(Books):
+class RefusingBooks(SiteBooks):
     """Books that refuse a quarter hour, until they do not."""
 
     refusing = False
@@ -76,7 +76,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.database = open_database(folder)
         self.run = DatabaseThread()
-        self.books = RefusingBooks(SITE, Identity.from_seed(b"\x01" * 32))
+        self.books = cast(RefusingBooks, books_of(SITE, kind=RefusingBooks))
         with self.database.begin() as tx:
             head = self.books.open(tx)
         self.clock, self.pool = MovableClock(), QuietPool()

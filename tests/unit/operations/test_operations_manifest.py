@@ -37,7 +37,8 @@ def whole(root: Path) -> StateFolder:
     folder.lock()
     manifest = begin(folder, SITE)
     Database(folder.database).close()
-    folder.identity.write_bytes(bytes(32))
+    folder.keys.mkdir()
+    (folder.keys / "books.key").write_bytes(bytes(32))
     folder.chain.mkdir()
     (folder.chain / "blocks.log").touch()
     open_segments(folder.shares)
@@ -85,7 +86,7 @@ def test_a_garbled_manifest_is_refused_not_a_crash(state: StateFolder, garbled: 
 
 def test_a_missing_manifest_is_not_made_anew_beside_the_rest(state: StateFolder) -> None:
     state.manifest.unlink()
-    with pytest.raises(StateError, match=r"site\.json is missing beside photosynth\.sqlite3, identity\.key, shares, chain"):
+    with pytest.raises(StateError, match=r"site\.json is missing beside photosynth\.sqlite3, keys, shares, chain"):
         begin(state, SITE)
     assert not state.manifest.exists()
 
@@ -94,7 +95,8 @@ def test_a_missing_manifest_is_not_made_anew_beside_the_rest(state: StateFolder)
     ("part", "advice"),
     [
         ("photosynth.sqlite3", "The journal and the evidence are in it"),
-        ("identity.key", "no other key can go on"),
+        ("keys", "no others can go on"),
+        ("keys/books.key", "no others can go on"),
         ("chain", "photosynth chain import"),
         ("chain/blocks.log", "photosynth chain import"),
         ("shares", "--accept-lost-shares"),

@@ -29,10 +29,10 @@ def test_a_folder_that_cannot_be_made_is_told_with_a_way_out(tmp_path: Path) -> 
 
 def test_setting_aside_takes_what_a_site_left_and_nothing_else(tmp_path: Path) -> None:
     state = StateFolder(tmp_path)
-    for folder in (state.chain, state.shares, state.world):
+    for folder in (state.chain, state.shares, state.world, state.keys):
         folder.mkdir()
         (folder / "inside").touch()
-    for file in (state.database, state.clock, state.identity, state.log, state.status, state.node_state, state.manifest):
+    for file in (state.database, state.clock, state.log, state.status, state.node_state, state.manifest):
         file.touch()
     (tmp_path / "photosynth.sqlite3-wal").touch()
     (tmp_path / "mine.txt").write_text("not the site's")

@@ -337,6 +337,11 @@ def fleet_of(site: SiteFacts) -> FleetFacts:
     )
 
 
+def books_of(site: SiteFacts = SITE, seed: bytes = SITE_SEED, kind: "type[SiteBooks]" = SiteBooks) -> SiteBooks:
+    """The books of a fleet of one site."""
+    return kind(site, Identity.from_seed(seed), FleetBooks(fleet_of(site), Identity.from_seed(BOOKS_SEED)))
+
+
 def open_database(folder: Path) -> Database:
     """A folder's database; where there is none, a copy of an empty one made once: a schema takes longer than most tests."""
     path = folder / "photosynth.sqlite3"
