@@ -46,10 +46,11 @@ check: dev  ## Style, types, imports, dependencies
 	@$(VENV)/bin/deptry src
 
 unit: dev  ## The fast tests, in parallel
-	@$(VENV)/bin/pytest -q -n auto tests/unit tests/contract
+	@$(VENV)/bin/pytest -q -n auto -m "not postgres" tests/unit tests/contract
 
-interop: dev  ## Against real software: bitcoind, a miner's library
+interop: dev  ## Against real software: bitcoind, a miner's library, and the state's tests again on PostgreSQL
 	@$(VENV)/bin/pytest -q tests/interop
+	@$(VENV)/bin/pytest -q -n auto -m postgres tests/unit
 
 functional: dev  ## The whole system in processes of its own
 	@$(VENV)/bin/pytest -q -n 3 --dist loadfile tests/functional

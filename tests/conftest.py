@@ -10,7 +10,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
-pytest_plugins = ["tests.peers.bitcoind"]
+pytest_plugins = ["tests.peers.bitcoind", "tests.peers.postgres"]
 
 settings.register_profile("photosynth", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("photosynth")

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.unit.simulation.fake_pool import FakePool
 
-from photosynth.miners.actions import Action, Result
+from photosynth.actions import Action, Result
 from photosynth.miners.control import MinerControl
 from photosynth.miners.luxos import LuxosMachine
 from photosynth.miners.model import MachineModel

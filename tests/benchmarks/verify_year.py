@@ -1,12 +1,12 @@
 """How long `photosynth verify` takes for a year of quarter hours: `python tests/benchmarks/verify_year.py [records [branch]]`.
 
 The file is made once and kept in the temporary folder: one site and the fleet's books, 35,040 quarter hours of 12 kB in two
-signed lines each. In each stand five meters, the postings of its energy, four workers with 40 shares that were really hashed at a
-toy target, and 32 best headers of one job, which are more than half of it. The chain grows by one block in each, and every third
-is the site's: it stands there with its four rows of attribution, is accrued, and is made available when it is 100 blocks deep. The
-demonstration's own quarter hours are longer (16 kB): it has two dozen machines and finds a block in almost each. ``branch`` is how
-many hashes stand in each Merkle branch: none on a chain without other transactions, ten to twelve on mainnet. CPU seconds of one process; the limit is 10. Memory is the peak of
-that process.
+signed lines each. In each stand five meters, the postings of its energy, four workers with 40 shares that were really hashed
+at a toy target, and 32 best headers of one job, which are more than half of it. The chain grows by one block in each, and
+every third is the site's: it stands there with its four rows of attribution, is accrued, and is made available when it is 100
+blocks deep. The demonstration's own quarter hours are longer (16 kB): it has two dozen machines and finds a block in almost
+each. ``branch`` is how many hashes stand in each Merkle branch: none on a chain without other transactions, ten to twelve on
+mainnet. CPU seconds of one process; the limit is 10. Memory is the peak of that process.
 """
 
 import gc

@@ -14,7 +14,8 @@ class Guest:
     """Mines under one name until :meth:`stop`; a cut connection ends it, and what was answered stays counted."""
 
     def __init__(self, host: str, port: int, worker: str = "guest") -> None:
-        self.accepted = 0
+        self.submitted = self.accepted = 0
+        self.name = worker
         self.refused: list[str] = []
         self._client = StratumClient(worker, version_mask=0)
         self._address = (host, port)
@@ -54,6 +55,7 @@ class Guest:
             target = job.target
             for number in range(nonce, nonce + BATCH):
                 if int.from_bytes(double_sha256(prefix + number.to_bytes(4, "little")), "little") <= target:
+                    self.submitted += 1
                     connection.sendall(self._client.submit(job, bytes(job.extranonce2_size), job.time_s, number))
             nonce += BATCH
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import httpx2
 
+from photosynth.storage.address import Address
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 COMMAND = [sys.executable, "-m", "photosynth.cli"]
 PATIENCE_S = 200
@@ -30,8 +32,13 @@ def photosynth(*arguments: str, **options: Any) -> subprocess.CompletedProcess[s
 class RunningSite:
     """`photosynth up` on free ports; ends with :meth:`stop` (Ctrl-C) or :meth:`kill`."""
 
-    def __init__(self, state: Path, *arguments: str, fleet: Path = EXAMPLES / "backnang.yaml") -> None:
-        self.state = state
+    def __init__(
+        self, state: Path, *arguments: str, fleet: Path = EXAMPLES / "backnang.yaml", database: Address | None = None
+    ) -> None:
+        """With the address of a database, ``state`` is the platform's data folder."""
+        self.place = str(state if database is None else database)
+        self.state = state if database is None else state / "photosynth" / "databases" / database.folder_name
+        self.environment = {**os.environ, "XDG_DATA_HOME": str(state)}
         self.fleet = fleet
         self.output = state.with_suffix(".out")
         self._arguments = [
@@ -39,7 +46,7 @@ class RunningSite:
             "up",
             str(fleet),
             "--state",
-            str(state),
+            self.place,
             "--port",
             "0",
             "--pool-port",
@@ -61,6 +68,7 @@ class RunningSite:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                env=self.environment,
             )
         self.wait_for(self._answers, "its API to answer")
         return self
@@ -109,7 +117,7 @@ class RunningSite:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command of the command line on this state."""
-        return photosynth(*arguments, "--state", str(self.state))
+        return photosynth(*arguments, "--state", self.place, env=self.environment)
 
     def stop(self) -> float:
         """Ctrl-C; the seconds it took. Fails where it did not end cleanly."""

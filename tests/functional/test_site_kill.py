@@ -7,6 +7,8 @@ import json
 import os
 import random
 import time
+from collections import Counter
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,33 @@ def test_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
         site.stop()
     finally:
         site.end()
+
+
+def booked_shares(site: RunningSite, folder: Path) -> Counter[str]:
+    """Each worker's shares in closed quarter hours, as the evidence has them; what came before this call is in them."""
+    now_s = datetime.fromisoformat(site.get("status")["time"]).timestamp()
+    records: list[dict[str, Any]] = []
+
+    def closed() -> bool:
+        exported = folder / "booked.jsonl"
+        assert site.command("evidence", "export", str(exported)).returncode == 0
+        bodies = [json.loads(line)["body"] for line in exported.read_bytes().splitlines()]
+        records[:] = [body for body in bodies if body["type"] == "record"]
+        return bool(records) and records[-1]["start_utc_s"] + 900 > now_s
+
+    site.wait_for(closed, "the quarter hour to be over, and closed")
+    shares = Counter[str]()
+    for record in records:
+        for worker, _, _, accepted, _ in record["work"]:
+            shares[record["workers"][worker][0]] += accepted
+    return shares
+
+
+def check_guest(site: RunningSite, guest: Guest, booked: Counter[str]) -> None:
+    """Every share that was answered true is counted and booked once; none is that was not handed in."""
+    counted = {worker["name"]: int(worker["shares_accepted"]) for worker in site.get("workers")["workers"]}[guest.name]
+    assert guest.accepted <= counted <= guest.submitted, (guest.name, guest.accepted, counted, guest.submitted)
+    assert booked[guest.name] == counted, (guest.name, booked, counted)
 
 
 def check_books(site: RunningSite, folder: Path) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from photosynth.miners.actions import Action, End, NotAuditedError, Result
+from photosynth.actions import Action, End, NotAuditedError, Result
 
 START_MS = 1_781_427_600_000
 

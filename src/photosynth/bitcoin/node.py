@@ -96,7 +96,7 @@ class Coin:
 
 @dataclass(frozen=True, slots=True)
 class NodeHealth:
-    """What a node says of itself: software with version, chain, tip, peers, and why it would not be trusted now."""
+    """What a node says of itself: software with version, chain, tip, peers, whether to trust it now, and what it warns of."""
 
     software: str
     chain: str

@@ -109,12 +109,22 @@ class StoredChain:
     # Opening
 
     def _need_space(self) -> None:
+        if (short := self.short_of_space) is not None:
+            raise NodeUnavailableError(short)
+
+    @property
+    def short_of_space(self) -> str | None:
+        """That the disk has less room than a start asks for, None where it has enough. May be read from any thread.
+
+        Until a block does not fit, nothing fails: what the library has laid out in advance may take a dozen of them.
+        """
         free = shutil.disk_usage(self._folder).free
-        if free < LEAST_FREE_BYTES:
-            raise NodeUnavailableError(
-                f"the disk of {self._folder} has {free >> 20} MB left and the Bitcoin node needs "
-                f"{LEAST_FREE_BYTES >> 20} MB: free some space"
-            )
+        if free >= LEAST_FREE_BYTES:
+            return None
+        return (
+            f"the disk of {self._folder} has {free >> 20} MB left and the Bitcoin node needs "
+            f"{LEAST_FREE_BYTES >> 20} MB: free some space"
+        )
 
     def _open_index(self) -> Index:
         folder = self._folder / "index"

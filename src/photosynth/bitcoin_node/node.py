@@ -67,15 +67,21 @@ class EmbeddedNode:
                 await changed.wait()
 
     async def health(self) -> NodeHealth:
-        """What the node says of itself now; it has no peers and is as synchronised as what it is given."""
+        """What the node says of itself now; it has no peers and is as synchronised as what it is given.
+
+        A disk that runs full is warned of before a block does not fit: until then the node is as good as any.
+        """
         self._check()
         self._mend_when_possible()
-        tip, warnings = self._stored.tip, []
+        tip, failures = self._stored.tip, []
         if (failure := self._stored.failure) is not None:
-            warnings.append(failure)
+            failures.append(failure)
         if tip.time_s > self._now_s() + MAX_FUTURE_S:
-            warnings.append("the best block's time is more than two hours ahead of this machine's clock: set the clock")
-        return NodeHealth(SOFTWARE, self._chain, tip, tip.height, 0, not warnings, tuple(warnings))
+            failures.append("the best block's time is more than two hours ahead of this machine's clock: set the clock")
+        warnings = tuple(failures)
+        if failure is None and (short := self._stored.short_of_space) is not None:
+            warnings += (short,)
+        return NodeHealth(SOFTWARE, self._chain, tip, tip.height, 0, not failures, warnings)
 
     async def tip(self) -> Tip:
         """The best block now."""

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +17,7 @@ from photosynth.cli.options import (
     parse_day,
     parse_duration,
     parse_speed,
+    parse_state,
 )
 
 HELP = """Mine Bitcoin on surplus renewable energy, keep the books of it and prove them.
@@ -40,11 +41,16 @@ fleet = typer.Typer(help="The fleet file.", no_args_is_help=True)
 app.add_typer(chain, name="chain")
 app.add_typer(evidence, name="evidence")
 app.add_typer(fleet, name="fleet")
+state_commands = typer.Typer(help="The state as a whole.", no_args_is_help=True)
+app.add_typer(state_commands, name="state")
 
 DataOption = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="Folder with the recorded days; see docs/how-to/replay-a-real-day.md."),
 ]
+FromArgument = Annotated[Any, typer.Argument(metavar="FROM", parser=parse_state, help="Folder or address of the state.")]
+BackupArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
+ToArgument = Annotated[Any, typer.Argument(metavar="TO", parser=parse_state, help="Folder or address where there is none.")]
 OutputArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; - is standard output.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it goes into the audit.")]
 
@@ -317,3 +323,30 @@ def fleet_schema() -> int:
     from photosynth.cli.fleet_check import schema
 
     return schema()
+
+
+@state_commands.command("migrate", epilog="Example: photosynth state migrate ~/site postgresql://photosynth@db:5432/photosynth")
+@command
+def state_migrate(source: FromArgument, target: ToArgument) -> int:
+    """Copy a stopped state from one place to another, folder or database, and show that both are the same."""
+    from photosynth.cli.state import migrate as body
+
+    return body(source, target)
+
+
+@state_commands.command("backup", epilog="Example: photosynth state backup site.backup")
+@command
+def state_backup(file: BackupArgument, state: StateOption) -> int:
+    """Write the whole state into one file, of a running system or of a stopped one; it holds the key that signs evidence."""
+    from photosynth.cli.state import back_up as body
+
+    return body(state, file)
+
+
+@state_commands.command("restore", epilog="Example: photosynth state restore site.backup --state ~/restored")
+@command
+def state_restore(file: BackupArgument, state: StateOption) -> int:
+    """Make a state out of a backup, in a folder or a database where there is none."""
+    from photosynth.cli.state import restore as body
+
+    return body(file, state)

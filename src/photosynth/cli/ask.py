@@ -4,7 +4,6 @@ import asyncio
 import getpass
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel
@@ -15,13 +14,14 @@ from photosynth.cli.errors import CommandError, ExitCode, sentence
 from photosynth.cli.format import output, user_style
 from photosynth.operations.documents import ActionDocument
 from photosynth.operations.view import NotKnownError
+from photosynth.storage.address import Place
 
 T = TypeVar("T")
 LONGEST_REASON = 500
 """Characters that the API takes."""
 
 
-def ask(state: Path, question: Callable[[Opened], Awaitable[T]]) -> tuple[Opened, T]:
+def ask(state: Place, question: Callable[[Opened], Awaitable[T]]) -> tuple[Opened, T]:
     """Open a site and ask it; where the answer comes from, and the answer. Raises CommandError."""
 
     async def run() -> tuple[Opened, T]:
@@ -39,7 +39,7 @@ def print_json(document: BaseModel) -> None:
     sys.stdout.write(document.model_dump_json(indent=2) + "\n")
 
 
-def workers(state: Path, as_json: bool) -> int:
+def workers(state: Place, as_json: bool) -> int:
     """The pool's workers."""
     site, document = ask(state, lambda opened: opened.view.workers())
     if as_json:
@@ -49,7 +49,7 @@ def workers(state: Path, as_json: bool) -> int:
     return ExitCode.OK
 
 
-def trace(state: Path, block: str, as_json: bool) -> int:
+def trace(state: Place, block: str, as_json: bool) -> int:
     """A block's satoshis back to their meters."""
     site, document = ask(state, lambda opened: opened.view.trace(block))
     if as_json:
@@ -59,7 +59,7 @@ def trace(state: Path, block: str, as_json: bool) -> int:
     return ExitCode.OK
 
 
-def act(state: Path, kind: Literal["stop", "resume"], reason: str, as_json: bool) -> int:
+def act(state: Place, kind: Literal["stop", "resume"], reason: str, as_json: bool) -> int:
     """Stop or resume mining in the running system; 0 only where it was done, and a stop also read back."""
     if kind == "stop":
         return act_on(state, kind, reason, as_json, lambda api, actor: api.stop_mining(actor, reason))
@@ -67,7 +67,7 @@ def act(state: Path, kind: Literal["stop", "resume"], reason: str, as_json: bool
 
 
 def act_on(
-    state: Path, what: str, reason: str, as_json: bool, call: Callable[[ApiClient, str], Awaitable[ActionDocument]]
+    state: Place, what: str, reason: str, as_json: bool, call: Callable[[ApiClient, str], Awaitable[ActionDocument]]
 ) -> int:
     """Let the running system do something and say what came of it; 0 only where it was done."""
     if not reason.strip():

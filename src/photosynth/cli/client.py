@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -28,6 +27,7 @@ from photosynth.operations.documents import (
 from photosynth.operations.state import ApiAddress, StateError, StateFolder, StateInUseError
 from photosynth.operations.view import NotKnownError, SiteView
 from photosynth.quantities.instants import MARKET_ZONE
+from photosynth.storage.address import Place
 
 if TYPE_CHECKING:
     import httpx2
@@ -263,7 +263,7 @@ class Opened:
 
 
 @contextlib.asynccontextmanager
-async def open_site(state: Path) -> AsyncIterator[Opened]:
+async def open_site(state: Place) -> AsyncIterator[Opened]:
     """The site of a state folder, running or stopped. Raises CommandError where there is none or it cannot be read."""
     until_s, view = time.monotonic() + START_PATIENCE_S, None
     while (api := await running_api(state)) is None:
@@ -303,13 +303,13 @@ def _zone_in(status: bytes) -> ZoneInfo:
         return MARKET_ZONE
 
 
-async def _stopped(state: Path) -> Any:
+async def _stopped(state: Place) -> Any:
     from photosynth.operations.stopped import open_stopped
 
     return open_stopped(state)
 
 
-async def running_api(state: Path) -> ApiClient | None:
+async def running_api(state: Place) -> ApiClient | None:
     """The API of the system that runs on a state folder, None where none does; one that starts or stops is waited for."""
     until_s = time.monotonic() + START_PATIENCE_S
     while (api := await _answering(state)) is None and (user := StateFolder(state).user()) is not None:
@@ -323,7 +323,7 @@ async def running_api(state: Path) -> ApiClient | None:
     return api
 
 
-async def _answering(state: Path) -> ApiClient | None:
+async def _answering(state: Place) -> ApiClient | None:
     try:
         address = StateFolder(state).read_api()
     except StateError as error:

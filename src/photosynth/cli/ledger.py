@@ -22,6 +22,7 @@ from photosynth.cli.transfer import export_file
 from photosynth.operations.documents import LedgerDocument, PostingDocument
 from photosynth.operations.ledger_document import as_document
 from photosynth.quantities.instants import iso_utc
+from photosynth.storage.address import Place
 
 SHOWN_POSTINGS = 20
 D = TypeVar("D", bound=BaseModel)
@@ -34,7 +35,7 @@ class _Wanted:
     limit: int | None
 
 
-def ledger(state: Path, *, as_json: bool, csv: Path | None, start: str | None, end: str | None, limit: int | None) -> int:
+def ledger(state: Place, *, as_json: bool, csv: Path | None, start: str | None, end: str | None, limit: int | None) -> int:
     """Postings and trial balance of a period, which is meant on the site's clock."""
     parse_period(start, end, UTC)  # what no zone can mend is refused before anybody is asked
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from photosynth.cli.errors import CommandError, ExitCode
+from photosynth.cli.errors import CommandError, ExitCode, sentence
+from photosynth.storage.address import AddressError, Place, is_address, parse_address
 
 
 class NodeCommand(StrEnum):
@@ -28,7 +29,7 @@ class UpOptions:
     """
 
     fleet: Path
-    state: Path
+    state: Place
     fresh: bool = False
     accept_lost_shares: bool = False
     speed_milli: int | None = None
@@ -54,15 +55,26 @@ def default_fleet() -> Path:
     return here if here.exists() else Path(__file__).parents[3] / here
 
 
+def parse_state(value: str | Path) -> Place:
+    """Where a state lies: a folder, or the address of a PostgreSQL database. Raises typer.BadParameter."""
+    if isinstance(value, Path) or not is_address(value):
+        return Path(value)
+    try:
+        return parse_address(value)
+    except AddressError as error:
+        raise typer.BadParameter(sentence(error)) from None
+
+
 StateOption = Annotated[
-    Path,
+    Any,
     typer.Option(
         "--state",
-        metavar="DIR",
+        metavar="DIR|ADDRESS",
+        parser=parse_state,
         envvar="PHOTOSYNTH_STATE",
         default_factory=default_state,
         show_default="the platform's data folder",
-        help="Where the site's state lies.",
+        help="Where the site's state lies: a folder, or postgresql://USER@HOST:PORT/NAME?passfile=FILE.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the JSON document and nothing else.")]

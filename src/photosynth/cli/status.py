@@ -2,11 +2,11 @@
 
 import sys
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from photosynth.cli.errors import CommandError, ExitCode, sentence
 from photosynth.operations.state import StateError, StateFolder, StateInUseError
+from photosynth.storage.address import Place
 
 if TYPE_CHECKING:
     from photosynth.operations.documents import Status
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def status(state: Path, as_json: bool) -> int:
+def status(state: Place, as_json: bool) -> int:
     """Everything in one glance."""
     found = _stopped(state)
     if found is None:
@@ -33,7 +33,7 @@ def status(state: Path, as_json: bool) -> int:
     return ExitCode.OK
 
 
-def _stopped(state: Path) -> "tuple[str, Status] | None":
+def _stopped(state: Place) -> "tuple[str, Status] | None":
     """The status of a site that does not run, None where one does. Raises CommandError."""
     from photosynth.operations.stopped import open_stopped
 

@@ -21,6 +21,7 @@ from photosynth.files.whole import whole_file
 from photosynth.operations.state import StateError
 from photosynth.operations.view import NotKnownError
 from photosynth.quantities.format import count
+from photosynth.storage.address import Place
 
 PIECE = 1 << 18
 LONGEST_LINE = 8_000_000
@@ -29,7 +30,7 @@ HARMLESS = frozenset({"duplicate", "inconclusive", "duplicate-inconclusive"})
 """Reasons that blame no block (BIP22): it is known already, or lies on a side branch."""
 
 
-def export_chain(state: Path, file: Path) -> int:
+def export_chain(state: Place, file: Path) -> int:
     """Write the blocks of the active chain."""
 
     async def lines() -> AsyncGenerator[bytes]:
@@ -49,7 +50,7 @@ def export_chain(state: Path, file: Path) -> int:
     return _told(file, f"{count(number, user_style())} blocks")
 
 
-def export_evidence(state: Path, file: Path, site: str | None) -> int:
+def export_evidence(state: Place, file: Path, site: str | None) -> int:
     """Write the evidence, of one site or of all streams."""
 
     async def lines() -> AsyncGenerator[bytes]:
@@ -72,7 +73,7 @@ def export_evidence(state: Path, file: Path, site: str | None) -> int:
     return _told(file, f"{count(number, user_style())} lines of evidence")
 
 
-def rotate_key(state: Path, site: str | None) -> int:
+def rotate_key(state: Place, site: str | None) -> int:
     """Hand the evidence of a site, or of the books, over to a new key."""
     from photosynth.operations.key_rotation import rotate_stopped_key
     from photosynth.treasury.evidence.envelope import BOOKS
@@ -89,7 +90,7 @@ def rotate_key(state: Path, site: str | None) -> int:
     return ExitCode.OK
 
 
-def import_chain(state: Path, file: Path, as_json: bool) -> int:
+def import_chain(state: Place, file: Path, as_json: bool) -> int:
     """Submit a file's blocks; 0 where none was refused as invalid, 1 where one was, 2 where a line is no block."""
     result = _run(lambda: _submit(state, file))
     reasons: dict[str, int] = result["reasons"]
@@ -168,7 +169,7 @@ def _progress(what: str) -> Iterator[Callable[[int], None]]:
         yield lambda number: shown.update(f"{count(number, user_style())} {what}")
 
 
-async def _submit(state: Path, file: Path) -> dict[str, Any]:
+async def _submit(state: Place, file: Path) -> dict[str, Any]:
     with _opened(file) as source, _progress("bytes") as progress:
         api = await running_api(state)
         if api is not None:
@@ -198,7 +199,7 @@ async def _pieces(source: IO[bytes], progress: Callable[[int], None]) -> AsyncIt
         yield piece
 
 
-async def _submit_stopped(state: Path, source: IO[bytes], progress: Callable[[int], None]) -> dict[str, Any]:
+async def _submit_stopped(state: Place, source: IO[bytes], progress: Callable[[int], None]) -> dict[str, Any]:
     from photosynth.cli.logs import warnings_only
     from photosynth.operations.stopped import open_stopped_node
 

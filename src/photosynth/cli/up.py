@@ -26,6 +26,8 @@ from photosynth.fleet import MiningSite
 from photosynth.operations.manifest import begin, check_parts
 from photosynth.operations.state import ApiAddress, StateError, StateFolder
 from photosynth.runtimes.process import left_running
+from photosynth.storage.address import Address
+from photosynth.storage.errors import StorageError
 
 if TYPE_CHECKING:
     from photosynth.cli.markets import Markets
@@ -59,7 +61,7 @@ def _locked(state: StateFolder) -> Iterator[None]:
     try:
         state.lock()
         yield
-    except StateError as error:
+    except (StateError, StorageError) as error:
         raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
     finally:
         state.unlock()
@@ -74,6 +76,13 @@ def _prepare(state: StateFolder, identity: dict[str, str], options: UpOptions) -
             "Start without --fresh, which takes it over, and stop with Ctrl-C; or end it: "
             f"kill {' '.join(map(str, running.values()))}"
         )
+    if options.fresh and isinstance(state.database, Address):
+        from photosynth.storage.postgres import set_tables_aside
+
+        if (schema := set_tables_aside(state.database)) is not None:
+            typer.echo(
+                f"The tables in {state.database} are in its schema {schema} now; drop that when you no longer need it.", err=True
+            )
     if options.fresh and (aside := state.set_aside()) is not None:
         typer.echo(f"What was in {state.root} is in {aside} now; remove that folder when you no longer need it.", err=True)
     manifest = begin(state, identity)
@@ -189,7 +198,9 @@ class _Up:
                 )
             typer.echo("Stopped before the site had started; nothing ran.", err=options.json_log)
             return
-        view = RunningSite(site, NodeWatch(mining.fleet.nodes, state.nodes, site.state_id, embedded=site.embedded_nodes))
+        view = RunningSite(
+            site, NodeWatch(mining.fleet.nodes, state.nodes, site.state_id, site.audit, embedded=site.embedded_nodes)
+        )
         try:
             async with self._web(view, site) as url:
                 await self._until_stopped(stop, view, field, url)
@@ -198,7 +209,7 @@ class _Up:
                 said = f"Ending {', '.join(ending)}; a node may need minutes to write what it holds."
                 typer.echo(said, err=options.json_log)
             await view.close()
-        typer.echo(f"Stopped. {state.root} holds everything; the next start resumes there.", err=options.json_log)
+        typer.echo(f"Stopped. {options.state} holds everything; the next start resumes there.", err=options.json_log)
 
     @asynccontextmanager
     async def _web(self, view: "RunningSite", site: "Site") -> AsyncIterator[str]:
@@ -253,7 +264,7 @@ class _Up:
             await asyncio.gather(running, showing, world, stopping, return_exceptions=True)
 
     def _addresses(self, url: str) -> str:
-        return f"Console {url}   Pool {self.ports.pool_url()}   State {self.state.root}"
+        return f"Console {url}   Pool {self.ports.pool_url()}   State {self.options.state}"
 
     def _banner(self) -> str:
         demonstration = self.mining.node.demonstration
@@ -275,7 +286,6 @@ class _Up:
     async def _show(self, view: "RunningSite", url: str, banner: str) -> None:
         """The live status, and its last state on disk for questions after the end."""
         from photosynth.cli.live import display
-        from photosynth.storage import StorageError
 
         def redraw_on_resize(redraw: Callable[[], None]) -> None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, redraw)

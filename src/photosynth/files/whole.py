@@ -93,8 +93,13 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def is_unfinished(path: Path) -> bool:
+    """Whether a file is one that is being written, or was when its process was killed."""
+    return _UNFINISHED.fullmatch(path.name) is not None
+
+
 def forget_unfinished(folder: Path) -> None:
     """Remove what a kill in the middle of writing left in a folder; only for whoever alone writes there."""
     for path in folder.iterdir():
-        if _UNFINISHED.fullmatch(path.name):
+        if is_unfinished(path):
             path.unlink(missing_ok=True)

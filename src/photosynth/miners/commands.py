@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from photosynth.miners.actions import Action, Result
+from photosynth.actions import Action, Result
 from photosynth.miners.machine import Instant, MachineReading, Watts, Words
 from photosynth.miners.verification import CommandKind
 

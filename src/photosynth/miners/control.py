@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from photosynth.miners.actions import ActionSink
+from photosynth.actions import ActionSink
 from photosynth.miners.guard import CallLimits, GuardedMachine, text_of
 from photosynth.miners.machine import Machine, MachineError
 from photosynth.miners.model import MachineModel

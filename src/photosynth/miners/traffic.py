@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import structlog
 
-from photosynth.miners.actions import Action, ActionSink, NotAuditedError
+from photosynth.actions import Action, ActionSink, NotAuditedError
 from photosynth.miners.commands import Command, Outcome
 from photosynth.miners.guard import DriverFaultError, GuardedMachine, named, text_of
 from photosynth.miners.machine import Answer, MachineError, UnreachableError

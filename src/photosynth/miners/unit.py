@@ -8,7 +8,7 @@ worked around (:mod:`photosynth.miners.obedience`).
 from dataclasses import replace
 from typing import Any, Literal
 
-from photosynth.miners.actions import Action, Result
+from photosynth.actions import Action, Result
 from photosynth.miners.commands import Command, Outcome, Pending, Told
 from photosynth.miners.conditions import Conditions
 from photosynth.miners.machine import Answer, MachineReading

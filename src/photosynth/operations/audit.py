@@ -9,12 +9,13 @@ in bounded memory: beyond ``MOST_WAITING`` entries, further ones of the same kin
 
 import asyncio
 import contextlib
+import os
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from photosynth.miners.actions import Action, End, NotAuditedError, Result
+from photosynth.actions import Action, End, NotAuditedError, Result
 from photosynth.quantities.instants import Clock, iso_utc
 from photosynth.storage import Database, Runner, StorageError
 from photosynth.storage.actions import ActionRow, finish_action, read_action, write_action
@@ -36,7 +37,7 @@ class ActionNotWrittenError(StorageError, NotAuditedError):
 
     def __init__(self, cause: StorageError) -> None:
         Exception.__init__(self, str(cause))
-        self.kind, self.path = cause.kind, cause.path
+        self.kind, self.place, self.undecided = cause.kind, cause.place, cause.undecided
 
 
 @dataclass(slots=True)
@@ -54,11 +55,11 @@ class _Counted:
         if self.number > 1:
             request += f" ({self.number} times until {iso_utc(last.time_ms)}, too many to be kept singly)"
         texts = (last.actor, last.kind, last.subject, last.reason, request[:MAX_TEXT])
-        return Action(*texts, first.time_ms, first.wall_ms, end=last.end)
+        return Action(*texts, first.time_ms, first.wall_ms, end=last.end, key=first.key)
 
 
 class AuditLog:
-    """Writes every action down; satisfies ``miners.actions.ActionSink``."""
+    """Writes every action down; satisfies ``actions.ActionSink``."""
 
     def __init__(self, database: Database, run: Runner, clock: Clock) -> None:
         self._database, self._run, self._clock = database, run, clock
@@ -74,6 +75,7 @@ class AuditLog:
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
         self._error: str | None = None
+        self._start_key, self._number = os.urandom(8).hex(), 0
 
     @property
     def waiting(self) -> int:
@@ -153,9 +155,12 @@ class AuditLog:
             with self._database.read() as tx:
                 return read_action(tx, number)
 
-        found = await self._run(read)
-        assert found is not None, "an action is never deleted"
-        return found
+        with contextlib.suppress(TimeoutError, StorageError):
+            async with asyncio.timeout(ROW_PATIENCE_S):
+                found = await self._run(read)
+            assert found is not None, "an action is never deleted"
+            return found
+        return ActionRow(id=number, **_values(action, action.end))
 
     async def close(self) -> None:
         """Wait until everything is written, or cannot be; what cannot be is told to the log."""
@@ -169,7 +174,9 @@ class AuditLog:
 
     def _action(self, *texts: str) -> Action:
         actor, kind, subject, reason, request = (_clean(text, MAX_TEXT) or "" for text in texts)
-        return Action(actor, kind, subject, reason, request, self._clock.site_ms(), self._clock.wall_ms())
+        self._number += 1
+        key = f"{self._start_key}:{self._number}"
+        return Action(actor, kind, subject, reason, request, self._clock.site_ms(), self._clock.wall_ms(), key=key)
 
     def _make_room(self) -> None:
         """Once entries are written again, those that were only counted get theirs."""
@@ -220,7 +227,7 @@ class AuditLog:
         try:
             numbers = await self._run(lambda: self._write_rows(rows, updates))
         except StorageError as error:
-            self._refuse(str(error), ActionNotWrittenError(error))
+            self._refuse(str(error), ActionNotWrittenError(error), frozenset(new) if error.undecided else frozenset())
             return False
         except Exception as error:  # noqa: BLE001 - a mistake of ours in one entry must not keep the others from being written
             return await self._singly(new, ended, error)
@@ -256,12 +263,20 @@ class AuditLog:
             self._tell(action, NotAuditedError(f"'{action.kind}' of {action.subject} cannot be written down: {error}"))
         return True
 
-    def _refuse(self, text: str, error: NotAuditedError) -> None:
-        """Whoever waits for a plan, also since the commit began, gets the error and must not act; everything else waits on."""
+    def _refuse(self, text: str, error: NotAuditedError, perhaps_written: frozenset[Action]) -> None:
+        """Whoever waits for a plan, also since the commit began, gets the error and must not act; everything else waits on.
+
+        A plan that may be written all the same is told to have come to nothing.
+        """
         first, self._error = self._error is None, text
         for action in list(self._plans):
             if action in self._new:
-                del self._new[action]
+                if action in perhaps_written:
+                    action.end = End(
+                        "failed", "not tried: it was not known whether it was written down", None, None, self._clock.site_ms()
+                    )
+                else:
+                    del self._new[action]
                 self._tell(action, error)
         if first:
             log.error("actions cannot be written down", error=text)
@@ -295,6 +310,7 @@ class AuditLog:
 
 def _values(action: Action, end: End | None) -> dict[str, Any]:
     return {
+        "key": action.key,
         "time_ms": action.time_ms,
         "wall_ms": action.wall_ms,
         "actor": action.actor,
@@ -311,5 +327,5 @@ def _values(action: Action, end: End | None) -> dict[str, Any]:
 
 
 def _clean(text: str | None, longest: int) -> str | None:
-    """Words of a machine or a person as a database takes them: bounded, without halves of characters."""
-    return None if text is None else text[:longest].encode("utf-8", "replace").decode()
+    """Words of a machine or a person as a database takes them: bounded, without halves of characters and without NUL."""
+    return None if text is None else text[:longest].encode("utf-8", "replace").decode().replace("\0", "\ufffd")

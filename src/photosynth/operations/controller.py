@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from photosynth.actions import ActionSink, NotAuditedError
 from photosynth.energy.coin_market import CoinMarket
 from photosynth.energy.dispatch import DispatchPolicy, Plan, SiteState, dispatch
 from photosynth.energy.import_peak import ImportPeak
@@ -13,7 +14,6 @@ from photosynth.energy.market import Market
 from photosynth.energy.meters import MeterError, Meters, MeterSpec, Quality, Sources
 from photosynth.energy.prices import Prices
 from photosynth.energy.reasons import eur
-from photosynth.miners.actions import ActionSink, NotAuditedError
 from photosynth.miners.control import MinerControl
 from photosynth.miners.guard import named
 from photosynth.miners.view import MachineView

@@ -1,7 +1,5 @@
 """A stream of evidence handed over to a new key while nothing runs, so that a kill at any moment loses neither key."""
 
-from pathlib import Path
-
 from photosynth.files.whole import sync_folder
 from photosynth.operations import consistency
 from photosynth.operations.evidence_keys import key_path, next_path, open_identity
@@ -10,12 +8,13 @@ from photosynth.operations.state import StateFolder
 from photosynth.operations.stopped import begun
 from photosynth.operations.view import NotKnownError
 from photosynth.storage import Database
+from photosynth.storage.address import Place
 from photosynth.treasury.evidence.lines import EvidenceRecord, stream_names
 from photosynth.treasury.evidence.seal import Identity
 from photosynth.treasury.stream_keys import put_new_key
 
 
-def rotate_stopped_key(state: Path, stream: str) -> bytes:
+def rotate_stopped_key(state: Place, stream: str) -> bytes:
     """Hand a stream of a stopped system's evidence over to a new key; its public half.
 
     Raises StateError (also where the system runs), NotKnownError, SealError, StorageError, OSError.

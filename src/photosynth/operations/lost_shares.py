@@ -7,7 +7,9 @@ from photosynth.operations.manifest import Manifest, count_anew, read_mark
 from photosynth.operations.state import StateFolder
 from photosynth.pool.records import RecordError
 from photosynth.pool.segments import ShareLogError, open_segments
-from photosynth.storage.at_rest import RestingDatabase
+from photosynth.storage.at_rest import RestingDatabase, holds_state
+
+_BOOKED = f"SELECT value FROM meta WHERE key = '{SHARE_SEQ}'"  # noqa: S608 - a word of ours
 
 
 def give_up_lost_shares(folder: StateFolder, manifest: Manifest) -> tuple[Manifest, str]:
@@ -43,8 +45,8 @@ def _fault(folder: StateFolder, manifest: Manifest) -> str | None:
 
 def _booked(folder: StateFolder) -> int:
     """The last entry of the share log that the books hold."""
-    if not folder.database.exists():
+    if not holds_state(folder.database):
         return 0
     with RestingDatabase(folder.database) as database:
-        rows = database.exec_driver_sql("SELECT value FROM meta WHERE key = ?", (SHARE_SEQ,)).fetchall()
+        rows = database.exec_driver_sql(_BOOKED).fetchall()
     return int(json.loads(rows[0][0])) if rows else 0

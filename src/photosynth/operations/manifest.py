@@ -1,8 +1,8 @@
 """``site.json``: whose history a state folder holds, and of which parts it is made.
 
 Database, share log and chain know the state that they belong to by its id, which stands in each of them; the database knows
-the keys by their public halves. So a part that is missing beside the others, or is another state's, is refused and never made anew
-in silence. What was last seen of evidence and share log is noted at every quarter hour and at the end, so that one of them
+the keys by their public halves. So a part that is missing beside the others, or is another state's, is refused and never made
+anew in silence. What was last seen of evidence and share log is noted at every quarter hour and at the end, so that one of them
 taken from an older copy is told from the one that belongs here.
 
 Until the first start has made every part (``complete``) nothing was mined, counted or booked, and what is missing is made.
@@ -16,6 +16,8 @@ from typing import Any
 
 from photosynth.files.whole import write_whole
 from photosynth.operations.state import StateError, StateFolder
+from photosynth.storage.address import Place
+from photosynth.storage.at_rest import holds_state
 
 MARK = "state"
 """Name of the file in a part's folder, and key in the database's ``meta``, that holds the state's id."""
@@ -121,13 +123,17 @@ def begin(folder: StateFolder, site: dict[str, str]) -> Manifest:
 
 
 def check_parts(folder: StateFolder, manifest: Manifest) -> None:
-    """Refuse a state of which a part is missing or another's. Raises StateError with what to do."""
+    """Refuse a state of which a part is missing or another's.
+
+    Raises StateError with what to do, and StorageError where the server of its database does not answer.
+    """
     for path, content, advice in _needed(folder, manifest):
         if not content:
             if manifest.complete:
                 raise StateError(f"{path} is missing, and the rest of this state is there. {advice}")
         elif (
             path != folder.keys
+            and isinstance(path, Path)
             and path.is_dir()
             and (mark := read_mark(path)) != manifest.state
             and (mark is not None or manifest.complete)
@@ -135,13 +141,13 @@ def check_parts(folder: StateFolder, manifest: Manifest) -> None:
             raise StateError(f"{path} is not of this state, but of {'another' if mark else 'one that nothing tells'}. {advice}")
 
 
-def _needed(folder: StateFolder, manifest: Manifest) -> list[tuple[Path, bool, str]]:
+def _needed(folder: StateFolder, manifest: Manifest) -> list[tuple[Place, bool, str]]:
     """Each part of a state, whether anything is there, and what to do where it is not."""
     restore = "Put it back from a backup"
-    found = [
+    found: list[tuple[Place, bool, str]] = [
         (
             folder.database,
-            folder.database.exists(),
+            holds_state(folder.database),
             f"The journal and the evidence are in it and nowhere else. {restore}, or {ANEW}",
         ),
         (

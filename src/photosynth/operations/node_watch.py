@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 
+from photosynth.actions import ActionSink
 from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError
 from photosynth.fleet import Node
 from photosynth.networks.grammar import Access, Judgement, Place, Report
@@ -104,6 +105,7 @@ class NodeWatch:
         nodes: Iterable[Node],
         folder: Path,
         mark: str,
+        actions: ActionSink,
         *,
         embedded: Mapping[str, BitcoinNode] | None = None,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -111,11 +113,11 @@ class NodeWatch:
     ) -> None:
         """``folder`` is where nodes that run here live, ``mark`` what tells their processes from another fleet's.
 
-        ``embedded`` are the nodes that run inside this program, by their names.
+        Starts and ends are written to ``actions``. ``embedded`` are the nodes that run inside this program, by their names.
         """
         self._wall_ms, self._monotonic = wall_ms, monotonic
         self._places, self._places_of_silent = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
-        self._watched = {node.id: _watched(node, folder, mark, embedded or {}) for node in nodes}
+        self._watched = {node.id: _watched(node, folder, mark, actions, embedded or {}) for node in nodes}
 
     async def run(self) -> None:
         """Look and keep running until cancelled."""
@@ -181,7 +183,7 @@ class NodeWatch:
             log.warning("node's process runs and does not answer; it is ended", node=watched.declared.id, pid=state.pid)
             watched.silent_since_s = None
             try:
-                await process.restart()
+                await process.restart(f"it runs and did not answer for {HANG_S:g} s")
             except TimeoutError as error:
                 log.error("a node's process that hangs could not be ended", node=watched.declared.id, reason=str(error))
 
@@ -215,7 +217,7 @@ class NodeWatch:
         process = self.needs_process(node_id)
         before = process.state.pid
         try:
-            await process.restart()
+            await process.restart("a restart was asked for")
         except TimeoutError as error:
             raise NodeUnavailableError(f"{error}: see whether its disk hangs; it is started anew once it has ended") from error
         return "nothing ran; it is started" if before is None else f"process {before} ended; it is started anew"
@@ -336,16 +338,16 @@ def _lags(node: Node, lag: int, furthest: str | None) -> Judgement:
     return Judgement("lags", "warning", summary, evidence, runbook)
 
 
-def _watched(node: Node, folder: Path, mark: str, embedded: Mapping[str, BitcoinNode]) -> _Watched:
+def _watched(node: Node, folder: Path, mark: str, actions: ActionSink, embedded: Mapping[str, BitcoinNode]) -> _Watched:
     """A node with what looks at it and what keeps it running. What cannot be had of it is its own fault, and nobody else's."""
     try:
-        return _made(node, folder, mark, embedded)
+        return _made(node, folder, mark, actions, embedded)
     except (Exception, SystemExit) as error:
         log.error("a node can neither be run nor looked at", node=node.id, exc_info=error)
         return _Watched(node, fault=words_of(error))
 
 
-def _made(node: Node, folder: Path, mark: str, embedded: Mapping[str, BitcoinNode]) -> _Watched:
+def _made(node: Node, folder: Path, mark: str, actions: ActionSink, embedded: Mapping[str, BitcoinNode]) -> _Watched:
     if node.run == "embedded":
         ours = embedded.get(node.id)
         return _Watched(node, None if ours is None else NodeLook(node.id, lambda: EmbeddedProbe(ours)))
@@ -361,7 +363,7 @@ def _made(node: Node, folder: Path, mark: str, embedded: Mapping[str, BitcoinNod
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         command = role.command(Place(node.id, node.chain, node.program, data, node.ports, node.flags))
         workload = Workload(node.id, f"{mark}:{node.id}", command.arguments, own, command.stop_s)
-        return _Watched(node, NodeLook(node.id, lambda: probe(command.access)), ChildProcess(workload))
+        return _Watched(node, NodeLook(node.id, lambda: probe(command.access)), ChildProcess(workload, actions))
     return _Watched(node)
 
 

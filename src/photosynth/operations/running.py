@@ -27,7 +27,9 @@ from photosynth.operations.documents import (
     WorkersDocument,
 )
 from photosynth.operations.documents.nodes import count_nodes
+from photosynth.operations.documents.status import EvidenceStatus, LedgerStatus
 from photosynth.operations.evidence_door import evidence_lines
+from photosynth.operations.glance import Glance
 from photosynth.operations.ledger_lines import ledger_lines
 from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.site import Site
@@ -37,7 +39,7 @@ from photosynth.pool.statistics import PoolSnapshot, WorkerStats
 from photosynth.quantities.instants import iso_utc
 from photosynth.storage import StorageError
 from photosynth.treasury.evidence.export import NoSuchStreamError
-from photosynth.treasury.unknown_intervals import unknown_intervals
+from photosynth.treasury.unknown_intervals import UnknownIntervals, unknown_intervals
 
 log = structlog.get_logger()
 
@@ -58,6 +60,7 @@ class RunningSite:
         self._health_s = 0.0
         self._health_turn = asyncio.Lock()
         self._since: dict[str, int] = {}
+        self._books: Glance[tuple[LedgerStatus, EvidenceStatus, UnknownIntervals | None]] = Glance(site.database.place)
         self._stops = 0
 
     async def run(self) -> None:
@@ -67,11 +70,11 @@ class RunningSite:
             tasks.create_task(self._watch.run(), name="nodes")
 
     async def close(self) -> None:
-        """Close the site, and end what runs here as a process in its own time."""
+        """End what runs here as a process in its own time, which is an action, and close the site with its audit."""
         try:
-            await self._site.close()
-        finally:
             await self._watch.close()
+        finally:
+            await self._site.close()
 
     def processes(self) -> list[str]:
         """The nodes whose processes run here, each with its process's id."""
@@ -85,8 +88,8 @@ class RunningSite:
         snapshot, views, quote = site.pool.snapshot(), site.control.machines(), site.quote()
         health, nodes = await self._node_health(), self._watch.nodes()
         asset = DEMONSTRATION_ASSET if site.mining.node.demonstration else "BTC"
-        ledger, evidence, unknown = await site.read(
-            lambda tx: (ledger_status(tx, asset), evidence_status(tx), unknown_intervals(tx, now_ms - DAY_MS))
+        ledger, evidence, unknown = await self._books.look(
+            lambda: site.read(lambda tx: (ledger_status(tx, asset), evidence_status(tx), unknown_intervals(tx, now_ms - DAY_MS)))
         )
         tip_age_s = None if health is None or health.tip.height == 0 else max(0, wall_ms // 1000 - health.tip.time_s)
         return Status(
@@ -298,6 +301,7 @@ class RunningSite:
             health=health,
             pool_fault=snapshot.condition,
             books_fault=site.keeper.fault,
+            database_fault=self._books.fault,
             waiting=site.keeper.meter_wait.waiting,
             reconciled=site.keeper.reconciled,
             now_ms=site.clock.site_ms(),

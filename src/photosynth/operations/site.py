@@ -65,6 +65,8 @@ POLL_S = 2.0
 PENDING_POLL_S = 0.5
 REMEMBER_S = 1.0
 FOLLOW_AT_START_S = 2.0
+MOST_READING = 200
+"""Questions to the database under way: of one that hangs each takes its time to fail, while pages ask for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Site:
         self.stopped = False
         self._stopped_kept: bool | None = False
         self._keeping = asyncio.Lock()
+        self._reading = 0
         self.clock: RunningClock
         self.database: Database
         self.run_database: DatabaseThread
@@ -178,13 +181,19 @@ class Site:
             await self._keep_stopped()
 
     async def read(self, call: Callable[[Connection], T]) -> T:
-        """Run a reading call on the database off the event loop."""
+        """Run a reading call on the database off the event loop. Raises StorageError, also where too many wait already."""
 
         def reading() -> T:
             with self.database.read() as tx:
                 return call(tx)
 
-        return await self.run_readers(reading)
+        if self._reading >= MOST_READING:
+            raise StorageError("busy", self.database.place, f"{MOST_READING} questions wait for it already. Ask again later.")
+        self._reading += 1
+        try:
+            return await self.run_readers(reading)
+        finally:
+            self._reading -= 1
 
     async def _open(self) -> None:
         settings, mining, state = self.settings, self.mining, self.settings.state
@@ -382,7 +391,9 @@ class Site:
 
     async def _note_end(self) -> None:
         """The same at the end, with the last entry of the share log."""
-        record = await self.read(newest_line)
+        record = None
+        with contextlib.suppress(StorageError):  # the older note is true as well
+            record = await self.read(newest_line)
         if record is not None:
             self._note_closed(record, self.pool.log.account.last_seq)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from photosynth.files.folders import UnsafeFolderError, check_folder
 from photosynth.files.whole import forget_unfinished, own_file, sync_folder, write_whole
+from photosynth.storage.address import Address, Place
 
 _READER_PATIENCE_S = 10.0
 """A command that reads a stopped site's folder holds it for about a second; a start waits so long."""
@@ -39,15 +40,25 @@ class ApiAddress:
     pid: int
 
 
+def files_of(address: Address) -> Path:
+    """The folder of what is files of a state whose tables lie in a PostgreSQL database: in the platform's data folder."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("photosynth", appauthor=False)) / "databases" / address.folder_name
+
+
 class StateFolder:
     """The paths of a site's state, and the lock that keeps a second process out.
+
+    The state is named by its folder, or by the address of its database: then the folder is :func:`files_of` that.
 
     The folder itself is what is locked, so that reading it needs no file to be made: readers share the lock, whoever runs
     on the folder has it alone. The file ``lock`` says who that is.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, place: Place) -> None:
+        self._address = None if isinstance(place, Path) else place
+        self.root = place if isinstance(place, Path) else files_of(place)
         self._lock: int | None = None
         self._writing = False
 
@@ -57,8 +68,12 @@ class StateFolder:
         return self.root / "site.json"
 
     @property
-    def database(self) -> Path:
+    def database(self) -> Place:
         """The journal, the evidence, the audit and the day's curve."""
+        return self._file if self._address is None else self._address
+
+    @property
+    def _file(self) -> Path:
         return self.root / "photosynth.sqlite3"
 
     @property
@@ -113,17 +128,26 @@ class StateFolder:
     @property
     def exists(self) -> bool:
         """Whether a site has lived here."""
-        return any(path.exists() for path in (self.manifest, self.database))
+        return any(path.exists() for path in (self.manifest, self._file))
 
     def parts(self) -> tuple[Path, ...]:
-        """What holds the history of a site: without its siblings none of it can be used."""
-        return self.database, self.keys, self.shares, self.chain
+        """The files that hold the history of a site: without its siblings none of it can be used."""
+        return self._file, self.keys, self.shares, self.chain
 
     def _all(self) -> tuple[Path, ...]:
-        database = [self.database.with_name(self.database.name + end) for end in ("-wal", "-shm")]
+        database = [self._file.with_name(self._file.name + end) for end in ("-wal", "-shm")]
         logs = (self.log, self.log.with_suffix(".old.jsonl"))
         others = (self.world, self.nodes, self.clock, self.status, self.node_state, self._api)
         return self.manifest, *self.parts(), *database, *others, *logs
+
+    def contents(self) -> list[Path]:
+        """The files and folders of a state that are there."""
+        return [path for path in self._all() if os.path.lexists(path)]
+
+    def movable(self) -> list[Path]:
+        """Those that make up the same state elsewhere, beside database and manifest; of a stopped system only."""
+        others = (self.world, self.clock, self.status, self.node_state, self.log, self.log.with_suffix(".old.jsonl"))
+        return [path for path in (self.keys, self.shares, self.chain, *others) if path.exists()]
 
     def lock(self, *, reading: bool = False) -> None:
         """Keep every other process out until :meth:`unlock` or the end of this process; those that read keep out who runs.
@@ -212,7 +236,7 @@ class StateFolder:
         """
         if not self._writing:
             raise StateError(f"{self.root} is not locked by this process")
-        found = [path for path in (self._all() if paths is None else paths) if os.path.lexists(path)]
+        found = self.contents() if paths is None else [path for path in paths if os.path.lexists(path)]
         if not found:
             return None
         aside = self._new_folder(time.strftime("before-%Y%m%dT%H%M%SZ", time.gmtime()))

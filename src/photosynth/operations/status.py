@@ -200,6 +200,7 @@ def system_conditions(
     health: NodeHealth | None,
     pool_fault: str | None,
     books_fault: str | None,
+    database_fault: str | None,
     waiting: Waiting | None,
     reconciled: bool | None,
     now_ms: int,
@@ -218,12 +219,30 @@ def system_conditions(
         found.append(
             _critical("node_behind", "bitcoin", summary, evidence, "Wait, or mend what it warns of: see the Nodes page.")
         )
+    elif health.warnings:
+        found.append(
+            Condition(
+                id="node_warns",
+                severity="warning",
+                subject="bitcoin",
+                summary="the Bitcoin node warns",
+                evidence="; ".join(health.warnings),
+                advice="Do what the warning says: see the Nodes page.",
+                since_ms=0,
+            )
+        )
     if pool_fault is not None:
         summary = "the pool cannot work as it should"
         found.append(_critical("pool", "pool", summary, pool_fault, "Free disk space, or mend the Bitcoin node."))
     if books_fault is not None:
         advice = "It is tried again and again; nothing is lost meanwhile. Mend what it names."
         found.append(_critical("books_wait", "books", "the books have to wait", books_fault, advice))
+    if database_fault is not None:
+        summary = "the database does not answer; what is said of ledger and proof is from before"
+        advice = (
+            "Mining goes on, and what is earned is kept and booked later. Start the database, and see that it can be reached."
+        )
+        found.append(_critical("database_away", "database", summary, database_fault, advice))
     if waiting is not None:
         found.append(_waiting(waiting))
     if reconciled is False:

@@ -7,7 +7,6 @@ it. What each question needs is imported when it is asked: a status takes plain 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from photosynth.bitcoin.node import NodeUnavailableError, Verdict, hash_text
@@ -15,6 +14,7 @@ from photosynth.operations.clock import RememberedTime
 from photosynth.operations.manifest import Manifest, check_parts, load_manifest, write_mark
 from photosynth.operations.state import StateError, StateFolder
 from photosynth.quantities.instants import iso_utc
+from photosynth.storage.address import Place
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -62,7 +62,7 @@ def begun(folder: StateFolder) -> Manifest:
 
 
 @contextmanager
-def _read(state: Path) -> Iterator[tuple[StateFolder, Manifest]]:
+def _read(state: Place) -> Iterator[tuple[StateFolder, Manifest]]:
     """A stopped site's folder, whole, kept as it is. Raises StateError."""
     folder = StateFolder(state)
     if folder.root.is_dir():
@@ -293,7 +293,7 @@ class StoppedSite:
         return (None, None, None, warnings) if top is None else (top[0], hash_text(top[1]), None, warnings)
 
 
-def open_stopped(state: Path) -> StoppedSite:
+def open_stopped(state: Place) -> StoppedSite:
     """Open the state of a stopped site. Raises StateError and StorageError with what to do."""
     held = ExitStack()
     folder, manifest = held.enter_context(_read(state))
@@ -313,7 +313,7 @@ class StoppedChain:
 
 
 @asynccontextmanager
-async def open_stopped_chain(state: Path) -> AsyncIterator[StoppedChain]:
+async def open_stopped_chain(state: Place) -> AsyncIterator[StoppedChain]:
     """The chain of a stopped site, to read. Raises StateError, and NodeUnavailableError where its node is a bitcoind."""
     from photosynth.bitcoin_node.reading import RestingChain
 
@@ -337,7 +337,7 @@ class StoppedNode:
 
 
 @asynccontextmanager
-async def open_stopped_node(state: Path) -> AsyncIterator[StoppedNode]:
+async def open_stopped_node(state: Place) -> AsyncIterator[StoppedNode]:
     """The node of a stopped site, to write; a chain that was lost begins anew, so that an export can be brought back.
 
     Raises StateError, and NodeUnavailableError where its node is a bitcoind.
@@ -388,7 +388,7 @@ class StoppedEvidence:
 
 
 @asynccontextmanager
-async def open_stopped_evidence(state: Path) -> AsyncIterator[StoppedEvidence]:
+async def open_stopped_evidence(state: Place) -> AsyncIterator[StoppedEvidence]:
     """The evidence of a stopped site. Raises StateError and StorageError."""
     with _read(state) as (folder, _):
         yield StoppedEvidence(folder)

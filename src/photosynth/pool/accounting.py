@@ -7,11 +7,13 @@ same entries in the same order and gets the same state.
 import heapq
 from dataclasses import dataclass, field
 
+import msgspec
+
 from photosynth.pool.records import ClaimRecord, JobRecord, RejectRecord, ShareRecord, WorkerTotals
 from photosynth.pool.results import Attribution, BestHeader, IntervalWork, JobParts, WorkEntry
 from photosynth.pool.unclaimed import FINAL, WORK_BITS, Key, Piece, Rows, Unclaimed, attribute_work
 from photosynth.quantities.instants import interval_start_ms
-from photosynth.quantities.work import work_of_target
+from photosynth.quantities.work import TWO_256, work_of_target
 from photosynth.stratum.work import double_sha256
 
 BEST_HEADERS = 32
@@ -68,13 +70,18 @@ class _Best:
     """The lowest headers so far: a heap by negative hash, so that the highest of them is on top."""
 
     heap: list[tuple[int, int, bytes, int, bytes]] = field(default_factory=list)
+    bound: int = TWO_256
+    """Only a hash below this number is among the lowest."""
 
-    def offer(self, number: int, seq: int, share: ShareRecord) -> None:
-        """Take a header where it is among the lowest."""
+    def take(self, number: int, seq: int, share: ShareRecord) -> None:
+        """Take a header whose hash is below the bound."""
+        row = (-number, seq, share.header, share.job, share.extranonce)
         if len(self.heap) < BEST_HEADERS:
-            heapq.heappush(self.heap, (-number, seq, share.header, share.job, share.extranonce))
-        elif number < -self.heap[0][0]:
-            heapq.heapreplace(self.heap, (-number, seq, share.header, share.job, share.extranonce))
+            heapq.heappush(self.heap, row)
+        else:
+            heapq.heapreplace(self.heap, row)
+        if len(self.heap) == BEST_HEADERS:
+            self.bound = -self.heap[0][0]
 
 
 @dataclass(slots=True)
@@ -85,12 +92,18 @@ class _Interval:
     last_seq: int = 0
 
 
+class Count(msgspec.Struct, gc=False):
+    """How many shares, in a place that is looked up once for many."""
+
+    shares: int = 0
+
+
 class _Tally:
     """Where the next share of one worker, round, target and scale is counted: found once a minute, not for every share."""
 
     __slots__ = (
         "best",
-        "counts",
+        "count",
         "group",
         "held",
         "interval",
@@ -111,7 +124,7 @@ class _Tally:
         self.minute = self.minute_of_interval = -1
         self.rows: Rows = {}
         self.row: Key = (0, 0, "", 0)
-        self.counts: dict[tuple[str, int, int], int] = {}
+        self.count = Count()
         self.interval: _Interval | None = None
         self.group = _Group()
         self.best = _Best()
@@ -136,7 +149,7 @@ class WorkAccount:
         self.top = b""
         self.tip_height = 0
         self.jobs: dict[int, JobRecord] = {}
-        self.minutes: dict[int, dict[tuple[str, int, int], int]] = {}
+        self.minutes: dict[int, dict[tuple[str, int, int], Count]] = {}
         self._intervals: dict[int, _Interval] = {}
         self._tallies: dict[GroupKey, _Tally] = {}
 
@@ -157,14 +170,15 @@ class WorkAccount:
             self._aim(tally, key, minute)
         share_work, represented = tally.work, tally.represented
         totals = tally.totals
-        totals.scale = scale
+        if totals.scale != scale:
+            totals.scale = scale
         totals.accepted += 1
         totals.work += share_work
         totals.represented += represented
         totals.last_share_site_ms = site_ms
         totals.last_share_wall_ms = share.wall_ms
-        tally.rows[tally.row] = tally.rows.get(tally.row, 0) + tally.held
-        tally.counts[worker, target, scale] += 1
+        tally.rows[tally.row] += tally.held
+        tally.count.shares += 1
         if seq <= self.checkpoint_seq:
             return
         interval = tally.interval
@@ -175,10 +189,9 @@ class WorkAccount:
         group.accepted += 1
         group.minutes[tally.minute_of_interval] += 1
         group.root.add(share_hash)
-        heap = tally.best.heap
         number = int.from_bytes(share_hash, "little")
-        if len(heap) < BEST_HEADERS or number < -heap[0][0]:
-            tally.best.offer(number, seq, share)
+        if number < tally.best.bound:
+            tally.best.take(number, seq, share)
 
     def _aim(self, tally: _Tally, key: GroupKey, minute: int) -> None:
         """Find where a tally's shares of this minute and this job's cut belong."""
@@ -190,8 +203,8 @@ class WorkAccount:
             counts = self.minutes[minute] = {}
             for old in [m for m in self.minutes if m < minute - 60]:
                 del self.minutes[old]
-        counts.setdefault((worker, target, scale), 0)
-        tally.counts = counts
+        tally.count = counts.setdefault((worker, target, scale), Count())
+        tally.rows.setdefault(tally.row, 0)
 
     def _enter_interval(self, tally: _Tally, key: GroupKey, minute: int) -> _Interval:
         start_ms = interval_start_ms(minute * MINUTE_MS)

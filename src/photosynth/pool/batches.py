@@ -21,7 +21,8 @@ class Batch:
     """Entries with their numbers, as bytes and as what is applied once these are durable; ``waiting`` counts the records."""
 
     data: bytes
-    shares: list[tuple[int, ShareRecord, bytes, Done]]
+    shares: list[tuple[ShareRecord, bytes, Done]]
+    numbers: list[int]
     rejects: list[tuple[int, RejectRecord]]
     reject_keys: list[RejectKey]
     waiting: int
@@ -58,7 +59,7 @@ class Queue:
         if not (self.shares or self.records or (self.rejects and with_rejects)):
             return None
         parts = list(self.records)
-        batch = Batch(b"", [], [], [], len(parts), [], seq)
+        batch = Batch(b"", self.shares, [], [], [], len(parts), [], seq)
         # Numbers follow site time, so that no entry of a quarter hour lies behind one of the next: refused shares of one
         # go before the accepted shares from its start on.
         rejects = sorted(self.rejects, key=_interval_of_reject) if with_rejects else []
@@ -66,8 +67,8 @@ class Queue:
         for key in rejects[: len(rejects) - len(late)]:
             seq = self._gather_reject(batch, parts, key, seq)
         next_ms = late[0][3] if late else _NEVER_MS
-        groups, shares = self._groups, batch.shares
-        for share, share_hash, done in self.shares:
+        groups, numbers = self._groups, batch.numbers
+        for share, _, _ in self.shares:
             while share.site_ms >= next_ms:
                 seq = self._gather_reject(batch, parts, late.pop(0), seq)
                 next_ms = late[0][3] if late else _NEVER_MS
@@ -80,7 +81,7 @@ class Queue:
             seq += 1
             body = share_body(seq, share, group)
             parts += (FRAME.pack(len(body), crc32(body)), body)
-            shares.append((seq, share, share_hash, done))
+            numbers.append(seq)
         for key in late:
             seq = self._gather_reject(batch, parts, key, seq)
         self.shares = []
@@ -110,7 +111,7 @@ class Queue:
         """A batch could not be written: its shares are given up, the rest goes on waiting."""
         for key in batch.new_groups:
             del self._groups[key]
-        for _, _, _, done in batch.shares:
+        for _, _, done in batch.shares:
             done(False)
 
     def new_segment(self) -> None:

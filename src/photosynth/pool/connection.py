@@ -93,7 +93,7 @@ class Host(Protocol):
         ...
 
 
-class _Unanswered(msgspec.Struct, gc=False):
+class Unanswered(msgspec.Struct, gc=False):
     """A share that waits for the disk; called with whether it is durable."""
 
     connection: "Connection"
@@ -303,10 +303,6 @@ class Connection(asyncio.Protocol):
         self._rejects_in_a_row = 0
         if self.difficulty.good(difficulty):
             self._host.renew(self)
-
-    def answer_later(self, message_id: MessageId, worker: str, job: PoolJob, share_hash: bytes) -> _Unanswered:
-        """What the share log calls with whether the share is durable."""
-        return _Unanswered(self, message_id, worker, job, share_hash)
 
     def answer(self, line: bytes) -> None:
         """Have an answer to a share sent with the others of its batch."""

@@ -13,7 +13,7 @@ from ipaddress import IPv6Address, ip_address
 from photosynth.bitcoin.node import BitcoinNode, Template
 from photosynth.pool.chain import ChainLink, Solution
 from photosynth.pool.config import CoinbasePolicy, PoolConfig, PoolEvents
-from photosynth.pool.connection import Connection
+from photosynth.pool.connection import Connection, Unanswered
 from photosynth.pool.jobs import ALIASES, PoolJob
 from photosynth.pool.places import Places
 from photosynth.pool.records import ShareRecord
@@ -56,12 +56,13 @@ class Pool:
         self._connections: dict[int, Connection] = {}
         self._extranonces: dict[bytes, int] = {}
         self._next_number = 0
-        self._answering: set[Connection] = set()
+        self._answering: list[Connection] = []
         self._server: asyncio.Server | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._closed = False
         last = [t.last_share_site_ms for t in log.account.totals.values() if t.last_share_site_ms is not None]
         self._site_ms = max([*last, *log.account.open_intervals()], default=0)
+        self._times: tuple[int, int] | None = None
         self._started_site_ms = clock.site_ms()
         log.after_batch = self._after_batch
         log.forget_workers = lambda: self._places.trim(clock.wall_ms())
@@ -141,8 +142,20 @@ class Pool:
 
     def site_ms(self) -> int:
         """Site time as shares are stamped with it: never earlier than an entry before."""
-        self._site_ms = max(self._site_ms, self._clock.site_ms())
+        now_ms = self._clock.site_ms()
+        if now_ms > self._site_ms:
+            self._site_ms = now_ms
+            self._times = None
         return self._site_ms
+
+    def _read_times(self) -> tuple[int, int]:
+        """Site and wall time for the shares of this round of the loop, as long as nobody asks for a later one."""
+        times = self._times = (self.site_ms(), self._clock.wall_ms())
+        asyncio.get_running_loop().call_soon(self._forget_times)
+        return times
+
+    def _forget_times(self) -> None:
+        self._times = None
 
     def snapshot(self) -> PoolSnapshot:
         """The pool at this moment."""
@@ -193,7 +206,6 @@ class Pool:
         if self._connections.pop(connection.number, None) is None:
             return
         self._extranonces.pop(connection.session.extranonce1, None)
-        self._answering.discard(connection)
         workers = connection.session.workers
         if (pace := connection.difficulty.to_remember()) is not None:
             self._places.remember(workers, pace, connection.difficulty.came_from)
@@ -246,7 +258,7 @@ class Pool:
 
     def share(self, connection: Connection, submit: Submit) -> None:
         """Judge a share: a block first of all, then whether it counts."""
-        job, stale = self._chain.book.find(submit.job // ALIASES if submit.job >= 0 else -1)
+        job, stale = self._chain.book.find(submit.job // ALIASES)
         if job is None:
             connection.refused(submit.id, submit.worker, "stale")
             return
@@ -255,21 +267,19 @@ class Pool:
         candidate = rebuild(job, submit, session.extranonce1, session.version_mask)
         if self._chain.solves(job, candidate):
             solution = Solution(job, candidate, submit.worker, self.site_ms(), self._clock.wall_ms())
-            judge = partial(self._judge, connection, submit, job, candidate=candidate, in_force=in_force, stale=stale)
-            self._chain.submit(solution, lambda accepted: judge(block_accepted=accepted))
+            self._chain.submit(solution, partial(self._judge, connection, submit, job, candidate, in_force, stale))
             return
-        self._judge(connection, submit, job, candidate=candidate, in_force=in_force, stale=stale, block_accepted=False)
+        self._judge(connection, submit, job, candidate, in_force, stale)
 
-    def _judge(
+    def _judge(  # noqa: PLR0917  what is known of a share, in the order it was found out
         self,
         connection: Connection,
         submit: Submit,
         job: PoolJob,
-        *,
         candidate: Candidate,
         in_force: tuple[float, int] | None,
         stale: bool,
-        block_accepted: bool,
+        block_accepted: bool = False,
     ) -> None:
         worker = submit.worker
         if in_force is None:  # a job that this connection was not sent, or so long ago that its difficulty is forgotten
@@ -283,18 +293,19 @@ class Pool:
         if cause is not None:
             connection.refused(submit.id, worker, cause)
             return
+        site_ms, wall_ms = self._times or self._read_times()
         share = ShareRecord(
             worker,
             job.template.height,
             target,
             self._scale_of(worker),
-            self.site_ms(),
-            self._clock.wall_ms(),
+            site_ms,
+            wall_ms,
             job.key,
             candidate.header,
             candidate.extranonce,
         )
-        self.log.append_share(share, candidate.hash, connection.answer_later(submit.id, worker, job, candidate.hash))
+        self.log.append_share(share, candidate.hash, Unanswered(connection, submit.id, worker, job, candidate.hash))
         connection.good(difficulty)
         if self._chain.book.crowded:
             self._chain.refresh()
@@ -305,9 +316,9 @@ class Pool:
 
     def has_answers(self, connection: Connection) -> None:
         """Its answers go out together when the batch is through."""
-        self._answering.add(connection)
+        self._answering.append(connection)
 
     def _after_batch(self) -> None:
-        for connection in self._answering:
+        answering, self._answering = self._answering, []
+        for connection in answering:
             connection.flush()
-        self._answering.clear()

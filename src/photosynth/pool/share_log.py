@@ -124,8 +124,10 @@ class ShareLog:
 
     def append_share(self, share: ShareRecord, share_hash: bytes, done: Done) -> None:
         """Log an accepted share; ``done`` is called with True once it is durable and accounted, False where it is not."""
-        self._queue.shares.append((share, share_hash, done))
-        self._start()
+        shares = self._queue.shares
+        shares.append((share, share_hash, done))
+        if len(shares) == 1:  # the writer was told of the others before it
+            self._start()
 
     def append_reject(self, worker: str, cause: str, code: int, site_ms: int) -> None:
         """Count a refused share; it is written with a batch of the next second or two, at the latest at :meth:`flush`."""
@@ -255,7 +257,7 @@ class ShareLog:
         for seq, reject in batch.rejects:
             self.account.apply_reject(seq, reject)
         apply_share = self.account.apply_share
-        for seq, share, share_hash, done in batch.shares:
+        for seq, (share, share_hash, done) in zip(batch.numbers, batch.shares, strict=True):
             apply_share(seq, share, share_hash)
             done(True)
         self.account.last_seq = batch.last_seq

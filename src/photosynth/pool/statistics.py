@@ -120,8 +120,8 @@ def describe(
         if minute * MINUTE_MS >= from_ms:
             for (worker, target, scale), count in counts.items():
                 represented_each = work_of_target(target) * scale
-                everybody.add(count, represented_each)
-                each.setdefault(worker, _Sum()).add(count, represented_each)
+                everybody.add(count.shares, represented_each)
+                each.setdefault(worker, _Sum()).add(count.shares, represented_each)
     connected: dict[str, list[Connection]] = {}
     number = 0
     for connection in connections:

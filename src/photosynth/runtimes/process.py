@@ -3,6 +3,9 @@
 The process has a session of its own and outlives us, so that a node need not stop because the system that watches it was killed.
 Who it is stands in ``process.json`` beside its log, and in its environment: what was started in the moment before a kill is found
 by that mark and never started twice.
+
+Starts and ends are actions that go out at once: what is declared to run waits for no disk. Of starts in a row none of which
+settled, the first, second, fourth, eighth ... are written down, so that a program that ends at once fills no audit.
 """
 
 import asyncio
@@ -20,6 +23,7 @@ from pathlib import Path
 import psutil
 import structlog
 
+from photosynth.actions import Action, ActionSink, Result
 from photosynth.files.whole import own_file, write_whole
 from photosynth.runtimes.process_log import bound, tail
 
@@ -32,6 +36,7 @@ SETTLED_S = 300.0
 TEND_S = 1.0
 """How often the log's size is looked at: what writes a gigabyte in a second takes no more than that of the disk."""
 POLL_S = 0.5
+ACTOR = "supervisor"
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 
 _log = structlog.get_logger("photosynth.runtimes")
@@ -81,12 +86,15 @@ class ProcessState:
 class ChildProcess:
     """One workload that is kept running. :meth:`run` it in a task; :meth:`stop` it before that task is cancelled."""
 
-    def __init__(self, workload: Workload, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, workload: Workload, actions: ActionSink, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.workload = workload
+        self._actions = actions
         self._monotonic = monotonic
         self._process: psutil.Process | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._restarts = 0
+        self._starts = 0
+        self._start_action: Action | None = None
         self._problem: str | None = None
         self._delay_s = FIRST_DELAY_S
         self._wanted = asyncio.Event()
@@ -119,14 +127,14 @@ class ChildProcess:
             ended_by_us = await self._watch()
             self._restarts += 1
             if self._monotonic() - started >= SETTLED_S:
-                self._delay_s = FIRST_DELAY_S
+                self._delay_s, self._starts = FIRST_DELAY_S, 0
             if not ended_by_us:
                 await self._wait_before_next()
 
-    async def restart(self) -> None:
+    async def restart(self, why: str) -> None:
         """End it in its own time; it is started anew at once, without waiting."""
         self._delay_s = FIRST_DELAY_S
-        await self._end()
+        await self._end(why)
         self._wanted.set()
 
     async def stop(self) -> None:
@@ -135,7 +143,7 @@ class ChildProcess:
         self._wanted.set()
         if self._starting is not None:
             await asyncio.wait({self._starting})
-        await self._end()
+        await self._end("the system that runs it ends")
 
     async def _start(self) -> bool:
         """Start it where it does not run; whether it runs now.
@@ -152,9 +160,9 @@ class ChildProcess:
                 return
             try:
                 if await asyncio.to_thread(self._adopted):
-                    _log.info("node's process runs by another command and is started anew", node=self.workload.name)
-                    await self._end_now()
+                    await self._end_now("it runs by another command than the one declared")
                 if self._process is None:
+                    self._note_start()
                     await asyncio.to_thread(self._begin)
             except (OSError, ValueError, psutil.Error, subprocess.SubprocessError) as error:
                 self._failed(self._why_not(error))
@@ -183,7 +191,23 @@ class ChildProcess:
         self._note(process)
         _log.info("node's process started", node=self.workload.name, pid=process.pid)
 
+    def _note_start(self) -> None:
+        self._starts += 1
+        if _is_told(self._starts):
+            why = "it is declared to run"
+            if self._starts > 1:
+                why += f", and did not settle in {self._starts - 1} starts before"
+            words = " ".join(self.workload.arguments)
+            self._start_action = self._actions.noted(ACTOR, "start_process", self.workload.name, why, words)
+
+    def _end_start(self, result: Result, read_back: str) -> None:
+        """What came of the start that is under way, where it is written down."""
+        action, self._start_action = self._start_action, None
+        if action is not None:
+            self._actions.finished(action, result, None, read_back, result == "done")
+
     def _failed(self, why: str) -> None:
+        self._end_start("failed", why)
         self._process, self._problem = None, why
         if self._child is not None:
             self._child.poll()
@@ -244,6 +268,7 @@ class ChildProcess:
         while process is not None and self._process is process and self._alive(process):
             if self._monotonic() - tended >= TEND_S:
                 tended = self._monotonic()
+                self._end_start("done", f"process {process.pid} runs")
                 await asyncio.to_thread(bound, self.log)
             await asyncio.sleep(POLL_S)
         if self._process is None:
@@ -271,12 +296,28 @@ class ChildProcess:
                 await self._wanted.wait()
         self._delay_s = min(2 * self._delay_s, LONGEST_DELAY_S)
 
-    async def _end(self) -> None:
+    async def _end(self, why: str) -> None:
         """Ask it to end, and kill it where it does not within its time. Raises TimeoutError where even that ends it not."""
         async with self._ending:
-            await self._end_now()
+            await self._end_now(why)
 
-    async def _end_now(self) -> None:
+    async def _end_now(self, why: str) -> None:
+        process, action = self._process, None
+        if process is not None:
+            self._end_start("unverified", "it was ended before it could be seen to run")
+            if _is_told(self._starts):
+                asked = f"process {process.pid} ends within {self.workload.stop_s:g} s, or is killed"
+                action = self._actions.noted(ACTOR, "end_process", self.workload.name, why, asked)
+        try:
+            await self._signal_and_wait()
+        except BaseException as error:
+            if action is not None:
+                self._actions.finished(action, "failed", None, str(error) or "cut off before it had ended", False)
+            raise
+        if action is not None:
+            self._actions.finished(action, "done", None, "it runs no more", True)
+
+    async def _signal_and_wait(self) -> None:
         own = [] if self._process is None else [self._process]
         for number, patience_s in ((signal.SIGTERM, self.workload.stop_s), (signal.SIGKILL, 10.0)):
             every = {*own, *await asyncio.to_thread(self._marked)} if self.workload.folder.exists() else {*own}
@@ -298,6 +339,11 @@ class ChildProcess:
     def last_words(self, lines: int = 3) -> str:
         """The end of its log, in one line."""
         return " / ".join(line.strip()[:200] for line in tail(self.log, lines) if line.strip()) or "none"
+
+
+def _is_told(number: int) -> bool:
+    """Whether the start of this number in a row is written down: each power of two."""
+    return number & (number - 1) == 0
 
 
 def _mark_of(process: psutil.Process) -> str | None:

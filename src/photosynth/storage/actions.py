@@ -13,9 +13,10 @@ Result = Literal["done", "refused", "failed", "unverified"]
 
 @dataclass(frozen=True, slots=True)
 class ActionRow:
-    """One action as it is stored; ``result`` is ``planned`` until it is finished."""
+    """One action as it is stored; ``key`` makes it be written once, ``result`` is ``planned`` until it is finished."""
 
     id: int
+    key: str
     time_ms: int
     wall_ms: int
     actor: str
@@ -33,6 +34,7 @@ class ActionRow:
 def write_action(
     tx: Connection,
     *,
+    key: str,
     time_ms: int,
     wall_ms: int,
     actor: str,
@@ -49,8 +51,10 @@ def write_action(
     """Write an action down and return its id; times are site and wall milliseconds.
 
     It is ``planned`` where it is about to be tried or waits for its end, else it is written with what came of it already.
+    One whose ``key`` is there already was written before, by a commit of which nobody heard: it is finished where it is not yet.
     """
     values = {
+        "key": key,
         "time_ms": time_ms,
         "wall_ms": wall_ms,
         "actor": actor,
@@ -64,9 +68,23 @@ def write_action(
         "verified": verified,
         "finished_ms": finished_ms,
     }
-    row = tx.execute(ACTIONS.insert().values(values))
-    assert row.inserted_primary_key is not None
-    return int(row.inserted_primary_key[0])
+    written = tx.execute(_INSERT, values).scalar()
+    if written is not None:
+        return int(written)
+    known = tx.execute(sa.select(ACTIONS.c.id, ACTIONS.c.result).where(ACTIONS.c.key == key)).one()
+    if known.result == "planned" != result:
+        ending = {name: values[name] for name in _ENDING}
+        tx.execute(ACTIONS.update().where(ACTIONS.c.id == known.id).values(ending))
+    return int(known.id)
+
+
+_ENDING = ("result", "answer", "read_back", "verified", "finished_ms")
+_GIVEN = [column for column in ACTIONS.columns if column.name != "id"]
+_INSERT = sa.text(
+    f"INSERT INTO actions (id, {', '.join(column.name for column in _GIVEN)}) VALUES ("  # noqa: S608 - the table's own columns
+    f"(SELECT coalesce(max(id), 0) + 1 FROM actions), {', '.join(f':{column.name}' for column in _GIVEN)}) "
+    "ON CONFLICT (key) DO NOTHING RETURNING id"
+).bindparams(*(sa.bindparam(column.name, type_=column.type) for column in _GIVEN))
 
 
 def finish_action(
@@ -79,13 +97,16 @@ def finish_action(
     verified: bool | None,
     finished_ms: int,
 ) -> None:
-    """Write down what came of a planned action. Raises ValueError where there is none that is still planned."""
-    changed = tx.execute(
-        ACTIONS.update()
-        .where(ACTIONS.c.id == action_id, ACTIONS.c.result == "planned")
-        .values(result=result, answer=answer, read_back=read_back, verified=verified, finished_ms=finished_ms)
-    )
-    if changed.rowcount != 1:
+    """Write down what came of a planned action; the same once more changes nothing.
+
+    Raises ValueError where there is no such action, or something else came of it.
+    """
+    ending = {"result": result, "answer": answer, "read_back": read_back, "verified": verified, "finished_ms": finished_ms}
+    changed = tx.execute(ACTIONS.update().where(ACTIONS.c.id == action_id, ACTIONS.c.result == "planned").values(ending))
+    if changed.rowcount == 1:
+        return
+    known = tx.execute(sa.select(*(ACTIONS.c[name] for name in _ENDING)).where(ACTIONS.c.id == action_id)).mappings().first()
+    if known is None or dict(known) != ending:
         raise ValueError(f"action {action_id} is not there or was finished before")
 
 

@@ -1,27 +1,23 @@
-"""The file itself: one connection that writes, one that reads, and a thread that keeps both off the event loop."""
+"""A database in use: one connection that writes, one that reads, and a thread that keeps both off the event loop."""
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from photosynth.storage.at_rest import connect_at_rest
-from photosynth.storage.errors import DamagedAmountError, StorageError, storage_error
-from photosynth.storage.exact import add_exact_functions
+from photosynth.storage.address import Place
+from photosynth.storage.backend import Backend, Opened, backend_of
+from photosynth.storage.errors import StorageError
 from photosynth.storage.revision import HEAD, refuse_newer, refuse_other
 from photosynth.storage.schema import stored_revision, upgrade
 
 T = TypeVar("T")
-
-BUSY_TIMEOUT_MS = 5000
 
 
 class Runner(Protocol):
@@ -33,68 +29,66 @@ class Runner(Protocol):
 
 
 class Database:
-    """A SQLite file in WAL mode that survives kill -9 after every commit (``synchronous=FULL``).
+    """A SQLite file or a PostgreSQL database; what a transaction has committed survives kill -9 and a power cut.
 
     Opening brings the schema up to date. Calls may come from any thread; writers wait for each other, and so do readers.
     ``read_only`` is for reading beside a process that writes, ``at_rest`` for a file that nobody writes to: it and its
     folder stay exactly as they are.
-    Raises StorageError where the file cannot be opened, is damaged, or was written by a newer version.
+    Raises StorageError where it cannot be opened, is damaged, or was written by a newer version. One that goes away later
+    raises it at each call, and serves again at the first call after it came back.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False, at_rest: bool = False) -> None:
-        self.path = path
-        self._write_lock = threading.RLock()
-        self._read_lock = threading.RLock()
-        self._writer: Connection | None = None
-        self._reader: Connection | None = None
+    def __init__(self, place: Place, *, read_only: bool = False, at_rest: bool = False) -> None:
+        self.place = place
+        self.made = False
+        """Whether there were no tables before."""
+        self._closed = False
+        backend = backend_of(place, at_rest=at_rest)
+        self._reader = _Side(backend, backend.reading)
+        self._writer = None if read_only or at_rest else _Side(backend, backend.writing)
         try:
-            self._open(read_only, at_rest)
+            if self._writer is not None:
+                with self._writer.transaction() as tx:
+                    self._bring_up_to_date(tx)
+            with self._reader.transaction() as tx:
+                if self._writer is None:
+                    refuse_other(place, stored_revision(tx))
         except BaseException:
             self.close()
             raise
 
-    def _open(self, read_only: bool, at_rest: bool) -> None:
-        with self._mapped():
-            if not (read_only or at_rest):
-                self._writer = _connect(_writing(self.path), "BEGIN IMMEDIATE")
-                self._bring_up_to_date(self._writer)
-            self._reader = _connect(_resting(self.path) if at_rest else _reading(self.path), "BEGIN")
-            if self._writer is None:
-                with self.read() as tx:
-                    refuse_other(self.path, stored_revision(tx))
-
-    def _bring_up_to_date(self, writer: Connection) -> None:
-        with writer.begin():
-            revision = stored_revision(writer)
-            if revision == HEAD:
-                return
-            refuse_newer(self.path, revision)
-            upgrade(writer)
+    def _bring_up_to_date(self, tx: Connection) -> None:
+        revision = stored_revision(tx)
+        if revision != HEAD:
+            refuse_newer(self.place, revision)
+            upgrade(tx)
+        self.made = revision is None
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A transaction that writes: committed at the end, undone where an error leaves the block."""
-        if self._writer is None:
-            raise StorageError("read_only", self.path, "was opened for reading only, or is closed.")
-        with self._write_lock, self._mapped(), self._writer.begin():
-            yield self._writer
+        """A transaction that writes: committed at the end, undone where an error leaves the block.
+
+        Raises StorageError; where that is ``undecided``, whoever tries again must find what was written before.
+        """
+        if self._writer is None or self._closed:
+            raise StorageError("read_only", self.place, "was opened for reading only, or is closed.")
+        with self._writer.transaction() as tx:
+            yield tx
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that reads one consistent state; what it tries to write is refused."""
-        if self._reader is None:
-            raise StorageError("unavailable", self.path, "is closed.")
-        with self._read_lock, self._mapped(), self._reader.begin():
-            yield self._reader
+        """A transaction that reads one consistent state; what it tries to write is refused. Raises StorageError."""
+        if self._closed:
+            raise StorageError("unavailable", self.place, "is closed.")
+        with self._reader.transaction() as tx:
+            yield tx
 
     def close(self) -> None:
         """Close both connections; safe to call twice."""
-        with self._write_lock, self._read_lock:
-            for connection in (self._reader, self._writer):
-                if connection is not None:
-                    connection.close()
-                    connection.engine.dispose()
-            self._reader = self._writer = None
+        self._closed = True
+        for side in (self._reader, self._writer):
+            if side is not None:
+                side.close()
 
     def __enter__(self) -> Self:
         return self
@@ -102,73 +96,55 @@ class Database:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
+
+class _Side:
+    """One connection with its turn: opened when it is needed, and anew by the first call after it broke."""
+
+    def __init__(self, backend: Backend, connect: Callable[[], Opened]) -> None:
+        self._backend, self._connect = backend, connect
+        self._errors: tuple[type[Exception], ...] = (sa.exc.DBAPIError, *backend.errors)
+        self._turn = threading.RLock()
+        self._opened: Opened | None = None
+
     @contextmanager
-    def _mapped(self) -> Iterator[None]:
-        try:
-            yield
-        except sa.exc.DBAPIError as error:
-            known = storage_error(error.orig, self.path)
-            if known is None:
-                raise
-            raise known from error
-        except (sqlite3.Error, DamagedAmountError) as error:
-            known = storage_error(error, self.path)
-            if known is None:
-                raise
-            raise known from error
+    def transaction(self) -> Iterator[Connection]:
+        with self._turn:
+            committing = False
+            try:
+                connection, transaction = self._begun()
+                with transaction:
+                    yield connection
+                    committing = True
+            except self._errors as error:
+                broken = self._opened is None or self._opened.broken()
+                if broken:
+                    self._forget()
+                known = self._backend.error(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
+                if known is None:
+                    raise
+                known.undecided = broken and committing
+                raise known from error
 
+    def _begun(self) -> tuple[Connection, sa.RootTransaction]:
+        if self._opened is not None:
+            try:
+                return self._opened.connection, self._opened.connection.begin()
+            except self._errors:
+                if not self._opened.broken():
+                    raise
+                self._forget()  # it broke while nobody used it: nothing was begun, so nothing is lost
+        self._opened = self._connect()
+        return self._opened.connection, self._opened.connection.begin()
 
-Connect = Callable[[], sqlite3.Connection]
+    def _forget(self) -> None:
+        if self._opened is not None:
+            opened, self._opened = self._opened, None
+            with suppress(*self._errors):
+                opened.close()
 
-
-def _connect(connect: Connect, begin: str) -> Connection:
-    def opened() -> sqlite3.Connection:
-        raw = connect()
-        add_exact_functions(raw)
-        return raw
-
-    engine = sa.create_engine("sqlite://", creator=opened, poolclass=sa.pool.StaticPool)
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # By the driver itself: this happens before every posting, and SQLAlchemy's way to it takes longer than SQLite's.
-        connection.connection.cursor().execute(begin)
-
-    try:
-        return engine.connect()
-    except BaseException:
-        engine.dispose()
-        raise
-
-
-def _writing(path: Path) -> Connect:
-    return _living(path, "rwc", ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"))
-
-
-def _reading(path: Path) -> Connect:
-    return _living(path, "ro", ("PRAGMA query_only = ON",))
-
-
-def _resting(path: Path) -> Connect:
-    return lambda: connect_at_rest(path)
-
-
-def _living(path: Path, mode: str, pragmas: tuple[str, ...]) -> Connect:
-    """Opens a file that this process or another writes to."""
-
-    def connect() -> sqlite3.Connection:
-        # Autocommit in the driver: transactions are opened by the event above, DDL included.
-        address = f"{path.absolute().as_uri()}?mode={mode}"
-        raw = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
-        try:
-            for pragma in (f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}", "PRAGMA foreign_keys = ON", *pragmas):
-                raw.execute(pragma)
-        except sqlite3.Error:
-            raw.close()
-            raise
-        return raw
-
-    return connect
+    def close(self) -> None:
+        with self._turn:
+            self._forget()
 
 
 class DatabaseThread:

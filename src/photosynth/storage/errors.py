@@ -1,33 +1,24 @@
-"""What can go wrong with the file itself, as sentences that say what to do."""
+"""What can go wrong with a database itself, as sentences that say what to do."""
 
-import sqlite3
-from pathlib import Path
 from typing import Literal
+
+from photosynth.storage.address import Place
 
 Kind = Literal["full", "corrupt", "read_only", "busy", "newer", "older", "unavailable"]
 
-_RESTORE = "Restore it from a backup, or start with --fresh"
-_BY_PRIMARY_CODE: dict[int, tuple[Kind, str]] = {
-    sqlite3.SQLITE_FULL: ("full", "the disk is full. Nothing was lost: what was not written was undone. Free some space"),
-    sqlite3.SQLITE_CORRUPT: ("corrupt", f"the file is damaged. {_RESTORE}"),
-    sqlite3.SQLITE_NOTADB: ("corrupt", f"this is not a database. {_RESTORE}"),
-    sqlite3.SQLITE_READONLY: ("read_only", "the file or its folder may not be written. Mend its permissions"),
-    sqlite3.SQLITE_PERM: ("read_only", "the file or its folder may not be opened. Mend its permissions"),
-    sqlite3.SQLITE_AUTH: ("read_only", "the file or its folder may not be opened. Mend its permissions"),
-    sqlite3.SQLITE_BUSY: ("busy", "another process is writing to it. Stop that one first"),
-    sqlite3.SQLITE_LOCKED: ("busy", "another connection is writing to it. Stop that one first"),
-    sqlite3.SQLITE_CANTOPEN: ("unavailable", "the file cannot be opened. See that its folder exists and may be written"),
-    sqlite3.SQLITE_IOERR: ("unavailable", "the disk answers with an error. See that it is healthy and not full"),
-}
-
 
 class StorageError(Exception):
-    """The state's file cannot serve: ``kind`` says why, the message says what to do. The operator must act."""
+    """The state's database cannot serve: ``kind`` says why, the message says what to do.
 
-    def __init__(self, kind: Kind, path: Path, text: str) -> None:
-        super().__init__(f"{path}: {text}")
+    ``full``, ``busy`` and ``unavailable`` may pass: the same call may be made again. ``undecided`` is true where the
+    connection broke while it committed: the transaction was written as a whole or not at all, and which is not known here.
+    """
+
+    def __init__(self, kind: Kind, place: Place, text: str, *, undecided: bool = False) -> None:
+        super().__init__(f"{place}: {text}")
         self.kind = kind
-        self.path = path
+        self.place = place
+        self.undecided = undecided
 
 
 class DamagedAmountError(ValueError):
@@ -35,17 +26,3 @@ class DamagedAmountError(ValueError):
 
     def __init__(self, stored: object) -> None:
         super().__init__(f"it holds {str(stored)[:60]!r} in place of an amount")
-
-
-def storage_error(error: BaseException | None, path: Path) -> StorageError | None:
-    """The StorageError that an error of the driver stands for; None where it is a mistake of the program's own."""
-    if isinstance(error, DamagedAmountError):
-        return StorageError("corrupt", path, f"the file is damaged: {error}. {_RESTORE}.")
-    if not isinstance(error, sqlite3.Error):
-        return None
-    # The functions that add amounts raise in SQLite what it hands on in these words alone.
-    if str(error).startswith("user-defined"):
-        return StorageError("corrupt", path, f"the file is damaged: a sum of amounts is none. {_RESTORE}.")
-    code = getattr(error, "sqlite_errorcode", None)
-    known = _BY_PRIMARY_CODE.get(code & 0xFF) if isinstance(code, int) else None
-    return None if known is None else StorageError(known[0], path, f"{known[1]} (SQLite says: {error}).")

@@ -6,6 +6,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from photosynth.storage.tables import META
+from photosynth.storage.upsert import upsert
+
+_PUT = upsert(META)
 
 
 def get_meta(tx: Connection, key: str) -> Any:
@@ -15,4 +18,4 @@ def get_meta(tx: Connection, key: str) -> Any:
 
 def put_meta(tx: Connection, key: str, value: Any) -> None:
     """Set the value of a key; floats are refused with a ValueError."""
-    tx.execute(META.insert().prefix_with("OR REPLACE").values(key=key, value=value))
+    tx.execute(_PUT, {"key": key, "value": value})

@@ -7,6 +7,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from photosynth.storage.tables import OBSERVATIONS
+from photosynth.storage.upsert import upsert
+
+_PUT = upsert(OBSERVATIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ FORGOTTEN_AT_ONCE = 1000
 def keep_observations(tx: Connection, points: Iterable[DayObservation], now_ms: int) -> None:
     """Store points, one for the same instant replaced, and forget some that are older than a week."""
     for point in points:
-        tx.execute(OBSERVATIONS.insert().prefix_with("OR REPLACE").values(asdict(point)))
+        tx.execute(_PUT, asdict(point))
     old = sa.select(OBSERVATIONS.c.time_ms).where(OBSERVATIONS.c.time_ms < now_ms - KEPT_MS)
     some = old.order_by(OBSERVATIONS.c.time_ms).limit(FORGOTTEN_AT_ONCE)
     tx.execute(OBSERVATIONS.delete().where(OBSERVATIONS.c.time_ms.in_(some)))

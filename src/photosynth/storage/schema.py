@@ -1,19 +1,19 @@
-"""Which schema a file has and how it becomes the current one. Alembic is imported only where there is something to do."""
+"""Which schema a database has and how it becomes the current one. Alembic is imported only where there is something to do."""
 
 from pathlib import Path
 
-import sqlalchemy as sa
 from sqlalchemy import Connection
+
+from photosynth.storage.revision import HAS_REVISION, REVISION
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def stored_revision(connection: Connection) -> str | None:
-    """The schema revision that a file says it has, None for a new file."""
-    exists = connection.execute(sa.text("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'")).scalar()
-    if exists is None:
+    """The schema revision that a database says it has, None for a new one."""
+    if connection.exec_driver_sql(HAS_REVISION[connection.dialect.name]).scalar() is None:
         return None
-    revision = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    revision = connection.exec_driver_sql(REVISION).scalar()
     return None if revision is None else str(revision)
 
 

@@ -6,6 +6,7 @@ Whether a share is worth anything is not for it to say: it hands the pool a :cla
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -141,8 +142,11 @@ class ServerSession:
         except ValueError as error:
             yield self._hang_up(str(error))
             return
-        self._waiting = lines[most:]
-        for line in lines[:most]:
+        if len(lines) > most:
+            self._waiting, lines = lines[most:], lines[:most]
+        elif self._waiting:
+            self._waiting = []
+        for line in lines:
             self.lines_read += 1
             try:
                 message = decode(line)
@@ -160,6 +164,8 @@ class ServerSession:
 
     def outgoing(self) -> bytes:
         """The answers owed to the miner; empties the buffer."""
+        if not self._out:
+            return b""
         data = b"".join(self._out)
         self._out.clear()
         return data
@@ -285,6 +291,7 @@ class ServerSession:
         return result
 
 
+@lru_cache(maxsize=64)  # a few jobs are named again and again
 def _job_number(text: str) -> int:
     try:
         return int(text, 16) if 0 < len(text) <= 16 and text.isalnum() and text.isascii() else -1

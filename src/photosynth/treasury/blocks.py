@@ -186,7 +186,7 @@ def forget_open_attributions(tx: Connection) -> int:
 
 def read_blocks(tx: Connection, limit: int = 100) -> list[BlockRow]:
     """Our blocks, the highest first; those that left the chain too."""
-    rows = tx.execute(sa.select(BLOCKS).order_by(BLOCKS.c.height.desc(), BLOCKS.c.wall_ms.desc()).limit(limit))
+    rows = tx.execute(sa.select(BLOCKS).order_by(BLOCKS.c.height.desc(), BLOCKS.c.wall_ms.desc().nulls_last()).limit(limit))
     return [_row(row) for row in rows.mappings()]
 
 

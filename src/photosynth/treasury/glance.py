@@ -11,6 +11,7 @@ from photosynth.treasury import accounts as a
 
 RECONCILED = "reconciled"
 """Key in ``meta``: the height and hash at which journal and chain last agreed."""
+_RECONCILED = f"SELECT value FROM meta WHERE key = '{RECONCILED}'"  # noqa: S608 - a word of ours
 
 
 class Rows(Protocol):
@@ -24,8 +25,8 @@ class Rows(Protocol):
 class Asked(Protocol):
     """What answers plain SQL: SQLAlchemy's connection, and a database at rest."""
 
-    def exec_driver_sql(self, statement: str, parameters: tuple[int | str, ...] = (), /) -> Rows:
-        """Run one query."""
+    def exec_driver_sql(self, statement: str, /) -> Rows:
+        """Run one query, in words that every database understands: without parameters, which each driver marks otherwise."""
         ...
 
 
@@ -106,12 +107,12 @@ def ledger_totals(tx: Asked) -> LedgerTotals:
 
 def _reconciled_height(tx: Asked) -> int | None:
     """The last height at which journal and chain agreed, None where that block is no longer in the chain."""
-    found = tx.exec_driver_sql("SELECT value FROM meta WHERE key = ?", (RECONCILED,)).fetchall()
+    found = tx.exec_driver_sql(_RECONCILED).fetchall()
     if not found:
         return None
     known = json.loads(found[0][0])
     height = int(known["height"])
-    rows = tx.exec_driver_sql("SELECT hash FROM chain WHERE height = ?", (height,)).fetchall()
+    rows = tx.exec_driver_sql(f"SELECT hash FROM chain WHERE height = {height:d}").fetchall()  # noqa: S608 - a number
     return height if rows and bytes(rows[0][0])[::-1].hex() == known["hash"] else None
 
 

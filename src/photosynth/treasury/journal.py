@@ -142,8 +142,9 @@ def _source_text(source: Source) -> str:
 
 _WRITE = msgspec.json.Encoder(order="sorted").encode
 _INSERT = Prepared(
-    "INSERT INTO postings (key, time_ms, wall_ms, event, text, reverses, source) "
-    "VALUES (:key, :time_ms, :wall_ms, :event, :text, :reverses, :source) ON CONFLICT (key) DO NOTHING RETURNING id",
+    "INSERT INTO postings (id, key, time_ms, wall_ms, event, text, reverses, source) "
+    "VALUES ((SELECT coalesce(max(id), 0) + 1 FROM postings), :key, :time_ms, :wall_ms, :event, :text, :reverses, :source) "
+    "ON CONFLICT (key) DO NOTHING RETURNING id",
     *("key", "time_ms", "wall_ms", "event", "text", "reverses", "source"),
 )
 _INSERT_LINES = PreparedRows(
@@ -195,7 +196,7 @@ def _bounds(prefix: str) -> dict[str, str]:
 # Built once: following a chain asks these for every block.
 _BEGINS = (POSTINGS.c.key >= sa.bindparam("first")) & (POSTINGS.c.key < sa.bindparam("past"))
 # By a function, or SQLite looks through the index of what is reversed, where nearly everything is NULL.
-_IS_NO_REVERSAL = sa.func.ifnull(POSTINGS.c.reverses, 0) == 0
+_IS_NO_REVERSAL = sa.func.coalesce(POSTINGS.c.reverses, 0) == 0
 _REVERSAL = POSTINGS.alias("reversal")
 _OPEN = (
     sa.select(POSTINGS.c.id, POSTINGS.c.event)

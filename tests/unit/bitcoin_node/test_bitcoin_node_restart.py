@@ -309,6 +309,23 @@ async def test_a_disk_that_was_full_is_gone_on_with_once_it_has_room(tmp_path: P
     await again.close()
 
 
+async def test_a_disk_that_runs_full_is_warned_of_before_a_block_does_not_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = await open_node(tmp_path)
+    await mined(node, 1)
+    assert (await node.health()).warnings == ()
+    room = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: room._replace(free=4096))
+    health = await node.health()
+    assert [text.endswith("0 MB left and the Bitcoin node needs 100 MB: free some space") for text in health.warnings] == [True]
+    assert health.synchronised, "what fits is taken"
+    await mined(node, 1)
+    monkeypatch.undo()
+    assert (await node.health()).warnings == ()
+    await node.close()
+
+
 async def test_a_log_that_cannot_be_synced_stops_the_node_until_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,16 +2,15 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from structlog.testing import capture_logs
 from tests.unit.clock_and_audit import TurnedClock
-from tests.unit.treasury.treasury_site import open_database
 
-from photosynth.miners.actions import Action, NotAuditedError
+from photosynth.actions import Action, NotAuditedError
 from photosynth.operations import audit as module
 from photosynth.operations.audit import MAX_TEXT, AuditLog
 from photosynth.storage import Database, StorageError
@@ -39,10 +38,8 @@ class Disk:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = open_database(tmp_path)
-    yield opened
-    opened.close()
+def database(db: Database) -> Database:
+    return db
 
 
 def rows(database: Database) -> list[ActionRow]:
@@ -277,3 +274,46 @@ async def test_what_goes_out_as_the_disk_recovers_comes_after_what_was_only_coun
     note(audit, "m6")
     assert await flushing
     assert [row.subject for row in reversed(rows(database))] == [f"m{number}" for number in range(7)]
+
+
+class LossyDisk(Disk):
+    """Writes, and then says that nobody knows whether it did."""
+
+    lossy = False
+
+    async def _run(self, call: Callable[[], T]) -> T:
+        done = await super()._run(call)
+        if self.lossy:
+            raise StorageError("unavailable", Path("photosynth.sqlite3"), "broke while it committed", undecided=True)
+        return done
+
+
+async def test_what_may_have_been_written_is_written_once_and_a_plan_that_nobody_heard_of_comes_to_nothing(
+    database: Database,
+) -> None:
+    disk = LossyDisk()
+    audit = AuditLog(database, disk, TurnedClock())
+    known = await plan(audit, "known")
+    disk.lossy = True
+    audit.finished(known, "done", "OK", "reads 25 W", True)
+    went_out = note(audit, "went out")
+    with pytest.raises(NotAuditedError):
+        await plan(audit, "not tried")
+    audit.finished(went_out, "done", None, "reads 0 W", True)
+    assert not await audit.flush()
+    disk.lossy = False
+    assert await audit.flush()
+    await audit.close()
+    found = {row.subject: (row.id, row.result) for row in rows(database)}
+    assert len(rows(database)) == len(found) == 3
+    assert found["known"] == (known.id, "done")
+    assert found["went out"] == (went_out.id, "done")
+    assert found["not tried"][1] == "failed"
+
+
+async def test_words_that_no_database_takes_are_written_without_what_it_does_not_take(database: Database) -> None:
+    audit = AuditLog(database, Disk(), TurnedClock())
+    action = await plan(audit, "m1", "NUL \x00 and half \ud800 a character")
+    audit.finished(action, "failed", "\x00", None, None)
+    await audit.close()
+    assert [(row.reason, row.answer) for row in rows(database)] == [("NUL \ufffd and half ? a character", "\ufffd")]

@@ -207,7 +207,14 @@ async def test_the_status_says_what_is_waited_for_and_what_stayed_unknown() -> N
     rig.turn(120)
     await rig.registers()
     found = system_conditions(
-        meters_fault=None, health=None, pool_fault=None, books_fault=None, waiting=rig.wait.waiting, reconciled=None, now_ms=1
+        meters_fault=None,
+        health=None,
+        pool_fault=None,
+        books_fault=None,
+        database_fault=None,
+        waiting=rig.wait.waiting,
+        reconciled=None,
+        now_ms=1,
     )
     (condition,) = [item for item in found if item.id == "quarter_hours_wait"]
     assert "waiting for the meter pv" in condition.summary
@@ -297,7 +304,7 @@ async def test_a_curve_that_could_not_be_written_while_a_quarter_hour_waits_is_n
 
     async def run(call: object) -> object:
         if full:
-            raise StorageError("full", database.path, "no space is left")
+            raise StorageError("full", database.place, "no space is left")
         return await taken(call)  # type: ignore[arg-type]
 
     keeper.ledgers.run = run  # type: ignore[assignment]

@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 from pydantic import TypeAdapter
+from tests.unit.clock_and_audit import RememberingAudit
 
 from photosynth.bitcoin.node import BitcoinNode, NodeHealth, NodeUnavailableError, Tip
 from photosynth.fleet import Node
@@ -108,7 +109,7 @@ def everybody_was_asked(*names: str, times: int = 1) -> Callable[[], bool]:
 async def test_a_silent_node_was_never_healthy_and_does_not_stop_the_others(tmp_path: Path) -> None:
     ANSWERS.update({"good": says(10), "silent": lambda _: SILENT, "raises": KeyError("x"), "later": says(9)})
     names = ("good", "silent", "raises", "later")
-    watch = NodeWatch([node(name) for name in names], tmp_path, "m")
+    watch = NodeWatch([node(name) for name in names], tmp_path, "m", RememberingAudit())
     await watched(watch, everybody_was_asked(*names, times=3))
     states = {found.id: (found.state, found.head, found.lag) for found in watch.nodes()}
     assert states["good"] == ("healthy", 10, 0)
@@ -123,7 +124,7 @@ async def test_a_silent_node_was_never_healthy_and_does_not_stop_the_others(tmp_
 async def test_a_probe_that_hangs_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node_look, "LONGEST_LOOK_S", 0.02)
     ANSWERS["hung"] = None
-    watch = NodeWatch([node("hung")], tmp_path, "m")
+    watch = NodeWatch([node("hung")], tmp_path, "m", RememberingAudit())
     await watched(watch, everybody_was_asked("hung", times=2))
     assert (watch.node("hung").state, watch.node("hung").observed_ms) == ("unknown", None)
 
@@ -131,7 +132,7 @@ async def test_a_probe_that_hangs_is_cut_off(tmp_path: Path, monkeypatch: pytest
 async def test_one_that_stopped_answering_is_down_at_the_second_look_and_keeps_what_it_said(tmp_path: Path) -> None:
     ANSWERS["one"] = says(7)
     now = [1_000]
-    watch = NodeWatch([node("one")], tmp_path, "m", wall_ms=lambda: now[0])
+    watch = NodeWatch([node("one")], tmp_path, "m", RememberingAudit(), wall_ms=lambda: now[0])
     seen: list[str] = []
 
     def until() -> bool:
@@ -152,14 +153,14 @@ async def test_one_that_stopped_answering_is_down_at_the_second_look_and_keeps_w
 async def test_what_is_wrong_degrades_and_what_is_only_told_does_not(tmp_path: Path) -> None:
     ANSWERS["warned"] = says(1, Judgement("node_warns", "warning", "a", "b", "c"))
     ANSWERS["told"] = says(1, Judgement("news", "info", "a", "b", "c"))
-    watch = NodeWatch([node("warned"), node("told")], tmp_path, "m")
+    watch = NodeWatch([node("warned"), node("told")], tmp_path, "m", RememberingAudit())
     await watched(watch, everybody_was_asked("warned", "told"))
     assert [found.state for found in watch.nodes()] == ["degraded", "healthy"]
 
 
 async def test_a_node_that_lags_its_siblings_is_named_and_a_liar_makes_nobody_late(tmp_path: Path) -> None:
     ANSWERS.update({"a": says(100), "b": says(100), "late": says(90), "liar": says(10**15)})
-    watch = NodeWatch([node(name) for name in ANSWERS], tmp_path, "m")
+    watch = NodeWatch([node(name) for name in ANSWERS], tmp_path, "m", RememberingAudit())
     await watched(watch, everybody_was_asked(*ANSWERS))
     assert {found.id: (found.state, found.lag) for found in watch.nodes()} == {
         "a": ("healthy", 0),
@@ -173,7 +174,7 @@ async def test_a_node_that_lags_its_siblings_is_named_and_a_liar_makes_nobody_la
 
 async def test_a_head_of_another_coin_is_no_measure(tmp_path: Path) -> None:
     ANSWERS.update({"good": says(100), "other": says(5_000, Judgement("not_bitcoin", "critical", "a", "b", "c"))})
-    watch = NodeWatch([node(name) for name in ANSWERS], tmp_path, "m")
+    watch = NodeWatch([node(name) for name in ANSWERS], tmp_path, "m", RememberingAudit())
     await watched(watch, everybody_was_asked(*ANSWERS))
     assert [(found.state, found.lag) for found in watch.nodes()] == [("healthy", 0), ("degraded", 0)]
 
@@ -182,7 +183,7 @@ async def test_a_process_that_runs_and_does_not_answer_is_started_anew(tmp_path:
     monkeypatch.setattr(node_watch, "HANG_S", 0.2)
     monkeypatch.setattr("photosynth.runtimes.process.POLL_S", 0.02)
     ANSWERS["run"] = lambda _: SILENT
-    watch = NodeWatch([node("run", run="process", program=sys.executable)], tmp_path, "m")
+    watch = NodeWatch([node("run", run="process", program=sys.executable)], tmp_path, "m", RememberingAudit())
     pids: list[int] = []
 
     def until() -> bool:
@@ -197,14 +198,14 @@ async def test_a_process_that_runs_and_does_not_answer_is_started_anew(tmp_path:
 
 async def test_a_program_that_is_missing_is_the_nodes_condition(tmp_path: Path) -> None:
     ANSWERS["run"] = lambda _: SILENT
-    watch = NodeWatch([node("run", run="process", program="/nowhere/tallyd")], tmp_path, "m")
+    watch = NodeWatch([node("run", run="process", program="/nowhere/tallyd")], tmp_path, "m", RememberingAudit())
     await watched(watch, lambda: any(found.kind == "process_ended" for found in watch.node("run").conditions))
     (ended,) = [found for found in watch.node("run").conditions if found.kind == "process_ended"]
     assert "/nowhere/tallyd cannot be started" in ended.evidence
 
 
 async def test_what_nobody_can_look_at_is_unknown_and_says_so(tmp_path: Path) -> None:
-    watch = NodeWatch([node("model", run="simulated")], tmp_path, "m")
+    watch = NodeWatch([node("model", run="simulated")], tmp_path, "m", RememberingAudit())
     await watched(watch, lambda: True)
     found = watch.node("model")
     assert (found.state, found.conditions[0].kind) == ("unknown", "not_watched")
@@ -219,7 +220,7 @@ async def test_fifty_hung_nodes_keep_nobody_from_looking_at_the_last(tmp_path: P
     names = [f"n{number}" for number in range(50)]
     ANSWERS.update(dict.fromkeys(names))
     ANSWERS["good"] = says(5)
-    watch = NodeWatch([node(name) for name in [*names, "good"]], tmp_path, "m")
+    watch = NodeWatch([node(name) for name in [*names, "good"]], tmp_path, "m", RememberingAudit())
     await watched(watch, lambda: watch.node("good").state == "healthy" and everybody_was_asked(*names, times=0)())
     assert count_nodes(watch.nodes()).unknown == 50
 
@@ -254,7 +255,7 @@ NONSENSE: dict[str, Answer | BaseException] = {
 @pytest.mark.parametrize("name", NONSENSE)
 async def test_whatever_a_probe_gives_back_or_raises_is_its_own_nodes_fault(tmp_path: Path, name: str) -> None:
     ANSWERS.update({"bad": NONSENSE[name], "good": says(5)})
-    watch = NodeWatch([node("bad"), node("good")], tmp_path, "m")
+    watch = NodeWatch([node("bad"), node("good")], tmp_path, "m", RememberingAudit())
     await watched(watch, everybody_was_asked("bad", "good", times=3))
     assert (watch.node("bad").state, watch.node("good").state) == ("unknown", "healthy")
     (condition,) = watch.node("bad").conditions
@@ -267,7 +268,7 @@ async def test_texts_of_a_probe_are_bounded_and_obey_no_terminal(tmp_path: Path)
     text = "\x1b]0;x\x07\ud800" + "y" * 10_000_000
     many = [Judgement(text, "warning", text, text, text)] * 1000
     ANSWERS["one"] = lambda now_ms: Report(now_ms, head=1, version=text, judgements=tuple(many))
-    watch = NodeWatch([node("one")], tmp_path, "m")
+    watch = NodeWatch([node("one")], tmp_path, "m", RememberingAudit())
     await watched(watch, everybody_was_asked("one"))
     document = watch.node("one").model_dump_json()
     assert len(document) < 200_000
@@ -276,7 +277,7 @@ async def test_texts_of_a_probe_are_bounded_and_obey_no_terminal(tmp_path: Path)
 
 async def test_one_that_answers_and_tells_no_head_is_not_healthy(tmp_path: Path) -> None:
     ANSWERS["one"] = Report
-    watch = NodeWatch([node("one")], tmp_path, "m")
+    watch = NodeWatch([node("one")], tmp_path, "m", RememberingAudit())
     await watched(watch, everybody_was_asked("one"))
     assert (watch.node("one").state, [found.kind for found in watch.node("one").conditions]) == ("degraded", ["node_silent_on"])
 
@@ -324,7 +325,7 @@ async def test_a_package_that_cannot_be_used_keeps_nobody_from_starting(
         node("folder", run="process", program="p", data=str(tmp_path / "in the way")),
         node("good"),
     ]
-    watch = NodeWatch(nodes, tmp_path, "m")
+    watch = NodeWatch(nodes, tmp_path, "m", RememberingAudit())
     await watched(watch, everybody_was_asked("good", times=2))
     found = {one.id: (one.state, [item.kind for item in one.conditions]) for one in watch.nodes()}
     assert found == {
@@ -337,7 +338,7 @@ async def test_a_package_that_cannot_be_used_keeps_nobody_from_starting(
 
 async def test_an_embedded_node_that_nothing_starts_does_not_borrow_anothers_answers(tmp_path: Path) -> None:
     embedded = [node(name, network="bitcoin", chain="regtest", role="full", run="embedded") for name in ("mine", "other")]
-    watch = NodeWatch(embedded, tmp_path, "m", embedded={"mine": cast(BitcoinNode, Embedded())})
+    watch = NodeWatch(embedded, tmp_path, "m", RememberingAudit(), embedded={"mine": cast(BitcoinNode, Embedded())})
     await watched(watch, lambda: watch.node("mine").state == "healthy")
     assert (watch.node("mine").head, watch.node("other").state, watch.node("other").head) == (7, "unknown", None)
 
@@ -350,7 +351,7 @@ class Embedded:
 async def test_one_that_answers_that_it_still_starts_does_not_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node_watch, "HANG_S", 0.0)
     ANSWERS["run"] = lambda now_ms: Report(now_ms, problem="it is still starting", alive=True)
-    watch = NodeWatch([node("run", run="process", program=sys.executable)], tmp_path, "m")
+    watch = NodeWatch([node("run", run="process", program=sys.executable)], tmp_path, "m", RememberingAudit())
     runs: list[int] = []
 
     def until() -> bool:
@@ -367,7 +368,9 @@ async def test_a_hang_is_judged_by_a_clock_that_nobody_sets(tmp_path: Path, monk
     monkeypatch.setattr("photosynth.runtimes.process.POLL_S", 0.02)
     ANSWERS["run"] = lambda _: SILENT
     an_hour_ago = time.time_ns() // 1_000_000 - 3_600_000
-    watch = NodeWatch([node("run", run="process", program=sys.executable)], tmp_path, "m", wall_ms=lambda: an_hour_ago)
+    watch = NodeWatch(
+        [node("run", run="process", program=sys.executable)], tmp_path, "m", RememberingAudit(), wall_ms=lambda: an_hour_ago
+    )
     pids: set[int] = set()
 
     def until() -> bool:
@@ -381,7 +384,7 @@ async def test_a_hang_is_judged_by_a_clock_that_nobody_sets(tmp_path: Path, monk
 async def test_what_nobody_could_look_at_for_long_is_down_and_no_younger_for_a_clock_set_back(tmp_path: Path) -> None:
     ANSWERS["one"] = says(7)
     wall, clock = [10_000_000], [0.0]
-    watch = NodeWatch([node("one")], tmp_path, "m", wall_ms=lambda: wall[0], monotonic=lambda: clock[0])
+    watch = NodeWatch([node("one")], tmp_path, "m", RememberingAudit(), wall_ms=lambda: wall[0], monotonic=lambda: clock[0])
     await watched(watch, everybody_was_asked("one"))
     assert watch.node("one").state == "healthy"
     wall[0], clock[0] = 10_000_000 - 3_600_000, 121.0
@@ -392,7 +395,7 @@ async def test_what_nobody_could_look_at_for_long_is_down_and_no_younger_for_a_c
 
 async def test_several_warnings_of_one_node_are_conditions_of_their_own_names(tmp_path: Path) -> None:
     ANSWERS["one"] = says(1, *(Judgement("node_warns", "warning", text, text, "c") for text in ("a", "b")))
-    watch = NodeWatch([node("one")], tmp_path, "m")
+    watch = NodeWatch([node("one")], tmp_path, "m", RememberingAudit())
     await watched(watch, everybody_was_asked("one"))
     assert [found.id for found in node_conditions(watch.nodes(), 0)] == ["node_warns:one", "node_warns:one:2"]
 
@@ -400,10 +403,10 @@ async def test_several_warnings_of_one_node_are_conditions_of_their_own_names(tm
 async def test_a_process_that_cannot_be_killed_is_said_and_no_mistake_of_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def never(_: object) -> None:
+    async def never(*_: object) -> None:
         raise TimeoutError("run: process 7 does not even end when it is killed")
 
-    watch = NodeWatch([node("run", run="process", program=sys.executable)], tmp_path, "m")
+    watch = NodeWatch([node("run", run="process", program=sys.executable)], tmp_path, "m", RememberingAudit())
     monkeypatch.setattr("photosynth.runtimes.process.ChildProcess.restart", never)
     with pytest.raises(NodeUnavailableError, match="process 7 does not even end"):
         await watch.restart("run")

@@ -1,11 +1,11 @@
 """What a run takes up from the one before: nothing, or where time, peak and actions stood."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 from photosynth.operations.past import read_past
 from photosynth.storage import Database
 from photosynth.storage.actions import read_actions, write_action
+from photosynth.storage.address import Place
 from photosynth.storage.meta import put_meta
 from photosynth.storage.tables import INTERVALS
 
@@ -22,16 +22,16 @@ def close_quarter_hours(database: Database, imported: dict[str, int | None]) -> 
             tx.execute(INTERVALS.insert().values(**row, meters=[], import_j=import_j))
 
 
-def test_a_fresh_state_has_no_past(tmp_path: Path) -> None:
-    database = Database(tmp_path / "photosynth.sqlite3")
+def test_a_fresh_state_has_no_past(place: Place) -> None:
+    database = Database(place)
     past = read_past(database, "year")
     database.close()
     assert (past.last_interval_ms, past.share_seq, past.machine_memory, past.stopped) == (None, 0, None, False)
     assert past.import_peak.watts_at(ms("2026-06-14T09:00")) == 0
 
 
-def test_the_peak_is_that_of_the_last_quarter_hours_own_period(tmp_path: Path) -> None:
-    database = Database(tmp_path / "photosynth.sqlite3")
+def test_the_peak_is_that_of_the_last_quarter_hours_own_period(place: Place) -> None:
+    database = Database(place)
     close_quarter_hours(
         database,
         {
@@ -51,10 +51,10 @@ def test_the_peak_is_that_of_the_last_quarter_hours_own_period(tmp_path: Path) -
     assert by_month.import_peak.watts_at(ms("2026-07-01T09:00")) == 0
 
 
-def test_actions_that_were_cut_off_end_unverified_and_a_stop_stays(tmp_path: Path) -> None:
-    database = Database(tmp_path / "photosynth.sqlite3")
+def test_actions_that_were_cut_off_end_unverified_and_a_stop_stays(place: Place) -> None:
+    database = Database(place)
     with database.begin() as tx:
-        write_action(tx, time_ms=5, wall_ms=6, actor="dispatch", kind="sleep", subject="m", reason="", request="sleep")
+        write_action(tx, key="k", time_ms=5, wall_ms=6, actor="dispatch", kind="sleep", subject="m", reason="", request="sleep")
         put_meta(tx, "stopped", True)
     assert read_past(database, "year").stopped
     with database.read() as tx:

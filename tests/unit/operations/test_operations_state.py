@@ -32,7 +32,14 @@ def test_setting_aside_takes_what_a_site_left_and_nothing_else(tmp_path: Path) -
     for folder in (state.chain, state.shares, state.world, state.keys):
         folder.mkdir()
         (folder / "inside").touch()
-    for file in (state.database, state.clock, state.log, state.status, state.node_state, state.manifest):
+    for file in (
+        tmp_path / "photosynth.sqlite3",
+        state.clock,
+        state.log,
+        state.status,
+        state.node_state,
+        state.manifest,
+    ):
         file.touch()
     (tmp_path / "photosynth.sqlite3-wal").touch()
     (tmp_path / "mine.txt").write_text("not the site's")

@@ -8,10 +8,11 @@ from tests.unit.clock_and_audit import START_MS
 from tests.unit.operations.operations_fakes import view
 from tests.unit.treasury.treasury_site import METERS, PRICES, SITE, books_of, open_database
 
+from photosynth.bitcoin.node import NodeHealth, Tip
 from photosynth.energy.reasons import MiningLoad, import_reason
 from photosynth.miners.view import MachineView
 from photosynth.operations.mining_loads import mining_loads
-from photosynth.operations.status import machines_status
+from photosynth.operations.status import machines_status, system_conditions
 from photosynth.operations.summaries import ledger_status
 from photosynth.storage import Database
 from photosynth.treasury.facts import IntervalFacts, MeterFact
@@ -97,3 +98,29 @@ def test_beside_the_coins_stands_minings_energy_and_the_factorys_on_its_own(data
     assert seen.mining_energy_bought_ueur == pytest.approx(10 * price_cent * 10, abs=5)
     assert seen.mining_energy_cost_ueur == seen.mining_energy_bought_ueur, "all own energy went to the factory"
     assert seen.factory_energy_bought_ueur == pytest.approx(20 * price_cent * 10, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("synchronised", "warnings", "found"),
+    [
+        (True, (), []),
+        (True, ("the disk runs full",), [("node_warns", "warning", "the disk runs full")]),
+        (False, ("it stopped",), [("node_behind", "critical", "it stopped")]),
+        (False, (), [("node_behind", "critical", "height 1 of 3")]),
+    ],
+)
+def test_what_the_node_warns_of_is_told_also_while_it_serves(
+    synchronised: bool, warnings: tuple[str, ...], found: list[tuple[str, str, str]]
+) -> None:
+    health = NodeHealth("node", "regtest", Tip(1, bytes(32), 0), 3, 0, synchronised, warnings)
+    told = system_conditions(
+        meters_fault=None,
+        health=health,
+        pool_fault=None,
+        books_fault=None,
+        database_fault=None,
+        waiting=None,
+        reconciled=None,
+        now_ms=1,
+    )
+    assert [(item.id, item.severity, item.evidence) for item in told] == found

@@ -8,13 +8,14 @@ from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
-from tests.unit.clock_and_audit import TurnedClock
+from tests.unit.clock_and_audit import RememberingAudit, TurnedClock
 from tests.unit.miners.fleet_in_memory import BodyMachine, Hall
 from tests.unit.operations.test_operations_audit import Disk
 from tests.unit.treasury.treasury_site import open_database
 
-from photosynth.miners.actions import NotAuditedError
+from photosynth.actions import NotAuditedError
 from photosynth.miners.control import MinerControl
+from photosynth.operations import site as site_module
 from photosynth.operations.audit import AuditLog
 from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.running import RunningSite
@@ -33,6 +34,7 @@ class SmallSite:
         clock = TurnedClock()
         self.hall = Hall(BodyMachine("m1", clock, habit), BodyMachine("m2", clock))
         self.disk = Disk()
+        self.database = database
         self.audit = AuditLog(database, self.disk, clock)
         self.control = MinerControl(
             list(self.hall.machines.values()),
@@ -50,7 +52,7 @@ class SmallSite:
 
     @property
     def door(self) -> RunningSite:
-        return RunningSite(cast(Site, self), NodeWatch((), Path("nodes"), "test"))
+        return RunningSite(cast(Site, self), NodeWatch((), Path("nodes"), "test", RememberingAudit()))
 
     def asleep(self) -> list[str]:
         return [name for name, machine in self.hall.machines.items() if machine.body.asleep]
@@ -234,3 +236,24 @@ async def test_what_is_remembered_of_a_stop_is_what_was_wanted_last(database: Da
     slow.set()
     await site.set_stopped(True)
     assert remembered() is True
+
+
+async def test_questions_to_a_database_that_hangs_do_not_pile_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site_module, "MOST_READING", 3)
+    site = Site(cast(SiteSettings, SimpleNamespace(mining=SimpleNamespace(site=SimpleNamespace(party_of_worker=dict)))))
+    hangs = asyncio.Event()
+
+    async def run(call: Callable[[], object]) -> object:
+        await hangs.wait()
+        return call()
+
+    site.database, site.run_readers = database, cast(DatabaseThread, run)
+    asked = [asyncio.ensure_future(site.read(lambda tx: get_meta(tx, STOPPED))) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(StorageError, match="3 questions wait for it already"):
+        await site.read(lambda tx: get_meta(tx, STOPPED))
+    asked[0].cancel()
+    await asyncio.gather(asked[0], return_exceptions=True)
+    hangs.set()
+    assert await site.read(lambda tx: get_meta(tx, STOPPED)) is None
+    assert await asyncio.gather(*asked[1:]) == [None, None]

@@ -360,6 +360,26 @@ async def test_a_closed_interval_is_complete_repeats_itself_and_goes_at_the_chec
     )  # fmt: skip
 
 
+async def test_shares_of_one_round_have_one_time_but_none_that_lies_before_what_was_asked_since(rig: Rig) -> None:
+    start_ms = interval_start_ms(rig.clock.site)
+    async with await rig.miner() as asic:
+        job = await asic.job()
+        (connection,) = rig.pool._connections.values()
+        connection.data_received(asic.prepare_share(job))
+        rig.clock.site = start_ms + INTERVAL_MS
+        connection.data_received(asic.prepare_share(job))
+        assert rig.pool.site_ms() == rig.clock.site
+        connection.data_received(asic.prepare_share(job))
+        work = await rig.pool.close_interval(start_ms)
+        assert [entry.accepted for entry in work.entries] == [2]
+        rig.clock.site += INTERVAL_MS
+        assert (await asic.share(job)).accepted
+        for later in (1, 2):
+            rig.clock.site = start_ms + (later + 1) * INTERVAL_MS
+            entries = (await rig.pool.close_interval(start_ms + later * INTERVAL_MS)).entries
+            assert [entry.accepted for entry in entries] == [1]
+
+
 async def test_a_clock_that_was_put_back_loses_no_refused_shares(rig: Rig) -> None:
     start_ms = interval_start_ms(rig.clock.site)
     rig.clock.site = start_ms + INTERVAL_MS

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.unit.clock_and_audit import RememberingAudit
 
 from photosynth.runtimes import process, process_log
 from photosynth.runtimes.process import ChildProcess, Workload, left_running
@@ -58,7 +59,7 @@ async def up(child: ChildProcess) -> int:
 
 
 async def test_it_runs_in_a_session_of_its_own_and_ends_when_asked(tmp_path: Path) -> None:
-    child = ChildProcess(workload(tmp_path))
+    child = ChildProcess(workload(tmp_path), RememberingAudit())
     async with running(child):
         pid = await up(child)
         assert os.getsid(pid) == pid
@@ -69,7 +70,7 @@ async def test_it_runs_in_a_session_of_its_own_and_ends_when_asked(tmp_path: Pat
 
 
 async def test_it_is_started_anew_when_it_ends_and_its_last_words_are_kept(tmp_path: Path) -> None:
-    child = ChildProcess(workload(tmp_path, "import sys; print('no disk'); sys.exit(3)"))
+    child = ChildProcess(workload(tmp_path, "import sys; print('no disk'); sys.exit(3)"), RememberingAudit())
     async with running(child):
         await until(lambda: child.state.restarts >= 2)
         await until(lambda: child.state.problem is not None)
@@ -77,7 +78,7 @@ async def test_it_is_started_anew_when_it_ends_and_its_last_words_are_kept(tmp_p
 
 
 async def test_a_killed_one_is_started_anew(tmp_path: Path) -> None:
-    child = ChildProcess(workload(tmp_path))
+    child = ChildProcess(workload(tmp_path), RememberingAudit())
     async with running(child):
         first = await up(child)
         os.kill(first, signal.SIGKILL)
@@ -86,7 +87,7 @@ async def test_a_killed_one_is_started_anew(tmp_path: Path) -> None:
 
 
 async def test_a_program_that_is_missing_is_a_problem_with_its_path(tmp_path: Path) -> None:
-    child = ChildProcess(Workload("btc-1", "x", ("/nowhere/bitcoind",), tmp_path, 1.0))
+    child = ChildProcess(Workload("btc-1", "x", ("/nowhere/bitcoind",), tmp_path, 1.0), RememberingAudit())
     async with running(child):
         await until(lambda: child.state.problem is not None)
         assert child.state.problem == "/nowhere/bitcoind cannot be started: No such file or directory"
@@ -94,7 +95,7 @@ async def test_a_program_that_is_missing_is_a_problem_with_its_path(tmp_path: Pa
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["deaf", "suspended"])
 async def test_one_that_does_not_end_in_its_time_is_killed(tmp_path: Path, stopped: bool) -> None:
-    child = ChildProcess(workload(tmp_path, STUBBORN, stop_s=0.2))
+    child = ChildProcess(workload(tmp_path, STUBBORN, stop_s=0.2), RememberingAudit())
     async with running(child):
         pid = await up(child)
         if stopped:
@@ -103,17 +104,17 @@ async def test_one_that_does_not_end_in_its_time_is_killed(tmp_path: Path, stopp
 
 
 async def test_a_restart_is_asked_for_and_waits_for_nothing(tmp_path: Path) -> None:
-    child = ChildProcess(workload(tmp_path))
+    child = ChildProcess(workload(tmp_path), RememberingAudit())
     async with running(child):
         first = await up(child)
-        await child.restart()
+        await child.restart("asked")
         await until(lambda: child.state.pid not in (None, first))
         assert (child.state.restarts, psutil.pid_exists(first)) == (1, False)
 
 
 @pytest.mark.parametrize("noted", [True, False], ids=["noted", "killed before it was noted"])
 async def test_what_an_earlier_run_left_is_adopted_with_its_process_id(tmp_path: Path, noted: bool) -> None:
-    earlier = ChildProcess(workload(tmp_path))
+    earlier = ChildProcess(workload(tmp_path), RememberingAudit())
     task = asyncio.create_task(earlier.run())
     pid = await up(earlier)
     task.cancel()  # as a kill of ours would: nobody ends the process
@@ -121,7 +122,7 @@ async def test_what_an_earlier_run_left_is_adopted_with_its_process_id(tmp_path:
         await task
     if not noted:
         (tmp_path / "process.json").unlink()
-    later = ChildProcess(workload(tmp_path))
+    later = ChildProcess(workload(tmp_path), RememberingAudit())
     async with running(later):
         await until(lambda: later.state.pid is not None)
         assert (later.state.pid, later.state.restarts) == (pid, 0)
@@ -131,13 +132,13 @@ async def test_what_an_earlier_run_left_is_adopted_with_its_process_id(tmp_path:
 
 
 async def test_one_that_runs_by_another_command_is_started_anew(tmp_path: Path) -> None:
-    earlier = ChildProcess(workload(tmp_path))
+    earlier = ChildProcess(workload(tmp_path), RememberingAudit())
     task = asyncio.create_task(earlier.run())
     pid = await up(earlier)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-    later = ChildProcess(workload(tmp_path, STAYS + " # another"))
+    later = ChildProcess(workload(tmp_path, STAYS + " # another"), RememberingAudit())
     async with running(later):
         assert earlier._child is not None
         await asyncio.to_thread(earlier._child.wait)
@@ -146,14 +147,14 @@ async def test_one_that_runs_by_another_command_is_started_anew(tmp_path: Path) 
 
 async def test_a_foreign_process_under_the_noted_number_is_left_alone(tmp_path: Path) -> None:
     tmp_path.joinpath("process.json").write_text(json.dumps({"pid": os.getpid(), "created": 1.0, "mark": "x"}))
-    child = ChildProcess(workload(tmp_path))
+    child = ChildProcess(workload(tmp_path), RememberingAudit())
     async with running(child):
         assert await up(child) != os.getpid()
 
 
 async def test_a_stop_in_the_middle_of_a_start_leaves_nothing(tmp_path: Path) -> None:
     for _ in range(10):
-        child = ChildProcess(workload(tmp_path))
+        child = ChildProcess(workload(tmp_path), RememberingAudit())
         task = asyncio.create_task(child.run())
         await asyncio.sleep(0)
         await child.stop()
@@ -174,7 +175,7 @@ def _mark_of(one: psutil.Process) -> str | None:
 
 async def test_its_log_is_rotated_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_log, "MOST_LOG_BYTES", 10_000)
-    child = ChildProcess(workload(tmp_path, "while True: print('x' * 99, flush=True)"))
+    child = ChildProcess(workload(tmp_path, "while True: print('x' * 99, flush=True)"), RememberingAudit())
     async with running(child):
         await until((tmp_path / "log.txt.3").exists)
     assert {path.name for path in tmp_path.glob("log.txt*")} == {"log.txt", "log.txt.1", "log.txt.2", "log.txt.3"}
@@ -182,7 +183,7 @@ async def test_its_log_is_rotated_and_bounded(tmp_path: Path, monkeypatch: pytes
 
 async def test_no_secret_of_ours_is_in_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPASSWORD", "secret")
-    child = ChildProcess(workload(tmp_path, "import os; print(sorted(os.environ)); " + STAYS))
+    child = ChildProcess(workload(tmp_path, "import os; print(sorted(os.environ)); " + STAYS), RememberingAudit())
     async with running(child):
         await until(lambda: "up" in tail(child.log, 1))
         assert "PGPASSWORD" not in child.log.read_text()
@@ -196,7 +197,7 @@ WRAPPER = (
 
 
 async def test_a_program_that_goes_into_the_background_is_found_there_and_ended(tmp_path: Path) -> None:
-    child = ChildProcess(workload(tmp_path, DAEMON))
+    child = ChildProcess(workload(tmp_path, DAEMON), RememberingAudit())
     async with running(child):
         await until(lambda: child.state.restarts == 1 and child.state.pid is not None)
         assert [one.pid for one in marked(tmp_path)] == [child.state.pid]
@@ -204,7 +205,7 @@ async def test_a_program_that_goes_into_the_background_is_found_there_and_ended(
 
 
 async def test_what_a_program_started_ends_with_it(tmp_path: Path) -> None:
-    child = ChildProcess(workload(tmp_path, WRAPPER))
+    child = ChildProcess(workload(tmp_path, WRAPPER), RememberingAudit())
     async with running(child):
         await up(child)
         assert len(marked(tmp_path)) == 2
@@ -216,7 +217,7 @@ async def test_a_disk_that_takes_no_note_of_it_holds_nothing_up(tmp_path: Path, 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(process, "write_whole", full)
-    child = ChildProcess(workload(tmp_path))
+    child = ChildProcess(workload(tmp_path), RememberingAudit())
     async with running(child):
         pid = await up(child)
         assert child.state.problem is None
@@ -229,7 +230,9 @@ async def test_a_log_that_cannot_be_kept_is_given_up_and_does_not_fill_the_disk(
     monkeypatch.setattr(process_log, "MOST_LOG_BYTES", 10_000)
     for number in (1, 2, 3):
         (tmp_path / f"log.txt.{number}" / "in the way").mkdir(parents=True)
-    child = ChildProcess(workload(tmp_path, "import time\nwhile True: print('x' * 5_000, flush=True); time.sleep(0.001)"))
+    child = ChildProcess(
+        workload(tmp_path, "import time\nwhile True: print('x' * 5_000, flush=True); time.sleep(0.001)"), RememberingAudit()
+    )
     async with running(child):
         await until(lambda: child.log.exists() and child.log.stat().st_size >= 10_000)
         await until(lambda: child.log.stat().st_size < 10_000)
@@ -238,7 +241,7 @@ async def test_a_log_that_cannot_be_kept_is_given_up_and_does_not_fill_the_disk(
 async def test_one_that_says_much_and_ends_soon_fills_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_log, "MOST_LOG_BYTES", 10_000)
     monkeypatch.setattr(process, "TEND_S", 3600.0)
-    child = ChildProcess(workload(tmp_path, "print('x' * 50_000)"))
+    child = ChildProcess(workload(tmp_path, "print('x' * 50_000)"), RememberingAudit())
     async with running(child):
         await until(lambda: child.state.restarts >= 3)
         sizes = [path.stat().st_size for path in tmp_path.glob("log.txt.*")]
@@ -248,7 +251,7 @@ async def test_one_that_says_much_and_ends_soon_fills_no_disk(tmp_path: Path, mo
 
 @pytest.mark.parametrize("arguments", [("a\0b",), ("\ud800",)], ids=["zero byte", "half a character"])
 async def test_a_command_that_no_system_takes_is_a_problem(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    child = ChildProcess(Workload("btc-1", "x", (sys.executable, *arguments), tmp_path, 1.0))
+    child = ChildProcess(Workload("btc-1", "x", (sys.executable, *arguments), tmp_path, 1.0), RememberingAudit())
     async with running(child):
         await until(lambda: child.state.problem is not None)
         assert "cannot be started" in str(child.state.problem)
@@ -257,19 +260,19 @@ async def test_a_command_that_no_system_takes_is_a_problem(tmp_path: Path, argum
 @pytest.mark.parametrize("note", ['{"pid": 1e999}', "[" * 100_000, "[]", '{"pid": -1}', "\0"])
 async def test_a_rotten_note_is_no_note(tmp_path: Path, note: str) -> None:
     (tmp_path / "process.json").write_text(note)
-    child = ChildProcess(workload(tmp_path))
+    child = ChildProcess(workload(tmp_path), RememberingAudit())
     async with running(child):
         await up(child)
 
 
 async def test_a_copy_of_the_folder_leaves_the_first_ones_process_alone(tmp_path: Path) -> None:
     mine, copy = tmp_path / "mine", tmp_path / "copy"
-    first = ChildProcess(Workload("btc-1", f"{tmp_path}:btc-1", (sys.executable, "-c", STAYS), mine, 5.0))
+    first = ChildProcess(Workload("btc-1", f"{tmp_path}:btc-1", (sys.executable, "-c", STAYS), mine, 5.0), RememberingAudit())
     async with running(first):
         pid = await up(first)
         copy.mkdir()
         (copy / "process.json").write_bytes((mine / "process.json").read_bytes())
-        other = ChildProcess(Workload("btc-1", f"{tmp_path}:btc-1", (sys.executable, "-c", STAYS), copy, 5.0))
+        other = ChildProcess(Workload("btc-1", f"{tmp_path}:btc-1", (sys.executable, "-c", STAYS), copy, 5.0), RememberingAudit())
         async with running(other):
             assert await up(other) != pid
         assert first.state.pid == pid
@@ -287,7 +290,7 @@ async def test_a_run_that_is_cancelled_while_it_starts_leaves_nothing_once_it_is
         return spawn(child)
 
     monkeypatch.setattr(ChildProcess, "_spawn", slow)
-    child = ChildProcess(workload(tmp_path))
+    child = ChildProcess(workload(tmp_path), RememberingAudit())
     task = asyncio.create_task(child.run())
     await asyncio.to_thread(entered.wait)
     task.cancel()
@@ -308,7 +311,7 @@ def test_its_last_words_obey_no_terminal(tmp_path: Path) -> None:
 
 async def test_what_an_earlier_run_left_is_listed_and_what_ended_or_was_copied_is_not(tmp_path: Path) -> None:
     folder, copy = tmp_path / "nodes" / "btc-1", tmp_path / "nodes" / "btc-2"
-    child = ChildProcess(workload(folder))
+    child = ChildProcess(workload(folder), RememberingAudit())
     async with running(child):
         pid = await up(child)
         copy.mkdir()
@@ -316,3 +319,58 @@ async def test_what_an_earlier_run_left_is_listed_and_what_ended_or_was_copied_i
         assert left_running(tmp_path / "nodes") == {"btc-1": pid}
     assert left_running(tmp_path / "nodes") == {}
     assert left_running(tmp_path / "nowhere") == {}
+
+
+def told(audit: RememberingAudit) -> list[tuple[object, object, object]]:
+    """Kind, result and what reading back showed of every action."""
+    return [(action[1], action[5], action[7]) for action in audit.actions]
+
+
+async def test_starts_and_ends_are_actions_that_are_read_back(tmp_path: Path) -> None:
+    audit = RememberingAudit(full=True)  # what is declared to run waits for no disk
+    child = ChildProcess(workload(tmp_path), audit)
+    async with running(child):
+        first = await up(child)
+        await until(lambda: audit.results("btc-1") == ["done"])
+        await child.restart("it hangs")
+        await until(lambda: child.state.pid not in (None, first))
+        second = child.state.pid
+        await until(lambda: audit.results("btc-1") == ["done"] * 3)
+    ended = ("end_process", "done", "it runs no more")
+    started = ("start_process", "done", f"process {first} runs"), ("start_process", "done", f"process {second} runs")
+    assert told(audit) == [started[0], ended, started[1], ended]
+    assert [action[3] for action in audit.actions][1] == "it hangs"
+
+
+async def test_one_that_is_adopted_was_not_started_and_a_start_that_fails_says_why(tmp_path: Path) -> None:
+    audit = RememberingAudit()
+    earlier = ChildProcess(workload(tmp_path), RememberingAudit())
+    task = asyncio.create_task(earlier.run())
+    await up(earlier)
+    task.cancel()
+    async with running(ChildProcess(workload(tmp_path), audit)) as later:
+        await up(later)
+    assert earlier._child is not None
+    earlier._child.wait()
+    assert told(audit) == [("end_process", "done", "it runs no more")]
+
+    missing = RememberingAudit()
+    async with running(ChildProcess(Workload("btc-1", "x", ("/nowhere/bitcoind",), tmp_path / "other", 1.0), missing)):
+        await until(lambda: missing.results("btc-1")[:1] == ["failed"])
+    assert "/nowhere/bitcoind cannot be started" in str(missing.actions[0][7])
+
+
+async def test_a_program_that_ends_at_once_fills_no_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "LONGEST_DELAY_S", 0.01)
+    monkeypatch.setattr(process, "TEND_S", SOON_S)
+    audit = RememberingAudit()
+    async with running(ChildProcess(workload(tmp_path, "print('no disk')"), audit)) as child:
+        await until(lambda: child.state.restarts >= 9)
+    starts = audit.of("btc-1", "start_process")
+    assert [action[3] for action in starts[:4]] == [
+        "it is declared to run",
+        "it is declared to run, and did not settle in 1 starts before",
+        "it is declared to run, and did not settle in 3 starts before",
+        "it is declared to run, and did not settle in 7 starts before",
+    ]
+    assert all(action[5] == "failed" and "its last words: no disk" in str(action[7]) for action in starts[:4])

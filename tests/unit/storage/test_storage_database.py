@@ -1,9 +1,7 @@
 """The state's file: migrated once, append-only where it must be, and clear about what is wrong with it."""
 
-import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,16 +9,19 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from tests.peers.postgres import NewPlace
 
 from photosynth.storage import Database, DatabaseThread, StorageError
 from photosynth.storage.actions import finish_action, read_action, read_actions, write_action
+from photosynth.storage.address import Place
+from photosynth.storage.at_rest import RestingDatabase, holds_state
 from photosynth.storage.meta import get_meta, put_meta
 from photosynth.storage.observations import FORGOTTEN_AT_ONCE, KEPT_MS, DayObservation, day_observations, keep_observations
 from photosynth.storage.revision import HEAD
 from photosynth.storage.schema import MIGRATIONS
 from photosynth.storage.tables import ACTIONS, EVIDENCE, META, METADATA, OBSERVATIONS, POSTINGS
 
-POSTING = {"key": "a", "time_ms": 1, "wall_ms": 1, "event": "e", "text": "t", "source": {}}
+POSTING = {"id": 1, "key": "a", "time_ms": 1, "wall_ms": 1, "event": "e", "text": "t", "source": {}}
 
 
 @pytest.fixture
@@ -28,14 +29,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "photosynth.sqlite3"
 
 
-@pytest.fixture
-def db(path: Path) -> Iterator[Database]:
-    with Database(path) as database:
-        yield database
-
-
-def plan(tx: sa.Connection) -> int:
-    return write_action(tx, time_ms=1, wall_ms=2, actor="a", kind="k", subject="m", reason="r", request="q")
+def plan(tx: sa.Connection, key: str = "k") -> int:
+    return write_action(tx, key=key, time_ms=1, wall_ms=2, actor="a", kind="k", subject="m", reason="r", request="q")
 
 
 def test_migrations_and_tables_say_the_same(db: Database) -> None:
@@ -45,8 +40,8 @@ def test_migrations_and_tables_say_the_same(db: Database) -> None:
         assert compare_metadata(context, METADATA) == []
 
 
-def test_the_file_is_durable_and_checked(db: Database) -> None:
-    with db.begin() as tx:
+def test_the_file_is_durable_and_checked(path: Path) -> None:
+    with Database(path) as db, db.begin() as tx:
         assert tx.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert tx.exec_driver_sql("PRAGMA synchronous").scalar() == 2
         assert tx.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
@@ -62,15 +57,26 @@ def test_opening_a_current_file_needs_no_alembic(path: Path) -> None:
     assert ran.stdout.strip() == "False"
 
 
-def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
-    Database(path).close()
-    with sqlite3.connect(path) as raw:
-        raw.execute("UPDATE alembic_version SET version_num = '9999'")
-    raw.close()
+def test_a_newer_schema_is_refused_and_left_alone(new_place: NewPlace) -> None:
+    place = new_place()
+    with Database(place) as database, database.begin() as tx:
+        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     for read_only in (False, True):
         with pytest.raises(StorageError, match="newer version of Photosynth") as caught:
-            Database(path, read_only=read_only)
+            Database(place, read_only=read_only)
         assert caught.value.kind == "newer"
+    with pytest.raises(StorageError, match="newer version of Photosynth"):
+        RestingDatabase(place)
+
+
+def test_where_there_is_no_state_whoever_reads_is_told_so(new_place: NewPlace) -> None:
+    place = new_place()
+    assert not holds_state(place)
+    with pytest.raises(StorageError):
+        Database(place, read_only=True)
+    assert not holds_state(place)
+    Database(place).close()
+    assert holds_state(place)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +102,7 @@ def test_what_was_written_stays(db: Database, change: str) -> None:
 
 def test_an_action_is_finished_once(db: Database) -> None:
     with db.begin() as tx:
-        first, second = plan(tx), plan(tx)
+        first, second = plan(tx, "1"), plan(tx, "2")
         finish_action(tx, first, result="done", answer="OK", read_back="1200 W", verified=True, finished_ms=9)
         with pytest.raises(ValueError, match="finished before"):
             finish_action(tx, first, result="failed", answer=None, read_back=None, verified=None, finished_ms=9)
@@ -128,31 +134,32 @@ def test_small_values(db: Database) -> None:
             put_meta(tx, "b", {"x": [1.5]})
 
 
-def test_readers_read_and_do_not_write(db: Database, path: Path) -> None:
+def test_readers_read_and_do_not_write(db: Database, place: Place) -> None:
     with pytest.raises(StorageError) as caught, db.read() as tx:
         tx.execute(META.insert().values(key="a", value=1))
     assert caught.value.kind == "read_only"
     with db.begin() as tx, db.read() as reader:
         put_meta(tx, "a", 1)
         assert get_meta(reader, "a") is None
-    with Database(path, read_only=True) as other, other.read() as tx:
+    with Database(place, read_only=True) as other, other.read() as tx:
         assert get_meta(tx, "a") == 1
         with pytest.raises(StorageError, match="reading only"), other.begin():
             pass
 
 
-def test_a_full_disk_is_said_and_loses_nothing(db: Database) -> None:
-    with db.begin() as tx:
-        put_meta(tx, "a", "kept")
-        pages = tx.exec_driver_sql("PRAGMA page_count").scalar_one()
-    with db.begin() as tx:
-        tx.exec_driver_sql(f"PRAGMA max_page_count = {pages + 1}")
-    with pytest.raises(StorageError, match="disk is full") as caught, db.begin() as tx:
-        put_meta(tx, "big", "x" * 1_000_000)
-    assert caught.value.kind == "full"
-    with db.begin() as tx:
-        assert get_meta(tx, "a") == "kept"
-        put_meta(tx, "a", "still works")
+def test_a_full_disk_is_said_and_loses_nothing(path: Path) -> None:
+    with Database(path) as db:
+        with db.begin() as tx:
+            put_meta(tx, "a", "kept")
+            pages = tx.exec_driver_sql("PRAGMA page_count").scalar_one()
+        with db.begin() as tx:
+            tx.exec_driver_sql(f"PRAGMA max_page_count = {pages + 1}")
+        with pytest.raises(StorageError, match="disk is full") as caught, db.begin() as tx:
+            put_meta(tx, "big", "x" * 1_000_000)
+        assert (caught.value.kind, caught.value.undecided) == ("full", False)
+        with db.begin() as tx:
+            assert get_meta(tx, "a") == "kept"
+            put_meta(tx, "a", "still works")
 
 
 @pytest.mark.parametrize("damage", [b"this is no database, it is a text " * 200, b"SQLite format 3\x00" + b"\xff" * 5000])
@@ -170,10 +177,11 @@ def test_a_missing_folder_is_said(tmp_path: Path) -> None:
     assert caught.value.kind == "unavailable"
 
 
-def test_another_writer_is_said(db: Database, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("photosynth.storage.database.BUSY_TIMEOUT_MS", 1)
+def test_another_writer_is_said(db: Database, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("photosynth.storage.sqlite.BUSY_TIMEOUT_MS", 1)
+    monkeypatch.setattr("photosynth.storage.postgres.LOCK_S", 0.01)
     with db.begin(), pytest.raises(StorageError, match="another process") as caught:
-        Database(path)
+        Database(place)
     assert caught.value.kind == "busy"
 
 
@@ -188,17 +196,18 @@ def test_the_day_is_thinned_evenly(db: Database) -> None:
         assert day_observations(tx, 5000, 6000, 10) == []
 
 
-def test_the_curve_of_a_year_takes_no_more_room_than_that_of_some_days(db: Database) -> None:
+def test_the_curve_of_a_year_takes_no_more_room_than_that_of_some_days(path: Path) -> None:
     """A point a minute is written each quarter hour; the quarter hours lie thirty times further apart, so that it is quick."""
     quarter_ms, sizes, now_ms = 30 * 900_000, [], 0
-    for _ in range(5):
-        with db.begin() as tx:
-            for _ in range(40):
-                now_ms += quarter_ms
-                keep_observations(tx, [DayObservation(now_ms - n * 60_000, load_w=n) for n in range(15)], now_ms)
-            sizes.append(tx.exec_driver_sql("PRAGMA page_count").scalar_one())
-    with db.read() as tx:
-        assert len(day_observations(tx, 0, 1 << 62, 1 << 62)) <= 15 * (KEPT_MS // quarter_ms + 1)
+    with Database(path) as db:
+        for _ in range(5):
+            with db.begin() as tx:
+                for _ in range(40):
+                    now_ms += quarter_ms
+                    keep_observations(tx, [DayObservation(now_ms - n * 60_000, load_w=n) for n in range(15)], now_ms)
+                sizes.append(tx.exec_driver_sql("PRAGMA page_count").scalar_one())
+        with db.read() as tx:
+            assert len(day_observations(tx, 0, 1 << 62, 1 << 62)) <= 15 * (KEPT_MS // quarter_ms + 1)
     assert max(sizes[1:]) <= sizes[0] + 2
 
 

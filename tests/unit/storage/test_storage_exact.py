@@ -1,7 +1,6 @@
 """Integers without limit: whatever goes in comes out, sums are Python's, and anything else in their place is refused."""
 
 import sqlite3
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql
-from tests.unit.treasury.treasury_site import open_database
 
 from photosynth.quantities.assets import ASSETS as KNOWN_ASSETS
 from photosynth.storage import Database, StorageError
@@ -26,12 +24,6 @@ REFUSED_BY_SCHEMA = [1e20, 1.0, 5.5, "5", "-5", "007", "12a", "", "1e30", str(IN
 # The schema's patterns end at a zero byte, and it knows no limit of digits; reading refuses these too.
 NOT_AMOUNTS = [*REFUSED_BY_SCHEMA, "9" * 5000, "9" * 30 + "\x00"]
 NOT_INTEGERS = [*NOT_AMOUNTS, None, True, Decimal("1.5"), Decimal("NaN"), Decimal("Infinity"), "-0", str(-INT64_MAX - 1)]
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    with open_database(tmp_path) as database:
-        yield database
 
 
 @given(st.integers(-(10**60), 10**60))
@@ -69,11 +61,12 @@ def test_sums_are_those_of_python(db: Database, amounts: list[int]) -> None:
 
 
 @pytest.mark.parametrize("stored", [*REFUSED_BY_SCHEMA, -1, str(-(10**30))])
-def test_the_schema_refuses_what_is_no_amount(db: Database, stored: object) -> None:
-    for column in ("debit", "credit"):
-        values = {"debit": 0, "credit": 0, column: stored}
-        with pytest.raises(sa.exc.IntegrityError), db.begin() as tx:
-            tx.exec_driver_sql("INSERT INTO balances VALUES ('a', 'ETH', '', '', ?, ?)", (values["debit"], values["credit"]))
+def test_the_schema_refuses_what_is_no_amount(tmp_path: Path, stored: object) -> None:
+    with Database(tmp_path / "photosynth.sqlite3") as db:
+        for column in ("debit", "credit"):
+            values = {"debit": 0, "credit": 0, column: stored}
+            with pytest.raises(sa.exc.IntegrityError), db.begin() as tx:
+                tx.exec_driver_sql("INSERT INTO balances VALUES ('a', 'ETH', '', '', ?, ?)", (values["debit"], values["credit"]))
 
 
 @pytest.mark.parametrize("value", [1.0, "1", Decimal(1), True])
@@ -83,8 +76,10 @@ def test_only_integers_go_in(db: Database, value: object) -> None:
 
 
 @pytest.mark.parametrize("stored", NOT_AMOUNTS)
-def test_a_tampered_row_is_refused_and_says_so(db: Database, stored: object) -> None:
-    with sqlite3.connect(db.path) as raw:
+def test_a_tampered_row_is_refused_and_says_so(tmp_path: Path, stored: object) -> None:
+    path = tmp_path / "photosynth.sqlite3"
+    db = Database(path)
+    with sqlite3.connect(path) as raw:
         raw.execute("PRAGMA ignore_check_constraints = ON")
         raw.execute("INSERT INTO balances VALUES ('a', 'ETH', '', '', ?, 0)", (stored,))
     raw.close()
@@ -97,6 +92,7 @@ def test_a_tampered_row_is_refused_and_says_so(db: Database, stored: object) -> 
         with pytest.raises(StorageError, match="Restore it from a backup") as caught, db.begin() as tx:
             ask(tx)
         assert caught.value.kind == "corrupt"
+    db.close()
 
 
 def test_postgresql_has_a_plain_counterpart() -> None:

@@ -2,14 +2,13 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.unit.treasury.evidence_files import GOLDEN
 from tests.unit.treasury.golden import write_golden
-from tests.unit.treasury.treasury_site import COIN, OTHER, SCRIPT, SITE, DemoSite, as_node, make_block, open_database
+from tests.unit.treasury.treasury_site import COIN, OTHER, SCRIPT, SITE, DemoSite, as_node, make_block
 
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.storage import Database, DatabaseThread
@@ -20,12 +19,6 @@ from photosynth.treasury.evidence.lines import all_lines
 from photosynth.treasury.facts import BlockFact, SiteFacts
 from photosynth.treasury.glance import evidence_state
 from photosynth.treasury.trace import trace
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    with open_database(tmp_path) as database:
-        yield database
 
 
 def bodies(db: Database, stream: str = "backnang") -> list[dict[str, Any]]:

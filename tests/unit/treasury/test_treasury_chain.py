@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from tests.unit.treasury.treasury_site import (
@@ -13,7 +12,6 @@ from tests.unit.treasury.treasury_site import (
     ManualClock,
     as_node,
     make_block,
-    open_database,
     solve,
 )
 
@@ -23,6 +21,7 @@ from photosynth.bitcoin.transaction import Transaction, TxIn, TxOut
 from photosynth.quantities.value import coins_value_ueur
 from photosynth.quantities.work import TWO_256
 from photosynth.storage import Database, DatabaseThread
+from photosynth.storage.address import Place
 from photosynth.treasury import ChainBooks, ledger_totals
 from photosynth.treasury import journal as j
 from photosynth.treasury.blocks import find_block, read_blocks
@@ -63,15 +62,15 @@ class Following:
             return [stored.posting.event for stored in reversed(j.postings(tx, limit=10_000))]
 
 
-def following(folder: Path, policy: Recognition = "at_maturity") -> Following:
-    db = open_database(folder)
+def following(place: Place, policy: Recognition = "at_maturity") -> Following:
+    db = Database(place)
     books = ChainBooks(SCRIPT, policy, lambda _: COIN, clock=ManualClock())
     return Following(db, DatabaseThread(), books, FakeNode())
 
 
 @pytest.fixture
-async def f(tmp_path: Path) -> AsyncIterator[Following]:
-    made = following(tmp_path)
+async def f(place: Place) -> AsyncIterator[Following]:
+    made = following(place)
     yield made
     made.run.close()
     made.db.close()
@@ -96,8 +95,8 @@ async def test_a_coinbase_is_accrued_and_available_a_hundred_blocks_later(f: Fol
     assert f.events() == before
 
 
-async def test_revenue_at_accrual_is_a_policy(tmp_path: Path) -> None:
-    f = following(tmp_path, "at_accrual")
+async def test_revenue_at_accrual_is_a_policy(place: Place) -> None:
+    f = following(place, "at_accrual")
     f.node.extend(101)
     await f.follow()
     assert f.totals() == (500_000, 5000, 0, 101 * VALUE_UEUR)

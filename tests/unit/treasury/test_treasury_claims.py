@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.unit.treasury.treasury_site import COIN, START_MS, DemoSite, as_node, open_database
+from tests.unit.treasury.treasury_site import COIN, START_MS, DemoSite, as_node
 
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.storage import Database, DatabaseThread
@@ -19,12 +19,6 @@ from photosynth.treasury.facts import AttributionFact
 from photosynth.treasury.trace import trace
 
 DAY = START_MS - START_MS % DAY_MS
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    with open_database(tmp_path) as database:
-        yield database
 
 
 class Story:

@@ -1,15 +1,13 @@
 """The journal: balanced whatever is posted, each key once, reversals that mirror, and balances that are its sums."""
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy.dialects import sqlite
-from tests.unit.treasury.treasury_site import open_database
+from tests.unit.treasury.treasury_site import plan_of
 
 from photosynth.operations.ledger_lines import _written
 from photosynth.storage import Database, StorageError
@@ -30,12 +28,6 @@ MOVES = st.lists(
     ),
     max_size=6,
 )
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    with open_database(tmp_path) as database:
-        yield database
 
 
 def posting(key: str, lines: tuple[PostingLine, ...], time_ms: int = 1000) -> Posting:
@@ -140,11 +132,13 @@ def test_a_source_with_large_numbers_names_them_as_text(db: Database) -> None:
 
 
 @pytest.mark.parametrize("amount", [1e20, 5.0, "12a", "1e30", b"1"])
-def test_a_tampered_line_is_refused(db: Database, amount: object) -> None:
+def test_a_tampered_line_is_refused(tmp_path: Path, amount: object) -> None:
     """By whom it is read, a total or a line; nothing takes a float for an amount."""
+    path = tmp_path / "photosynth.sqlite3"
+    db = Database(path)
     with db.begin() as tx:
         j.post(tx, posting("a", transfer("1110", "9000", "ETH", 40 * 10**18)))
-    with sqlite3.connect(db.path) as raw:
+    with sqlite3.connect(path) as raw:
         raw.execute("PRAGMA ignore_check_constraints = ON")
         raw.execute("DROP TRIGGER posting_lines_no_update")
         raw.execute("UPDATE posting_lines SET amount = ? WHERE number = 0", (amount,))
@@ -166,8 +160,9 @@ def test_a_tampered_line_is_refused(db: Database, amount: object) -> None:
         with pytest.raises(StorageError) as caught, db.begin() as tx:
             ask(tx)
         assert caught.value.kind == "corrupt"
-    with pytest.raises(StorageError, match="Restore it from a backup"), RestingDatabase(db.path) as resting:
+    with pytest.raises(StorageError, match="Restore it from a backup"), RestingDatabase(path) as resting:
         ledger_totals(resting)
+    db.close()
 
 
 def test_pages_go_backwards_through_a_period(db: Database) -> None:
@@ -186,7 +181,6 @@ def test_pages_go_backwards_through_a_period(db: Database) -> None:
 
 @pytest.mark.parametrize("query", [j._OPEN, j._TIMES, j._BY_KEY], ids=["open", "times", "by key"])
 def test_postings_of_a_block_are_found_by_their_key_however_many_there_are(db: Database, query: sa.Select[tuple[int]]) -> None:
-    text = query.params(first="a", past="b").compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
     with db.read() as tx:
-        plan = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}").all()
-    assert "(key>? AND key<?)" in plan[0][3]
+        plan = plan_of(tx, query.params(first="a", past="b"))
+    assert "(key>? AND key<?)" in plan or "Index Cond: ((key >= 'a'::text) AND (key < 'b'::text))" in plan

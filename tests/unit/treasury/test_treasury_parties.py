@@ -1,15 +1,12 @@
 """Whose the lines are: parties by their meters, coins in the payout wallet, and trial balances of either."""
 
-import sqlite3
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.treasury.treasury_site import COIN, SCRIPT, SITE, DemoSite, as_node, open_database
+from tests.unit.treasury.treasury_site import COIN, SCRIPT, SITE, DemoSite, as_node
 
 from photosynth.storage import Database, DatabaseThread
 from photosynth.storage import tables as t
@@ -24,12 +21,6 @@ OWNERS = st.sampled_from([None, "demo", "factory"])
 TIMES = st.integers(0, 3 * DAY_MS)
 WALLETS = st.sampled_from([None, PAYOUT_WALLET])
 LINES = st.lists(st.tuples(OWNERS, OWNERS, WALLETS, st.integers(1, 10**30), TIMES), max_size=8)
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    with open_database(tmp_path) as database:
-        yield database
 
 
 def test_the_chart_is_a_table(db: Database) -> None:
@@ -128,8 +119,5 @@ async def test_what_a_site_posts_is_somebodys(db: Database) -> None:
 def test_a_database_by_itself_refuses_a_line_of_an_unknown_account(db: Database) -> None:
     with db.begin() as tx:
         j.post(tx, Posting("a", 0, 0, "e", "t", transfer("1110", "9000", "BTC", 1)))
-    with sqlite3.connect(db.path) as raw:
-        raw.execute("PRAGMA foreign_keys = ON")
-        with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
-            raw.execute("INSERT INTO posting_lines VALUES (1, 9, '9999', 'debit', 'BTC', 1, NULL, NULL)")
-    raw.close()
+    with pytest.raises(sa.exc.IntegrityError, match=r"(?i)foreign key"), db.begin() as tx:
+        tx.exec_driver_sql("INSERT INTO posting_lines VALUES (1, 9, '9999', 'debit', 'BTC', 1, NULL, NULL)")

@@ -1,12 +1,12 @@
 """A small site for tests of the books: a node in memory that reorganises, real proof of work at toy targets, meters."""
 
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import sqlalchemy as sa
 from sqlalchemy import Connection
+from tests.peers.empty_database import empty_database
 
 from photosynth.bitcoin.block import Block, Header, merkle_root
 from photosynth.bitcoin.coinbase import CoinbaseParts, build_coinbase
@@ -350,13 +350,14 @@ def open_database(folder: Path) -> Database:
     return Database(path)
 
 
-@cache
-def empty_database() -> bytes:
-    """The file of a database in which nothing was written yet."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "photosynth.sqlite3"
-        Database(path).close()
-        return path.read_bytes()
+def plan_of(tx: Connection, query: sa.Select[Any]) -> str:
+    """How a database would find what a query asks for; a small table is not read whole for being small."""
+    text = str(query.compile(tx.engine, compile_kwargs={"literal_binds": True}))
+    if tx.dialect.name == "sqlite":
+        return "\n".join(row[3] for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}"))
+    for kind in ("seqscan", "bitmapscan"):
+        tx.exec_driver_sql(f"SET LOCAL enable_{kind} = off")
+    return "\n".join(row[0] for row in tx.exec_driver_sql(f"EXPLAIN {text}"))
 
 
 def shares_work(shares: int) -> int:

@@ -17,7 +17,8 @@ class ActionDocument(Document):
     actor: str
     """Who wanted it: dispatch, a person, the command line."""
     kind: str
-    """What kind of change: sleep, wake, set_power, limit_sources, stop_mining, resume_mining."""
+    """What kind of change: sleep, wake, set_power, limit_sources, stop_mining, resume_mining, start_process, end_process,
+    restart_node."""
     subject: str
     """What was to change."""
     reason: str

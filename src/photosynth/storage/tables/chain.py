@@ -2,13 +2,13 @@
 
 import sqlalchemy as sa
 
-from photosynth.storage.tables.base import METADATA
+from photosynth.storage.tables.base import INTEGER, METADATA
 from photosynth.storage.types import BigCount, Int64
 
 CHAIN = sa.Table(
     "chain",
     METADATA,
-    sa.Column("height", sa.Integer, primary_key=True),
+    sa.Column("height", INTEGER, primary_key=True, autoincrement=False),
     sa.Column("hash", sa.LargeBinary(32), nullable=False),
 )
 """The active chain as far as the books have followed it, from the genesis block on."""
@@ -17,12 +17,12 @@ COINS = sa.Table(
     "coins",
     METADATA,
     sa.Column("txid", sa.LargeBinary(32), primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("number", INTEGER, primary_key=True),
     sa.Column("value_sat", Int64, nullable=False),
     sa.Column("carrying_ueur", Int64, nullable=False),
-    sa.Column("height", sa.Integer, nullable=False, index=True),
+    sa.Column("height", INTEGER, nullable=False, index=True),
     sa.Column("coinbase", sa.Boolean, nullable=False),
-    sa.Column("spent_height", sa.Integer, nullable=True, index=True),
+    sa.Column("spent_height", INTEGER, nullable=True, index=True),
 )
 """Outputs of the active chain that pay the payout script, spent ones too."""
 
@@ -30,7 +30,7 @@ BLOCKS = sa.Table(
     "blocks",
     METADATA,
     sa.Column("hash", sa.LargeBinary(32), primary_key=True),
-    sa.Column("height", sa.Integer, nullable=False, index=True),
+    sa.Column("height", INTEGER, nullable=False, index=True),
     sa.Column("txid", sa.LargeBinary(32), nullable=False, index=True),
     sa.Column("header", sa.LargeBinary(80), nullable=False),
     sa.Column("coinbase", sa.LargeBinary, nullable=False),
@@ -38,7 +38,7 @@ BLOCKS = sa.Table(
     sa.Column("value_sat", Int64, nullable=False),
     sa.Column("commitment", sa.LargeBinary(32), nullable=True),
     sa.Column("state", sa.Text, nullable=False),
-    sa.Column("occurrence", sa.Integer, nullable=False),
+    sa.Column("occurrence", INTEGER, nullable=False),
     sa.Column("origin", sa.Text, nullable=False),
     sa.Column("worker", sa.Text, nullable=True),
     sa.Column("target", BigCount, nullable=True),
@@ -50,8 +50,8 @@ BLOCKS = sa.Table(
     sa.Column("value_ueur", Int64, nullable=True),
     sa.Column("mainnet_target", BigCount, nullable=True),
     sa.Column("reward_sat", Int64, nullable=True),
-    sa.Column("evidence_seq", sa.Integer, nullable=True),
-    sa.Column("books_seq", sa.Integer, nullable=True),
+    sa.Column("evidence_seq", INTEGER, nullable=True),
+    sa.Column("books_seq", INTEGER, nullable=True),
     sa.CheckConstraint("state IN ('immature', 'mature', 'orphaned')", name="state"),
     sa.Index(None, "state", "height"),
     sa.Index(None, "evidence_seq", "origin"),
@@ -67,7 +67,7 @@ BLOCK_ATTRIBUTION = sa.Table(
     METADATA,
     sa.Column("block_hash", sa.LargeBinary(32), sa.ForeignKey("blocks.hash"), primary_key=True),
     sa.Column("interval_start_ms", Int64, primary_key=True),
-    sa.Column("round", sa.Integer, primary_key=True),
+    sa.Column("round", INTEGER, primary_key=True),
     sa.Column("worker", sa.Text, primary_key=True),
     sa.Column("scale", BigCount, primary_key=True),
     sa.Column("party", sa.Text, nullable=True),

@@ -2,14 +2,14 @@
 
 import sqlalchemy as sa
 
-from photosynth.storage.tables.base import METADATA
+from photosynth.storage.tables.base import INTEGER, METADATA
 from photosynth.storage.types import BigCount, Document, Int64
 
 INTERVALS = sa.Table(
     "intervals",
     METADATA,
-    sa.Column("start_ms", Int64, primary_key=True),
-    sa.Column("seq", sa.Integer, nullable=False, unique=True),
+    sa.Column("start_ms", Int64, primary_key=True, autoincrement=False),
+    sa.Column("seq", INTEGER, nullable=False, unique=True),
     sa.Column("wall_start_ms", Int64, nullable=False),
     sa.Column("wall_end_ms", Int64, nullable=False),
     sa.Column("speed_milli", Int64, nullable=False),
@@ -35,7 +35,7 @@ WORK = sa.Table(
     "work",
     METADATA,
     sa.Column("interval_start_ms", Int64, sa.ForeignKey("intervals.start_ms"), primary_key=True),
-    sa.Column("round", sa.Integer, primary_key=True),
+    sa.Column("round", INTEGER, primary_key=True),
     sa.Column("worker", sa.Text, primary_key=True),
     sa.Column("target", BigCount, primary_key=True),
     sa.Column("scale", BigCount, primary_key=True),
@@ -60,9 +60,9 @@ REJECTED = sa.Table(
 EVIDENCE = sa.Table(
     "evidence",
     METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", INTEGER, primary_key=True, autoincrement=False),
     sa.Column("stream", sa.Text, nullable=False),
-    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("seq", INTEGER, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("start_ms", Int64, nullable=True),
     sa.Column("body", sa.LargeBinary, nullable=False),

@@ -6,7 +6,7 @@ transaction that posts, so that a page need not add up the whole journal.
 
 import sqlalchemy as sa
 
-from photosynth.storage.tables.base import METADATA
+from photosynth.storage.tables.base import INTEGER, KEY, METADATA
 from photosynth.storage.types import Document, ExactInteger, Int64, exact_checks
 
 ASSETS = sa.Table(
@@ -16,7 +16,7 @@ ASSETS = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("network", sa.Text, nullable=True),
     sa.Column("base_unit", sa.Text, nullable=False),
-    sa.Column("decimals", sa.Integer, nullable=False),
+    sa.Column("decimals", INTEGER, nullable=False),
     sa.CheckConstraint("decimals >= 0", name="decimals"),
     sqlite_with_rowid=False,
 )
@@ -55,13 +55,13 @@ WALLETS = sa.Table(
 POSTINGS = sa.Table(
     "postings",
     METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("key", sa.Text, nullable=False, unique=True),
+    sa.Column("id", INTEGER, primary_key=True, autoincrement=False),
+    sa.Column("key", KEY, nullable=False, unique=True),
     sa.Column("time_ms", Int64, nullable=False, index=True),
     sa.Column("wall_ms", Int64, nullable=False),
     sa.Column("event", sa.Text, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
-    sa.Column("reverses", sa.Integer, sa.ForeignKey("postings.id"), nullable=True),
+    sa.Column("reverses", INTEGER, sa.ForeignKey("postings.id"), nullable=True),
     sa.Column("source", Document, nullable=False),
     # Nearly all reverse nothing: these need no place in the index.
     sa.Index(
@@ -76,8 +76,8 @@ POSTINGS = sa.Table(
 POSTING_LINES = sa.Table(
     "posting_lines",
     METADATA,
-    sa.Column("posting_id", sa.Integer, sa.ForeignKey("postings.id"), primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("posting_id", INTEGER, sa.ForeignKey("postings.id"), primary_key=True),
+    sa.Column("number", INTEGER, primary_key=True),
     sa.Column("account", sa.Text, sa.ForeignKey("accounts.number"), nullable=False),
     sa.Column("side", sa.Text, nullable=False),
     sa.Column("asset", sa.Text, sa.ForeignKey("assets.code"), nullable=False),
@@ -107,7 +107,7 @@ BALANCES = sa.Table(
 DAY_BALANCES = sa.Table(
     "day_balances",
     METADATA,
-    sa.Column("day", sa.Integer, primary_key=True),
+    sa.Column("day", INTEGER, primary_key=True, autoincrement=False),
     sa.Column("account", sa.Text, primary_key=True),
     sa.Column("asset", sa.Text, primary_key=True),
     sa.Column("wallet", sa.Text, primary_key=True),
@@ -123,9 +123,9 @@ DAY_BALANCES = sa.Table(
 POSTING_DAYS = sa.Table(
     "posting_days",
     METADATA,
-    sa.Column("day", sa.Integer, primary_key=True),
-    sa.Column("postings", sa.Integer, nullable=False),
-    sa.Column("first_id", sa.Integer, nullable=False),
-    sa.Column("last_id", sa.Integer, nullable=False),
+    sa.Column("day", INTEGER, primary_key=True, autoincrement=False),
+    sa.Column("postings", INTEGER, nullable=False),
+    sa.Column("first_id", INTEGER, nullable=False),
+    sa.Column("last_id", INTEGER, nullable=False),
 )
 """How many postings a UTC day of site time has, and between which ids they lie."""

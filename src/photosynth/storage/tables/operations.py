@@ -2,13 +2,14 @@
 
 import sqlalchemy as sa
 
-from photosynth.storage.tables.base import METADATA
+from photosynth.storage.tables.base import INTEGER, METADATA
 from photosynth.storage.types import Document, Int64
 
 ACTIONS = sa.Table(
     "actions",
     METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", INTEGER, primary_key=True, autoincrement=False),
+    sa.Column("key", sa.Text, nullable=False, unique=True),
     sa.Column("time_ms", Int64, nullable=False),
     sa.Column("wall_ms", Int64, nullable=False),
     sa.Column("actor", sa.Text, nullable=False),
@@ -22,14 +23,13 @@ ACTIONS = sa.Table(
     sa.Column("verified", sa.Boolean, nullable=True),
     sa.Column("finished_ms", Int64, nullable=True),
     sa.CheckConstraint("result IN ('planned', 'done', 'refused', 'failed', 'unverified')", name="result"),
-    sqlite_autoincrement=True,
 )
 """Every change to the world. A planned one may be finished once; nothing else changes and nothing is deleted (triggers)."""
 
 OBSERVATIONS = sa.Table(
     "observations",
     METADATA,
-    sa.Column("time_ms", Int64, primary_key=True),
+    sa.Column("time_ms", Int64, primary_key=True, autoincrement=False),
     sa.Column("generation_w", Int64, nullable=True),
     sa.Column("load_w", Int64, nullable=True),
     sa.Column("surplus_w", Int64, nullable=True),

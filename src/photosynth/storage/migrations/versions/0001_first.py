@@ -6,6 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 
 from photosynth.quantities.assets import ASSETS
+from photosynth.storage.tables.base import INTEGER, KEY
+from photosynth.storage.triggers import keeping
 from photosynth.storage.types import ExactInteger, exact_checks
 
 revision = "0001"
@@ -13,7 +15,6 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-NEVER = ("UPDATE", "DELETE")
 APPEND_ONLY = ("postings", "posting_lines", "evidence", "assets")
 
 ACCOUNTS = (
@@ -46,21 +47,8 @@ ACCOUNTS = (
 def upgrade() -> None:
     """Create every table, then the triggers that keep what was written."""
     _tables()
-    for table in APPEND_ONLY:
-        for change in NEVER:
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            )
-    op.execute(
-        "CREATE TRIGGER actions_no_delete BEFORE DELETE ON actions BEGIN SELECT RAISE(ABORT, 'actions is append-only'); END"
-    )
-    op.execute(
-        "CREATE TRIGGER actions_only_finishing BEFORE UPDATE ON actions WHEN OLD.result <> 'planned' OR NEW.result = 'planned' "
-        "OR OLD.id <> NEW.id OR OLD.time_ms <> NEW.time_ms OR OLD.wall_ms <> NEW.wall_ms OR OLD.actor <> NEW.actor "
-        "OR OLD.kind <> NEW.kind OR OLD.subject <> NEW.subject OR OLD.reason <> NEW.reason OR OLD.request <> NEW.request "
-        "BEGIN SELECT RAISE(ABORT, 'an action is finished once and otherwise unchanged'); END"
-    )
+    for statement in keeping(op.get_bind().dialect.name, APPEND_ONLY):
+        op.execute(statement)
 
 
 def _tables() -> None:
@@ -70,7 +58,7 @@ def _tables() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("network", sa.Text(), nullable=True),
         sa.Column("base_unit", sa.Text(), nullable=False),
-        sa.Column("decimals", sa.Integer(), nullable=False),
+        sa.Column("decimals", INTEGER, nullable=False),
         sa.CheckConstraint("decimals >= 0", name=op.f("ck_assets_decimals")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_assets")),
         sqlite_with_rowid=False,
@@ -104,7 +92,8 @@ def _tables() -> None:
     )
     op.create_table(
         "actions",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", INTEGER, autoincrement=False, nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
         sa.Column("time_ms", sa.BigInteger(), nullable=False),
         sa.Column("wall_ms", sa.BigInteger(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
@@ -119,7 +108,7 @@ def _tables() -> None:
         sa.Column("finished_ms", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("result IN ('planned', 'done', 'refused', 'failed', 'unverified')", name=op.f("ck_actions_result")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_actions")),
-        sqlite_autoincrement=True,
+        sa.UniqueConstraint("key", name=op.f("uq_actions_key")),
     )
     op.create_index(op.f("ix_actions_subject"), "actions", ["subject"], unique=False)
     op.create_table(
@@ -137,7 +126,7 @@ def _tables() -> None:
     )
     op.create_table(
         "day_balances",
-        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("day", INTEGER, nullable=False),
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("asset", sa.Text(), nullable=False),
         sa.Column("wallet", sa.Text(), nullable=False),
@@ -151,16 +140,16 @@ def _tables() -> None:
     )
     op.create_table(
         "posting_days",
-        sa.Column("day", sa.Integer(), nullable=False),
-        sa.Column("postings", sa.Integer(), nullable=False),
-        sa.Column("first_id", sa.Integer(), nullable=False),
-        sa.Column("last_id", sa.Integer(), nullable=False),
+        sa.Column("day", INTEGER, autoincrement=False, nullable=False),
+        sa.Column("postings", INTEGER, nullable=False),
+        sa.Column("first_id", INTEGER, nullable=False),
+        sa.Column("last_id", INTEGER, nullable=False),
         sa.PrimaryKeyConstraint("day", name=op.f("pk_posting_days")),
     )
     op.create_table(
         "blocks",
         sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
-        sa.Column("height", sa.Integer(), nullable=False),
+        sa.Column("height", INTEGER, nullable=False),
         sa.Column("txid", sa.LargeBinary(length=32), nullable=False),
         sa.Column("header", sa.LargeBinary(length=80), nullable=False),
         sa.Column("coinbase", sa.LargeBinary(), nullable=False),
@@ -168,7 +157,7 @@ def _tables() -> None:
         sa.Column("value_sat", sa.BigInteger(), nullable=False),
         sa.Column("commitment", sa.LargeBinary(length=32), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("occurrence", sa.Integer(), nullable=False),
+        sa.Column("occurrence", INTEGER, nullable=False),
         sa.Column("origin", sa.Text(), nullable=False),
         sa.Column("worker", sa.Text(), nullable=True),
         sa.Column("target", sa.Text(), nullable=True),
@@ -180,8 +169,8 @@ def _tables() -> None:
         sa.Column("value_ueur", sa.BigInteger(), nullable=True),
         sa.Column("mainnet_target", sa.Text(), nullable=True),
         sa.Column("reward_sat", sa.BigInteger(), nullable=True),
-        sa.Column("evidence_seq", sa.Integer(), nullable=True),
-        sa.Column("books_seq", sa.Integer(), nullable=True),
+        sa.Column("evidence_seq", INTEGER, nullable=True),
+        sa.Column("books_seq", INTEGER, nullable=True),
         sa.CheckConstraint("origin IN ('mined', 'chain')", name=op.f("ck_blocks_origin")),
         sa.CheckConstraint("state IN ('immature', 'mature', 'orphaned')", name=op.f("ck_blocks_state")),
         sa.PrimaryKeyConstraint("hash", name=op.f("pk_blocks")),
@@ -193,28 +182,28 @@ def _tables() -> None:
     op.create_index(op.f("ix_blocks_txid"), "blocks", ["txid"], unique=False)
     op.create_table(
         "chain",
-        sa.Column("height", sa.Integer(), nullable=False),
+        sa.Column("height", INTEGER, autoincrement=False, nullable=False),
         sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
         sa.PrimaryKeyConstraint("height", name=op.f("pk_chain")),
     )
     op.create_table(
         "coins",
         sa.Column("txid", sa.LargeBinary(length=32), nullable=False),
-        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("number", INTEGER, nullable=False),
         sa.Column("value_sat", sa.BigInteger(), nullable=False),
         sa.Column("carrying_ueur", sa.BigInteger(), nullable=False),
-        sa.Column("height", sa.Integer(), nullable=False),
+        sa.Column("height", INTEGER, nullable=False),
         sa.Column("coinbase", sa.Boolean(), nullable=False),
-        sa.Column("spent_height", sa.Integer(), nullable=True),
+        sa.Column("spent_height", INTEGER, nullable=True),
         sa.PrimaryKeyConstraint("txid", "number", name=op.f("pk_coins")),
     )
     op.create_index(op.f("ix_coins_height"), "coins", ["height"], unique=False)
     op.create_index(op.f("ix_coins_spent_height"), "coins", ["spent_height"], unique=False)
     op.create_table(
         "evidence",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", INTEGER, autoincrement=False, nullable=False),
         sa.Column("stream", sa.Text(), nullable=False),
-        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("seq", INTEGER, nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("start_ms", sa.BigInteger(), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=False),
@@ -232,8 +221,8 @@ def _tables() -> None:
     op.create_index(op.f("ix_evidence_stream_kind_start_ms"), "evidence", ["stream", "kind", "start_ms"], unique=False)
     op.create_table(
         "intervals",
-        sa.Column("start_ms", sa.BigInteger(), nullable=False),
-        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("start_ms", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("seq", INTEGER, nullable=False),
         sa.Column("wall_start_ms", sa.BigInteger(), nullable=False),
         sa.Column("wall_end_ms", sa.BigInteger(), nullable=False),
         sa.Column("speed_milli", sa.BigInteger(), nullable=False),
@@ -263,7 +252,7 @@ def _tables() -> None:
     )
     op.create_table(
         "observations",
-        sa.Column("time_ms", sa.BigInteger(), nullable=False),
+        sa.Column("time_ms", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("generation_w", sa.BigInteger(), nullable=True),
         sa.Column("load_w", sa.BigInteger(), nullable=True),
         sa.Column("surplus_w", sa.BigInteger(), nullable=True),
@@ -275,13 +264,13 @@ def _tables() -> None:
     )
     op.create_table(
         "postings",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("id", INTEGER, autoincrement=False, nullable=False),
+        sa.Column("key", KEY, nullable=False),
         sa.Column("time_ms", sa.BigInteger(), nullable=False),
         sa.Column("wall_ms", sa.BigInteger(), nullable=False),
         sa.Column("event", sa.Text(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("reverses", sa.Integer(), nullable=True),
+        sa.Column("reverses", INTEGER, nullable=True),
         sa.Column("source", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["reverses"], ["postings.id"], name=op.f("fk_postings_reverses")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_postings")),
@@ -300,7 +289,7 @@ def _tables() -> None:
         "block_attribution",
         sa.Column("block_hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("interval_start_ms", sa.BigInteger(), nullable=False),
-        sa.Column("round", sa.Integer(), nullable=False),
+        sa.Column("round", INTEGER, nullable=False),
         sa.Column("worker", sa.Text(), nullable=False),
         sa.Column("scale", sa.Text(), nullable=False),
         sa.Column("party", sa.Text(), nullable=True),
@@ -313,8 +302,8 @@ def _tables() -> None:
     )
     op.create_table(
         "posting_lines",
-        sa.Column("posting_id", sa.Integer(), nullable=False),
-        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("posting_id", INTEGER, nullable=False),
+        sa.Column("number", INTEGER, nullable=False),
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("side", sa.Text(), nullable=False),
         sa.Column("asset", sa.Text(), nullable=False),
@@ -343,7 +332,7 @@ def _tables() -> None:
     op.create_table(
         "work",
         sa.Column("interval_start_ms", sa.BigInteger(), nullable=False),
-        sa.Column("round", sa.Integer(), nullable=False),
+        sa.Column("round", INTEGER, nullable=False),
         sa.Column("worker", sa.Text(), nullable=False),
         sa.Column("target", sa.Text(), nullable=False),
         sa.Column("scale", sa.Text(), nullable=False),
