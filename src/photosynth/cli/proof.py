@@ -51,7 +51,7 @@ def _key(text: str) -> bytes:
 
 def verification_text(report: "VerifyReport") -> str:
     """A verifier's report for people: the verdict first, then what it rests on."""
-    if not report.is_evidence:
+    if report.exit_code == ExitCode.BAD_INPUT:
         return f"{report.reason}. `photosynth evidence export` writes what is verified, `photosynth chain export` the chain."
     if report.holds:
         period = f", {report.first_interval_utc} to {report.last_interval_utc}" if report.records else ""

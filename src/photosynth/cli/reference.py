@@ -58,6 +58,7 @@ REPORT_TEXTS = {
     "path": "the file",
     "is_evidence": "whether it is an export of evidence at all",
     "holds": "whether all of it holds",
+    "is_chain": "whether the file given with `--chain` is an export of a chain; null without it",
     "reason": "why not, in a sentence",
     "failed_line": "number of the first line that does not hold, from 1; null where none is at fault",
     "failed_stream": "its stream, where it could be read",

@@ -35,6 +35,7 @@ from photosynth.operations.controller import Controller
 from photosynth.operations.evidence_keys import open_identity
 from photosynth.operations.field import Field, OpenField
 from photosynth.operations.guarded_meters import GuardedMeters
+from photosynth.operations.late_readings import LateReadings
 from photosynth.operations.manifest import Seen, check_parts, completed, load_manifest, write_mark
 from photosynth.operations.meter_wait import MeterWait
 from photosynth.operations.node_choice import open_bitcoin_node
@@ -132,6 +133,7 @@ class Site:
             tasks.create_task(self.keeper.follow_chain(), name="chain")
             tasks.create_task(self.keeper.record_blocks(), name="blocks")
             tasks.create_task(self.keeper.close_intervals(), name="intervals")
+            tasks.create_task(self._late_readings.keep_asking(), name="late readings")
             tasks.create_task(self._remember(), name="clock")
 
     async def close(self) -> None:
@@ -376,6 +378,9 @@ class Site:
             head=self._first_head,
             closed=self._note_closed,
         )
+        self._late_readings = LateReadings(
+            self.meters, self.clock, self.database, self.run_database, self.books, self._note_corrected
+        )
         for block in self._early:
             self.keeper.block_found(block)
 
@@ -388,6 +393,12 @@ class Site:
         before = self._manifest.seen
         seen = Seen(record.id, record.root.hex(), max(share_seq, 0 if before is None else before.share_seq))
         self._manifest = consistency.note_seen(self.settings.state, self._manifest, seen)
+
+    def _note_corrected(self, record: EvidenceRecord) -> None:
+        """Late readings have brought the evidence further."""
+        self.keeper.head = record.root
+        self._note_closed(record, 0)
+        self.pool.refresh()
 
     async def _note_end(self) -> None:
         """The same at the end, with the last entry of the share log."""

@@ -1,6 +1,7 @@
 """Closed quarter hours whose energy is unknown, because a meter's registers never came."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -16,6 +17,25 @@ class UnknownIntervals:
     first_ms: int
     last_ms: int
     meters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenInterval:
+    """A closed quarter hour and the meters that it lacks."""
+
+    start_ms: int
+    meters: tuple[str, ...]
+
+
+def open_intervals(tx: Connection, since_ms: int) -> list[OpenInterval]:
+    """The quarter hours from a site time on that were closed without a meter, in their order."""
+    found = INTERVALS.c.start_ms >= since_ms, INTERVALS.c.residual_j.is_(None)
+    rows = tx.execute(sa.select(INTERVALS.c.start_ms, INTERVALS.c.meters).where(*found).order_by(INTERVALS.c.start_ms))
+    return [OpenInterval(row.start_ms, tuple(sorted(meter["id"] for meter in row.meters if _lacks(meter)))) for row in rows]
+
+
+def _lacks(meter: dict[str, Any]) -> bool:
+    return meter["register_start_j"] is None or meter["register_end_j"] is None
 
 
 def unknown_intervals(tx: Connection, since_ms: int) -> UnknownIntervals | None:

@@ -2,9 +2,12 @@
 
 import errno
 import json
+import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,11 +61,16 @@ def test_a_share_log_that_may_not_be_seen_is_not_called_lost(tmp_path: Path, mon
     """Whoever follows that advice would give up shares that are there."""
     folder = whole(tmp_path)
 
-    def refused(path: object) -> list[str]:
-        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+    def refusing(look: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def refused(path: Any) -> Any:
+            if "shares" in str(path):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return look(path)
 
-    monkeypatch.setattr("os.listdir", refused)
-    monkeypatch.setattr("os.scandir", refused)
+        return refused
+
+    monkeypatch.setattr("os.listdir", refusing(os.listdir))
+    monkeypatch.setattr("os.scandir", refusing(os.scandir))
     with pytest.raises(PermissionError, match="shares"):
         check_parts(folder, manifest_of(folder))
     folder.unlock()

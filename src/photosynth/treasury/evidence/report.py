@@ -41,17 +41,20 @@ class StreamReport:
 class VerifyReport:
     """The outcome. ``is_evidence`` is false where the file is something else; ``failed_*`` name the first bad line.
 
+    ``is_chain`` says the same of the export of a chain that the file is held against, None where there was none.
+
     ``complete`` says whether the file has all streams of the fleet. ``public_key`` is the first key of the file's first site, or
     of the books where it has no site: who knows that this one is the operator's knows it of every stream whose beginning that
     site's work commits to. ``key_expected`` says whether all streams are such, None where no key was named: then whoever reads
     this compares ``public_key`` with one that he knows.
 
-    ``exit_code`` is 0 where everything holds, 1 where a line does not, 2 where this is no such file.
+    ``exit_code`` is 0 where everything holds, 1 where a line does not, 2 where one of the files is no such file.
     """
 
     path: str
     is_evidence: bool
     holds: bool
+    is_chain: bool | None = None
     reason: str | None = None
     failed_line: int | None = None
     failed_stream: str | None = None
@@ -76,7 +79,7 @@ class VerifyReport:
     @property
     def exit_code(self) -> int:
         """What the command exits with."""
-        if not self.is_evidence:
+        if not self.is_evidence or self.is_chain is False:
             return 2
         return 0 if self.holds else 1
 
@@ -86,6 +89,7 @@ class VerifyReport:
             "path": self.path,
             "is_evidence": self.is_evidence,
             "holds": self.holds,
+            "is_chain": self.is_chain,
             "reason": self.reason,
             "failed_line": self.failed_line,
             "failed_stream": self.failed_stream,

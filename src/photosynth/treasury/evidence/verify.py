@@ -1,6 +1,7 @@
 """Verify an exported evidence file without the database: recompute everything, name the first line that does not hold."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from photosynth.treasury.evidence import report
@@ -153,10 +154,10 @@ def _against_chain(path: Path, verifier: Verifier, chain: Path) -> VerifyReport:
     try:
         found = check_chain_export(chain, verifier.file)
     except NotChainError as error:
-        return VerifyReport(str(path), is_evidence=False, holds=False, reason=str(error))
+        return replace(report.of(path, verifier, str(error), at_line=False), is_chain=False)
     except EvidenceError as error:
-        return report.of(path, verifier, f"{chain}: {error}", at_line=False)
-    return report.of(path, verifier, None, chain=found)
+        return replace(report.of(path, verifier, f"{chain}: {error}", at_line=False), is_chain=True)
+    return replace(report.of(path, verifier, None, chain=found), is_chain=True)
 
 
 def _lines(path: Path) -> Iterator[bytes]:
