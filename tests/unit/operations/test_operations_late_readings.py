@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from tests.unit.operations.test_operations_meter_wait import Rig, keeper_of, run_at_once
@@ -10,7 +11,7 @@ from tests.unit.treasury.treasury_site import START_MS, open_database
 from photosynth.operations.bookkeeping import Bookkeeper
 from photosynth.operations.late_readings import KEPT_MS, LateReadings
 from photosynth.quantities.instants import INTERVAL_MS
-from photosynth.storage import Database
+from photosynth.storage import Database, Runner
 from photosynth.treasury.evidence.lines import EvidenceRecord, corrections_of
 from photosynth.treasury.journal import TreasuryError, count_postings
 from photosynth.treasury.unknown_intervals import unknown_intervals
@@ -33,9 +34,9 @@ class Late:
             self.rig.meters,
             self.rig.clock,
             database,
-            run_at_once,
+            cast(Runner, run_at_once),
             self.keeper.ledgers.books,
-            self.told.append,  # type: ignore[arg-type]
+            self.told.append,
         )
 
     async def lose(self, quarter_hours: int, *meters: str) -> None:

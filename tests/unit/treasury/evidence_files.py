@@ -12,6 +12,7 @@ from photosynth.treasury.evidence.canonical import canonical
 from photosynth.treasury.evidence.seal import NO_HASH
 
 GOLDEN = Path(__file__).parent / "golden_evidence.jsonl"
+OTHER_SITE_SEED = b"\x07" * 32
 Change = Callable[[list[dict[str, Any]]], None]
 
 
@@ -27,7 +28,7 @@ def data_of(content: bytes, kind: str) -> list[dict[str, Any]]:
 
 def identity_of(stream: str, seed: bytes = SITE_SEED) -> Identity:
     """The key that a test's stream is signed with."""
-    return Identity.from_seed(BOOKS_SEED if stream == "books" else seed)
+    return Identity.from_seed({"books": BOOKS_SEED, "weiler": OTHER_SITE_SEED}.get(stream, seed))
 
 
 def next_identity(stream: str) -> Identity:

@@ -9,7 +9,7 @@ INTERVALS = sa.Table(
     "intervals",
     METADATA,
     sa.Column("start_ms", Int64, primary_key=True, autoincrement=False),
-    sa.Column("seq", INTEGER, nullable=False, unique=True),
+    sa.Column("seq", INTEGER, nullable=False),
     sa.Column("wall_start_ms", Int64, nullable=False),
     sa.Column("wall_end_ms", Int64, nullable=False),
     sa.Column("speed_milli", Int64, nullable=False),

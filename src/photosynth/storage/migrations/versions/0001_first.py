@@ -242,7 +242,6 @@ def _tables() -> None:
         sa.Column("curtailed_estimate_j", sa.BigInteger(), nullable=True),
         sa.Column("mining_cost_ueur", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("start_ms", name=op.f("pk_intervals")),
-        sa.UniqueConstraint("seq", name=op.f("uq_intervals_seq")),
     )
     op.create_table(
         "meta",
