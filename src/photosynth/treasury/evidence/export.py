@@ -18,8 +18,9 @@ class NoSuchStreamError(TreasuryError):
 
 
 def export_lines(tx: Connection, identity_of: Callable[[str], Identity], stream: str | None = None) -> Iterator[bytes]:
-    """The whole evidence line by line, or one site's stream of it, each without its line feed; the transaction stays open meanwhile.
+    """The whole evidence line by line, or one site's stream of it, each without its line feed.
 
+    The transaction stays open meanwhile.
     ``identity_of`` gives the key that signs a stream now. Raises TreasuryError where there is no evidence yet,
     NoSuchStreamError.
     """
