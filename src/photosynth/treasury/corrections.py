@@ -22,6 +22,8 @@ from photosynth.treasury.facts import CorrectionFacts, MeterFact, PriceFact, Sit
 from photosynth.treasury.journal import Posting, StoredPosting, TreasuryError, mirrored, open_postings, post, postings_by_id
 from photosynth.treasury.parties import of_energy
 
+MOST_CORRECTIONS = 16
+"""A quarter hour is corrected once as a rule, and again where a reading is replaced by a better one."""
 REPLACED = "A later reading replaces this"
 """The text of a posting that a correction reverses."""
 
@@ -58,6 +60,8 @@ def correct(tx: Connection, site: SiteFacts, identity: Identity, facts: Correcti
         late = {fact.id: fact for fact in facts.meters}
         meters = [late.get(fact.id, fact) for fact in known]
     number = len(before) + 1
+    if number > MOST_CORRECTIONS:
+        raise TreasuryError(f"the quarter hour {facts.start_ms} ms was corrected {MOST_CORRECTIONS} times already")
     record = lines.append(
         tx, site.site, identity, "correction", facts.start_ms, correction_data(facts, closed.seq, number, energies)
     )

@@ -224,6 +224,23 @@ def test_a_block_costs_what_its_own_rows_cost_however_many_came_before() -> None
         claims.enter(((0, {(0, "a", 1): (1, 10)}),), work)
 
 
+def test_a_quarter_hour_that_many_claim_is_copied_once() -> None:
+    work = WorkState(accepted={DAY: {(1, "a", 1): (9, 90), (1, "b", 1): (9, 90)}}, newest_ms=DAY)
+    claims = ClaimState()
+    whole, one = ((DAY, work.accepted[DAY]),), ((DAY, {(1, "a", 1): (1, 10)}),)
+    claims.enter(whole, work)
+    assert claims.quarters[DAY] is work.accepted[DAY], "one block that claims all of it shares its rows"
+    claims.leave(whole, work)
+    kept = claims.quarters[DAY]
+    assert kept is not work.accepted[DAY]
+    for _ in range(9):
+        claims.enter(one, work)
+        assert claims.quarters[DAY] is kept
+    assert kept[1, "a", 1] == (9, 90) == work.accepted[DAY][1, "a", 1]
+    with pytest.raises(EvidenceError, match="claim 10 shares"):
+        claims.enter(one, work)
+
+
 def test_what_is_claimed_before_it_is_on_record_is_looked_at_when_it_is() -> None:
     """Another site's postings may come between a block and the end of its quarter hour."""
     work, claims = WorkState(), ClaimState()

@@ -32,6 +32,8 @@ class ClaimState:
     quarters: dict[int, Quarter] = field(default_factory=dict)
     spans: dict[int, Tally] = field(default_factory=dict)
     folded: set[int] = field(default_factory=set)
+    _own: set[int] = field(default_factory=set)
+    """Quarter hours whose dict is nobody else's, and is changed where it stands."""
 
     def enter(self, claims: Claims, work: WorkState) -> None:
         """A block stands. Raises EvidenceError where more is claimed by now than was accepted."""
@@ -61,15 +63,25 @@ class ClaimState:
         for start_ms, rows in claims:
             rounds = {key: sums for key, sums in rows.items() if key[0]}
             if rounds:
-                known = self.quarters.get(start_ms)
                 # Most quarter hours are claimed by one block; they share its rows.
-                alone = known is None and sign == 1 and len(rounds) == len(rows)
-                self.quarters[start_ms] = rows if alone else _added(known or {}, rounds, sign)
+                if start_ms not in self.quarters and sign == 1 and len(rounds) == len(rows):
+                    self.quarters[start_ms] = rows
+                else:
+                    self._add_to_quarter(start_ms, rounds, sign)
                 if start_ms <= work.newest_ms:
                     self._add_up(start_ms, rounds, sign)
             if len(rounds) < len(rows):
                 self.folded.add(start_ms)
                 self._add_up(start_ms, {key: sums for key, sums in rows.items() if not key[0]}, sign)
+
+    def _add_to_quarter(self, start_ms: int, rows: Quarter, sign: int) -> None:
+        if start_ms not in self._own:
+            self._own.add(start_ms)
+            self.quarters[start_ms] = dict(self.quarters.get(start_ms, {}))
+        known = self.quarters[start_ms]
+        for key, (shares, hashes) in rows.items():
+            before = known.get(key, (0, 0))
+            known[key] = (before[0] + sign * shares, before[1] + sign * hashes)
 
     def _add_up(self, start_ms: int, rows: Quarter, sign: int) -> None:
         for span in _spans(start_ms):
@@ -112,14 +124,6 @@ def _check_quarter(claimed: Quarter, accepted: Quarter) -> None:
             raise EvidenceError(
                 f"blocks claim {shares} shares of worker {key[1]} in round {key[0]}, but {known[0]} are on record there"
             )
-
-
-def _added(known: Quarter, rows: Quarter, sign: int) -> Quarter:
-    found = dict(known)
-    for key, (shares, hashes) in rows.items():
-        before = found.get(key, (0, 0))
-        found[key] = (before[0] + sign * shares, before[1] + sign * hashes)
-    return found
 
 
 def claims_of(facts: Iterable[AttributionFact], accepted: Mapping[int, Quarter]) -> Claims:

@@ -92,7 +92,8 @@ def check_energy(m: Members, site: SiteFacts, state: EnergyState) -> CheckedEner
     facts = [parse_meter(entry) for entry in m.rows("meters")]
     if sorted(fact.id for fact in facts) != sorted(meter.id for meter in site.meters):
         raise EvidenceError("its meters are not those that the site names, each of them once")
-    before = dict(state.register_ends)
+    lacking = [fact.id for fact in facts if fact.register_start_j is None or fact.register_end_j is None]
+    before = {name: state.register_ends[name] for name in lacking if name in state.register_ends}
     _check_registers(facts, state)
     estimate_j = m.maybe_integer("curtailed_estimate_j")
     if estimate_j is not None and estimate_j < 0:

@@ -105,6 +105,7 @@ class FileState:
     pending: dict[bytes, bytes] = field(default_factory=dict)
     fresh: tuple[bytes, list[bytes]] | None = None
     """The postings themselves that the newest line asks for."""
+    fresh_bytes: int = 0
     tree: HeadTree = field(default_factory=HeadTree)
     roots: dict[bytes, int] = field(default_factory=dict)
     root: bytes | None = None
@@ -149,7 +150,7 @@ class FileState:
             self.fresh = None
         texts = list(postings)
         if texts and not self.partial:
-            self.fresh = key.encode(), texts
+            self.fresh, self.fresh_bytes = (key.encode(), texts), sum(map(len, texts))
 
     def asked(self, key: bytes) -> bytes | None:
         """The hash of the postings whose keys begin so, None where no line asks for them; asked for once."""

@@ -3,7 +3,7 @@
 from photosynth.quantities.balance import allocate
 from photosynth.quantities.instants import INTERVAL_S
 from photosynth.treasury import energy
-from photosynth.treasury.corrections import reversal
+from photosynth.treasury.corrections import MOST_CORRECTIONS, reversal
 from photosynth.treasury.energy import Occasion, correction_key
 from photosynth.treasury.evidence.check_energy import check_balance
 from photosynth.treasury.evidence.envelope import Envelope
@@ -25,6 +25,8 @@ def check(line: Envelope, stream: Stream, file: FileState) -> None:
     if hour is None or hour.seq != seq:
         raise EvidenceError("it corrects a quarter hour that was closed with every register, or is not there")
     file.start_ms = start_s * 1000
+    if number > MOST_CORRECTIONS:
+        raise EvidenceError(f"a quarter hour is corrected {MOST_CORRECTIONS} times at most")
     if number != hour.corrections + 1:
         raise EvidenceError(f"it is correction {number} of its quarter hour, not {hour.corrections + 1}")
     wall_ms = m.integer("wall_ms")

@@ -40,7 +40,8 @@ def check(line: Envelope, stream: Stream, file: FileState) -> None:
 
 def _as_asked(raw: bytes, file: FileState) -> bool:
     """Whether a line is, to the byte, the postings that the newest quarter hour asks for and nothing else: most lines are."""
-    if file.fresh is None or file.fresh[0] in file.corrected:
+    # A line that is shorter is none, however often somebody tries.
+    if file.fresh is None or file.fresh[0] in file.corrected or len(raw) < file.fresh_bytes:
         return False
     number, pieces = file.journal.last_id, []
     for text in file.fresh[1]:
