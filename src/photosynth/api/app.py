@@ -281,11 +281,11 @@ def _add_streams(app: FastAPI, chain: ChainPort | None, evidence: EvidencePort |
         return ChainImport(request, chain)
 
     @app.get("/api/v1/evidence/export", tags=["proof"], response_class=StreamingResponse)
-    async def evidence_export() -> StreamingResponse:
-        """The hash-chained records as `photosynth verify` reads them."""
+    async def evidence_export(site: Annotated[str | None, Query(max_length=32)] = None) -> StreamingResponse:
+        """The evidence as `photosynth verify` reads it: of one site, or all streams with the books."""
         if evidence is None:
             raise HTTPException(503, "No evidence is kept here.")
-        lines = await _started(_ended(evidence.lines()))
+        lines = await _started(_ended(evidence.lines(site)))
         return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
 

@@ -177,9 +177,9 @@ class ApiClient:
         async for piece in self._stream("GET", "/api/v1/chain/export"):
             yield piece
 
-    async def evidence_lines(self) -> AsyncIterator[bytes]:
-        """The pieces of the evidence's export."""
-        async for piece in self._stream("GET", "/api/v1/evidence/export"):
+    async def evidence_lines(self, site: str | None = None) -> AsyncIterator[bytes]:
+        """The pieces of the evidence's export, of one site or of all streams."""
+        async for piece in self._stream("GET", "/api/v1/evidence/export", params=_given({"site": site})):
             yield piece
 
     async def import_chain(self, pieces: AsyncIterator[bytes]) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from photosynth.operations.noting import KeptManifest
 from photosynth.operations.state import StateError, StateFolder
 from photosynth.operations.supervisor import Unit
 from photosynth.sites.bookkeeper import coin_fact
-from photosynth.sites.books import Noted, SiteBooks, open_books
-from photosynth.sites.configuration import Pace, demonstration_target, wallet_facts
+from photosynth.sites.books import KeptBooks, Noted, open_books
+from photosynth.sites.configuration import Pace, demonstration_target, site_facts, wallet_facts
 from photosynth.sites.energy import Energy
 from photosynth.sites.field import OpenedField
 from photosynth.sites.machines import Machines
@@ -22,7 +22,8 @@ from photosynth.sites.site import OperatedSite
 from photosynth.storage import Database, Runner
 from photosynth.treasury.coinbase import ChainBooks
 from photosynth.treasury.evidence.seal import Identity
-from photosynth.treasury.facts import CoinFact
+from photosynth.treasury.facts import ChainFact, CoinFact
+from photosynth.treasury.fleet_books import FleetBooks
 from photosynth.treasury.glance import followed_top
 from photosynth.treasury.parties import keep_parties, keep_wallets
 
@@ -40,10 +41,10 @@ class SiteUnits:
     field: Unit[OpenedField]
     machines: Unit[Machines]
     energy: Unit[Energy]
-    books: Unit[SiteBooks]
+    books: Unit[KeptBooks]
     mining: Unit[Mining]
 
-    def every(self) -> tuple[Unit[OpenedField] | Unit[Machines] | Unit[Energy] | Unit[SiteBooks] | Unit[Mining], ...]:
+    def every(self) -> tuple[Unit[OpenedField] | Unit[Machines] | Unit[Energy] | Unit[KeptBooks] | Unit[Mining], ...]:
         """Its services."""
         return self.field, self.machines, self.energy, self.books, self.mining
 
@@ -71,9 +72,11 @@ def bitcoin_nodes(fleet: Fleet) -> tuple[Node, ...]:
 class Units:
     """Makes the units of a fleet, which share its database and what is known of its state."""
 
-    def __init__(self, fleet: Fleet, folder: StateFolder, manifest: KeptManifest, database: Database, run: Runner) -> None:
+    def __init__(  # noqa: PLR0917  what all of them share
+        self, fleet: Fleet, folder: StateFolder, manifest: KeptManifest, database: Database, run: Runner, books: FleetBooks
+    ) -> None:
         self._fleet, self._folder, self._manifest = fleet, folder, manifest
-        self._database, self._run = database, run
+        self._database, self._run, self._books = database, run, books
 
     def nodes(self, speed_milli: int) -> dict[str, Unit[OpenedNode]]:
         """A unit for each Bitcoin node that is opened here; ``speed_milli`` is how fast a demonstration's blocks come."""
@@ -102,12 +105,12 @@ class Units:
         async def open_energy() -> Energy:
             return Energy(site, machines.running.control)
 
-        async def open_site_books() -> SiteBooks:
+        async def open_site_books() -> KeptBooks:
             noted = Noted(
                 made=lambda: self._manifest.site_made(site.name, site.began_ms),
                 closed=lambda record, share_seq: self._manifest.closed(site.name, record, share_seq),
             )
-            return await open_books(site, choice.genesis_hash, identity, noted)
+            return await open_books(site, choice.genesis_hash, self._books, identity, noted)
 
         async def open_pool() -> Mining:
             return await open_mining(site, choice, pools)
@@ -165,6 +168,8 @@ class Units:
                 keep_wallets(tx, wallets)
 
         async def start() -> FollowedChain:
+            known = ChainFact(chain, choice.genesis_hash, site_facts(first.mining, choice.genesis_hash).asset)
+            await self._run(lambda: self._books.know(known))
             await self._run(keep_owners)
             books = ChainBooks(
                 chain,

@@ -33,6 +33,7 @@ from photosynth.operations.summaries import count_nodes, evidence_status, ledger
 from photosynth.operations.view import NotKnownError, chosen_sites, known_site
 from photosynth.quantities.instants import iso_utc
 from photosynth.sites.configuration import asset_of, site_facts
+from photosynth.treasury.evidence.export import NoEvidenceError
 from photosynth.treasury.suspense import Unexplained, unexplained
 from photosynth.treasury.unknown_intervals import UnknownIntervals, unknown_intervals
 
@@ -69,7 +70,7 @@ class RunningView:
             return await fleet.readers.read(
                 lambda tx: (
                     ledger_status(tx, chain, asset),
-                    evidence_status(tx, list(self._sites)),
+                    evidence_status(tx),
                     unknown_intervals(tx, None, now_ms - DAY_MS),
                     unexplained(tx),
                 )
@@ -231,14 +232,17 @@ class RunningView:
             audit.finished(action, "done", None, _by_site(doors, [item or "" for item in seen]), None)
         return books.action_document(await audit.row(action))
 
-    async def lines(self) -> AsyncIterator[bytes]:
-        """The lines of an evidence export, header first and closing line last, each without its line feed."""
-        fleet, name = self._fleet, next(iter(self._sites), None)
-        if name is None:
-            raise NotKnownError("This fleet has no mining site, so there is no evidence of one.")
-        lines = evidence_lines(fleet.database.place, name, fleet.identities[name], fleet.settings.state.root)
-        while (line := await asyncio.to_thread(next, lines, None)) is not None:
-            yield line
+    async def lines(self, site: str | None = None) -> AsyncIterator[bytes]:
+        """The lines of an export of evidence, of all streams or of one site's, each without its line feed.
+
+        Raises NotKnownError where there is no such evidence, or none yet.
+        """
+        lines = evidence_lines(self._fleet.settings.state, site)
+        try:
+            while (line := await asyncio.to_thread(next, lines, None)) is not None:
+                yield line
+        except NoEvidenceError as error:
+            raise NotKnownError(f"{error}.") from None
 
     def _doors(self, site: str | None) -> list[SiteDoor]:
         """One site, or all. Raises NotKnownError."""

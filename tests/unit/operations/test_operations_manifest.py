@@ -144,6 +144,7 @@ def test_a_missing_manifest_is_not_made_anew_beside_the_rest(state: StateFolder)
     ("part", "advice"),
     [
         ("photosynth.sqlite3", "The journal and the evidence are in it"),
+        ("keys/books.key", "no other key can go on"),
         ("keys/backnang.key", "no other key can go on"),
         ("nodes/btc-1", "photosynth chain import"),
         ("nodes/btc-1/blocks.log", "photosynth chain import"),

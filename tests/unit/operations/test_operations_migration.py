@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.peers.postgres import NewPlace, Postgres
-from tests.unit.treasury.treasury_site import CHAIN, COIN, WALLET, DemoSite, as_node
+from tests.unit.treasury.treasury_site import BOOKS_SEED, CHAIN, COIN, SITE_SEED, WALLET, DemoSite, as_node
 
 from photosynth.operations import migration, state, state_files
 from photosynth.operations.manifest import (
@@ -71,7 +71,8 @@ async def lived_in(place: Place) -> StateFolder:
     run.close()
     files, node = folder.site(SITE), folder.node("btc-1")
     folder.keys.mkdir(mode=0o700)
-    files.key.write_bytes(b"\x01" * 32)  # the demonstration site's seed
+    for stream, seed in ((SITE, SITE_SEED), ("books", BOOKS_SEED)):
+        folder.key(stream).write_bytes(seed)
     for above in (folder.sites, files.shares.parent, folder.nodes):
         above.mkdir(mode=0o700)
     for part, file in ((files.shares, "00000001.log"), (node, "blocks.log"), (files.world, "pv.json")):

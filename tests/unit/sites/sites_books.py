@@ -17,7 +17,7 @@ from photosynth.sites.found_blocks import FoundBlocks
 from photosynth.sites.heads import EvidenceHeads
 from photosynth.sites.meter_wait import MeterWait
 from photosynth.storage import Database, Runner
-from photosynth.treasury import Books
+from photosynth.treasury import SiteBooks
 
 
 @dataclass
@@ -34,7 +34,7 @@ class QuietLog:
 
 
 def bookkeeper(
-    database: Database, run: Runner, books: Books, meter_wait: MeterWait, clock: RunningClock, *, log: QuietLog | None = None
+    database: Database, run: Runner, books: SiteBooks, meter_wait: MeterWait, clock: RunningClock, *, log: QuietLog | None = None
 ) -> Bookkeeper:
     """A bookkeeper that begins at START_MS, of a site without machines."""
     return Bookkeeper(

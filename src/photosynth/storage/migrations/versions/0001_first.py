@@ -182,7 +182,7 @@ def _tables() -> None:
         sa.Column("mainnet_target", sa.Text(), nullable=True),
         sa.Column("reward_sat", sa.BigInteger(), nullable=True),
         sa.Column("evidence_seq", INTEGER, nullable=True),
-        sa.Column("attribution_seq", INTEGER, nullable=True),
+        sa.Column("books_seq", INTEGER, nullable=True),
         sa.CheckConstraint("origin IN ('mined', 'chain')", name=op.f("ck_blocks_origin")),
         sa.CheckConstraint("state IN ('immature', 'mature', 'orphaned')", name=op.f("ck_blocks_state")),
         sa.PrimaryKeyConstraint("chain", "hash", name=op.f("pk_blocks")),
@@ -195,7 +195,7 @@ def _tables() -> None:
         ["time_s", "height"],
         ["site", "time_s", "height"],
         ["site", "evidence_seq"],
-        ["site", "attribution_seq"],
+        ["evidence_seq", "books_seq"],
     ):
         op.create_index(op.f(f"ix_blocks_{'_'.join(columns)}"), "blocks", columns, unique=False)
     op.create_table(
@@ -233,10 +233,15 @@ def _tables() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("signature", sa.LargeBinary(length=64), nullable=False),
+        sa.Column("root", sa.LargeBinary(length=32), nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('site', 'quarter_hour', 'correction', 'key', 'books', 'postings')", name=op.f("ck_evidence_kind")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_evidence")),
         sa.UniqueConstraint("hash", name=op.f("uq_evidence_hash")),
         sa.UniqueConstraint("stream", "seq", name=op.f("uq_evidence_stream_seq")),
     )
+    op.create_index(op.f("ix_evidence_root"), "evidence", ["root"], unique=False)
     op.create_index(op.f("ix_evidence_stream_kind_seq"), "evidence", ["stream", "kind", "seq"], unique=False)
     op.create_index(op.f("ix_evidence_stream_kind_start_ms"), "evidence", ["stream", "kind", "start_ms"], unique=False)
     op.create_table(
