@@ -125,6 +125,6 @@ async def test_what_cannot_be_handed_over_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SealError, match="goes on with another"):
         rotate_stopped_key(folder.root, "backnang")
     folder.key("backnang").unlink()
-    with pytest.raises(SealError, match="is missing"):
+    with pytest.raises(StateError, match="is missing"):
         rotate_stopped_key(folder.root, "backnang")
     assert signs(folder) == FIRST

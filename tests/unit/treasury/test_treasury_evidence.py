@@ -308,7 +308,7 @@ def doubled_under_another_name(bodies: list[dict[str, Any]]) -> None:
         (twice_the_same_work, "listed twice"),
         (beside_the_chain, "although the books stand at block"),
         (with_another(SITE_LINE, payout_script="0014" + "00" * 20), "another chain or payout script"),
-        (with_another(BOOKS, wallets=[{"id": "payout", "chain": "bitcoin/regtest", "script": "51"}]), "another script or chain"),
+        (with_another(BOOKS, wallets=[{"id": "mining", "chain": "bitcoin/regtest", "script": "51"}]), "another script or chain"),
         (with_another(BOOKS, chains=[{"name": "bitcoin/regtest", "genesis_hash": "00" * 32, "asset": ""}]), "another genesis"),
         (unknown_wallet, "that no wallet of the books has"),
         (doubled_under_another_name, "no root over the lines of all streams before it"),

@@ -32,7 +32,7 @@ from photosynth.storage.tables import COINS, INTERVALS
 from photosynth.treasury import ChainBooks, ledger_totals, verify
 from photosynth.treasury import journal as j
 from photosynth.treasury.blocks import find_block, read_blocks
-from photosynth.treasury.evidence.lines import all_lines
+from photosynth.treasury.evidence.lines import all_lines, newest_line, quarter_hour_line
 from photosynth.treasury.facts import BlockFact, WalletFact
 from photosynth.treasury.glance import evidence_state, followed_top, reconciled_height
 from photosynth.treasury.parties import keep_wallets
