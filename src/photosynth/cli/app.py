@@ -73,7 +73,7 @@ def _main(
     """Options before any command."""
 
 
-@app.command(epilog="Example: photosynth up examples/backnang.yaml --speed 60")
+@app.command(epilog="Example: photosynth up examples/operator.yaml --speed 60")
 @command
 def up(
     *,

@@ -69,6 +69,13 @@ def _machines(part: "SitePart", style: Style) -> str:
     return f"{fmt.count(part.machines.running, style)} of {fmt.count(part.machines.total, style)}"
 
 
+def _to_look_at(part: "SitePart", style: Style) -> str:
+    """How much is wrong; nobody knows where nobody looks."""
+    if not part.conditions and part.machines.running is None:
+        return fmt.UNKNOWN
+    return fmt.count(len(part.conditions), style)
+
+
 _COLUMNS: "dict[str, Callable[[SitePart, Style], str]]" = {
     "surplus": lambda part, style: fmt.power(part.site.surplus_w, style),
     "set-point": lambda part, style: fmt.power(part.site.set_point_w, style),
@@ -79,5 +86,5 @@ _COLUMNS: "dict[str, Callable[[SitePart, Style], str]]" = {
         None if part.pool.hash_rate_hs is None else int(part.pool.hash_rate_hs), style
     ),
     "blocks": lambda part, style: fmt.count(part.pool.blocks_found, style),
-    "to look at": lambda part, style: fmt.count(len(part.conditions), style),
+    "to look at": _to_look_at,
 }

@@ -50,8 +50,8 @@ def default_state() -> Path:
 
 
 def default_fleet() -> Path:
-    """The example site: in the working folder where there is one, else beside the source."""
-    here = Path("examples/backnang.yaml")
+    """The example of an operator: in the working folder where there is one, else beside the source."""
+    here = Path("examples/operator.yaml")
     return here if here.exists() else Path(__file__).parents[3] / here
 
 
@@ -82,7 +82,7 @@ SiteOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the JSON document and nothing else.")]
 FleetArgument = Annotated[
-    Path | None, typer.Argument(metavar="[FLEET]", show_default="examples/backnang.yaml", help="The fleet file.")
+    Path | None, typer.Argument(metavar="[FLEET]", show_default="examples/operator.yaml", help="The fleet file.")
 ]
 
 

@@ -285,15 +285,15 @@ class _Up:
         if not sites:
             return f"{self.fleet.operator}: {len(self.fleet.nodes)} nodes and no mining site."
         replay = self.options.replay is not None
-        day = "a recorded day" if replay else "a synthetic sunny Sunday"
+        day = "a recorded day" if replay else "a synthetic day"
         pace = f"time runs {self.speed_milli / 1000:g} times faster"
         several = len(sites) > 1
         lines = [f"{self.fleet.operator}: {len(sites)} sites and {len(self.fleet.nodes)} nodes; {pace}."] if several else []
         lines += [f"{site.title}: {day}" + ("." if several else f", {pace}.") for site in sites]
         lines += [
-            "Simulated: factory, meters and the machines' bodies; prices and sun are recorded."
+            "Simulated: loads, meters and the machines' bodies; prices, sun and wind are recorded."
             if replay
-            else "Simulated: sun, factory, meters, prices and the machines' bodies.",
+            else "Simulated: sun, wind, loads, meters, prices and the machines' bodies.",
             "Real: the chain and its rules, the Stratum pool, every hash, the ledger and the proof.",
         ]
         scales = {site.title: site.scale(self.speed_milli) for site in sites}

@@ -107,7 +107,7 @@ def running(tmp_path: Path, view: SampleView) -> Iterator[Path]:
 @pytest.fixture
 def stopped(tmp_path: Path, view: SampleView, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A state folder whose system is stopped."""
-    module = types.ModuleType("photosynth.operations.stopped")
+    seen, resting = types.ModuleType("photosynth.operations.stopped"), types.ModuleType("photosynth.operations.resting")
 
     @asynccontextmanager
     async def chain(_state: Path) -> AsyncIterator[SampleChain]:
@@ -117,10 +117,10 @@ def stopped(tmp_path: Path, view: SampleView, monkeypatch: pytest.MonkeyPatch) -
     async def evidence(_state: Path) -> AsyncIterator[SampleEvidence]:
         yield SampleEvidence()
 
-    vars(module).update(
-        open_stopped=lambda _state: view, open_stopped_chain=chain, open_stopped_node=chain, open_stopped_evidence=evidence
-    )
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    vars(seen).update(open_stopped=lambda _state: view)
+    vars(resting).update(open_stopped_chain=chain, open_stopped_node=chain, open_stopped_evidence=evidence)
+    for module in (seen, resting):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
     (tmp_path / "photosynth.sqlite3").touch()
     return tmp_path
 
@@ -419,7 +419,7 @@ def test_up_passes_its_options_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (options.open_browser, options.json_log) == (False, True)
     run("up", "--state", tmp_path)
     assert asked[1] == UpOptions(fleet=asked[1].fleet, state=tmp_path)
-    assert asked[1].fleet.name == "backnang.yaml"
+    assert asked[1].fleet.name == "operator.yaml"
 
 
 @pytest.mark.parametrize(
