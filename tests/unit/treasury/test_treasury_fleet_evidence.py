@@ -1,4 +1,4 @@
-"""What the books' stream says of a whole fleet: its chains as they become known, blocks that turn out to be a site's, payments."""
+"""What the books' stream says of a whole fleet: chains as they become known, blocks that are a site's after all, payments."""
 
 import dataclasses
 import json
