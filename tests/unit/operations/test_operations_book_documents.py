@@ -13,6 +13,7 @@ from photosynth.storage.actions import ActionRow
 def test_an_action_at_a_site_names_it_and_a_nodes_does_not(kind: str, site: str | None) -> None:
     row = ActionRow(
         id=1,
+        key="a",
         time_ms=2,
         wall_ms=3,
         actor="dispatch",
