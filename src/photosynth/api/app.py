@@ -280,8 +280,8 @@ def _add_streams(app: FastAPI, chain: ChainPort | None, evidence: EvidencePort |
             raise HTTPException(503, "No Bitcoin node is attached.")
         return ChainImport(request, chain)
 
-    @app.get("/api/v1/evidence/export", tags=["proof"], response_class=StreamingResponse)
-    async def evidence_export(site: Annotated[str | None, Query(max_length=32)] = None) -> StreamingResponse:
+    @app.get("/api/v1/evidence/export", tags=["proof"], response_class=StreamingResponse, responses=NOT_KNOWN)
+    async def evidence_export(site: OfSite = None) -> StreamingResponse:
         """The evidence as `photosynth verify` reads it: of one site, or all streams with the books."""
         if evidence is None:
             raise HTTPException(503, "No evidence is kept here.")
