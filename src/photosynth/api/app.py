@@ -244,9 +244,7 @@ def _add_reads(app: FastAPI, view: FleetView) -> None:
 
     @app.get("/api/v1/income", tags=["ledger"])
     async def income(
-        network: Annotated[
-            str | None, Query(max_length=32, description="one network by its name; without it all of them")
-        ] = None,
+        network: Annotated[str | None, Query(max_length=32, description="one network; without it all of them")] = None,
     ) -> list[IncomeDocument]:
         """What networks paid for running their nodes, newest first: all of it."""
         return await view.income(network)

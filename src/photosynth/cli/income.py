@@ -7,10 +7,11 @@ from pydantic import TypeAdapter
 from photosynth.cli.ask import ask
 from photosynth.cli.client import Opened
 from photosynth.cli.errors import ExitCode
-from photosynth.cli.format import output
+from photosynth.cli.format import output, user_style
 from photosynth.cli.table import FittingTable
 from photosynth.documents import AssetDocument, IncomeDocument
 from photosynth.quantities.assets import Asset, known
+from photosynth.quantities.format import Style, amount
 from photosynth.quantities.instants import iso_utc
 from photosynth.storage.address import Place
 
@@ -31,18 +32,16 @@ def income(state: Place, network: str | None, as_json: bool) -> int:
         of = "" if network is None else f" of {network}"
         output().print(f"{fleet.where}: no income{of} yet.", soft_wrap=True, markup=False)
     else:
-        output().print(_table(fleet.where, found, {asset.code: asset for asset in assets}))
+        output().print(_table(fleet.where, found, {x.code: Asset(**x.model_dump()) for x in assets}, user_style()))
     return ExitCode.OK
 
 
-def _table(where: str, found: list[IncomeDocument], assets: dict[str, AssetDocument]) -> FittingTable:
+def _table(where: str, found: list[IncomeDocument], assets: dict[str, Asset], style: Style) -> FittingTable:
     title = f"{where}: income" + (f", the newest {SHOWN} of {len(found)}" if len(found) > SHOWN else "")
     columns = ("Time (UTC)", "Network", "Node", "Validator", "Kind", "State", "Position", "Amount")
     table = FittingTable(title, *columns, left=7, whole=("Time (UTC)", "State"))
     for one in found[:SHOWN]:
-        told = assets.get(one.asset)
-        asset = known(one.asset) if told is None else Asset(told.code, told.name, told.network, told.base_unit, told.decimals)
-        amount = f"{asset.format(int(one.amount))} {one.asset}"
+        paid = amount(int(one.amount), assets.get(one.asset) or known(one.asset), style)
         validator = one.validator or "none"
-        table.add_row(iso_utc(one.time_ms), one.network, one.node, validator, one.kind, one.state, one.position, amount)
+        table.add_row(iso_utc(one.time_ms), one.network, one.node, validator, one.kind, one.state, one.position, paid)
     return table

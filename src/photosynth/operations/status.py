@@ -297,7 +297,7 @@ def misfit_conditions(found: Sequence[Misfit]) -> list[Condition]:
             subject=item.node,
             summary=f"{item.kind} of {item.chain}, {item.state}, is in suspense",
             evidence=f"{item.id}, {item.amount} base units of {item.asset}: {item.why}",
-            advice="Add the wallet to the fleet file, or install a package of its network that has a rule for it, and start again: "
+            advice="Add the wallet to the fleet file, or install a package of its network with a rule for it, and start again: "
             "what fits then is posted anew.",
             since_ms=item.time_ms,
         )
