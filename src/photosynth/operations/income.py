@@ -261,7 +261,7 @@ def sound_page(page: object, known: Network, latest_ms: int) -> IncomePage:
 
     Raises NonsenseError, which says what is wrong.
     """
-    if not isinstance(page, IncomePage):
+    if type(page) is not IncomePage:
         raise NonsenseError(f"its package gave {type(page).__name__[:40]} and no page of income")
     _number(page.last, "last", -1, LARGEST)
     _number(page.first, "first", 0, page.last + 1)
@@ -277,7 +277,7 @@ def sound_page(page: object, known: Network, latest_ms: int) -> IncomePage:
 
 
 def _check_event(event: object, page: IncomePage, assets: Collection[str], latest_ms: int) -> None:
-    if not isinstance(event, IncomeEvent):
+    if type(event) is not IncomeEvent:
         raise NonsenseError(f"one of events is {type(event).__name__[:40]}")
     for what in ("id", "kind", "position"):
         _text(getattr(event, what), what, MOST_TEXT)

@@ -205,6 +205,9 @@ def _lines(tx: Connection, books: IncomeBooks, fact: IncomeFact) -> tuple[tuple[
             why.append(f"the chart has no account {account} for income")
             account = a.SUSPENSE
         elif account in OF_A_WALLET and wallet is None and nowhere:
+            if account in _standing(tx, books, fact):  # what was owed without saying to whom is owed no more
+                lines.append(PostingLine(account, side, fact.asset, abs(fact.amount), None, party))
+                continue
             why.append("nothing says where it is paid" if fact.paid_to is None else f"no wallet of the fleet is {fact.paid_to}")
             account = a.SUSPENSE
         of_wallet = wallet if account in OF_A_WALLET else None
@@ -213,6 +216,13 @@ def _lines(tx: Connection, books: IncomeBooks, fact: IncomeFact) -> tuple[tuple[
     if fact.amount == 0:
         return (), reason
     return mirrored(lines) if fact.amount < 0 else tuple(lines), reason
+
+
+def _standing(tx: Connection, books: IncomeBooks, fact: IncomeFact) -> set[str]:
+    """The accounts on which a payment stands, of no wallet, in the states before this one that it has reached."""
+    known = (INCOME.c.chain == books.chain, INCOME.c.id == fact.id, INCOME.c.state != fact.state)
+    fitting = (INCOME.c.misfit.is_(None), INCOME.c.paid_to.is_(None))
+    return {_WHERE_IT_IS[state] for state in tx.execute(sa.select(INCOME.c.state).where(*known, *fitting)).scalars()}
 
 
 def _wallet(tx: Connection, books: IncomeBooks, paid_to: str | None) -> tuple[str | None, str]:
