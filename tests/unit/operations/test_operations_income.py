@@ -15,7 +15,7 @@ from photosynth.operations.node_look import NonsenseError
 from photosynth.operations.status import misfit_conditions
 from photosynth.quantities.assets import Asset
 from photosynth.storage import Database, DatabaseThread
-from photosynth.storage.meta import get_meta
+from photosynth.storage.meta import get_meta, put_meta
 from photosynth.treasury import journal as j
 from photosynth.treasury.income import misfits, read_income
 from photosynth.treasury.parties import keep_parties
@@ -194,7 +194,7 @@ async def test_a_page_that_the_books_refuse_leaves_neither_postings_nor_its_curs
     db: Database, run: DatabaseThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of a page and its cursor, or nothing: what a kill would leave."""
-    put, failing = income.put_meta, [True]
+    put, failing = put_meta, [True]
 
     def cut_off(*arguments: Any) -> None:
         if failing:

@@ -410,3 +410,17 @@ async def test_a_process_that_cannot_be_killed_is_said_and_no_mistake_of_ours(
     monkeypatch.setattr("photosynth.runtimes.process.ChildProcess.restart", never)
     with pytest.raises(NodeUnavailableError, match="process 7 does not even end"):
         await watch.restart("run")
+
+
+async def test_what_others_find_of_a_node_is_among_its_conditions_until_it_is_well(tmp_path: Path) -> None:
+    ANSWERS["one"] = says(10)
+    watch = NodeWatch([node("one", endpoints={"rpc": "http://127.0.0.1:1"})], tmp_path, "mark", RememberingAudit())
+    await watched(watch, everybody_was_asked("one"))
+    assert watch.node("one").state == "healthy"
+    watch.note("one", Judgement("income_unread", "warning", "its income cannot be read", "x", "y"))
+    assert (watch.node("one").state, [found.kind for found in watch.node("one").conditions]) == ("degraded", ["income_unread"])
+    watch.note("one", None)
+    assert (watch.node("one").state, watch.node("one").conditions) == ("healthy", [])
+    access = watch.access("one")
+    assert access is not None
+    assert (access().name, dict(access().endpoints)) == ("one", {"rpc": "http://127.0.0.1:1"})
