@@ -14,8 +14,8 @@ import structlog
 from photosynth.fleet import Node
 from photosynth.networks.grammar import Access, IncomeEvent, IncomePage, IncomeReader, Judgement, Network
 from photosynth.networks.registry import network
-from photosynth.operations.foreign import ForeignCall, ForeignError, let_go
-from photosynth.operations.node_look import LARGEST, NonsenseError, words_of
+from photosynth.operations.foreign import ForeignCall, ForeignError, let_go, words_of
+from photosynth.operations.node_look import LARGEST, NonsenseError
 from photosynth.quantities.assets import ASSETS, TOO_LARGE
 from photosynth.quantities.instants import Clock
 from photosynth.quantities.texts import printable

@@ -20,7 +20,8 @@ from photosynth.documents.nodes import NodeCondition, NodeDocument, NodeState, P
 from photosynth.fleet import Node
 from photosynth.networks.grammar import Access, Judgement, Place, Probe, Report
 from photosynth.networks.registry import network
-from photosynth.operations.node_look import NodeLook, words_of
+from photosynth.operations.foreign import words_of
+from photosynth.operations.node_look import NodeLook
 from photosynth.operations.view import NotKnownError
 from photosynth.runtimes.process import ChildProcess, Workload
 from photosynth.runtimes.process_log import tail

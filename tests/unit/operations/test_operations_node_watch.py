@@ -17,7 +17,7 @@ from photosynth.documents import NodeDocument
 from photosynth.fleet import Node
 from photosynth.networks import registry
 from photosynth.networks.grammar import Access, Command, Judgement, Network, Place, Probe, Report, Role, Severity
-from photosynth.operations import node_look, node_watch
+from photosynth.operations import foreign, node_look, node_watch
 from photosynth.operations.node_look import NodeLook
 from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.status import node_conditions
@@ -286,7 +286,7 @@ async def test_a_probe_that_does_not_let_itself_be_cut_off_is_not_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(node_look, "LONGEST_LOOK_S", 0.02)
-    monkeypatch.setattr(node_look, "LONGEST_CLOSE_S", 0.02)
+    monkeypatch.setattr(foreign, "LONGEST_CLOSE_S", 0.02)
     end, looks = asyncio.Event(), []
 
     class Stubborn:
@@ -304,7 +304,7 @@ async def test_a_probe_that_does_not_let_itself_be_cut_off_is_not_asked_again(
     said = [(await look.look(1)).problem, (await look.look(2)).problem]
     await look.close()
     end.set()
-    assert said == ["no answer within 0.02 s", "its probe does not end the look before, although it was cut off"]
+    assert said == ["no answer within 0.02 s", "it does not end the call before, although it was cut off"]
     assert looks == [1]
 
 
