@@ -284,3 +284,26 @@ def test_nodes_are_paid_where_their_network_reads_income_and_somebody_speaks_to_
     found = paid_nodes(nodes, lambda name: None if name == "three" else lambda: Access(name, "main", {}))
     assert [(node.id, node.chain) for node in found] == [("one", "tally/main")]
     assert cast(Chain, found[0].make()).events[0].id == "one"
+
+
+async def test_few_nodes_are_asked_at_once_and_silent_ones_keep_nobody_waiting(
+    db: Database, run: DatabaseThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(income, "AT_ONCE", 2)
+    monkeypatch.setattr(income, "LONGEST_READ_S", 0.05)
+    asking, most = [0], [0]
+
+    class Silent(Chain):
+        async def read(self, cursor: str | None) -> IncomePage:
+            asking[0] += 1
+            most[0] = max(most[0], asking[0])
+            try:
+                return await super().read(cursor)
+            finally:
+                asking[0] -= 1
+
+    silent = {f"silent-{n}": Silent([], [None] * 1000) for n in range(6)}
+    fleet = Fleet(db, run, {**silent, "good": Silent([event(n) for n in range(7)])})
+    await fleet.until(lambda: fleet.cursor("good") == "7" and all(map(fleet.said, silent)))
+    assert most[0] <= 4, "two that answered last, two that did not"
+    assert fleet.said("good") == []
