@@ -10,13 +10,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.functional.running_site import COMMAND, RunningSite, photosynth
+from tests.functional.running_site import COMMAND, EXAMPLES, RunningSite, photosynth
 
 from photosynth.treasury.evidence.seal import Identity
 
 pytestmark = [pytest.mark.functional]
 
-START = ("up", "--no-open", "--port", "0", "--pool-port", "0", "--for", "30s")
+START = ("up", str(EXAMPLES / "backnang.yaml"), "--no-open", "--port", "0", "--pool-port", "0", "--for", "30s")
 READING = (
     ("status",),
     ("status", "--json"),

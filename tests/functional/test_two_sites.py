@@ -202,6 +202,8 @@ def test_kills_lose_nothing_of_either_site_and_mix_nothing_up(tmp_path: Path) ->
         site.wait_for(lambda: len(asked(database, records)) == 2, "closed quarter hours of both")
         blocks = "SELECT site, count(*) FROM blocks WHERE origin = 'mined' GROUP BY site"
         site.wait_for(lambda: set(asked(database, blocks)) == set(SITES), "blocks of both")
+        strange = "SELECT 'foreign', count(*) FROM blocks WHERE site IS NULL"
+        site.wait_for(lambda: asked(database, strange) == {"foreign": 0}, "every block to be of the site whose pool found it")
         site.stop()
     finally:
         site.end()
@@ -213,8 +215,6 @@ def test_kills_lose_nothing_of_either_site_and_mix_nothing_up(tmp_path: Path) ->
         assert asked(database, records)[name] == (int(last) - int(first)) // 900_000 + 1, "a quarter hour is missing or doubled"
         lines = asked(database, f"SELECT 'seqs', count(*) - max(seq) - 1 FROM evidence WHERE stream = '{name}'")
         assert lines == {"seqs": 0}, "a line of evidence is missing or doubled"
-    strange = "SELECT 'foreign', count(*) FROM blocks WHERE site IS NULL"
-    assert asked(database, strange) == {"foreign": 0}, "every block is of the site whose pool found it"
     keys = asked(database, "SELECT 'keys', count(*) - count(DISTINCT key) FROM postings")
     assert keys == {"keys": 0}
 

@@ -209,6 +209,14 @@ def test_the_status_of_a_fleet_without_sites_is_its_nodes_and_what_it_holds() ->
     assert not any(line.startswith(("Energy", "Pool", "immature")) for line in lines)
 
 
+def test_nodes_that_nobody_looks_at_are_not_said_to_have_never_answered() -> None:
+    left = STATUS.model_copy(
+        update={"running": False, "nodes": STATUS.nodes.model_copy(update={"healthy": 0, "down": 0, "unknown": 2})}
+    )
+    lines = [" ".join(line.split()) for line in drawn(show_status.status(left, "Stopped", ENGLISH)).splitlines()]
+    assert "Nodes 2, not looked at while nothing runs" in lines
+
+
 def test_workers_and_postings_name_their_site_where_there_are_several() -> None:
     assert " site " not in drawn(show.workers(WORKERS, "here", ENGLISH))
     first, *others = WORKERS.workers
