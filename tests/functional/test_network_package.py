@@ -153,5 +153,8 @@ def test_a_package_of_somebody_else_brings_a_network(word: str, tmp_path: Path, 
             ledger = json.loads(site.command("ledger", "--json").stdout)
             stands = {row["account"]: int(row["closing"]) for row in ledger["trial_balance"] if row["asset"] == "TALLY"}
             assert (stands["1150"], stands["4150"], stands["9000"]) == (7, -(BEADS + 8), 0)
+            running = site.get("income")
+            site.stop()
+            assert json.loads(site.command("income", "--json").stdout) == running, "a stopped fleet tells the same"
         finally:
             site.end()
