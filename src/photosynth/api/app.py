@@ -19,6 +19,7 @@ from photosynth.documents import (
     ActionDocument,
     BlockDocument,
     DayPoint,
+    IncomeDocument,
     LedgerDocument,
     MachineDocument,
     NodeDocument,
@@ -240,6 +241,13 @@ def _add_reads(app: FastAPI, view: FleetView) -> None:
         _check_period(from_ms, to_ms)
         lines = await _started(view.ledger_lines(from_ms, to_ms, limit, oldest_first=oldest_first, site=site))
         return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
+
+    @app.get("/api/v1/income", tags=["ledger"])
+    async def income(
+        network: Annotated[str | None, Query(max_length=32, description="one network; without it all of them")] = None,
+    ) -> list[IncomeDocument]:
+        """What networks paid for running their nodes, newest first: all of it."""
+        return await view.income(network)
 
     @app.get("/api/v1/trace/{block_or_txid}", tags=["ledger"], responses=NOT_KNOWN)
     async def trace(block_or_txid: Name, site: OfSite = None) -> TraceDocument:

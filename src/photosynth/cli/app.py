@@ -151,6 +151,21 @@ def nodes(state: StateOption, as_json: JsonOption = False) -> int:
     return body(state, as_json)
 
 
+@app.command(epilog="Example: photosynth income --network ethereum")
+@command
+def income(
+    state: StateOption,
+    network: Annotated[
+        str | None, typer.Option("--network", metavar="NETWORK", help="What this network paid; without it, all of them.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """What networks paid for running their nodes: owed, claimed and received, newest first."""
+    from photosynth.cli.income import income as body
+
+    return body(state, network, as_json)
+
+
 @app.command(epilog="Example: photosynth node btc-1 logs")
 @command
 def node(

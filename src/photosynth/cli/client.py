@@ -17,6 +17,7 @@ from photosynth.documents import (
     ActionDocument,
     BlockDocument,
     DayPoint,
+    IncomeDocument,
     LedgerDocument,
     MachineDocument,
     NodeDocument,
@@ -101,6 +102,10 @@ class ApiClient:
     async def machines(self, site: str | None = None) -> list[MachineDocument]:
         """Every machine."""
         return await self._list("/api/v1/machines", MachineDocument, site=site)
+
+    async def income(self, network: str | None = None) -> list[IncomeDocument]:
+        """What networks paid."""
+        return await self._list("/api/v1/income", IncomeDocument, network=network)
 
     async def nodes(self) -> list[NodeDocument]:
         """Every node of the fleet."""

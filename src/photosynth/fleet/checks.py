@@ -12,7 +12,8 @@ from photosynth.fleet.site_checks import LISTS_WITH_PARTY, check_site
 from photosynth.fleet.units import shown
 from photosynth.fleet.yaml_source import Value
 from photosynth.networks.grammar import Network
-from photosynth.networks.registry import NetworkError, installed, network
+from photosynth.networks.registry import NetworkError, check_accounts, installed, network
+from photosynth.treasury.accounts import FOR_INCOME
 
 _LISTS: tuple[tuple[str, str, str], ...] = (
     ("parties", "id", "party"),
@@ -73,6 +74,8 @@ def _network(where: Path, item: Mapping[str, Value]) -> Generator[Finding, None,
         return None
     try:
         found = network(name)
+        if found is not None:
+            check_accounts(found, FOR_INCOME)
     except NetworkError as error:
         yield Finding((*where, "network"), str(error), "Mend or remove that package")
         return None

@@ -8,9 +8,12 @@ from photosynth.fleet import Fleet, Node
 from photosynth.operations import consistency
 from photosynth.operations.bitcoin_nodes import NodeChoice, OpenedNode, answering, open_bitcoin_node
 from photosynth.operations.chain_books import FollowedChain, open_chain_books
+from photosynth.operations.income import IncomeOfNodes, open_income, paid_nodes
+from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.noting import KeptManifest
 from photosynth.operations.state import StateError, StateFolder
 from photosynth.operations.supervisor import Unit
+from photosynth.quantities.instants import Clock
 from photosynth.sites.bookkeeper import coin_fact
 from photosynth.sites.books import KeptBooks, Noted, open_books
 from photosynth.sites.configuration import Pace, demonstration_target, site_facts, wallet_facts
@@ -122,6 +125,20 @@ class Units:
         mining = Unit(scope, "mining", open_pool, after=[books], after_one_of=list(mine.values()))
         return SiteUnits(site, chain.name, choice, field, machines, energy, books, mining)
 
+    def income(self, watch: NodeWatch, clock: Clock) -> Unit[IncomeOfNodes] | None:
+        """What reads the income of the nodes that are paid for being one; None where no node is."""
+        paid = paid_nodes(self._fleet.nodes, watch.access)
+        if not paid:
+            return None
+
+        async def start() -> IncomeOfNodes:
+            await self._run(self._keep_owners)
+            return await open_income(
+                paid, self._fleet.operator, database=self._database, run=self._run, clock=clock, note=watch.note
+            )
+
+        return Unit("fleet", "income", start)
+
     def _node(self, node: Node, pace: Pace) -> Unit[OpenedNode]:
         mining = [mining for mining in self._fleet.mining_sites() if node.id in mining.site.pool.node]
         scripts = list(dict.fromkeys(item.wallet.output_script() for item in mining))
@@ -153,6 +170,11 @@ class Units:
         with self._database.read() as tx:
             return followed_top(tx, chain)
 
+    def _keep_owners(self) -> None:
+        with self._database.begin() as tx:
+            keep_parties(tx, [self._fleet.operator], {party.id: party.name for party in self._fleet.parties})
+            keep_wallets(tx, wallet_facts(self._fleet))
+
     def _chain(self, chain: str, sites: Sequence[OperatedSite], nodes: Mapping[str, Unit[OpenedNode]]) -> ChainUnits:
         mine = {name: nodes[name] for site in sites for name in site.declared.pool.node}
         choice, first, ledger = NodeChoice(mine), sites[0], self._fleet.ledger
@@ -162,15 +184,10 @@ class Units:
             quote = first.settings.coin_market.at(at_ms)
             return None if quote is None else coin_fact(quote)
 
-        def keep_owners() -> None:
-            with self._database.begin() as tx:
-                keep_parties(tx, [], {party.id: party.name for party in self._fleet.parties})
-                keep_wallets(tx, wallets)
-
         async def start() -> FollowedChain:
             known = ChainFact(chain, choice.genesis_hash, site_facts(first.mining, choice.genesis_hash).asset)
             await self._run(lambda: self._books.know(known))
-            await self._run(keep_owners)
+            await self._run(self._keep_owners)
             books = ChainBooks(
                 chain,
                 [wallet for wallet in wallets if wallet.chain == chain],

@@ -100,6 +100,8 @@ class _Opening:
         units: list[Unit[Any]] = [self._kept_time(), *nodes.values(), *(chain.books for chain in chains.values())]
         units += [] if models is None else [models]
         units += [unit for site in sites.values() for unit in site.every()]
+        income = made.income(watch, self.clock)
+        units += [] if income is None else [income]
         supervisor = Supervisor([*units, _watched(watch)], fatal=FATAL)
         return RunningFleet(
             settings=settings,

@@ -13,6 +13,7 @@ from photosynth.documents import (
     Condition,
     DayPoint,
     IncidentsStatus,
+    IncomeDocument,
     LedgerDocument,
     MachineDocument,
     NodeDocument,
@@ -34,6 +35,7 @@ from photosynth.operations.view import NotKnownError, chosen_sites, known_site
 from photosynth.quantities.instants import iso_utc
 from photosynth.sites.configuration import asset_of, site_facts
 from photosynth.treasury.evidence.export import NoEvidenceError
+from photosynth.treasury.income import Misfit, misfits
 from photosynth.treasury.suspense import Unexplained, unexplained
 from photosynth.treasury.unknown_intervals import UnknownIntervals, unknown_intervals
 
@@ -43,7 +45,7 @@ VERSION = version("photosynth")
 DAY_MS = 86_400_000
 
 
-_OfBooks = tuple[LedgerStatus, EvidenceStatus, list[UnknownIntervals], list[Unexplained]]
+_OfBooks = tuple[LedgerStatus, EvidenceStatus, list[UnknownIntervals], list[Unexplained], list[Misfit]]
 
 
 class RunningView:
@@ -73,13 +75,14 @@ class RunningView:
                     evidence_status(tx),
                     unknown_intervals(tx, None, now_ms - DAY_MS),
                     unexplained(tx),
+                    misfits(tx),
                 )
             )
 
-        ledger, evidence, unknown, strange = await self._books.look(look)
+        ledger, evidence, unknown, strange, unfit = await self._books.look(look)
         nodes = fleet.watch.nodes()
         sites = [await self._part(door, [item for item in unknown if item.site == door.name]) for door in self._sites.values()]
-        conditions = self._fleet_conditions(nodes) + parts.unexplained_conditions(strange)
+        conditions = self._fleet_conditions(nodes) + parts.unexplained_conditions(strange) + parts.misfit_conditions(unfit)
         return Status(
             time=iso_utc(now_ms),
             wall_time=iso_utc(fleet.clock.wall_ms()),
@@ -157,6 +160,10 @@ class RunningView:
         """The same as lines of JSON: a LedgerDocument without postings, then a PostingDocument a line."""
         site = known_site(list(self._sites), site)
         return ledger_lines(self._fleet.readers.read, site, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
+
+    async def income(self, network: str | None = None) -> list[IncomeDocument]:
+        """What networks paid, newest first: all of it, or one network's."""
+        return await self._fleet.readers.read(lambda tx: books.income_documents(tx, network))
 
     async def nodes(self) -> list[NodeDocument]:
         """Every node of the fleet, in the file's order."""

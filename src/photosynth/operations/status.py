@@ -29,6 +29,7 @@ from photosynth.sites.controller import Controller
 from photosynth.sites.meter_wait import Waiting
 from photosynth.sites.mining_loads import mining_loads
 from photosynth.sites.power_picture import PowerPicture
+from photosynth.treasury.income import Misfit
 from photosynth.treasury.suspense import Unexplained
 from photosynth.treasury.unknown_intervals import UnknownIntervals
 
@@ -281,6 +282,23 @@ def unexplained_conditions(found: Sequence[Unexplained]) -> list[Condition]:
             summary=f"{item.asset} {'came to' if item.amount > 0 else 'left'} the wallet {item.wallet}, and nothing says why",
             evidence=f"transaction {item.txid}: {abs(item.amount)} base units; posting {item.posting_id} has them in suspense",
             advice="Find out who paid, or what was paid. If it was not you, somebody has the wallet's keys: move the rest.",
+            since_ms=item.time_ms,
+        )
+        for item in found
+    ]
+
+
+def misfit_conditions(found: Sequence[Misfit]) -> list[Condition]:
+    """Payments of networks that fit no rule of the books: one condition each."""
+    return [
+        Condition(
+            id=f"income_in_suspense:{item.chain}:{item.id}:{item.state}",
+            severity="warning",
+            subject=item.node,
+            summary=f"{item.kind} of {item.chain}, {item.state}, is in suspense",
+            evidence=f"{item.id}, {item.amount} base units of {item.asset}: {item.why}",
+            advice="Add the wallet to the fleet file, or install a package of its network with a rule for it, and start again: "
+            "what fits then is posted anew.",
             since_ms=item.time_ms,
         )
         for item in found

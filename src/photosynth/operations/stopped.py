@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ActionDocument,
         BlockDocument,
         DayPoint,
+        IncomeDocument,
         LedgerDocument,
         MachineDocument,
         NodeDocument,
@@ -119,6 +120,12 @@ class StoppedFleet:
                 if is_worker(name)
             ],
         )
+
+    async def income(self, network: str | None = None) -> "list[IncomeDocument]":
+        """What networks paid, newest first: all of it, or one network's."""
+        from photosynth.operations.book_documents import income_documents
+
+        return self._query(lambda tx: income_documents(tx, network))
 
     async def nodes(self) -> "list[NodeDocument]":
         """None can be asked."""

@@ -168,6 +168,17 @@ class TestQuestions:
         unknown = run("node", "btc-9", "--state", state)
         assert (unknown.exit_code, unknown.stderr) == (1, "There is no node 'btc-9' in this fleet; there is btc-1, btc-2.\n")
 
+    def test_income(self, place: str, request: pytest.FixtureRequest) -> None:
+        """A row a payment and state, to the last digit; JSON is a list, whose validator is null where there is none."""
+        state = request.getfixturevalue(place)
+        told = run("income", "--state", state).stdout
+        assert [part for part in ("slot 9", "-40.000000000000000000 ETH", "7 TALLY", "accrued") if part not in told] == []
+        found = json.loads(run("income", "--network", "tally", "--json", "--state", state).stdout)
+        assert [(one["id"], one["validator"], one["amount"]) for one in found] == [("fee-1", None, "7")]
+        assert set(found[0]) == {"id", "network", "node", "validator", "kind", "asset", "amount", "state", "time_ms", "position"}
+        assert "no income of dot yet" in run("income", "--network", "dot", "--state", state).stdout
+        assert run("income", "--network", "dot", "--json", "--state", state).stdout == "[]\n"
+
     def test_trace(self, place: str, request: pytest.FixtureRequest) -> None:
         """A known block is traced; an unknown one is exit code 1 and a sentence."""
         state = request.getfixturevalue(place)

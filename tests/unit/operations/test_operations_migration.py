@@ -30,6 +30,8 @@ from photosynth.storage.meta import put_meta
 from photosynth.storage.observations import DayObservation, keep_observations
 from photosynth.storage.scopes import FLEET
 from photosynth.treasury.coinbase import ChainBooks
+from photosynth.treasury.income import IncomeBooks, IncomeFact, Told, take_income
+from photosynth.treasury.parties import keep_parties
 
 SITE = "backnang"
 IDENTITY = {"chain": CHAIN, "payout_script": "00", "day": "synthetic"}
@@ -68,6 +70,9 @@ async def lived_in(place: Place) -> StateFolder:
             keep_observations(tx, SITE, [DayObservation(5, load_w=7)], 6)
             put_meta(tx, FLEET, "state", manifest.state)
             site.find_block(tx)
+            keep_parties(tx, ["operator"])
+            paid = IncomeFact("fee-1", "gift", "ETH", -(10**30), "accrued", 1, 7, "slot 7", validator="0xab")
+            take_income(tx, IncomeBooks("ethereum/main", "operator"), Told("eth-1", 0, 9, [paid]), 2)
     run.close()
     files, node = folder.site(SITE), folder.node("btc-1")
     folder.keys.mkdir(mode=0o700)

@@ -21,6 +21,8 @@ APPEND_ONLY = ("postings", "posting_lines", "evidence", "assets")
 ACCOUNTS = (
     ("1100", "Coins, immature"),
     ("1110", "Coins, available"),
+    ("1150", "Income of nodes, accrued"),
+    ("1160", "Income of nodes, claimed"),
     ("1200", "Receivable for exported energy"),
     ("1210", "Receivable for market premium"),
     ("2100", "Energy supplier"),
@@ -28,6 +30,7 @@ ACCOUNTS = (
     ("3000", "Opening balances"),
     ("3100", "Coins mined, contra in satoshis"),
     ("4100", "Mining revenue"),
+    ("4150", "Revenue of nodes"),
     ("4200", "Revenue from exported energy"),
     ("4210", "Market premium"),
     ("5100", "Grid energy for mining"),
@@ -359,6 +362,31 @@ def _tables() -> None:
         sa.PrimaryKeyConstraint("posting_id", "number", name=op.f("pk_posting_lines")),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "income",
+        sa.Column("chain", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("node", sa.Text(), nullable=False),
+        sa.Column("validator", sa.Text(), nullable=True),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("amount", sa.Text(), nullable=False),
+        sa.Column("time_ms", sa.BigInteger(), nullable=False),
+        sa.Column("height", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.Text(), nullable=False),
+        sa.Column("paid_to", sa.Text(), nullable=True),
+        sa.Column("posting", INTEGER, nullable=True),
+        sa.Column("misfit", sa.Text(), nullable=True),
+        sa.CheckConstraint("state IN ('accrued', 'claimed', 'received')", name=op.f("ck_income_state")),
+        sa.ForeignKeyConstraint(["asset"], ["assets.code"], name=op.f("fk_income_asset")),
+        sa.ForeignKeyConstraint(["posting"], ["postings.id"], name=op.f("fk_income_posting")),
+        sa.PrimaryKeyConstraint("chain", "id", "state", name=op.f("pk_income")),
+    )
+    op.create_index(op.f("ix_income_chain_node_height"), "income", ["chain", "node", "height"], unique=False)
+    op.create_index(op.f("ix_income_time_ms"), "income", ["time_ms"], unique=False)
+    misfits = sa.text("misfit IS NOT NULL")
+    op.create_index("ix_income_misfits", "income", ["time_ms"], sqlite_where=misfits, postgresql_where=misfits)
     op.create_table(
         "rejected",
         sa.Column("site", sa.Text(), nullable=False),
