@@ -175,10 +175,10 @@ def _mining(root: Value) -> Iterator[Finding]:
                 f"a site cannot mine on {chain} yet: nothing tells what its coins are worth, which decides when to mine",
                 "Name a node of regtest that has a `demonstration`",
             )
-        elif "demonstration" not in known[0]:
+        elif (unpaced := next((node for node in known if "demonstration" not in node), None)) is not None:
             yield Finding(
                 at,
-                f"{known[0]['id']} is a node of regtest without a demonstration, and would find thousands of blocks a second",
+                f"{unpaced['id']} is a node of regtest without a demonstration, and would find thousands of blocks a second",
                 "Add `demonstration:` to that node, with block_interval, difficulty, subsidy, fees, price and date",
             )
         yield from _wallet(root, (*where, "pool"), pool, chain)

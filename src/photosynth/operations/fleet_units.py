@@ -142,7 +142,9 @@ class Units:
     def _node(self, node: Node, pace: Pace) -> Unit[OpenedNode]:
         mining = [mining for mining in self._fleet.mining_sites() if node.id in mining.site.pool.node]
         scripts = list(dict.fromkeys(item.wallet.output_script() for item in mining))
-        paced = [item.site for item in mining if item.site.pool.node[0] == node.id]
+        preferring = [item.site for item in mining if item.site.pool.node[0] == node.id]
+        # Where it only stands in for another one, it has to keep that one's pace when it does.
+        paced = preferring or [item.site for item in mining]
         folder = self._folder.node(node.id)
 
         async def start() -> OpenedNode:
@@ -154,7 +156,7 @@ class Units:
             except NodeUnavailableError as error:  # it is a part of this state
                 raise StateError(str(error)) from error
             try:
-                if paced:
+                if preferring:
                     await consistency.check_chain(
                         opened.node, await self._run(lambda: self._followed_top(chain_of(node))), folder
                     )

@@ -81,7 +81,9 @@ class RunningView:
 
         ledger, evidence, unknown, strange, unfit = await self._books.look(look)
         nodes = fleet.watch.nodes()
-        sites = [await self._part(door, [item for item in unknown if item.site == door.name]) for door in self._sites.values()]
+        sites = await asyncio.gather(
+            *(self._part(door, [item for item in unknown if item.site == door.name]) for door in self._sites.values())
+        )
         conditions = self._fleet_conditions(nodes) + parts.unexplained_conditions(strange) + parts.misfit_conditions(unfit)
         return Status(
             time=iso_utc(now_ms),
@@ -89,7 +91,7 @@ class RunningView:
             running=True,
             version=VERSION,
             speed=fleet.clock.speed,
-            sites=sites,
+            sites=list(sites),
             nodes=count_nodes(nodes),
             ledger=ledger,
             evidence=evidence,
@@ -261,12 +263,13 @@ class RunningView:
         return [self._sites[name] for name in chosen_sites(list(self._sites), site)]
 
     def _fleet_conditions(self, nodes: list[NodeDocument]) -> list[Condition]:
-        """What is wrong with nodes that no pool mines on, and with what the whole fleet shares."""
+        """What is wrong with the whole fleet's parts, and with nodes but for a pool's only one, of which its site tells."""
         fleet, now_ms = self._fleet, self._fleet.clock.site_ms()
         found = parts.audit_conditions(fleet.audit.fault, fleet.audit.waiting, now_ms)
         found += parts.database_conditions(self._books.fault, now_ms)
-        mined_on = {name for door in self._sites.values() for name in door.site.declared.pool.node}
-        found += parts.node_conditions([node for node in nodes if node.id not in mined_on], now_ms)
+        named = [door.site.declared.pool.node for door in self._sites.values()]
+        told = {names[0] for names in named if len(names) == 1}
+        found += parts.node_conditions([node for node in nodes if node.id not in told], now_ms)
         of_sites = {f"site:{name}" for name in self._sites}
         found += parts.trouble_conditions([item for item in fleet.supervisor.troubles() if item.scope not in of_sites], now_ms)
         if fleet.clock.ended and fleet.settings.sites:

@@ -1,6 +1,7 @@
 """One running site as its documents show it, whichever of its services run, and its switch: stop and resume."""
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass
 
@@ -21,6 +22,9 @@ log = structlog.get_logger()
 
 HEALTH_AGE_S = 1.0
 """A node's answer about itself serves every question within so many seconds."""
+HEALTH_PATIENCE_S = 0.2
+"""So long a page waits for that answer; then it shows the one before, which is not older than ``HEALTH_KEPT_S``."""
+HEALTH_KEPT_S = 10.0
 KEEP_PATIENCE_S = 5.0
 """How long a stop's answer waits for the disk to take that everything is stopped."""
 
@@ -44,8 +48,8 @@ class SiteDoor:
         """How often it was stopped: a resume that was asked for before a stop does not undo it."""
         self._started_ms = self.site.clock.site_ms()
         self._health: NodeHealth | None = None
-        self._health_s = 0.0
-        self._health_turn = asyncio.Lock()
+        self._health_s, self._answered_s = -HEALTH_AGE_S, 0.0
+        self._asking: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
@@ -101,15 +105,26 @@ class SiteDoor:
         return parts.chain_status(self.site.mining, health, None if mining is None else mining.pool.template, age_s)
 
     async def health(self) -> NodeHealth | None:
-        """What its node says of itself, not asked more often than once a second; None where it does not answer."""
-        async with self._health_turn:
-            if time.monotonic() - self._health_s > HEALTH_AGE_S:
-                try:
-                    self._health = await self.units.node.health()
-                except NodeUnavailableError:
-                    self._health = None
-                self._health_s = time.monotonic()
-            return self._health
+        """What its node says of itself, not asked more often than once a second; None where it does not answer.
+
+        A node that takes the question and keeps silent holds up no page.
+        """
+        if self._asking is None and time.monotonic() - self._health_s > HEALTH_AGE_S:
+            self._asking = asyncio.ensure_future(self._ask_health())
+        if self._asking is not None:
+            await asyncio.wait({self._asking}, timeout=HEALTH_PATIENCE_S)
+        if self._asking is not None and time.monotonic() - self._answered_s > HEALTH_KEPT_S:
+            return None
+        return self._health
+
+    async def _ask_health(self) -> None:
+        answer: NodeHealth | None = None
+        try:
+            with contextlib.suppress(NodeUnavailableError):
+                answer = await self.units.node.health()
+                self._answered_s = time.monotonic()
+        finally:
+            self._health, self._health_s, self._asking = answer, time.monotonic(), None
 
     def conditions(self, views: list[MachineView], snapshot: PoolSnapshot, health: NodeHealth | None) -> list[Condition]:
         """What is wrong with the parts of the site that are not machines."""

@@ -387,22 +387,33 @@ def database_conditions(fault: str | None, now_ms: int) -> list[Condition]:
     return [_critical("database_away", "database", summary, fault, advice).model_copy(update={"since_ms": now_ms})]
 
 
+_TROUBLES = {
+    "down": (
+        "does not run",
+        "It is begun again and again, at least once a minute; everything else goes on. Mend what it names.",
+    ),
+    "waits": ("waits", "It begins as soon as what it waits for runs."),
+    "starts": (
+        "is still being started",
+        "Everything else goes on. Where it lasts, see whether its disk or node hangs.",
+    ),
+}
+
+
 def trouble_conditions(troubles: Sequence[Trouble], now_ms: int) -> list[Condition]:
     """Parts of the fleet that do not run; what they are is told by scope and name."""
     found = []
     for trouble in troubles:
         _, _, owner = trouble.scope.partition(":")
-        down = trouble.kind == "down"
+        what, advice = _TROUBLES[trouble.kind]
         found.append(
             Condition(
                 id=f"part_{trouble.kind}:{trouble.scope}:{trouble.name}",
-                severity="critical" if down else "warning",
+                severity="critical" if trouble.kind == "down" else "warning",
                 subject=owner or trouble.name,
-                summary=f"{trouble.name} of {owner or 'the fleet'} " + ("does not run" if down else "waits"),
+                summary=f"{trouble.name} of {owner or 'the fleet'} {what}",
                 evidence=trouble.why,
-                advice="It is begun again and again, at least once a minute; everything else goes on. Mend what it names."
-                if down
-                else "It begins as soon as what it waits for runs.",
+                advice=advice,
                 since_ms=now_ms,
             )
         )

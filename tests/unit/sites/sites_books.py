@@ -36,7 +36,7 @@ class QuietLog:
 def bookkeeper(
     database: Database, run: Runner, books: SiteBooks, meter_wait: MeterWait, clock: RunningClock, *, log: QuietLog | None = None
 ) -> Bookkeeper:
-    """A bookkeeper that begins at START_MS, of a site without machines."""
+    """A bookkeeper that begins at START_MS, of a site whose machines nobody has reached yet, in its first life."""
     return Bookkeeper(
         database=database,
         run=run,
@@ -45,7 +45,7 @@ def bookkeeper(
         found=FoundBlocks(),
         log=cast(ShareLog, log or QuietLog()),
         meter_wait=meter_wait,
-        notes=DayNotes(ImportPeak(), {}),
+        notes=DayNotes(ImportPeak(), None),
         market=FakeMarket(),
         coin_market=DeclaredCoinMarket(QUOTE),
         clock=clock,
