@@ -24,6 +24,7 @@ from photosynth.documents import (
 )
 from photosynth.documents.status import EvidenceStatus, LedgerStatus
 from photosynth.operations import book_documents as books
+from photosynth.operations import conditions as wrong
 from photosynth.operations import status as parts
 from photosynth.operations.evidence_door import evidence_lines
 from photosynth.operations.glance import Glance
@@ -84,7 +85,7 @@ class RunningView:
         sites = await asyncio.gather(
             *(self._part(door, [item for item in unknown if item.site == door.name]) for door in self._sites.values())
         )
-        conditions = self._fleet_conditions(nodes) + parts.unexplained_conditions(strange) + parts.misfit_conditions(unfit)
+        conditions = self._fleet_conditions(nodes) + wrong.unexplained_conditions(strange) + wrong.misfit_conditions(unfit)
         return Status(
             time=iso_utc(now_ms),
             wall_time=iso_utc(fleet.clock.wall_ms()),
@@ -113,8 +114,8 @@ class RunningView:
             models=parts.model_statuses(site.declared, views, quote),
             mainnet=parts.mainnet_outlook(quote, snapshot.hash_rate.hash_rate_hs),
             conditions=found
-            + [item for view in views for item in parts.machine_conditions(view)]
-            + parts.unknown_conditions(unknown),
+            + [item for view in views for item in wrong.machine_conditions(view)]
+            + wrong.unknown_conditions(unknown),
         )
 
     async def workers(self, site: str | None = None) -> WorkersDocument:
@@ -265,15 +266,15 @@ class RunningView:
     def _fleet_conditions(self, nodes: list[NodeDocument]) -> list[Condition]:
         """What is wrong with the whole fleet's parts, and with nodes but for a pool's only one, of which its site tells."""
         fleet, now_ms = self._fleet, self._fleet.clock.site_ms()
-        found = parts.audit_conditions(fleet.audit.fault, fleet.audit.waiting, now_ms)
-        found += parts.database_conditions(self._books.fault, now_ms)
+        found = wrong.audit_conditions(fleet.audit.fault, fleet.audit.waiting, now_ms)
+        found += wrong.database_conditions(self._books.fault, now_ms)
         named = [door.site.declared.pool.node for door in self._sites.values()]
         told = {names[0] for names in named if len(names) == 1}
-        found += parts.node_conditions([node for node in nodes if node.id not in told], now_ms)
+        found += wrong.node_conditions([node for node in nodes if node.id not in told], now_ms)
         of_sites = {f"site:{name}" for name in self._sites}
-        found += parts.trouble_conditions([item for item in fleet.supervisor.troubles() if item.scope not in of_sites], now_ms)
+        found += wrong.trouble_conditions([item for item in fleet.supervisor.troubles() if item.scope not in of_sites], now_ms)
         if fleet.clock.ended and fleet.settings.sites:
-            found += parts.ended_conditions(fleet.settings.sites[0].replay, fleet.settings.sites[0].end_ms)
+            found += wrong.ended_conditions(fleet.settings.sites[0].replay, fleet.settings.sites[0].end_ms)
         return self._since_first_seen("", found)
 
     def _since_first_seen(self, scope: str, found: list[Condition]) -> list[Condition]:

@@ -12,6 +12,7 @@ from photosynth.documents import ChainStatus, Condition, DayPoint, MachineDocume
 from photosynth.miners.guard import named
 from photosynth.miners.view import MachineView
 from photosynth.operations import book_documents as books
+from photosynth.operations import conditions as wrong
 from photosynth.operations import status as parts
 from photosynth.operations.fleet_units import ChainUnits, SiteUnits
 from photosynth.operations.running_fleet import RunningFleet
@@ -131,7 +132,7 @@ class SiteDoor:
         site, now_ms = self.site, self.site.clock.site_ms()
         energy, keeper, mining = self.units.energy.service, self.units.books.service, self.units.mining.service
         followed = self._chain.books.service
-        found = parts.system_conditions(
+        found = wrong.system_conditions(
             meters_fault=None if energy is None else energy.controller.fault,
             health=health,
             pool_fault=snapshot.condition,
@@ -144,10 +145,10 @@ class SiteDoor:
         template = None if mining is None else mining.pool.template
         if demonstration is not None and template is not None and rate is not None:
             usual_sat = site.quote().expected_sat(rate * demonstration.block_interval_s)
-            found += parts.money_conditions(template, usual_sat, now_ms)
-        found += parts.control_conditions(None if energy is None else energy.controller.mistake, now_ms)
+            found += wrong.money_conditions(template, usual_sat, now_ms)
+        found += wrong.control_conditions(None if energy is None else energy.controller.mistake, now_ms)
         troubles = [trouble for trouble in self._fleet.supervisor.troubles() if trouble.scope == f"site:{self.name}"]
-        return found + parts.trouble_conditions(troubles, now_ms)
+        return found + wrong.trouble_conditions(troubles, now_ms)
 
     def workers(self) -> list[WorkerDocument]:
         """The pool's workers over the life of the state."""
@@ -191,7 +192,7 @@ class SiteDoor:
                     rejected=0 if worker is None else sum(worker.rejected.values()),
                     last_share_wall_ms=None if worker is None else worker.last_share_wall_ms,
                     strike_cent_per_mwh=quote.strike_cent_per_mwh(spec.model.hash_rate_hs, spec.model.power_w),
-                    conditions=[] if view is None else parts.machine_conditions(view),
+                    conditions=[] if view is None else wrong.machine_conditions(view),
                 )
             )
         return documents

@@ -10,9 +10,9 @@ import pytest
 from photosynth.networks.grammar import Access, IncomeEvent, IncomeKind, IncomePage, IncomeReader, Judgement, Leg, Network, Role
 from photosynth.networks.grammar import PostingRule as Rule
 from photosynth.operations import foreign, income
+from photosynth.operations.conditions import misfit_conditions
 from photosynth.operations.income import IncomeOfNodes, PaidNode, open_income, paid_nodes, sound_page
 from photosynth.operations.node_look import NonsenseError
-from photosynth.operations.status import misfit_conditions
 from photosynth.quantities.assets import Asset
 from photosynth.storage import Database, DatabaseThread
 from photosynth.storage.meta import get_meta, put_meta

@@ -18,9 +18,9 @@ from photosynth.fleet import Node
 from photosynth.networks import registry
 from photosynth.networks.grammar import Access, Command, Judgement, Network, Place, Probe, Report, Role, Severity
 from photosynth.operations import foreign, node_look, node_watch
+from photosynth.operations.conditions import node_conditions
 from photosynth.operations.node_look import NodeLook
 from photosynth.operations.node_watch import NodeWatch
-from photosynth.operations.status import node_conditions
 from photosynth.operations.summaries import count_nodes
 from photosynth.operations.view import NotKnownError
 

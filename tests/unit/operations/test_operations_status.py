@@ -11,7 +11,8 @@ from tests.unit.treasury.treasury_site import METERS, PRICES, SITE, books_of, op
 from photosynth.bitcoin.node import NodeHealth, Tip
 from photosynth.energy.reasons import MiningLoad, import_reason
 from photosynth.miners.view import MachineView
-from photosynth.operations.status import machines_status, system_conditions
+from photosynth.operations.conditions import system_conditions
+from photosynth.operations.status import machines_status
 from photosynth.operations.summaries import ledger_status
 from photosynth.sites.mining_loads import mining_loads
 from photosynth.storage import Database

@@ -12,7 +12,7 @@ from tests.unit.sites.sites_books import bookkeeper
 from tests.unit.treasury.treasury_site import METERS, SITE, books_of, open_database
 
 from photosynth.energy.meters import IntervalReading, MeterError, MeterReading
-from photosynth.operations.status import system_conditions, unknown_conditions
+from photosynth.operations.conditions import system_conditions, unknown_conditions
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.sites.bookkeeper import MOST_UNWRITTEN_POINTS, Bookkeeper
 from photosynth.sites.clock import RunningClock
