@@ -12,7 +12,7 @@ import pytest
 from tests.functional.guest import Guest
 from tests.functional.running_site import PATIENCE_S, RunningSite, photosynth
 
-from photosynth.cli.markets import synthetic_markets
+from photosynth.cli.markets import declared_markets
 from photosynth.cli.simulated_field import SimulatedField
 from photosynth.energy.meters import MeterReading
 from photosynth.fleet import Fleet, load_fleet
@@ -60,7 +60,7 @@ def _settings(fleet: Fleet, state: StateFolder, number: int, ports: contextlib.E
     listener = ports.enter_context(socket.socket())
     listener.bind(("127.0.0.1", 0))
     listener.listen()
-    markets = synthetic_markets(mining)
+    markets = declared_markets(mining)
     return SiteSettings(
         mining=mining,
         market=markets.energy,
@@ -139,7 +139,7 @@ async def test_what_is_amiss_at_one_site_leaves_the_other_untouched(tmp_path: Pa
         assert north.energy.running.controller.fault is None
         blocks = found(fleet, "north")
         await until(lambda: found(fleet, "north") > blocks, "north to find blocks on")
-        south.site.meters.connect(south.field.running.field.meters)
+        south.site.meters.connect(south.field.running.meters)
         await until(lambda: controller.fault is None and mining(fleet, "south") > 4, "south to mine again")
 
         broken |= set(list(south.machines.running.addresses.values())[:3])
