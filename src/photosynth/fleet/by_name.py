@@ -22,7 +22,7 @@ class ByName:
     def __init__(self, key: str, what: str, registry: Registry[Any], default: str | None = None) -> None:
         self.key, self.what, self.registry, self.default = key, what, registry, default
         self._base: type[Part] = Part
-        self._parts: dict[str, type[Part]] = {}
+        self._parts: dict[tuple[str, type[Part]], type[Part]] = {}
 
     def __get_pydantic_core_schema__(self, source: type[Part], handler: GetCoreSchemaHandler) -> CoreSchema:
         """How pydantic reads such a part."""
@@ -84,7 +84,8 @@ class ByName:
         raise mistake(what, did_you_mean(str(name), here, otherwise), self.key)
 
     def _part(self, driver: Driver) -> type[Part]:
-        if driver.name not in self._parts:
+        key = driver.name, driver.settings
+        if key not in self._parts:
             taken = keys_of(driver.settings) & keys_of(self._base) - _keys_of_ancestors(driver.settings, self._base)
             if taken:
                 raise RegistryError(
@@ -93,8 +94,8 @@ class ByName:
             named: dict[str, Any] = {self.key: (Literal[driver.name], driver.name if driver.name == self.default else ...)}
             bases = (self._base,) if issubclass(self._base, driver.settings) else (driver.settings, self._base)
             name = f"{driver.name}_{self._base.__name__}".title().replace("_", "").replace("-", "")
-            self._parts[driver.name] = create_model(name, __base__=bases, __doc__=driver.title, **named)
-        return self._parts[driver.name]
+            self._parts[key] = create_model(name, __base__=bases, __doc__=driver.title, **named)
+        return self._parts[key]
 
 
 def by_name(metadata: list[Any]) -> ByName | None:
