@@ -96,7 +96,7 @@ def _open(at: MeterAccess, meters: Sequence[DeclaredMeter]) -> SimulatedMeters:
 DRIVER = MeterDriver(
     name=SIMULATED,
     title="A simulated meter, read from its site's simulation",
-    tier="real software",
+    tier="specification",
     simulated=True,
     open=_open,
 )
