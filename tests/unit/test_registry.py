@@ -40,8 +40,8 @@ class Colliding(Part):
     """Whose it is."""
 
 
-def _broken(_: object) -> int:
-    raise KeyError("token")
+def _broken(value: object) -> int:
+    raise SystemExit(0) if value == 2 else KeyError("token")
 
 
 class Strange(Part):
@@ -122,7 +122,7 @@ def test_a_name_that_nobody_has_is_told_with_those_that_are_known_and_how_anothe
     )
     assert "install a package that announces it in the group photosynth.machines into this environment: pip install" in problem
     (problem,) = problems(TEXT.replace("driver: luxos", "driver: luxus", 1))
-    assert "Perhaps `luxos` is meant" in problem
+    assert "Perhaps `luxos` is meant; for another, install a package" in problem
     (problem,) = problems(TEXT.replace("kind: synthetic", "kind: smard", 1))
     assert "sites[1].market.kind: `smard` is not known here as a kind of market; it takes one of synthetic" in problem
     (problem,) = problems(TEXT.replace("role: import,", "role: import, driver: modbus,", 1))
@@ -179,8 +179,9 @@ def test_nobody_takes_the_name_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_settings_that_fail_in_another_way_than_they_may_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     announce(MACHINES, monkeypatch, f"{__name__}:STRANGE")
-    (problem,) = problems(with_yard(YARD.replace("party: factory", "party: factory, token: 1")))
-    assert "the settings of `acme` failed in a way that they must not: KeyError: 'token'" in problem
+    for token, error in ((1, "KeyError: 'token'"), (2, "SystemExit: 0")):
+        (problem,) = problems(with_yard(YARD.replace("party: factory", f"party: factory, token: {token}")))
+        assert f"the settings of `acme` failed in a way that they must not: {error}" in problem
 
 
 def test_what_nothing_simulates_is_refused_without_an_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,7 @@ class ByName:
             raise mistake(str(error), "Mend or remove that package", self.key) from None
         except ValidationError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # The seam to settings that another package wrote: they may raise anything while they judge a value.
             what = f"the settings of {shown(name)} failed in a way that they must not: {type(error).__name__}: {error}"
             raise mistake(what, "Mend or remove the package that they come from", self.key) from error
@@ -76,12 +76,13 @@ class ByName:
             driver: Driver = found
             return driver
         here = list(self.registry.installed())
-        otherwise = (
-            f"Installed are {', '.join(here)}; for another, install a package that announces it in the group "
-            f"{self.registry.group} into this environment: pip install PACKAGE"
+        closest = did_you_mean(str(name), here, f"Write one of {', '.join(here)}")
+        mend = (
+            f"{closest}; for another, install a package that announces it in the group {self.registry.group} "
+            "into this environment: pip install PACKAGE"
         )
         what = f"{shown(name)} is not known here as a {self.what}; it takes one of {', '.join(here)}"
-        raise mistake(what, did_you_mean(str(name), here, otherwise), self.key)
+        raise mistake(what, mend, self.key)
 
     def _part(self, driver: Driver) -> type[Part]:
         key = driver.name, driver.settings

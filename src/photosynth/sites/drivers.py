@@ -26,7 +26,7 @@ def machines_of(site: Site, simulated: Mapping[str, tuple[str, int]], site_ms: C
             machine = MACHINES.need(spec.driver).open(MachineAccess(spec.id, host, port, site_ms), spec.settings)
             if machine.id != spec.id:
                 raise ValueError(f"it drives {str(machine.id)[:60]!r} instead")
-        except Exception as error:  # noqa: BLE001 - the seam to a driver that another package may have written
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the seam to a driver that another package may have written
             machine = _NoMachine(spec.id, error)
         found.append(machine)
     return found
@@ -44,7 +44,7 @@ def meters_of(
         opened: OpenMeters
         try:
             opened = METERS.need(name).open(MeterAccess(site_ms, simulation), meters)
-        except Exception as error:  # noqa: BLE001 - the seam to a driver that another package may have written
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the seam to a driver that another package may have written
             opened = _NoMeters(error)
         found[name] = frozenset(meter.spec.id for meter in meters), opened
     return found
@@ -54,14 +54,14 @@ def market_of(site: Site) -> Market:
     """The market that the fleet file names."""
     try:
         return MARKETS.need(site.market.kind).open(MarketAccess(tariff_of(site), site.simulation.seed), site.market)
-    except Exception as error:  # noqa: BLE001 - the seam to a market that another package may have written
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the seam to a market that another package may have written
         return _NoMarket(error)
 
 
 class _NoMachine:
     """A machine whose driver could not be opened."""
 
-    def __init__(self, machine: str, error: Exception) -> None:
+    def __init__(self, machine: str, error: Exception | SystemExit) -> None:
         self.id, self._error = machine, error
 
     async def read(self, full: bool = False) -> MachineReading:
@@ -80,7 +80,7 @@ class _NoMachine:
 class _NoMeters:
     """Meters whose driver could not be opened."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: Exception | SystemExit) -> None:
         self._error = error
 
     async def read(self) -> dict[str, MeterReading]:
@@ -96,8 +96,9 @@ class _NoMeters:
 class _NoMarket:
     """A market that could not be opened."""
 
-    def __init__(self, error: Exception) -> None:
-        self._error = error
+    def __init__(self, error: Exception | SystemExit) -> None:
+        # Nobody guards it, and a SystemExit would end the program and not only the site's decisions.
+        self._error = RuntimeError(f"SystemExit: {error}") if isinstance(error, SystemExit) else error
 
     def prices(self, instant_ms: int) -> Prices | None:
         raise self._error

@@ -91,13 +91,19 @@ async def test_a_driver_that_cannot_be_opened_is_its_own_machines_fault(monkeypa
     def picky(at: MachineAccess, settings: Any) -> Any:
         if at.id.endswith("-01"):
             raise KeyError("token")
+        if at.id.endswith("-03"):
+            raise SystemExit(3)
         return luxos.open(replace(at, id="somebody") if at.id.endswith("-02") else at, settings)
 
     monkeypatch.setitem(MACHINES._loaded, "luxos", replace(luxos, open=picky))
     machines = machines_of(SITE, WHERE, lambda: 0)
     assert [machine.id for machine in machines] == [spec.id for spec in SITE.machine_specs()]
-    assert sum(isinstance(machine, LuxosMachine) for machine in machines) == len(machines) - 6
-    for machine, why in ((machines[0], "KeyError: 'token'"), (machines[1], "it drives 'somebody' instead")):
+    assert sum(isinstance(machine, LuxosMachine) for machine in machines) == len(machines) - 9
+    for machine, why in (
+        (machines[0], "KeyError: 'token'"),
+        (machines[1], "it drives 'somebody' instead"),
+        (machines[2], "SystemExit: 3"),
+    ):
         door = GuardedMachine(machine, lambda: 0, CallLimits())
         for call in (door.sleep, door.wake, lambda door=door: door.read(False)):
             with pytest.raises(DriverFaultError, match=why):
@@ -105,17 +111,20 @@ async def test_a_driver_that_cannot_be_opened_is_its_own_machines_fault(monkeypa
         await door.close()
 
 
-async def test_meters_and_markets_that_cannot_be_opened_say_so_when_they_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("error", "why"), [(KeyError("token"), "KeyError: 'token'"), (SystemExit(3), "SystemExit: 3")])
+async def test_meters_and_markets_that_cannot_be_opened_say_so_when_they_are_asked(
+    error: BaseException, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: Any) -> Any:
-        raise KeyError("token")
+        raise error
 
     monkeypatch.setitem(METERS._loaded, "simulated", replace(METERS.need("simulated"), open=broken))
     monkeypatch.setitem(MARKETS._loaded, "synthetic", replace(MARKETS.need("synthetic"), open=broken))
     meters = SiteMeters(Inverters(), meters_of(SITE, None, lambda: 0))
-    with pytest.raises(MeterError, match="the driver simulated of meters is at fault: its 'read' failed: KeyError: 'token'"):
+    with pytest.raises(MeterError, match=f"the driver simulated of meters is at fault: its 'read' failed: .*{why}"):
         await meters.read()
     await meters.close()
-    with pytest.raises(KeyError):
+    with pytest.raises(Exception, match=why.partition(": ")[2]):
         market_of(SITE).prices(0)
 
 
