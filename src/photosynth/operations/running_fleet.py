@@ -9,9 +9,11 @@ from typing import TypeVar
 import structlog
 
 from photosynth.fleet import Fleet
+from photosynth.operations.alerting.alerts import AlertService, Failing
 from photosynth.operations.audit import AuditLog
 from photosynth.operations.bitcoin_nodes import NodeChoice, OpenedNode
 from photosynth.operations.fleet_units import ChainUnits, SiteUnits
+from photosynth.operations.incidents.watch import IncidentWatch
 from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.noting import KeptManifest
 from photosynth.operations.readers import Readers
@@ -65,6 +67,8 @@ class RunningFleet:
     chains: Mapping[str, ChainUnits]
     sites: Mapping[str, SiteUnits]
     watch: NodeWatch
+    incidents: Unit[IncidentWatch]
+    alerts: Unit[AlertService]
     supervisor: Supervisor
     held: contextlib.AsyncExitStack
     """What was opened before the parts, and is closed after them."""
@@ -78,6 +82,16 @@ class RunningFleet:
     def first_node(self) -> NodeChoice:
         """The first Bitcoin node of the fleet file that is opened here; unavailable where there is none."""
         return NodeChoice(dict([*self.nodes.items()][:1]))
+
+    @property
+    def undelivered(self) -> list[Failing]:
+        """Targets of alerts that take nothing."""
+        return [] if self.alerts.service is None else self.alerts.service.failing()
+
+    @property
+    def left_out(self) -> int:
+        """Conditions for which there is no room among the incidents."""
+        return 0 if self.incidents.service is None else self.incidents.service.incidents.left_out
 
     async def start(self) -> None:
         """Begin every part. Raises what is wrong with the state itself; then nothing runs any more."""

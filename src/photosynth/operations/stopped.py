@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     from photosynth.documents import (
         ActionDocument,
+        AlertTestDocument,
         BlockDocument,
         DayPoint,
+        IncidentDocument,
         IncomeDocument,
         LedgerDocument,
         MachineDocument,
@@ -62,12 +64,14 @@ class StoppedFleet:
         from photosynth.operations.summaries import evidence_status, ledger_status, unknown_nodes
         from photosynth.sites.switched_off import switched_off
         from photosynth.storage.at_rest import RestingDatabase
+        from photosynth.storage.open_incidents import OPEN_NOW
 
         last = self._last_status()
         remembered = RememberedTime.load(self._folder.clock)
         with RestingDatabase(self._folder.database) as database:
             chain = next((part.identity["chain"] for part in self._manifest.active_sites().values()), None)
             ledger, evidence = ledger_status(database, chain, last.ledger.asset), evidence_status(database)
+            incidents = int(database.exec_driver_sql(OPEN_NOW).fetchall()[0][0])
             sites = []
             for part in (part for part in last.sites if part.name in self._names):
                 chain = self._manifest.sites[part.name].identity["chain"]
@@ -89,7 +93,7 @@ class StoppedFleet:
                 "nodes": unknown_nodes(last.nodes),
                 "ledger": ledger,
                 "evidence": evidence,
-                "incidents": last.incidents.model_copy(update={"open": None}),
+                "incidents": last.incidents.model_copy(update={"open": incidents}),
                 "conditions": [],
             }
         )
@@ -126,6 +130,23 @@ class StoppedFleet:
         from photosynth.operations.book_documents import income_documents
 
         return self._query(lambda tx: income_documents(tx, network))
+
+    async def incidents(
+        self, site: str | None = None, *, resolved: bool = False, limit: int = 1000, before_id: int | None = None
+    ) -> "list[IncidentDocument]":
+        """Incidents as they were left, newest first."""
+        self._chosen(site)
+        from photosynth.operations.incident_documents import incident_documents
+
+        return self._query(lambda tx: incident_documents(tx, site, resolved=resolved, limit=limit, before_id=before_id))
+
+    async def acknowledge(self, incident_id: int, by: str) -> "ActionDocument":
+        """Refused: nothing runs that it could be told to."""
+        self._not_running()
+
+    async def test_alerts(self, actor: str) -> "list[AlertTestDocument]":
+        """Refused: nothing runs."""
+        self._not_running()
 
     async def nodes(self) -> "list[NodeDocument]":
         """None can be asked."""

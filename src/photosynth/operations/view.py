@@ -5,8 +5,10 @@ from typing import Protocol
 
 from photosynth.documents import (
     ActionDocument,
+    AlertTestDocument,
     BlockDocument,
     DayPoint,
+    IncidentDocument,
     IncomeDocument,
     LedgerDocument,
     MachineDocument,
@@ -22,6 +24,10 @@ NAMED = 20
 
 class NotKnownError(Exception):
     """What was asked for does not exist here; the message says what does."""
+
+
+class RefusedError(Exception):
+    """What was asked for cannot be done as things are; the message says why."""
 
 
 class FleetView(Protocol):
@@ -80,6 +86,20 @@ class FleetView(Protocol):
 
     async def income(self, network: str | None = None) -> list[IncomeDocument]:
         """What networks paid, newest first: all of it, or one network's."""
+        ...
+
+    async def incidents(
+        self, site: str | None = None, *, resolved: bool = False, limit: int = 1000, before_id: int | None = None
+    ) -> list[IncidentDocument]:
+        """Incidents newest first: those that are not over, and the others too where ``resolved``."""
+        ...
+
+    async def acknowledge(self, incident_id: int, by: str) -> ActionDocument:
+        """Somebody takes an incident on. Raises NotKnownError, and RefusedError where it is over."""
+        ...
+
+    async def test_alerts(self, actor: str) -> list[AlertTestDocument]:
+        """Send a message to every target of alerts and say what came of it; empty where there is none."""
         ...
 
     async def nodes(self) -> list[NodeDocument]:
