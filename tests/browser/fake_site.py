@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from tests.browser.fake_books import FakeBooks
 from tests.browser.fake_day import BLOCK_MS, MODELS, QUARTER_MS, REWARD_SAT, START_MS, digest
+from tests.browser.fake_incidents import FakeIncidents
 
 from photosynth import documents as doc
 from photosynth.operations.view import NotKnownError
@@ -27,6 +28,7 @@ class FakeSite(FakeBooks):
     frozen: float | None = None
     polls: int = 0
     log: list[doc.ActionDocument] = field(default_factory=list)
+    made_up: FakeIncidents = field(default_factory=FakeIncidents)
 
     async def status(self) -> doc.Status:
         self.polls += 1
@@ -266,6 +268,19 @@ class FakeSite(FakeBooks):
 
     async def income(self, network: str | None = None) -> list[doc.IncomeDocument]:
         return []
+
+    async def incidents(
+        self, site: str | None = None, *, resolved: bool = False, limit: int = 1000, before_id: int | None = None
+    ) -> list[doc.IncidentDocument]:
+        if self.empty:
+            return []
+        return await self.made_up.listed(site, resolved=resolved, limit=limit, before_id=before_id)
+
+    async def acknowledge(self, incident_id: int, by: str) -> doc.ActionDocument:
+        return await self.made_up.acknowledge(incident_id, by)
+
+    async def test_alerts(self, actor: str) -> list[doc.AlertTestDocument]:
+        return await self.made_up.test_alerts(actor)
 
     async def nodes(self) -> list[doc.NodeDocument]:
         if self.empty:
