@@ -1,6 +1,8 @@
 """Records taken at once: what is taken so, the careful way takes too and remembers the same; nothing else leaves a trace."""
 
 import copy
+import gc
+import weakref
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -45,8 +47,8 @@ WRONG: list[Any] = [None, True, 0, 1, -1, 2**53, str(2**53 + 1), "", "00", "x", 
 class Never(QuickQuarterHours):
     """Leaves every quarter hour to the careful way."""
 
-    def take(self, record: QuarterHour) -> bool:
-        del record
+    def take(self, record: QuarterHour, file: FileState) -> bool:
+        del record, file
         return False
 
 
@@ -55,8 +57,8 @@ class Counted(QuickQuarterHours):
 
     taken = 0
 
-    def take(self, record: QuarterHour) -> bool:
-        found = super().take(record)
+    def take(self, record: QuarterHour, file: FileState) -> bool:
+        found = super().take(record, file)
         self.taken += found
         return found
 
@@ -289,3 +291,19 @@ def test_rows_are_shared_only_in_the_order_in_which_they_are_judged() -> None:
     assert shared(900_000, same, accepted) is accepted[900_000]
     assert shared(900_000, turned, accepted) is turned
     assert shared(0, same, accepted) is same
+
+
+def test_nothing_of_a_file_waits_for_the_collector_of_circles() -> None:
+    # It is off while the command verifies, and two verifications in one process would take the memory of both.
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        verifier, reason = judged(seal_all(copy.deepcopy(BODIES)), Counted)
+        assert reason is None
+        assert isinstance(verifier.file.quick["backnang"], Counted)
+        gone = weakref.ref(verifier.file.quick["backnang"])
+        del verifier
+        assert gone() is None
+    finally:
+        if enabled:
+            gc.enable()

@@ -59,7 +59,6 @@ class _Postings:
 
     def __init__(self, file: FileState) -> None:
         self._file = file
-        self._journal = Journal(file.journal, file.blocks, self._enters, self._leaves)
         self._key = b""
         self._expected = b""
         self._first_id = 0
@@ -68,13 +67,15 @@ class _Postings:
     def take_all(self, raws: Iterable[bytes]) -> None:
         """Check them all."""
         state = self._file.journal
+        # Kept here and not in self, which it leads to: a circle would hold the file, and the collector of them is off.
+        journal = Journal(state, self._file.blocks, self._enters, self._leaves)
         for raw in raws:
             said = b',"id":%d,"key":"' % (state.last_id + 1)
             at = raw.find(said, 0, LONGEST_EVENT + len(said))
             past = at + len(said)
             if at < 0 or not raw.startswith((b"interval:", b"correction:"), past):
                 self._close()
-                self._journal.take(raw, lambda raw=raw: _value(raw))  # type: ignore[misc]
+                journal.take(raw, lambda raw=raw: _value(raw))  # type: ignore[misc]
                 continue
             parts = raw[past : past + LONGEST_KEY].split(b":", 4)
             key = b":".join(parts[: _COLONS[parts[0]]]) + b":"
