@@ -172,6 +172,12 @@ class Units:
         with self._database.read() as tx:
             return followed_top(tx, chain)
 
+    def _name(self, chain: ChainFact) -> None:
+        """The evidence names a chain before anything of it is posted."""
+        self._books.know(chain)
+        with self._database.begin() as tx:
+            self._books.go_on(tx)
+
     def _keep_owners(self) -> None:
         with self._database.begin() as tx:
             keep_parties(tx, [self._fleet.operator], {party.id: party.name for party in self._fleet.parties})
@@ -188,7 +194,7 @@ class Units:
 
         async def start() -> FollowedChain:
             known = ChainFact(chain, choice.genesis_hash, site_facts(first.mining, choice.genesis_hash).asset)
-            await self._run(lambda: self._books.know(known))
+            await self._run(lambda: self._name(known))
             await self._run(self._keep_owners)
             books = ChainBooks(
                 chain,

@@ -19,6 +19,7 @@ from photosynth.operations.manifest import check_parts, load_manifest, write_mar
 from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.noting import KeptManifest
 from photosynth.operations.readers import Readers
+from photosynth.operations.recording import RecordedPostings
 from photosynth.operations.running_fleet import FATAL, FleetSettings, KeptTime, RunningFleet, WatchedNodes
 from photosynth.operations.simulated_nodes import SimulatedNodes
 from photosynth.operations.state import StateError
@@ -102,7 +103,8 @@ class _Opening:
         units += [unit for site in sites.values() for unit in site.every()]
         income = made.income(watch, self.clock)
         units += [] if income is None else [income]
-        supervisor = Supervisor([*units, _watched(watch)], fatal=FATAL)
+        recorded = RecordedPostings(books, self.database, self.run, self.clock)
+        supervisor = Supervisor([*units, _recorded(recorded), _watched(watch)], fatal=FATAL)
         return RunningFleet(
             settings=settings,
             manifest=self.manifest,
@@ -114,6 +116,7 @@ class _Opening:
             chains=chains,
             sites=sites,
             watch=watch,
+            recorded=recorded,
             supervisor=supervisor,
             held=held.pop_all(),
         )
@@ -205,6 +208,13 @@ def _spoken_to(models: Unit[SimulatedNodes], node_id: str) -> Access:
     if models.service is None:
         raise NodeUnavailableError(models.fault or "its model does not run yet")
     return models.service.access[node_id]
+
+
+def _recorded(recorded: RecordedPostings) -> Unit[RecordedPostings]:
+    async def start() -> RecordedPostings:
+        return recorded
+
+    return Unit("fleet", "evidence of postings", start)
 
 
 def _watched(watch: NodeWatch) -> Unit[WatchedNodes]:

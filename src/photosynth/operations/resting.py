@@ -1,6 +1,7 @@
 """Parts of a stopped fleet's state, opened to be read as they were left, and its node opened to take blocks in.
 
 Reading changes nothing: no file of the state is made, repaired or written, so that it can be read by whoever may not write it.
+The one exception is an export of evidence after a kill, which writes down first what was posted and not signed yet.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -135,6 +136,9 @@ class StoppedEvidence:
 
 @asynccontextmanager
 async def open_stopped_evidence(state: Place) -> AsyncIterator[StoppedEvidence]:
-    """The evidence of a stopped fleet. Raises StateError and StorageError."""
+    """The evidence of a stopped fleet, with the postings that a kill left out of it. Raises StateError and StorageError."""
+    from photosynth.operations.recording import record_stopped
+
+    record_stopped(state)
     with read_state(state) as (folder, _):
         yield StoppedEvidence(folder)

@@ -1,6 +1,7 @@
 """The view of a running fleet: documents from its sites, its nodes and its books, and the writes, audited."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 
@@ -26,7 +27,7 @@ from photosynth.documents.status import EvidenceStatus, LedgerStatus
 from photosynth.operations import book_documents as books
 from photosynth.operations import conditions as wrong
 from photosynth.operations import status as parts
-from photosynth.operations.evidence_door import evidence_lines
+from photosynth.operations.evidence_door import UnrecordedError, evidence_lines
 from photosynth.operations.glance import Glance
 from photosynth.operations.ledger_lines import ledger_lines
 from photosynth.operations.running_fleet import RunningFleet
@@ -247,10 +248,17 @@ class RunningView:
 
         Raises NotKnownError where there is no such evidence, or none yet.
         """
-        lines = evidence_lines(self._fleet.settings.state, site)
+        line: bytes | None = None
         try:
-            while (line := await asyncio.to_thread(next, lines, None)) is not None:
+            while line is None:
+                await self._fleet.recorded.record()
+                lines = evidence_lines(self._fleet.settings.state, site)
+                # A quarter hour may be closed just in between.
+                with contextlib.suppress(UnrecordedError):
+                    line = await asyncio.to_thread(next, lines, None)
+            while line is not None:
                 yield line
+                line = await asyncio.to_thread(next, lines, None)
         except NoEvidenceError as error:
             raise NotKnownError(f"{error}.") from None
 

@@ -15,6 +15,7 @@ from photosynth.operations.fleet_units import ChainUnits, SiteUnits
 from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.noting import KeptManifest
 from photosynth.operations.readers import Readers
+from photosynth.operations.recording import RecordedPostings
 from photosynth.operations.simulated_nodes import OpenSimulatedNodes
 from photosynth.operations.state import StateError, StateFolder
 from photosynth.operations.supervisor import Supervisor, Unit
@@ -65,6 +66,7 @@ class RunningFleet:
     chains: Mapping[str, ChainUnits]
     sites: Mapping[str, SiteUnits]
     watch: NodeWatch
+    recorded: RecordedPostings
     supervisor: Supervisor
     held: contextlib.AsyncExitStack
     """What was opened before the parts, and is closed after them."""
@@ -86,6 +88,7 @@ class RunningFleet:
     async def close(self) -> None:
         """Close everything in the reverse order; safe to call twice."""
         await self.supervisor.close()
+        await self.recorded.finish()
         await self.watch.close()
         await self.held.aclose()
 

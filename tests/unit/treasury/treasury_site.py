@@ -336,8 +336,9 @@ class DemoSite:
         return self.books.identity if stream == self.site.site else self.fleet.identity
 
     def close(self, tx: Connection, facts: IntervalFacts) -> EvidenceRecord:
-        """Close a quarter hour; its head is what the next jobs commit to."""
+        """Close a quarter hour and write its postings down; its head is what the next jobs commit to."""
         record = self.books.close_interval(tx, facts)
+        record = self.fleet.record_postings(tx) or record
         self.head = record.root
         self.clock.now_ms = facts.start_ms + INTERVAL_MS
         return record
