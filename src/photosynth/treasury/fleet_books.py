@@ -23,14 +23,23 @@ from photosynth.treasury.evidence.envelope import BOOKS
 from photosynth.treasury.evidence.lines import EvidenceRecord
 from photosynth.treasury.evidence.seal import Identity
 from photosynth.treasury.facts import ChainFact, FleetFacts
-from photosynth.treasury.journal import OtherBooksError, TreasuryError, last_posting_id, postings_after
+from photosynth.treasury.journal import (
+    OtherBooksError,
+    StoredPosting,
+    TreasuryError,
+    last_posting_id,
+    postings_after,
+    postings_by_key,
+)
 from photosynth.treasury.mining.blocks import blocks_where, this
+from photosynth.treasury.mining.energy import asked_by
 from photosynth.treasury.stream_keys import put_new_key, refuse_other_key
 
 LAST_POSTING = "evidence_last_posting"
 """Key in ``meta`` of the books' stream: the last posting that is in evidence."""
 MOST_POSTINGS = 1000
-"""So many postings a line has at most, of half a kilobyte each; where there are more, there are more lines."""
+"""So many postings a line has at most, of half a kilobyte each; where there are more, there are more lines. A quarter hour has a
+dozen."""
 MOST_BLOCKS = 100
 """So many blocks a line has at most: a coinbase is as long as its miner likes."""
 
@@ -129,7 +138,7 @@ def record_some(tx: Connection, identity: Identity) -> EvidenceRecord | None:
     unlisted = BLOCKS.c.evidence_seq.is_(None), BLOCKS.c.books_seq.is_(None), BLOCKS.c.occurrence > 0
     found = blocks_where(tx, *unlisted, most=MOST_BLOCKS + 1)
     blocks = found[:MOST_BLOCKS]
-    posted = [] if len(found) > len(blocks) else postings_after(tx, _last_recorded(tx), MOST_POSTINGS)
+    posted = [] if len(found) > len(blocks) else _next_postings(tx)
     if not posted and not blocks:
         return None
     members = [{"chain": block.chain, **bare_block_member(block)} for block in blocks]
@@ -152,6 +161,22 @@ def record_all(tx: Connection, identity: Identity) -> EvidenceRecord | None:
 def unrecorded(tx: Connection) -> bool:
     """Whether something is posted that no line of the books' stream has, in which case an export would lack it."""
     return lines.last_line(tx, BOOKS) is not None and last_posting_id(tx) > _last_recorded(tx)
+
+
+def _next_postings(tx: Connection) -> list[StoredPosting]:
+    """As many as a line has at most, in their order; those of a quarter hour all stand in one line, however many they are."""
+    posted = postings_after(tx, _last_recorded(tx), MOST_POSTINGS + 1)
+    size = min(len(posted), MOST_POSTINGS)
+    while 0 < size < len(posted) and _belong_together(posted[size - 1], posted[size]):
+        size -= 1
+    if posted and not size:
+        return postings_by_key(tx, asked_by(posted[0].posting.key) or "")
+    return posted[:size]
+
+
+def _belong_together(one: StoredPosting, other: StoredPosting) -> bool:
+    asked = asked_by(one.posting.key)
+    return asked is not None and asked == asked_by(other.posting.key)
 
 
 def _last_recorded(tx: Connection) -> int:
