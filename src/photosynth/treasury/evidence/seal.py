@@ -24,7 +24,8 @@ _HEAD = b'{"body":'
 _TAIL = b',"hash":"%b","signature":"%b"}'
 _HASH = slice(len(',"hash":"'), len(',"hash":"') + 64)
 _SIGNATURE = slice(_HASH.stop + len('","signature":"'), _HASH.stop + len('","signature":"') + 128)
-_TAIL_BYTES = _SIGNATURE.stop + len('"}')
+_TAIL_BYTES = _SIGNATURE.stop + len('"}') + 1
+"""With the line end."""
 
 
 class SealError(ValueError):
@@ -98,9 +99,9 @@ def _new_key_text(previous: bytes, public_key: bytes) -> bytes:
 
 
 def split_line(line: bytes) -> SealedLine:
-    """Take a file's line apart, without its line end. Raises SealError where it is none."""
+    """Take a file's line apart, with its line end. Raises SealError where it is none."""
     if line.startswith(_HEAD) and len(line) > len(_HEAD) + _TAIL_BYTES:
-        tail = line[-_TAIL_BYTES:]
+        tail = line[-_TAIL_BYTES:-1]
         try:
             sealed = SealedLine(line[len(_HEAD) : -_TAIL_BYTES], unhexlify(tail[_HASH]), unhexlify(tail[_SIGNATURE]))
         except ValueError:
