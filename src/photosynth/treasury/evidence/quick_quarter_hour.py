@@ -27,6 +27,7 @@ from photosynth.treasury.facts import SiteFacts
 from photosynth.treasury.mining.energy import interval_key
 
 T = TypeVar("T")
+_LEAST, _MOST, _LISTED = LEAST * TWO_256, MOST * TWO_256, (BEST_HEADERS - 1) * TWO_256
 MOST_KEPT = 64
 """So many different lists of workers, targets and the like are kept read; records repeat those of the record before."""
 
@@ -136,30 +137,8 @@ class QuickQuarterHours:
         return known
 
     def _check_work(self, record: QuarterHour, file: FileState) -> _Work:
-        workers = self._read("workers", bytes(record.workers), _workers)
-        targets = self._read("targets", bytes(record.targets), _targets)
         found = _Work()
-        scales: dict[int, Parts] = {}
-        rounds: dict[int, int] = {}
-        totals: Quarter = {}
-        for at, round_, target_at, accepted, _ in record.work:
-            if at >= len(workers) or target_at >= len(targets):
-                raise DoubtError
-            worker, scale = workers[at]
-            loose, each = targets[target_at]
-            work = accepted * each
-            scales.setdefault(scale, []).append((round_, accepted, loose, work))
-            # What is remembered for good is there once: a record's rows are mostly of one round, with sums that others have too.
-            key, sums = (rounds.setdefault(round_, round_), worker, scale), (accepted, work)
-            before = totals.get(key)
-            if before is not None:
-                sums = (before[0] + accepted, before[1] + work)
-            totals[key] = self._sums.setdefault(sums, sums)
-        found.accepted = in_order(totals)
-        if len(self._sums) > MOST_SUMS:
-            self._sums.clear()
-        if len({row[:3] for row in record.work}) != len(record.work) or not _are_roots([row[4] for row in record.work]):
-            raise DoubtError
+        scales = self._rows(record, found)
         for _, _, shares in record.rejected:
             found.rejected += shares
         jobs = [_job(job) for job in record.jobs]
@@ -178,9 +157,44 @@ class QuickQuarterHours:
                 if headers is None or len(headers.hashes) != min(BEST_HEADERS, shares):
                     raise DoubtError
                 self._check_best(headers, parts, work, found, file)
-        if len(set().union(*[mine for _, mine in found.seen])) != found.headers:
+        names = found.seen[0][1] if len(found.seen) == 1 else [name for _, mine in found.seen for name in mine]
+        if len(set(names)) != found.headers:
             raise DoubtError
         return found
+
+    def _rows(self, record: QuarterHour, found: _Work) -> dict[int, Parts]:
+        """The rows of work by their scale, each worker, round and target once."""
+        workers = self._read("workers", bytes(record.workers), _workers)
+        targets = self._read("targets", bytes(record.targets), _targets)
+        scales: dict[int, Parts] = {}
+        totals: Quarter = {}
+        sums, last = self._sums, 0
+        places, roots = set(), []
+        for at, round_, target_at, accepted, root in record.work:
+            if at >= len(workers) or target_at >= len(targets):
+                raise DoubtError
+            worker, scale = workers[at]
+            loose, each = targets[target_at]
+            work = accepted * each
+            if scale in scales:
+                scales[scale].append((round_, accepted, loose, work))
+            else:
+                scales[scale] = [(round_, accepted, loose, work)]
+            places.add((at, round_, target_at))
+            roots.append(root)
+            # What is remembered for good is there once: rows that follow each other are mostly of one round, with equal sums.
+            last = last if last == round_ else round_
+            key, both = (last, worker, scale), (accepted, work)
+            if key in totals:
+                before = totals[key]
+                both = (before[0] + accepted, before[1] + work)
+            totals[key] = sums.setdefault(both, both)
+        found.accepted = in_order(totals)
+        if len(sums) > MOST_SUMS:
+            sums.clear()
+        if len(places) != len(roots) or not _are_roots(roots):
+            raise DoubtError
+        return scales
 
     def _check_best(self, headers: HeaderRows, parts: Parts, work: int, found: _Work, file: FileState) -> None:
         hashes, highest = headers.hashes, headers.highest
@@ -206,10 +220,10 @@ class QuickQuarterHours:
             found.estimated += work
             return
         as_low = sum([of_part * (loose if loose < highest else highest) for _, _, loose, of_part in parts])
-        if as_low > MOST * TWO_256:
+        if as_low > _MOST:
             raise DoubtError
-        found.better += as_low < LEAST * TWO_256
-        found.estimated += work * (BEST_HEADERS - 1) * TWO_256 // max(1, as_low)
+        found.better += as_low < _LEAST
+        found.estimated += work * _LISTED // max(1, as_low)
 
     def _remember(self, found: _Work, start_ms: int) -> None:
         state = self._site.work
