@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request
@@ -38,6 +39,7 @@ Count = Annotated[int, Query(ge=1, le=1000)]
 Before = Annotated[int | None, Query(ge=1, le=ID_LIMIT, description="only what is older than this id")]
 Instant = Annotated[int | None, Query(ge=0, le=ID_LIMIT, description="the fleet's time, milliseconds since the epoch, UTC")]
 Name = Annotated[str, Path(min_length=1, max_length=128)]
+OfNode = Annotated[str | None, Query(max_length=128, description="a node by its name; without it the first Bitcoin node")]
 OfSite = Annotated[str | None, Query(max_length=128, description="one site by its name; without it all of them")]
 
 
@@ -266,12 +268,14 @@ def _add_reads(app: FastAPI, view: FleetView) -> None:
 
 
 def _add_streams(app: FastAPI, chain: ChainPort | None, evidence: EvidencePort | None, writer: DependsMarker) -> None:
-    @app.get("/api/v1/chain/export", tags=["chain"], response_class=StreamingResponse)
-    async def chain_export(from_height: Annotated[int, Query(ge=0, le=HEIGHT_LIMIT)] = 1) -> StreamingResponse:
-        """Blocks from a height to the tip, one line of hexadecimal each."""
+    @app.get("/api/v1/chain/export", tags=["chain"], response_class=StreamingResponse, responses=NOT_KNOWN)
+    async def chain_export(
+        from_height: Annotated[int, Query(ge=0, le=HEIGHT_LIMIT)] = 1, node: OfNode = None
+    ) -> StreamingResponse:
+        """Blocks of a node from a height to the tip, one line of hexadecimal each."""
         if chain is None:
             raise HTTPException(503, "No Bitcoin node is attached.")
-        lines = await _started(hex_lines(chain.blocks(from_height)))
+        lines = await _started(hex_lines(chain.blocks(from_height, node)))
         return StreamingResponse(lines, media_type="text/plain; charset=ascii", headers={"Cache-Control": "no-store"})
 
     @app.post(
@@ -279,14 +283,16 @@ def _add_streams(app: FastAPI, chain: ChainPort | None, evidence: EvidencePort |
         tags=["chain"],
         dependencies=[writer],
         response_class=Response,
-        responses={200: {"content": {"application/x-ndjson": {}}}},
+        responses={**NOT_KNOWN, 200: {"content": {"application/x-ndjson": {}}}},
         openapi_extra={"requestBody": {"required": True, "content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
-    async def chain_import(request: Request) -> Response:
-        """Submit blocks, one line of hexadecimal each; answers lines of JSON while it goes."""
+    async def chain_import(request: Request, node: OfNode = None) -> Response:
+        """Submit blocks to a node, one line of hexadecimal each; answers lines of JSON while it goes."""
         if chain is None:
             raise HTTPException(503, "No Bitcoin node is attached.")
-        return ChainImport(request, chain)
+        async with AsyncExitStack() as held:
+            taker = await held.enter_async_context(chain.taking(node))
+            return ChainImport(request, taker, held.pop_all())
 
     @app.get("/api/v1/evidence/export", tags=["proof"], response_class=StreamingResponse, responses=NOT_KNOWN)
     async def evidence_export(site: OfSite = None) -> StreamingResponse:

@@ -177,9 +177,9 @@ class ApiClient:
         """Let the dispatch decide again, at one site or at all."""
         return await self._act("actions/resume-mining", actor, reason, site=site)
 
-    async def chain_lines(self) -> AsyncIterator[bytes]:
-        """The pieces of the chain's export."""
-        async for piece in self._stream("GET", "/api/v1/chain/export"):
+    async def chain_lines(self, node: str | None = None) -> AsyncIterator[bytes]:
+        """The pieces of the export of a node's chain."""
+        async for piece in self._stream("GET", "/api/v1/chain/export", params=_given({"node": node})):
             yield piece
 
     async def evidence_lines(self, site: str | None = None) -> AsyncIterator[bytes]:
@@ -187,10 +187,10 @@ class ApiClient:
         async for piece in self._stream("GET", "/api/v1/evidence/export", params=_given({"site": site})):
             yield piece
 
-    async def import_chain(self, pieces: AsyncIterator[bytes]) -> dict[str, Any]:
-        """Hand blocks in; the last line of the answer, which counts the verdicts."""
+    async def import_chain(self, pieces: AsyncIterator[bytes], node: str | None = None) -> dict[str, Any]:
+        """Hand blocks to a node; the last line of the answer, which counts the verdicts."""
         answer, last = b"", b""
-        async for piece in self._stream("POST", "/api/v1/chain/import", pieces):
+        async for piece in self._stream("POST", "/api/v1/chain/import", pieces, _given({"node": node})):
             answer += piece
             *lines, answer = answer.split(b"\n")
             last = next((line for line in reversed(lines) if line), last)

@@ -235,11 +235,11 @@ class _Up:
         from photosynth.api.app import LOOPBACK_NAMES, create_app
         from photosynth.api.server import WebServer
         from photosynth.console import mount
-        from photosynth.operations.running import ChainDoor
+        from photosynth.operations.chain_door import ChainDoor
 
         token = secrets.token_urlsafe(32)
         hosts = (*LOOPBACK_NAMES, self.fleet.console.listen.host)
-        chain = ChainDoor(fleet.first_node) if fleet.nodes else None
+        chain = ChainDoor(self.fleet, fleet.nodes, fleet.watch)
         app = create_app(view, token=token, allowed_hosts=hosts, chain=chain, evidence=view)
         mount(app, view)
         server = WebServer(app)

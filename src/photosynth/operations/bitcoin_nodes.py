@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from photosynth.bitcoin.demonstration import DemonstrationTarget
 from photosynth.bitcoin.node import BitcoinNode, Coin, NodeHealth, NodeUnavailableError, Template, Tip, Verdict
 from photosynth.fleet import Node
+from photosynth.networks.grammar import Access
+from photosynth.operations.node_access import access_of
 from photosynth.operations.supervisor import Unit
 
 T = TypeVar("T")
@@ -44,18 +46,22 @@ async def open_bitcoin_node(
         from photosynth.bitcoin_node import open_node
 
         return await open_node(folder, node.chain, payout_scripts=payout_scripts, demonstration=demonstration)
-    from photosynth.networks.bitcoin.node import BitcoindNode
-    from photosynth.networks.bitcoin.rpc import CredentialsFile, UserWithPasswordFile
+    access = access_of(node, folder.parent)
+    if access is None:
+        raise NodeUnavailableError(f"{node.id} is a model of a node, which nobody can mine on; name a real one")
+    return bitcoind(access, demonstration, folder / "demonstration.json")
 
-    how, url = node.credentials, node.endpoints["rpc"]
-    assert how is not None, "a node that somebody else runs is declared with its credentials"
-    remembered = folder / "demonstration.json"
-    if how.cookie_file is not None:
-        return BitcoindNode(url, CredentialsFile(how.cookie_file), demonstration, name=node.id, state_file=remembered)
-    assert how.user is not None
-    assert how.password_file is not None
-    credentials = UserWithPasswordFile(how.user, how.password_file)
-    return BitcoindNode(url, credentials, demonstration, name=node.id, state_file=remembered)
+
+def bitcoind(access: Access, demonstration: DemonstrationTarget | None = None, remembered: Path | None = None) -> BitcoinNode:
+    """A bitcoind through its JSON-RPC, whether it answers or not. Raises NodeUnavailableError where nothing lets us in."""
+    from photosynth.networks.bitcoin.node import BitcoindNode
+    from photosynth.networks.bitcoin.rpc import credentials_of
+
+    try:
+        credentials = credentials_of(access)
+    except ValueError as error:
+        raise NodeUnavailableError(str(error)) from error
+    return BitcoindNode(access.endpoints["rpc"], credentials, demonstration, name=access.name, state_file=remembered)
 
 
 async def answering(node: BitcoinNode) -> OpenedNode:

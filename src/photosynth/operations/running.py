@@ -6,7 +6,6 @@ from importlib.metadata import version
 
 import structlog
 
-from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError, Verdict
 from photosynth.documents import (
     ActionDocument,
     BlockDocument,
@@ -298,29 +297,3 @@ def _by_site(doors: list[SiteDoor], texts: list[str]) -> str:
     if len(doors) == 1:
         return texts[0]
     return "\n".join(f"{door.name}: {text}" for door, text in zip(doors, texts, strict=True))
-
-
-class ChainDoor:
-    """The API's door to the chain of a running site; satisfies ``api.chain_port.ChainPort``."""
-
-    def __init__(self, node: BitcoinNode) -> None:
-        self._node = node
-
-    async def blocks(self, from_height: int) -> AsyncIterator[bytes]:
-        """Serialised blocks of the active chain, from a height to the tip, in order.
-
-        Raises NodeUnavailableError where a block cannot be had, or is no longer on the one given before.
-        """
-        node, height, before = self._node, from_height, b""
-        while (block_hash := await node.block_hash(height)) is not None:
-            raw = await node.block(block_hash)
-            if raw is None:
-                raise NodeUnavailableError(f"the node cannot give block {height} of its chain: it may be pruned")
-            if before and raw[4:36] != before:
-                raise NodeUnavailableError(f"the chain was reorganised at block {height} while it was read: read it again")
-            yield raw
-            height, before = height + 1, block_hash
-
-    async def submit(self, raw: bytes) -> Verdict:
-        """Hand in one serialised block."""
-        return await self._node.submit_block(raw)

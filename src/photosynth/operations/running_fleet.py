@@ -10,7 +10,7 @@ import structlog
 
 from photosynth.fleet import Fleet
 from photosynth.operations.audit import AuditLog
-from photosynth.operations.bitcoin_nodes import NodeChoice, OpenedNode
+from photosynth.operations.bitcoin_nodes import OpenedNode
 from photosynth.operations.fleet_units import ChainUnits, SiteUnits
 from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.noting import KeptManifest
@@ -73,11 +73,6 @@ class RunningFleet:
     def state_id(self) -> str:
         """What tells this state from every other."""
         return self.manifest.now.state
-
-    @property
-    def first_node(self) -> NodeChoice:
-        """The first Bitcoin node of the fleet file that is opened here; unavailable where there is none."""
-        return NodeChoice(dict([*self.nodes.items()][:1]))
 
     async def start(self) -> None:
         """Begin every part. Raises what is wrong with the state itself; then nothing runs any more."""

@@ -1,6 +1,7 @@
 """The API: documents, errors as problems, the token before every write, and nothing of the inside."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -24,19 +25,42 @@ WRITE = {"authorization": f"Bearer {TOKEN}"}
 
 
 class Chain:
-    """Three blocks, and a memory of what was handed in."""
+    """Three blocks, and a memory of what was handed in and to whom."""
 
     def __init__(self) -> None:
         self.submitted: list[bytes] = []
+        self.named: list[str | None] = []
         self.down = False
+        self.closed = 0
 
-    async def blocks(self, from_height: int) -> AsyncIterator[bytes]:
+    def _known(self, node: str | None) -> None:
+        if node not in (None, "btc-1"):
+            raise NotKnownError(f"There is no node {node!r} in this fleet; its Bitcoin nodes are btc-1.")
+        self.named.append(node)
+
+    async def blocks(self, from_height: int, node: str | None = None) -> AsyncIterator[bytes]:
+        self._known(node)
         if self.down:
             raise NodeUnavailableError("the node is not up; wait for it")
         for height in range(from_height, 4):
             yield bytes([height]) * 4
 
-    async def submit(self, raw: bytes) -> Verdict:
+    @contextlib.asynccontextmanager
+    async def _taking(self) -> AsyncIterator["Chain"]:
+        if self.down:
+            raise NodeUnavailableError("the node is not up; wait for it")
+        try:
+            yield self
+        finally:
+            self.closed += 1
+
+    def taking(self, node: str | None = None) -> contextlib.AbstractAsyncContextManager["Chain"]:
+        self._known(node)
+        return self._taking()
+
+    async def submit_block(self, raw: bytes) -> Verdict:
+        if raw == b"\x04" * 4:
+            raise NodeUnavailableError("the node went away; wait for it")
         self.submitted.append(raw)
         return Verdict("duplicate" if raw == b"\x02" * 4 else None)
 
@@ -310,6 +334,32 @@ async def test_an_import_names_the_line_that_is_no_block() -> None:
     assert last["done"] is False
     assert "line 2" in last["error"]
     assert chain.submitted == [b"\x01" * 4]
+    assert chain.closed == 1
+
+
+async def test_a_node_is_named_and_one_that_there_is_not_is_a_404_that_says_which_there_are() -> None:
+    chain = Chain()
+    async with client(FakeSite(), chain) as http:
+        assert (await http.get("/api/v1/chain/export?node=btc-1")).status_code == 200
+        assert (await http.post("/api/v1/chain/import?node=btc-1", headers=WRITE, content=b"01010101")).status_code == 200
+        unknown = [
+            await http.get("/api/v1/chain/export?node=btc-9"),
+            await http.post("/api/v1/chain/import?node=btc-9", headers=WRITE, content=b"01010101"),
+        ]
+    assert chain.named == ["btc-1", "btc-1"]
+    assert [answer.status_code for answer in unknown] == [404, 404]
+    assert all("its Bitcoin nodes are btc-1" in answer.json()["detail"] for answer in unknown)
+
+
+async def test_an_import_tells_a_node_that_went_away_from_a_line_that_is_no_block() -> None:
+    chain = Chain()
+    async with client(FakeSite(), chain) as http:
+        answer = await http.post("/api/v1/chain/import", headers=WRITE, content=b"01010101\n04040404\n")
+        chain.down = True
+        down = await http.post("/api/v1/chain/import", headers=WRITE, content=b"01010101\n")
+    last = httpx2.Response(200, content=answer.content.splitlines()[-1]).json()
+    assert (last["done"], last["unavailable"]) == (False, True)
+    assert (down.status_code, chain.closed) == (503, 1)
 
 
 async def _pieces(*pieces: bytes) -> AsyncIterator[bytes]:
