@@ -78,7 +78,7 @@ class _Opening:
         books = FleetBooks(fleet_facts(settings.fleet), identities[BOOKS])
         made = Units(settings.fleet, state, self.manifest, self.database, self.run, books)
         nodes = made.nodes(settings.speed_milli)
-        chains = made.chains(operated, nodes)
+        chains = made.chains(operated, nodes, self.clock)
         sites = {
             site.name: made.site(site, identities[site.name], chains[chain_of(site.mining.node)], nodes, len(operated))
             for site in operated

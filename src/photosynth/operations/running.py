@@ -65,7 +65,7 @@ class RunningView:
     async def status(self) -> Status:
         """Everything in one document."""
         fleet, now_ms = self._fleet, self._fleet.clock.site_ms()
-        chain = next((door.units.chain for door in self._sites.values()), None)
+        chain = next(iter(fleet.chains), None)
         asset = asset_of(fleet.settings.fleet)
 
         async def look() -> _OfBooks:
@@ -270,6 +270,9 @@ class RunningView:
         named = [door.site.declared.pool.node for door in self._sites.values()]
         told = {names[0] for names in named if len(names) == 1}
         found += wrong.node_conditions([node for node in nodes if node.id not in told], now_ms)
+        for chain in (chain for chain in fleet.chains.values() if not chain.mined):
+            if (followed := chain.books.service) is not None:
+                found += wrong.chain_conditions(chain.name, followed.fault, followed.reconciled, now_ms)
         of_sites = {f"site:{name}" for name in self._sites}
         found += wrong.trouble_conditions([item for item in fleet.supervisor.troubles() if item.scope not in of_sites], now_ms)
         if fleet.clock.ended and fleet.settings.sites:

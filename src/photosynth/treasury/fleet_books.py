@@ -41,6 +41,11 @@ class FleetBooks:
         others = (known for known in self.fleet.chains if known.name != chain.name)
         self.fleet = replace(self.fleet, chains=(*others, chain))
 
+    def tell(self, tx: Connection) -> None:
+        """Say in evidence that has begun what is known by now, before anything of it is posted. Raises OtherBooksError."""
+        if lines.last_of_kind(tx, BOOKS, "books") is not None:
+            self.open(tx)
+
     def open(self, tx: Connection) -> bytes:
         """Begin or continue the evidence and return the root that coinbases commit to.
 
