@@ -4,6 +4,7 @@ import hmac
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 
 from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request
 from fastapi.params import Depends as DependsMarker
@@ -29,7 +30,7 @@ from photosynth.documents import (
     WorkersDocument,
 )
 from photosynth.operations.ledger_document import as_document
-from photosynth.operations.view import FleetView, NotKnownError
+from photosynth.operations.view import LONGEST_CURSOR, CursorError, FleetView, NotKnownError
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 HEIGHT_LIMIT = 2**31
@@ -39,6 +40,7 @@ Count = Annotated[int, Query(ge=1, le=1000)]
 Before = Annotated[int | None, Query(ge=1, le=ID_LIMIT, description="only what is older than this id")]
 Instant = Annotated[int | None, Query(ge=0, le=ID_LIMIT, description="the fleet's time, milliseconds since the epoch, UTC")]
 Name = Annotated[str, Path(min_length=1, max_length=128)]
+OfNetwork = Annotated[str | None, Query(max_length=32, description="one network; without it all of them")]
 OfNode = Annotated[str | None, Query(max_length=128, description="a node by its name; without it the first Bitcoin node")]
 OfSite = Annotated[str | None, Query(max_length=128, description="one site by its name; without it all of them")]
 
@@ -130,6 +132,7 @@ def create_app(
             raise HTTPException(401, detail, headers={"WWW-Authenticate": "Bearer"})
 
     _add_reads(app, view)
+    _add_income(app, view)
     _add_streams(app, chain, evidence, Depends(writer))
 
     @app.post("/api/v1/actions/stop-mining", tags=["actions"], dependencies=[Depends(writer)], responses=NOT_KNOWN)
@@ -155,10 +158,10 @@ def create_app(
 
 
 def _add_reads(app: FastAPI, view: FleetView) -> None:
-    @app.get("/api/v1/status", tags=["fleet"])
-    async def status() -> Status:
-        """Everything in one document."""
-        return await view.status()
+    @app.get("/api/v1/status", tags=["fleet"], responses=NOT_KNOWN)
+    async def status(site: OfSite = None) -> Status:
+        """Everything in one document; of a site its part and its books, with what is the whole fleet's."""
+        return await view.status(site)
 
     @app.get("/api/v1/health", tags=["fleet"], responses={503: {"model": Health}})
     async def health(response: Response) -> Health:
@@ -244,13 +247,6 @@ def _add_reads(app: FastAPI, view: FleetView) -> None:
         lines = await _started(view.ledger_lines(from_ms, to_ms, limit, oldest_first=oldest_first, site=site))
         return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
-    @app.get("/api/v1/income", tags=["ledger"])
-    async def income(
-        network: Annotated[str | None, Query(max_length=32, description="one network; without it all of them")] = None,
-    ) -> list[IncomeDocument]:
-        """What networks paid for running their nodes, newest first: all of it."""
-        return await view.income(network)
-
     @app.get("/api/v1/trace/{block_or_txid}", tags=["ledger"], responses=NOT_KNOWN)
     async def trace(block_or_txid: Name, site: OfSite = None) -> TraceDocument:
         """A block's satoshis back to workers, quarter hours, meters and prices. By height, hash or coinbase txid."""
@@ -265,6 +261,32 @@ def _add_reads(app: FastAPI, view: FleetView) -> None:
     ) -> list[ActionDocument]:
         """Every change to the world, newest first; those of the whole fleet go with every site."""
         return await view.actions(limit, before_id, subject, site)
+
+
+def _add_income(app: FastAPI, view: FleetView) -> None:
+    @app.get("/api/v1/income", tags=["ledger"], responses=NOT_KNOWN)
+    async def income(
+        response: Response,
+        network: OfNetwork = None,
+        limit: Count = 200,
+        cursor: Annotated[str | None, Query(max_length=LONGEST_CURSOR, description="where the page before ended")] = None,
+    ) -> list[IncomeDocument]:
+        """What networks paid for running their nodes, newest first; the header `Link` names the next page, where there is one."""
+        try:
+            page = await view.income(network, limit, cursor)
+        except CursorError as error:
+            raise HTTPException(422, f"{error}.") from None
+        if page.cursor is not None:
+            wanted = {"network": network, "limit": limit, "cursor": page.cursor}
+            query = urlencode({name: value for name, value in wanted.items() if value is not None})
+            response.headers["Link"] = f'</api/v1/income?{query}>; rel="next"'
+        return list(page.entries)
+
+    @app.get("/api/v1/income/export", tags=["ledger"], response_class=StreamingResponse, responses=NOT_KNOWN)
+    async def income_export(network: OfNetwork = None) -> StreamingResponse:
+        """All of it as lines of JSON, newest first."""
+        lines = await _started(view.income_lines(network))
+        return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
 
 def _add_streams(app: FastAPI, chain: ChainPort | None, evidence: EvidencePort | None, writer: DependsMarker) -> None:

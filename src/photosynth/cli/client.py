@@ -26,7 +26,7 @@ from photosynth.documents import (
     WorkersDocument,
 )
 from photosynth.operations.state import ApiAddress, StateError, StateFolder, StateInUseError
-from photosynth.operations.view import FleetView, NotKnownError
+from photosynth.operations.view import FleetView, IncomePage, NotKnownError
 from photosynth.quantities.instants import MARKET_ZONE
 from photosynth.storage.address import Place
 
@@ -91,9 +91,9 @@ class ApiClient:
             self.zones = _zones_in(found.content)
         return found.status_code == 200
 
-    async def status(self) -> Status:
-        """Everything in one document."""
-        return await self._get("/api/v1/status", Status)
+    async def status(self, site: str | None = None) -> Status:
+        """Everything in one document, of one site or of all."""
+        return await self._get("/api/v1/status", Status, site=site)
 
     async def workers(self, site: str | None = None) -> WorkersDocument:
         """The pools' workers."""
@@ -103,9 +103,20 @@ class ApiClient:
         """Every machine."""
         return await self._list("/api/v1/machines", MachineDocument, site=site)
 
-    async def income(self, network: str | None = None) -> list[IncomeDocument]:
-        """What networks paid."""
-        return await self._list("/api/v1/income", IncomeDocument, network=network)
+    async def income(self, network: str | None = None, limit: int = 1000, cursor: str | None = None) -> IncomePage:
+        """What networks paid, a page of it."""
+        params = _given({"network": network, "limit": limit, "cursor": cursor})
+        answer = await self._request("GET", "/api/v1/income", params=params)
+        from urllib.parse import parse_qs, urlsplit
+
+        following = answer.links.get("next", {}).get("url", "")
+        cursors = parse_qs(urlsplit(following).query).get("cursor", [])
+        return IncomePage(self._read(answer, TypeAdapter(list[IncomeDocument])), cursors[0] if cursors else None)
+
+    async def income_lines(self, network: str | None = None) -> AsyncIterator[bytes]:
+        """All of it as lines of JSON, in pieces as they come."""
+        async for piece in self._stream("GET", "/api/v1/income/export", params=_given({"network": network})):
+            yield piece
 
     async def nodes(self) -> list[NodeDocument]:
         """Every node of the fleet."""

@@ -16,8 +16,8 @@ from photosynth.api import create_app
 from photosynth.api.app import health_of
 from photosynth.api.chain import LineTooLongError, split_lines
 from photosynth.bitcoin.node import NodeUnavailableError, Verdict
-from photosynth.documents import LedgerDocument, PostingDocument, SitePart, Status
-from photosynth.operations.view import NotKnownError
+from photosynth.documents import IncomeDocument, LedgerDocument, PostingDocument, SitePart, Status
+from photosynth.operations.view import CursorError, IncomePage, NotKnownError
 from photosynth.storage import StorageError
 
 TOKEN = "a-token-for-tests"
@@ -167,6 +167,49 @@ async def test_what_is_not_known_is_a_404_problem(path: str) -> None:
     assert answer.json()["detail"]
 
 
+class Paid(FakeSite):
+    """A fleet that was paid 450 times."""
+
+    async def income(self, network: str | None = None, limit: int = 1000, cursor: str | None = None) -> IncomePage:
+        if network not in (None, "tally"):
+            raise NotKnownError(f"There is no network {network!r} here; there is bitcoin, tally.")
+        if cursor is not None and not cursor.isdecimal():
+            raise CursorError("cursor is none that a page of this list gave")
+        first = int(cursor or 0)
+        fee = {"network": "tally", "node": "t", "validator": None, "kind": "fee", "asset": "TALLY", "amount": "1"}
+        more = {"state": "received", "time_ms": 1, "position": "count 1"}
+        page = [IncomeDocument.model_validate({"id": f"fee-{n}", **fee, **more}) for n in range(first, min(450, first + limit))]
+        return IncomePage(page, str(first + limit) if first + limit < 450 else None)
+
+
+async def test_income_is_a_bounded_answer_that_names_the_next_page() -> None:
+    found: list[str] = []
+    async with client(Paid()) as http:
+        following = "/api/v1/income?network=tally&limit=200"
+        while following:
+            answer = await http.get(following)
+            assert len(answer.json()) <= 200
+            found += [one["id"] for one in answer.json()]
+            following = answer.links.get("next", {}).get("url", "")
+        assert len((await http.get("/api/v1/income")).json()) == 200, "nobody asked for a limit"
+        wrong = [await http.get(f"/api/v1/income?{query}") for query in ("cursor=x", "limit=1001", "network=etherium")]
+    assert found == [f"fee-{n}" for n in range(450)]
+    assert [answer.status_code for answer in wrong] == [422, 422, 404]
+    assert "there is bitcoin, tally" in wrong[2].json()["detail"]
+
+
+async def test_a_status_is_narrowed_to_a_site() -> None:
+    async with client(fleet("two")) as http:
+        every = (await http.get("/api/v1/status")).json()
+        one = (await http.get("/api/v1/status?site=jever")).json()
+        unknown = await http.get("/api/v1/status?site=nowhere")
+    assert [part["name"] for part in every["sites"]] == ["backnang", "jever"]
+    assert [part["name"] for part in one["sites"]] == ["jever"]
+    assert one["conditions"] == every["conditions"], "what is wrong with the fleet goes with every site"
+    assert one["incidents"]["open"] == len(one["conditions"]) + len(one["sites"][0]["conditions"])
+    assert (unknown.status_code, "there is backnang, jever" in unknown.json()["detail"]) == (404, True)
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -189,7 +232,7 @@ async def test_what_is_out_of_bounds_is_a_422_problem(path: str) -> None:
 
 async def test_a_bug_answers_500_without_the_inside() -> None:
     class Broken(FakeSite):
-        async def status(self) -> Any:
+        async def status(self, site: str | None = None) -> Any:
             raise ZeroDivisionError("secret of the inside")
 
     async with client(Broken()) as http:

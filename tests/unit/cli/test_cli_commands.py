@@ -13,7 +13,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.cli_sample import NOON_MS, SITE, STATUS, SampleView, of_sites
+from tests.unit.cli import cli_sample
+from tests.unit.cli.cli_sample import INCOME, NOON_MS, SITE, STATUS, SampleView, of_sites
 from typer.testing import CliRunner, Result
 
 from photosynth.api.app import create_app
@@ -197,6 +198,18 @@ class TestQuestions:
         assert set(found[0]) == {"id", "network", "node", "validator", "kind", "asset", "amount", "state", "time_ms", "position"}
         assert "no income of dot yet" in run("income", "--network", "dot", "--state", state).stdout
         assert run("income", "--network", "dot", "--json", "--state", state).stdout == "[]\n"
+        for more in ((), ("--json",)):
+            unknown = run("income", "--network", "etherium", *more, "--state", state)
+            assert (unknown.exit_code, unknown.stdout) == (2, "")
+            assert "no network 'etherium' here; there is ethereum, tally, dot" in unknown.stderr
+
+    def test_income_that_is_long(self, place: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A table shows the newest, JSON is the whole list."""
+        state = request.getfixturevalue(place)
+        monkeypatch.setattr(cli_sample, "INCOME", [INCOME[0].model_copy(update={"id": f"fee-{n}"}) for n in range(1300)])
+        assert "the newest 40" in run("income", "--state", state).stdout
+        found = json.loads(run("income", "--json", "--state", state).stdout)
+        assert [one["id"] for one in found] == [f"fee-{n}" for n in range(1300)]
 
     def test_trace(self, place: str, request: pytest.FixtureRequest) -> None:
         """A known block is traced; an unknown one is exit code 1 and a sentence."""
