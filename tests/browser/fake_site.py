@@ -57,6 +57,7 @@ class FakeSite(FakeBooks):
                 peers=0,
                 warnings=[],
                 demonstration=True,
+                observed_ms=int((self.frozen or time.time()) * 1000) if known else None,
                 last_block_age_s=int((now - START_MS) % BLOCK_MS / 1000 / self.speed) if known else None,
             ),
             site=doc.SiteStatus(

@@ -53,6 +53,7 @@ SITE = SitePart(
         warnings=[],
         demonstration=True,
         last_block_age_s=4,
+        observed_ms=NOON_MS,
     ),
     site=SiteStatus(
         name="backnang",
