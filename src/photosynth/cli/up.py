@@ -102,13 +102,13 @@ def _prepare(state: StateFolder, fleet: Fleet, options: UpOptions) -> None:
 
 
 def _markets(mining: MiningSite, options: UpOptions) -> "Markets":
-    from photosynth.cli.markets import recorded_markets, synthetic_markets
+    from photosynth.cli.markets import declared_markets, recorded_markets
     from photosynth.energy.recorded_files import RecordedDataError
 
     try:
         if options.replay is not None and options.data is not None:
             return recorded_markets(mining, options.replay, options.data)
-        return synthetic_markets(mining)
+        return declared_markets(mining)
     except RecordedDataError as error:
         raise CommandError(sentence(error), ExitCode.BAD_INPUT) from None
 
