@@ -112,9 +112,10 @@ class SiteDoor:
 
         A node that takes the question and keeps silent holds up no page.
         """
-        if self._asking is None and time.monotonic() - self._health_s > HEALTH_AGE_S:
+        begun = self._asking is None and time.monotonic() - self._health_s > HEALTH_AGE_S
+        if begun:
             self._asking = asyncio.ensure_future(self._ask_health())
-        if self._asking is not None:
+        if self._asking is not None and (begun or self._answered is None):  # nobody else waits for one that is silent
             await asyncio.wait({self._asking}, timeout=HEALTH_PATIENCE_S)
         if self._asking is not None and time.monotonic() - self._answered_s > HEALTH_KEPT_S:
             return None

@@ -51,6 +51,9 @@ async def test_a_silent_node_holds_up_no_page_and_is_not_shown_as_well_for_long(
     async with asyncio.timeout(20):
         assert [await door.health() for _ in range(5)] == [WELL] * 5, "what it said a moment ago"
     assert node.asked == 2, "one question at a time"
+    monkeypatch.setattr(site_door, "HEALTH_PATIENCE_S", 3600.0)
+    async with asyncio.timeout(20):
+        assert await door.health() == WELL, "and nobody waits for it again"
     monkeypatch.setattr(site_door, "HEALTH_KEPT_S", -1.0)
     node.wall_ms += 30_000
     assert await door.health() is None
