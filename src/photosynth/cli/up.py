@@ -202,13 +202,14 @@ class _Up:
             view = RunningView(opened[0])
             async with self._web(view, opened[0]) as url:
                 await self._until_stopped(stop, view, url)
+                opened[0].end_soon()
             if ending := view.processes():
                 said = f"Ending {', '.join(ending)}; a node may need minutes to write what it holds."
                 typer.echo(said, err=options.json_log)
         finally:
             for fleet in opened:
                 await fleet.close()
-        typer.echo(f"Stopped. {options.state} holds everything; the next start resumes there.", err=options.json_log)
+        typer.echo(_last_words(opened[0], options), err=options.json_log)
 
     async def _site(self, mining: MiningSite) -> "SiteSettings":
         """What one site of this run is given."""
@@ -325,6 +326,24 @@ class _Up:
 
         with contextlib.suppress(OSError):
             write_whole(self.state.status, status.model_dump_json().encode(), durable=False)
+
+
+def _last_words(fleet: "RunningFleet", options: UpOptions) -> str:
+    """What the state holds now that everything is closed, and what it does not."""
+    left, said = fleet.left(), []
+    if left.spooled:
+        said.append(
+            f"The database did not take {left.spooled} entries of the audit; they wait in {fleet.settings.state.audit_spool}, "
+            "and the next start writes them."
+        )
+    if left.lost:
+        said.append(f"{left.lost} entries of the audit are lost: neither the database nor the disk took them.")
+    if left.unkept_switches:
+        names = ", ".join(left.unkept_switches)
+        said.append(f"Whether an operator stopped {names} could not be written down: look at it after the next start.")
+    if not said:
+        return f"Stopped. {options.state} holds everything; the next start resumes there."
+    return " ".join(("Stopped.", *said, "Quarter hours that are not in the books yet are closed from share log and meters."))
 
 
 def ended_by(error: Exception, log: Path) -> CommandError:

@@ -97,9 +97,9 @@ class StateFolder:
         return self.root / "keys"
 
     def site(self, site: str) -> SiteFiles:
-        """What is files of a site: its share log, what its simulated devices remember by themselves, its key."""
+        """What is files of a site: its share log, what its simulated devices remember, an operator's stop, its key."""
         folder = self.sites / site
-        return SiteFiles(folder / "shares", folder / "world", self.keys / f"{site}.key")
+        return SiteFiles(folder / "shares", folder / "world", folder / "stopped", self.keys / f"{site}.key")
 
     @property
     def clock(self) -> Path:
@@ -110,6 +110,11 @@ class StateFolder:
     def status(self) -> Path:
         """The last status document, for questions after the end."""
         return self.root / "status.json"
+
+    @property
+    def audit_spool(self) -> Path:
+        """The audit's entries that the database did not take yet."""
+        return self.root / "audit-spool.jsonl"
 
     @property
     def log(self) -> Path:
@@ -132,7 +137,7 @@ class StateFolder:
     def _all(self) -> tuple[Path, ...]:
         database = [self._file.with_name(self._file.name + end) for end in ("-wal", "-shm")]
         logs = (self.log, self.log.with_suffix(".old.jsonl"))
-        return self.manifest, *self.parts(), *database, self.clock, self.status, self._api, *logs
+        return self.manifest, *self.parts(), *database, self.clock, self.status, self.audit_spool, self._api, *logs
 
     def _within(self) -> list[Path]:
         """What lies in the folders of keys, sites and nodes, and of each site."""
@@ -145,7 +150,7 @@ class StateFolder:
 
     def movable(self) -> list[Path]:
         """Those that make up the same state elsewhere, beside database, manifest and nodes; of a stopped system only."""
-        found = (self.keys, self.sites, self.clock, self.status, self.log, self.log.with_suffix(".old.jsonl"))
+        found = (self.keys, self.sites, self.audit_spool, self.clock, self.status, self.log, self.log.with_suffix(".old.jsonl"))
         return [path for path in found if path.exists()]
 
     def lock(self, *, reading: bool = False) -> None:

@@ -59,7 +59,7 @@ class StoppedFleet:
         """The last status, with what the state says now, and powers unknown."""
         from photosynth.operations.last_status import left_part
         from photosynth.operations.summaries import evidence_status, ledger_status, unknown_nodes
-        from photosynth.sites.switched_off import switched_off
+        from photosynth.sites.stopping import switched_off
         from photosynth.storage.at_rest import RestingDatabase
 
         last = self._last_status()
@@ -75,7 +75,7 @@ class StoppedFleet:
                         part,
                         self._account(part.name),
                         self._tip(database, chain),
-                        stopped=switched_off(database, part.name),
+                        stopped=switched_off(self._folder.site(part.name).stopped),
                         embedded=self._embedded(chain) is not None,
                     )
                 )

@@ -1,6 +1,8 @@
 """The audit: durable before anything is tried, many at once in one commit, and nobody waits for ever on a full disk."""
 
 import asyncio
+import errno
+import os
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,7 +14,11 @@ from tests.unit.clock_and_audit import TurnedClock
 
 from photosynth.actions import Action, NotAuditedError
 from photosynth.operations import audit as module
-from photosynth.operations.audit import MAX_TEXT, AuditLog, SiteAudit
+from photosynth.operations import audit_spool as spool_module
+from photosynth.operations.audit import AuditLog, SiteAudit
+from photosynth.operations.audit_entries import LONGEST_READ_BACK, MAX_TEXT
+from photosynth.operations.audit_spool import AuditSpool, SpooledAction, finish_cut_off
+from photosynth.operations.state import StateError
 from photosynth.storage import Database, StorageError
 from photosynth.storage.actions import ActionRow, read_actions
 
@@ -42,6 +48,11 @@ def database(db: Database) -> Database:
     return db
 
 
+@pytest.fixture
+def spool(tmp_path: Path) -> AuditSpool:
+    return AuditSpool(tmp_path / "audit-spool.jsonl")
+
+
 def rows(database: Database) -> list[ActionRow]:
     with database.read() as tx:
         return read_actions(tx, None)
@@ -51,9 +62,9 @@ async def plan(audit: AuditLog | SiteAudit, subject: str, reason: str = "surplus
     return await audit.planned("dispatch", "sleep", subject, reason, "sleep")
 
 
-async def test_actions_are_those_of_their_site_or_the_fleets(database: Database) -> None:
+async def test_actions_are_those_of_their_site_or_the_fleets(database: Database, spool: AuditSpool) -> None:
     clock = TurnedClock()
-    fleets = AuditLog(database, Disk(), clock)
+    fleets = AuditLog(database, Disk(), clock, spool)
     first, second = await plan(fleets.at("backnang"), "hall-a-01"), await plan(fleets, "btc-1")
     with database.read() as tx:
         assert [row.id for row in read_actions(tx, "backnang")] == [first.id]
@@ -61,9 +72,9 @@ async def test_actions_are_those_of_their_site_or_the_fleets(database: Database)
     assert (await fleets.row(first)).site == "backnang"
 
 
-async def test_a_plan_is_durable_before_it_returns_and_its_end_follows(database: Database) -> None:
+async def test_a_plan_is_durable_before_it_returns_and_its_end_follows(database: Database, spool: AuditSpool) -> None:
     clock = TurnedClock()
-    audit = AuditLog(database, Disk(), clock)
+    audit = AuditLog(database, Disk(), clock, spool)
     action = await plan(audit, "hall-a-01", "x" * 2 * MAX_TEXT)
     assert [(row.id, row.result, len(row.reason)) for row in rows(database)] == [(action.id, "planned", MAX_TEXT)]
     clock.turn(1)
@@ -73,17 +84,17 @@ async def test_a_plan_is_durable_before_it_returns_and_its_end_follows(database:
     assert (row.result, row.read_back, row.verified, row.finished_ms) == ("done", "reads 25 W", True, clock.site)
 
 
-async def test_a_hundred_at_once_are_few_commits(database: Database) -> None:
+async def test_a_hundred_at_once_are_few_commits(database: Database, spool: AuditSpool) -> None:
     disk = Disk()
-    audit = AuditLog(database, disk, TurnedClock())
+    audit = AuditLog(database, disk, TurnedClock(), spool)
     actions = await asyncio.gather(*(plan(audit, f"m{index}") for index in range(100)))
     assert len(set(actions)) == 100
     assert disk.commits <= 2
 
 
-async def test_on_a_full_disk_nobody_may_act_and_nobody_waits_for_ever(database: Database) -> None:
+async def test_on_a_full_disk_nobody_may_act_and_nobody_waits_for_ever(database: Database, spool: AuditSpool) -> None:
     disk = Disk()
-    audit = AuditLog(database, disk, TurnedClock())
+    audit = AuditLog(database, disk, TurnedClock(), spool)
     known = await plan(audit, "before")
     disk.full = True
     audit.finished(known, "done", None, None, True)
@@ -99,9 +110,9 @@ async def test_on_a_full_disk_nobody_may_act_and_nobody_waits_for_ever(database:
     assert {row.subject: row.result for row in rows(database)} == {"before": "done", "after": "planned"}
 
 
-async def test_closing_tries_once_more_to_write_what_waits(database: Database) -> None:
+async def test_closing_tries_once_more_to_write_what_waits(database: Database, spool: AuditSpool) -> None:
     disk = Disk()
-    audit = AuditLog(database, disk, TurnedClock())
+    audit = AuditLog(database, disk, TurnedClock(), spool)
     action = await plan(audit, "m")
     disk.full = True
     audit.finished(action, "done", None, None, True)
@@ -112,8 +123,8 @@ async def test_closing_tries_once_more_to_write_what_waits(database: Database) -
     assert [row.result for row in rows(database)] == ["done"]
 
 
-async def test_an_action_that_ends_twice_is_our_mistake_and_the_first_end_stands(database: Database) -> None:
-    audit = AuditLog(database, Disk(), TurnedClock())
+async def test_an_action_that_ends_twice_is_our_mistake_and_the_first_end_stands(database: Database, spool: AuditSpool) -> None:
+    audit = AuditLog(database, Disk(), TurnedClock(), spool)
     action = await plan(audit, "m")
     audit.finished(action, "done", None, None, True)
     with pytest.raises(ValueError, match="was finished before"):
@@ -127,8 +138,10 @@ def note(audit: AuditLog, subject: str, kind: str = "sleep") -> Action:
 
 
 @pytest.mark.parametrize("turns", range(5))
-async def test_what_comes_as_the_writer_ends_is_written_without_anybody_asking(turns: int, database: Database) -> None:
-    audit = AuditLog(database, Disk(), TurnedClock())
+async def test_what_comes_as_the_writer_ends_is_written_without_anybody_asking(
+    turns: int, database: Database, spool: AuditSpool
+) -> None:
+    audit = AuditLog(database, Disk(), TurnedClock(), spool)
     action = await plan(audit, "m1")
     for _ in range(turns):
         await asyncio.sleep(0)
@@ -138,9 +151,11 @@ async def test_what_comes_as_the_writer_ends_is_written_without_anybody_asking(t
     assert [row.result for row in rows(database)] == ["failed"]
 
 
-async def test_what_went_out_while_the_disk_was_full_is_written_later_in_order_with_its_time_and_end(database: Database) -> None:
+async def test_what_went_out_while_the_disk_was_full_is_written_later_in_order_with_its_time_and_end(
+    database: Database, spool: AuditSpool
+) -> None:
     disk, clock = Disk(), TurnedClock()
-    audit = AuditLog(database, disk, clock)
+    audit = AuditLog(database, disk, clock, spool)
     before = await plan(audit, "before")
     disk.full = True
     first, first_ms = note(audit, "m1"), clock.site
@@ -165,10 +180,12 @@ async def test_what_went_out_while_the_disk_was_full_is_written_later_in_order_w
     assert (await audit.row(second)).read_back == "reads 3068 W"
 
 
-async def test_the_disk_is_tried_again_without_anybody_asking(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_disk_is_tried_again_without_anybody_asking(
+    database: Database, spool: AuditSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "RETRY_S", 0.01)
     disk = Disk()
-    audit = AuditLog(database, disk, TurnedClock())
+    audit = AuditLog(database, disk, TurnedClock(), spool)
     disk.full = True
     note(audit, "m1")
     assert not await audit.flush()
@@ -180,11 +197,11 @@ async def test_the_disk_is_tried_again_without_anybody_asking(database: Database
 
 
 async def test_a_week_on_a_full_disk_takes_bounded_memory_and_forgets_nothing(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database, spool: AuditSpool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_WAITING", 50)
     disk, clock = Disk(), TurnedClock()
-    audit = AuditLog(database, disk, clock)
+    audit = AuditLog(database, disk, clock, spool)
     disk.full = True
     told = 0
     for turn in range(500):
@@ -216,8 +233,10 @@ async def test_a_week_on_a_full_disk_takes_bounded_memory_and_forgets_nothing(
 
 
 @pytest.mark.parametrize("turns", range(8))
-async def test_one_that_ceases_to_wait_for_its_plan_leaves_no_open_action(turns: int, database: Database) -> None:
-    audit = AuditLog(database, Disk(), TurnedClock())
+async def test_one_that_ceases_to_wait_for_its_plan_leaves_no_open_action(
+    turns: int, database: Database, spool: AuditSpool
+) -> None:
+    audit = AuditLog(database, Disk(), TurnedClock(), spool)
     waiting = asyncio.ensure_future(plan(audit, "m"))
     for _ in range(turns):  # before, while and after it is written
         await asyncio.sleep(0)
@@ -229,8 +248,8 @@ async def test_one_that_ceases_to_wait_for_its_plan_leaves_no_open_action(turns:
     assert [(row.result, row.answer) for row in rows(database)] in ([], [("failed", "cut off before it was tried")])
 
 
-async def test_one_entry_that_cannot_be_written_keeps_no_other_from_it(database: Database) -> None:
-    audit = AuditLog(database, Disk(), TurnedClock())
+async def test_one_entry_that_cannot_be_written_keeps_no_other_from_it(database: Database, spool: AuditSpool) -> None:
+    audit = AuditLog(database, Disk(), TurnedClock(), spool)
     actions = [note(audit, f"m{number}") for number in range(5)]
     actions[2].time_ms = 1 << 70
     broken = asyncio.ensure_future(plan(audit, "poison"))
@@ -244,8 +263,8 @@ async def test_one_entry_that_cannot_be_written_keeps_no_other_from_it(database:
     assert [entry["subject"] for entry in logs] == ["m2", "poison"]
 
 
-async def test_whoever_ceases_to_wait_for_a_commit_does_not_write_twice(database: Database) -> None:
-    audit = AuditLog(database, Disk(), TurnedClock())
+async def test_whoever_ceases_to_wait_for_a_commit_does_not_write_twice(database: Database, spool: AuditSpool) -> None:
+    audit = AuditLog(database, Disk(), TurnedClock(), spool)
     action = note(audit, "m1")
     flushing = asyncio.ensure_future(audit.flush())
     await asyncio.sleep(0)
@@ -256,23 +275,23 @@ async def test_whoever_ceases_to_wait_for_a_commit_does_not_write_twice(database
     assert [row.result for row in rows(database)] == ["done"]
 
 
-async def test_words_that_no_database_takes_are_written_as_far_as_they_go(database: Database) -> None:
-    audit = AuditLog(database, Disk(), TurnedClock())
+async def test_words_that_no_database_takes_are_written_as_far_as_they_go(database: Database, spool: AuditSpool) -> None:
+    audit = AuditLog(database, Disk(), TurnedClock(), spool)
     action = audit.noted("operator", "sleep", "m\ud800", "x", "y")
     audit.finished(action, "done", "half \udfff", "z" * 100_000, True)
     await audit.close()
     (row,) = rows(database)
     assert (row.subject, row.answer) == ("m?", "half ?")
-    assert len(row.read_back or "") == module.LONGEST_READ_BACK
+    assert len(row.read_back or "") == LONGEST_READ_BACK
 
 
 async def test_what_goes_out_as_the_disk_recovers_comes_after_what_was_only_counted(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database, spool: AuditSpool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_WAITING", 4)
     monkeypatch.setattr(module, "BATCH", 1)
     disk = Disk()
-    audit = AuditLog(database, disk, TurnedClock())
+    audit = AuditLog(database, disk, TurnedClock(), spool)
     disk.full = True
     for number in range(6):
         note(audit, f"m{number}")
@@ -300,9 +319,10 @@ class LossyDisk(Disk):
 
 async def test_what_may_have_been_written_is_written_once_and_a_plan_that_nobody_heard_of_comes_to_nothing(
     database: Database,
+    spool: AuditSpool,
 ) -> None:
     disk = LossyDisk()
-    audit = AuditLog(database, disk, TurnedClock())
+    audit = AuditLog(database, disk, TurnedClock(), spool)
     known = await plan(audit, "known")
     disk.lossy = True
     audit.finished(known, "done", "OK", "reads 25 W", True)
@@ -321,9 +341,149 @@ async def test_what_may_have_been_written_is_written_once_and_a_plan_that_nobody
     assert found["not tried"][1] == "failed"
 
 
-async def test_words_that_no_database_takes_are_written_without_what_it_does_not_take(database: Database) -> None:
-    audit = AuditLog(database, Disk(), TurnedClock())
+async def test_words_that_no_database_takes_are_written_without_what_it_does_not_take(
+    database: Database, spool: AuditSpool
+) -> None:
+    audit = AuditLog(database, Disk(), TurnedClock(), spool)
     action = await plan(audit, "m1", "NUL \x00 and half \ud800 a character")
     audit.finished(action, "failed", "\x00", None, None)
     await audit.close()
     assert [(row.reason, row.answer) for row in rows(database)] == [("NUL \ufffd and half ? a character", "\ufffd")]
+
+
+class HungDisk(Disk):
+    """Answers nothing while it hangs, and then does what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def _run(self, call: Callable[[], T]) -> T:
+        await self.answers.wait()
+        return await super()._run(call)
+
+
+def book(database: Database, spool: AuditSpool) -> list[tuple[str, str]]:
+    """What a start does: subject and result of every action by then, oldest first."""
+    with database.begin() as tx:
+        spool.book(tx)
+        finish_cut_off(tx)
+    spool.clear()
+    return [(row.subject, row.result) for row in reversed(rows(database))]
+
+
+async def test_what_went_out_while_the_database_hung_outlives_a_kill_and_is_booked_once_in_order(
+    database: Database, spool: AuditSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SPOOL_AFTER_S", 0.01)
+    disk = HungDisk()
+    audit = AuditLog(database, disk, TurnedClock(), spool)
+    known = await plan(audit, "known")
+    disk.answers.clear()
+    audit.finished(known, "done", "OK", "reads 3068 W", True)
+    first, second, _ = note(audit, "m1"), note(audit, "m2"), note(audit, "m3")
+    audit.finished(second, "done", "OK", "asleep", True)
+    planning = asyncio.ensure_future(plan(audit, "not tried"))
+    async with asyncio.timeout(60):
+        while audit.left.lost > 1:  # the plan
+            await asyncio.sleep(0.01)
+    audit.finished(first, "done", "OK", "asleep", True)
+    async with asyncio.timeout(60):
+        while audit.left.lost > 1:
+            await asyncio.sleep(0.01)
+    planning.cancel()
+    wanted = [("known", "done"), ("m1", "done"), ("m2", "done"), ("m3", "unverified")]
+    kept = spool.path.read_bytes()
+    assert book(database, AuditSpool(spool.path)) == wanted
+    spool.path.write_bytes(kept)  # killed after the commit and before the file was removed
+    assert book(database, AuditSpool(spool.path)) == wanted
+    assert not spool.path.exists()
+
+
+async def test_the_spool_is_gone_once_the_database_took_everything(database: Database, spool: AuditSpool) -> None:
+    disk = Disk()
+    audit = AuditLog(database, disk, TurnedClock(), spool)
+    disk.full = True
+    action = note(audit, "m1")
+    assert (await audit.row(action)).id == 0
+    assert [(line.subject, line.result) for line in spool.read()] == [("m1", "planned")]
+    assert audit.left == (1, 0)
+    disk.full = False
+    audit.finished(action, "done", "OK", "asleep", True)
+    await audit.close()
+    assert not spool.path.exists()
+    assert audit.left == (0, 0)
+    assert book(database, spool) == [("m1", "done")]
+
+
+async def test_at_the_end_everything_that_waits_is_in_the_spool_also_what_was_only_counted(
+    database: Database, spool: AuditSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    monkeypatch.setattr(module, "CLOSE_PATIENCE_S", 0.1)
+    disk = HungDisk()
+    audit = AuditLog(database, disk, TurnedClock(), spool)
+    disk.answers.clear()
+    for number in range(10):
+        note(audit, f"m{min(number, 3)}")
+    await audit.close()
+    assert audit.left == (4, 0)
+    disk.answers.set()  # what was under way may be committed all the same
+    found = book(database, AuditSpool(spool.path))
+    assert [subject for subject, _ in found] == ["m0", "m1", "m2", "m3"]
+    assert "7 times until" in rows(database)[0].request
+
+
+async def test_where_the_spools_disk_takes_nothing_either_it_is_told_and_tried_again(
+    database: Database, spool: AuditSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "MOST_BYTES", 10)
+    disk = Disk()
+    audit = AuditLog(database, disk, TurnedClock(), spool)
+    disk.full = True
+    note(audit, "m1")
+    with capture_logs() as logs:
+        await audit.close()
+    assert [entry["event"] for entry in logs if entry["log_level"] == "error"][-1] == "actions could not be written down"
+    assert audit.left == (0, 1)
+    monkeypatch.undo()
+    await audit.close()
+    assert audit.left == (1, 0)
+
+
+def line_of(number: int) -> SpooledAction:
+    return SpooledAction(
+        key=f"k:{number}", site=None, time_ms=1, wall_ms=2, actor="dispatch", kind="sleep", subject=f"m{number}", reason="",
+        request="sleep", result="planned", answer=None, read_back=None, verified=None, finished_ms=None,
+    )  # fmt: skip
+
+
+def test_a_torn_last_line_is_no_fault_and_another_damaged_one_is_named(spool: AuditSpool) -> None:
+    spool.append([line_of(1), line_of(2)])
+    whole = spool.path.read_bytes()
+    spool.append([line_of(3)])
+    longer = spool.path.read_bytes()
+    for end in range(len(whole), len(longer)):
+        spool.path.write_bytes(longer[:end])
+        assert AuditSpool(spool.path).read() == [line_of(1), line_of(2)]
+    spool.path.write_bytes(whole + b"\0" * 20 + b"\n")
+    assert AuditSpool(spool.path).read() == [line_of(1), line_of(2)]
+    spool.path.write_bytes(longer.replace(b'"m2"', b"m2"))
+    with pytest.raises(StateError, match="line 2 is damaged"):
+        spool.read()
+
+
+def test_what_a_failed_write_left_is_overwritten_by_the_next(spool: AuditSpool, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool.append([line_of(1)])
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "no space is left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="no space"):
+            spool.append([line_of(2), line_of(3)])
+    spool.append([line_of(4)])
+    assert spool.read() == [line_of(1), line_of(4)]
+    assert spool.path.stat().st_mode & 0o077 == 0

@@ -10,10 +10,6 @@ from photosynth.operations.stopped import open_stopped
 from photosynth.pool.places import GUESTS
 from photosynth.pool.records import ShareRecord
 from photosynth.pool.share_log import ShareLog
-from photosynth.sites.switched_off import STOPPED
-from photosynth.storage import Database
-from photosynth.storage.meta import put_meta
-from photosynth.storage.scopes import of_site
 from photosynth.stratum.work import double_sha256
 
 
@@ -71,7 +67,6 @@ async def test_what_only_a_running_site_can_tell_is_unknown_and_never_zero(tmp_p
 async def test_a_stop_that_came_after_the_last_status_is_told(tmp_path: Path) -> None:
     folder = whole(tmp_path)
     folder.status.write_bytes((await FakeSite().status()).model_dump_json().encode())
-    with Database(folder.database) as database, database.begin() as tx:
-        put_meta(tx, of_site("backnang"), STOPPED, True)
+    folder.site("backnang").stopped.touch()
     folder.unlock()
     assert (await looked_at(tmp_path)).sites[0].site.stopped

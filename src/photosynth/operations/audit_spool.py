@@ -1,0 +1,146 @@
+"""What the audit's entries wait in while the database takes none, so that they outlive the process: a file of lines.
+
+Each line is an action as its row is to be, with its key; a later line of the same key tells its end. It is booked at the next
+start, in order, before anything else is written to the audit. An entry whose key the database knows is not written again, so a
+line may be booked, or appended, twice. Once everything that waited is in the database, the file is removed.
+"""
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import Connection
+
+from photosynth.files.whole import own_file, sync_folder
+from photosynth.operations.state import StateError
+from photosynth.storage.actions import finish_action, write_action
+from photosynth.storage.tables import ACTIONS
+
+MOST_BYTES = 64 << 20
+"""Ten thousand lines of some 600 bytes are 6 MB: an entry and its end for each that the audit lets wait singly."""
+
+_Text = Annotated[str, Field(max_length=10_000)]
+_Number = Annotated[int, Field(ge=0, lt=1 << 63)]
+
+
+class SpooledAction(BaseModel):
+    """One line."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    key: Annotated[str, Field(min_length=1, max_length=200)]
+    site: _Text | None
+    time_ms: _Number
+    wall_ms: _Number
+    actor: _Text
+    kind: _Text
+    subject: _Text
+    reason: _Text
+    request: _Text
+    result: Literal["planned", "done", "refused", "failed", "unverified"]
+    answer: _Text | None
+    read_back: _Text | None
+    verified: bool | None
+    finished_ms: _Number | None
+
+
+class SpoolFullError(OSError):
+    """The spool takes no more; the message says what to do."""
+
+
+class AuditSpool:
+    """The file. Calls block, may come from any thread, and take turns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._turn = threading.Lock()
+        self._size: int | None = None
+
+    def append(self, actions: Sequence[SpooledAction]) -> None:
+        """Add lines, durable when it returns. Raises OSError, SpoolFullError: then none of them counts."""
+        lines = b"".join(action.model_dump_json().encode() + b"\n" for action in actions)
+        with self._turn:
+            descriptor = own_file(self.path, os.O_WRONLY | os.O_CREAT)
+            try:
+                size = os.fstat(descriptor).st_size if self._size is None else self._size
+                if size + len(lines) > MOST_BYTES:
+                    raise SpoolFullError(f"{self.path} has {size >> 20} MB and takes no more; mend the database")
+                self._size = size
+                os.ftruncate(descriptor, size)  # what a write that failed left
+                _write(descriptor, lines, size)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            if size == 0:
+                sync_folder(self.path.parent)
+            self._size = size + len(lines)
+
+    def clear(self) -> None:
+        """Remove it: everything is in the database. Raises OSError."""
+        with self._turn:
+            try:
+                self.path.unlink()
+            except FileNotFoundError:
+                return
+            finally:
+                self._size = None
+            sync_folder(self.path.parent)
+
+    def read(self) -> list[SpooledAction]:
+        """Its lines in order; what a kill left of the last one is none.
+
+        Raises StateError where another is damaged, OSError where it cannot be read.
+        """
+        try:
+            descriptor = own_file(self.path, os.O_RDONLY)
+        except FileNotFoundError:
+            return []
+        with os.fdopen(descriptor, "rb") as file:
+            raw = file.read(MOST_BYTES + 1)
+        if len(raw) > MOST_BYTES:
+            raise StateError(f"{self.path} is longer than {MOST_BYTES >> 20} MB, so it is no spool of the audit: move it away")
+        lines, found = raw.split(b"\n"), list[SpooledAction]()
+        for number, line in enumerate(lines[:-1], 1):
+            try:
+                found.append(SpooledAction.model_validate_json(line))
+            except ValidationError:
+                if not any(lines[number:]):  # a power cut may leave its last line whole and filled with anything
+                    break
+                raise StateError(
+                    f"{self.path}: line {number} is damaged. It holds actions that the database does not have yet: restore it "
+                    "from a backup, or remove that line, and the audit lacks that action"
+                ) from None
+        return found
+
+    def book(self, tx: Connection) -> int:
+        """Write what it holds into the audit, each action once; how many lines. Raises as :meth:`read` does."""
+        found = self.read()
+        for action in found:
+            values: dict[str, Any] = action.model_dump()
+            write_action(tx, values.pop("site"), **values)
+        return len(found)
+
+
+def _write(descriptor: int, content: bytes, at: int) -> None:
+    while content:
+        written = os.pwrite(descriptor, content, at)
+        content, at = content[written:], at + written
+
+
+def finish_cut_off(tx: Connection) -> None:
+    """Finish actions that a kill cut off: nobody saw what came of them."""
+    cut_off = tx.execute(sa.select(ACTIONS.c.id, ACTIONS.c.time_ms).where(sa.text("result = 'planned'"))).all()
+    for row in cut_off:
+        finish_action(
+            tx,
+            row.id,
+            result="unverified",
+            answer="the system stopped before an answer came",
+            read_back=None,
+            verified=None,
+            finished_ms=row.time_ms,
+        )
