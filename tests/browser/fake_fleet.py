@@ -119,6 +119,9 @@ class FakeFleet:
         for posting in reversed(document.postings) if oldest_first else document.postings:
             yield posting.model_dump_json().encode() + b"\n"
 
+    async def income(self, network: str | None = None) -> list[doc.IncomeDocument]:
+        return []
+
     async def nodes(self) -> list[doc.NodeDocument]:
         first, *others = await self.nodes_of.nodes()
         at = self.names[0] if self.sites else None

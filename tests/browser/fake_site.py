@@ -264,6 +264,9 @@ class FakeSite(FakeBooks):
         self.log.append(action)
         return action
 
+    async def income(self, network: str | None = None) -> list[doc.IncomeDocument]:
+        return []
+
     async def nodes(self) -> list[doc.NodeDocument]:
         if self.empty:
             return []

@@ -6,11 +6,11 @@ import os
 import sys
 from pathlib import Path
 
-from tests.unit.treasury.treasury_site import CHAIN, COIN, SITE, WALLET, DemoSite, as_node
+from tests.unit.treasury.treasury_site import CHAIN, COIN, WALLET, DemoSite, as_node
 
 from photosynth.storage import Database, DatabaseThread
 from photosynth.treasury import ChainBooks
-from photosynth.treasury.evidence.lines import last_body
+from photosynth.treasury.evidence.lines import last_quarter_hour
 from photosynth.treasury.glance import evidence_state
 
 
@@ -24,16 +24,16 @@ async def work(folder: Path) -> None:
     site.extranonce = int.from_bytes(os.urandom(4), "big")
     books = ChainBooks(CHAIN, [WALLET], "at_maturity", lambda _: COIN, clock=site.clock)
     with db.read() as tx:
-        last = last_body(tx, SITE.site, "record")
-        state = evidence_state(tx, SITE.site)
+        last = last_quarter_hour(tx, site.site.site)
+        state = evidence_state(tx)
     if last is not None and state.last_interval_ms is not None:
         site.clock.now_ms = state.last_interval_ms + 900_000
-        site.registers = {meter["id"]: meter["register_end_j"] for meter in last["meters"]}
+        site.registers = {meter["id"]: meter["register_end_j"] for meter in last.data["meters"]}
     while True:
         await books.follow(as_node(site.node), db, run)
         with db.begin() as tx:
             site.close(tx, site.facts({"hall-a-01": 2, "guest": 1}))
-            records = evidence_state(tx, SITE.site).records
+            records = evidence_state(tx).records
         print(json.dumps({"records": records, "head": site.head.hex()}), flush=True)
         site.node.extend(0)
         with db.begin() as tx:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.unit.treasury.treasury_site import CHAIN, COIN, SITE, WALLET, DemoSite, as_node, open_database
+from tests.unit.treasury.treasury_site import CHAIN, COIN, WALLET, DemoSite, as_node, open_database
 
 from photosynth.storage import DatabaseThread
 from photosynth.treasury import ChainBooks, verify
@@ -44,7 +44,7 @@ async def test_killed_at_random_moments_nothing_is_lost_or_doubled(tmp_path: Pat
         said = (whole[-1] if whole else answer)["records"]
         head = (whole[-1] if whole else answer)["head"]
         with open_database(tmp_path) as db, db.begin() as tx:
-            state = evidence_state(tx, SITE.site)
+            state = evidence_state(tx)
             assert state.records in (said, said + 1), "what was said is there, and at most one that was not said yet"
             if state.records == said:
                 assert state.head is not None
@@ -62,7 +62,7 @@ async def test_killed_at_random_moments_nothing_is_lost_or_doubled(tmp_path: Pat
         assert result.height == len(blocks) > 0
         with db.read() as tx:
             site.export(tx, tmp_path / "evidence.jsonl")
-            records = evidence_state(tx, SITE.site).records
+            records = evidence_state(tx).records
             accrued = [p for p in j.postings(tx, limit=10_000) if p.posting.event == "coinbase_accrued"]
         assert len({p.posting.key for p in accrued}) == len(accrued)
     report = verify(tmp_path / "evidence.jsonl")

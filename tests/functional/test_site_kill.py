@@ -77,7 +77,7 @@ def booked_shares(site: RunningSite, folder: Path) -> Counter[str]:
         exported = folder / "booked.jsonl"
         assert site.command("evidence", "export", str(exported)).returncode == 0
         bodies = [json.loads(line)["body"] for line in exported.read_bytes().splitlines()]
-        records[:] = [body for body in bodies if body["type"] == "record"]
+        records[:] = [body["data"] for body in bodies if body["kind"] == "quarter_hour"]
         return bool(records) and records[-1]["start_utc_s"] + 900 > now_s
 
     site.wait_for(closed, "the quarter hour to be over, and closed")

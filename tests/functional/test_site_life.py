@@ -145,14 +145,14 @@ def test_a_guest_is_served_beside_garbage(shared_site: RunningSite) -> None:
 
 
 def test_a_state_in_use_and_ports_in_use_are_told(shared_site: RunningSite, tmp_path: Path) -> None:
-    again = shared_site.command("up", "--no-open")
+    again = shared_site.command("up", str(shared_site.fleet), "--no-open")
     assert again.returncode == 3
     assert "in use by process" in again.stderr
     _, pool_port = pool_of(shared_site)
     port = shared_site.url.rsplit(":", 1)[1]
     for flags, word in ((("--pool-port", str(pool_port), "--port", "0"), "pool"), (("--port", port, "--pool-port", "0"), "Port")):
         other = RunningSite(tmp_path / "other")
-        answer = other.command("up", "--no-open", *flags)
+        answer = other.command("up", str(other.fleet), "--no-open", *flags)
         assert answer.returncode == 3, answer
         assert word in answer.stderr
         assert "Traceback" not in answer.stderr

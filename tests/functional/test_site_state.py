@@ -10,13 +10,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.functional.running_site import COMMAND, RunningSite, photosynth
+from tests.functional.running_site import COMMAND, EXAMPLES, RunningSite, photosynth
 
 from photosynth.treasury.evidence.seal import Identity
 
 pytestmark = [pytest.mark.functional]
 
-START = ("up", "--no-open", "--port", "0", "--pool-port", "0", "--for", "30s")
+START = ("up", str(EXAMPLES / "backnang.yaml"), "--no-open", "--port", "0", "--pool-port", "0", "--for", "30s")
 READING = (
     ("status",),
     ("status", "--json"),
@@ -84,7 +84,7 @@ def snapshot(folder: Path) -> dict[str, tuple[str, int, int]]:
 
 def refused(state: Path, *words: str) -> None:
     """A start says in a sentence what is wrong, and changes neither books, key, shares nor chain."""
-    kept = [state / name for name in ("manifest.json", "keys/backnang.key", "sites/backnang/shares", "nodes/btc-1/blocks.log")]
+    kept = [state / name for name in ("manifest.json", "keys", "sites/backnang/shares", "nodes/btc-1/blocks.log")]
     before = {path: snapshot(path) if path.is_dir() else path.exists() and path.read_bytes() for path in kept}
     answer = command(state, *START)
     assert answer.returncode == 3, answer
@@ -148,7 +148,7 @@ def test_after_a_kill_the_log_beside_the_database_is_read_too(past: Path, tmp_pa
     state = lay(past, tmp_path, "killed")
     said = json.loads(command(state, "status", "--json").stdout)
     with sqlite3.connect(state / "photosynth.sqlite3") as raw:  # which merges the log
-        (records,) = raw.execute("SELECT count(*) FROM evidence WHERE kind = 'record'").fetchone()
+        (records,) = raw.execute("SELECT count(*) FROM evidence WHERE kind = 'quarter_hour'").fetchone()
     raw.close()
     assert said["evidence"]["records"] == records
     assert said["running"] is False
@@ -159,6 +159,7 @@ def test_after_a_kill_the_log_beside_the_database_is_read_too(past: Path, tmp_pa
     [
         ("photosynth.sqlite3", ("photosynth.sqlite3 is missing", "backup", "--fresh")),
         ("keys/backnang.key", ("backnang.key is missing", "backup", "--fresh")),
+        ("keys/books.key", ("books.key is missing", "backup", "--fresh")),
         ("sites/backnang/shares", ("shares is missing", "backup", "--accept-lost-shares")),
         ("nodes/btc-1", ("btc-1 is missing", "backup", "chain import", "--fresh")),
         ("manifest.json", ("manifest.json is missing", "backup", "--fresh")),
@@ -192,7 +193,9 @@ def test_a_part_from_another_day_is_refused_or_caught_up(past: Path, tmp_path: P
         refused(state, " older than ")
 
 
-@pytest.mark.parametrize("part", ["photosynth.sqlite3", "keys/backnang.key", "sites/backnang/shares", "nodes/btc-1"])
+@pytest.mark.parametrize(
+    "part", ["photosynth.sqlite3", "keys/backnang.key", "keys/books.key", "sites/backnang/shares", "nodes/btc-1"]
+)
 def test_a_part_of_another_site_is_refused(past: Path, other: Path, tmp_path: Path, part: str) -> None:
     state = lay(past, tmp_path, "late")
     path = state / part
@@ -273,6 +276,7 @@ def test_a_folder_that_others_may_write_is_refused(past: Path, tmp_path: Path) -
 def export_holds(state: Path) -> None:
     exported = state.with_suffix(".jsonl")
     assert command(state, "evidence", "export", str(exported)).returncode == 0
-    key = Identity.open(state / "keys/backnang.key").public_key.hex()  # a young export has no work that would show whose it is
-    verified = photosynth("verify", str(exported), "--key", key)
+    # A young export has no work that would show whose it is.
+    keys = [Identity.open(path).public_key.hex() for path in sorted((state / "keys").glob("*.key"))]
+    verified = photosynth("verify", str(exported), *(word for key in keys for word in ("--key", key)))
     assert verified.returncode == 0, verified.stdout

@@ -95,7 +95,7 @@ def test_a_full_disk_is_told_and_survived(small_disk: Path) -> None:
         fill(small_disk)
         site.kill()
         guest.stop()
-        again = site.command("up", "--no-open", "--port", "0", "--pool-port", "0")
+        again = site.command("up", str(site.fleet), "--no-open", "--port", "0", "--pool-port", "0")
         assert again.returncode == 3
         assert "free some space" in again.stderr.lower()
         assert "Traceback" not in again.stderr
@@ -197,7 +197,7 @@ def named(site: RunningSite, machine: str) -> set[str]:
 def test_damaged_files_are_told_in_a_sentence(site: RunningSite) -> None:
     site.start()
     site.stop()
-    start = ("up", "--no-open", "--port", "0", "--pool-port", "0", "--for", "60s")
+    start = ("up", str(EXAMPLES / "backnang.yaml"), "--no-open", "--port", "0", "--pool-port", "0", "--for", "60s")
     database, whose = site.state / "photosynth.sqlite3", site.state / "manifest.json"
     whole = database.read_bytes()
     database.write_bytes(b"no database at all" * 100)
@@ -269,7 +269,18 @@ def test_ctrl_c_during_the_start_ends_it(tmp_path: Path) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for sign in ("lock", "photosynth.sqlite3", "nodes/btc-1", "sites/backnang/world"):
         state = tmp_path / f"state-{sign.replace('/', '-')}"
-        command = [*COMMAND, "up", "--state", str(state), "--no-open", "--port", "0", "--pool-port", "0"]
+        command = [
+            *COMMAND,
+            "up",
+            str(EXAMPLES / "backnang.yaml"),
+            "--state",
+            str(state),
+            "--no-open",
+            "--port",
+            "0",
+            "--pool-port",
+            "0",
+        ]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as starting:
             deadline = time.monotonic() + PATIENCE_S
             while not (state / sign).exists():

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.functional.guest import Guest
-from tests.functional.running_site import PATIENCE_S, RunningSite
+from tests.functional.running_site import PATIENCE_S, RunningSite, photosynth
 
 from photosynth.cli.markets import synthetic_markets
 from photosynth.cli.simulated_field import SimulatedField
@@ -22,8 +22,10 @@ from photosynth.operations.opening import open_fleet
 from photosynth.operations.running import RunningView
 from photosynth.operations.running_fleet import FleetSettings, RunningFleet
 from photosynth.operations.state import StateFolder
+from photosynth.operations.view import NotKnownError
 from photosynth.sites import machines as machines_module
 from photosynth.sites.site import SiteSettings
+from photosynth.treasury import Identity, verify
 
 pytestmark = pytest.mark.functional
 
@@ -171,6 +173,8 @@ async def test_a_fleet_of_nodes_alone_runs(tmp_path: Path) -> None:
     async with running(file, tmp_path / "state") as fleet:
         await until(lambda: fleet.watch.node("a").state == "healthy", "the node to be healthy")
         assert fleet.supervisor.troubles() == []
+        with pytest.raises(NotKnownError, match="there is no evidence yet"):
+            await anext(RunningView(fleet).lines())
         assert (tmp_path / "state/nodes/a/blocks.log").exists()
     assert (tmp_path / "state/clock.json").exists()
 
@@ -202,6 +206,8 @@ def test_kills_lose_nothing_of_either_site_and_mix_nothing_up(tmp_path: Path) ->
         site.wait_for(lambda: len(asked(database, records)) == 2, "closed quarter hours of both")
         blocks = "SELECT site, count(*) FROM blocks WHERE origin = 'mined' GROUP BY site"
         site.wait_for(lambda: set(asked(database, blocks)) == set(SITES), "blocks of both")
+        strange = "SELECT 'foreign', count(*) FROM blocks WHERE site IS NULL"
+        site.wait_for(lambda: asked(database, strange) == {"foreign": 0}, "every block to be of the site whose pool found it")
         site.stop()
     finally:
         site.end()
@@ -213,10 +219,21 @@ def test_kills_lose_nothing_of_either_site_and_mix_nothing_up(tmp_path: Path) ->
         assert asked(database, records)[name] == (int(last) - int(first)) // 900_000 + 1, "a quarter hour is missing or doubled"
         lines = asked(database, f"SELECT 'seqs', count(*) - max(seq) - 1 FROM evidence WHERE stream = '{name}'")
         assert lines == {"seqs": 0}, "a line of evidence is missing or doubled"
-    strange = "SELECT 'foreign', count(*) FROM blocks WHERE site IS NULL"
-    assert asked(database, strange) == {"foreign": 0}, "every block is of the site whose pool found it"
     keys = asked(database, "SELECT 'keys', count(*) - count(DISTINCT key) FROM postings")
     assert keys == {"keys": 0}
+    for stream in (None, *SITES):
+        holds(site.state, stream)
+
+
+def holds(state: Path, site: str | None) -> None:
+    """An export of all streams, or of one site's, can be verified with the key of each site."""
+    path = state.with_suffix(".jsonl")
+    only = [] if site is None else ["--site", site]
+    assert photosynth("evidence", "export", str(path), *only, "--state", str(state)).returncode == 0
+    report = verify(path, *(Identity.open(StateFolder(state).key(name)).public_key for name in ([site] if site else SITES)))
+    assert report.reason is None
+    assert report.complete == (site is None)
+    assert {stream.stream for stream in report.streams} == ({site} if site else {"books", *SITES})
 
 
 def _shares(state: Path, site: str) -> dict[str, int]:

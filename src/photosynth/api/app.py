@@ -19,6 +19,7 @@ from photosynth.documents import (
     ActionDocument,
     BlockDocument,
     DayPoint,
+    IncomeDocument,
     LedgerDocument,
     MachineDocument,
     NodeDocument,
@@ -241,6 +242,13 @@ def _add_reads(app: FastAPI, view: FleetView) -> None:
         lines = await _started(view.ledger_lines(from_ms, to_ms, limit, oldest_first=oldest_first, site=site))
         return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
+    @app.get("/api/v1/income", tags=["ledger"])
+    async def income(
+        network: Annotated[str | None, Query(max_length=32, description="one network; without it all of them")] = None,
+    ) -> list[IncomeDocument]:
+        """What networks paid for running their nodes, newest first: all of it."""
+        return await view.income(network)
+
     @app.get("/api/v1/trace/{block_or_txid}", tags=["ledger"], responses=NOT_KNOWN)
     async def trace(block_or_txid: Name, site: OfSite = None) -> TraceDocument:
         """A block's satoshis back to workers, quarter hours, meters and prices. By height, hash or coinbase txid."""
@@ -280,12 +288,12 @@ def _add_streams(app: FastAPI, chain: ChainPort | None, evidence: EvidencePort |
             raise HTTPException(503, "No Bitcoin node is attached.")
         return ChainImport(request, chain)
 
-    @app.get("/api/v1/evidence/export", tags=["proof"], response_class=StreamingResponse)
-    async def evidence_export() -> StreamingResponse:
-        """The hash-chained records as `photosynth verify` reads them."""
+    @app.get("/api/v1/evidence/export", tags=["proof"], response_class=StreamingResponse, responses=NOT_KNOWN)
+    async def evidence_export(site: OfSite = None) -> StreamingResponse:
+        """The evidence as `photosynth verify` reads it: of one site, or all streams with the books."""
         if evidence is None:
             raise HTTPException(503, "No evidence is kept here.")
-        lines = await _started(_ended(evidence.lines()))
+        lines = await _started(_ended(evidence.lines(site)))
         return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
 

@@ -37,7 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 chain = typer.Typer(help="Blocks out of the node and into it.", no_args_is_help=True)
-evidence = typer.Typer(help="The hash-chained records of every quarter hour.", no_args_is_help=True)
+evidence = typer.Typer(help="The hash-chained, signed evidence of every quarter hour and posting.", no_args_is_help=True)
 fleet = typer.Typer(help="The fleet file.", no_args_is_help=True)
 app.add_typer(chain, name="chain")
 app.add_typer(evidence, name="evidence")
@@ -151,6 +151,21 @@ def nodes(state: StateOption, as_json: JsonOption = False) -> int:
     return body(state, as_json)
 
 
+@app.command(epilog="Example: photosynth income --network ethereum")
+@command
+def income(
+    state: StateOption,
+    network: Annotated[
+        str | None, typer.Option("--network", metavar="NETWORK", help="What this network paid; without it, all of them.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """What networks paid for running their nodes: owed, claimed and received, newest first."""
+    from photosynth.cli.income import income as body
+
+    return body(state, network, as_json)
+
+
 @app.command(epilog="Example: photosynth node btc-1 logs")
 @command
 def node(
@@ -262,11 +277,27 @@ def chain_import(
 
 @evidence.command("export", epilog="Example: photosynth evidence export evidence.jsonl")
 @command
-def evidence_export(file: OutputArgument, state: StateOption) -> int:
-    """Write the hash-chained records, as `photosynth verify` reads them."""
+def evidence_export(
+    file: OutputArgument,
+    state: StateOption,
+    site: Annotated[str | None, typer.Option(metavar="NAME", help="The stream of one site alone, without the books.")] = None,
+) -> int:
+    """Write the evidence of all sites and of the books, as `photosynth verify` reads it."""
     from photosynth.cli.transfer import export_evidence
 
-    return export_evidence(state, file)
+    return export_evidence(state, file, site)
+
+
+@evidence.command("rotate-key", epilog="Example: photosynth evidence rotate-key --site backnang")
+@command
+def evidence_rotate_key(
+    state: StateOption,
+    site: Annotated[str | None, typer.Option(metavar="NAME", help="The site whose evidence it is; without it the books.")] = None,
+) -> int:
+    """Let a new key sign the evidence from now on, vouched for by the old one. Only while nothing runs on the state."""
+    from photosynth.cli.transfer import rotate_key
+
+    return rotate_key(state, site)
 
 
 @app.command(epilog="Example: photosynth verify evidence.jsonl --key HEX")
@@ -275,14 +306,18 @@ def verify(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An export of evidence.")],
     keys: Annotated[
         list[str] | None,
-        typer.Option("--key", metavar="HEX", help="The key that must have signed it; given several times, one of them."),
+        typer.Option("--key", metavar="HEX", help="The first key of one of its streams, as the operator gave it; several times."),
+    ] = None,
+    chain: Annotated[
+        Path | None,
+        typer.Option(metavar="CHAIN", help="An export of the chain, or of its headers alone, that it is held against."),
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Recompute an export of evidence. Exit code 0: it holds; 1: names the first record that does not; 2: not such a file."""
+    """Recompute an export of evidence. Exit code 0: it holds; 1: names the first line that does not; 2: not such a file."""
     from photosynth.cli.proof import verify as body
 
-    return body(file, keys or (), as_json)
+    return body(file, keys or (), chain, as_json)
 
 
 @app.command(epilog="Example: photosynth backtest --from 2024-05-01 --to 2024-05-31 --data ~/data")

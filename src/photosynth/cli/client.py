@@ -17,6 +17,7 @@ from photosynth.documents import (
     ActionDocument,
     BlockDocument,
     DayPoint,
+    IncomeDocument,
     LedgerDocument,
     MachineDocument,
     NodeDocument,
@@ -102,6 +103,10 @@ class ApiClient:
         """Every machine."""
         return await self._list("/api/v1/machines", MachineDocument, site=site)
 
+    async def income(self, network: str | None = None) -> list[IncomeDocument]:
+        """What networks paid."""
+        return await self._list("/api/v1/income", IncomeDocument, network=network)
+
     async def nodes(self) -> list[NodeDocument]:
         """Every node of the fleet."""
         return await self._list("/api/v1/nodes", NodeDocument)
@@ -177,9 +182,9 @@ class ApiClient:
         async for piece in self._stream("GET", "/api/v1/chain/export"):
             yield piece
 
-    async def evidence_lines(self) -> AsyncIterator[bytes]:
-        """The pieces of the evidence's export."""
-        async for piece in self._stream("GET", "/api/v1/evidence/export"):
+    async def evidence_lines(self, site: str | None = None) -> AsyncIterator[bytes]:
+        """The pieces of the evidence's export, of one site or of all streams."""
+        async for piece in self._stream("GET", "/api/v1/evidence/export", params=_given({"site": site})):
             yield piece
 
     async def import_chain(self, pieces: AsyncIterator[bytes]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from photosynth.quantities.format import Style
 from photosynth.quantities.instants import MARKET_ZONE, local_time
 
 if TYPE_CHECKING:
-    from photosynth.documents import Condition, NodesStatus, SitePart, Status
+    from photosynth.documents import Condition, SitePart, Status
 
 NODE_WORDS = (("healthy", "healthy"), ("degraded", "degraded"), ("down", "down"), ("unknown", "never answered"))
 WIDEST = ("surplus", "set-point", "mining", "grid", "machines", "hash rate", "blocks", "to look at")
@@ -40,9 +40,11 @@ def qualities(sites: "Sequence[SitePart]") -> str:
     return ", ".join(f"{number} {quality}" for quality, number in counted.most_common())
 
 
-def nodes(status: "NodesStatus", style: Style = fmt.ENGLISH) -> str:
-    """How many nodes are in which state; those that there are none of are left out."""
-    counted = [(word, getattr(status, name)) for name, word in NODE_WORDS]
+def nodes(status: "Status", style: Style = fmt.ENGLISH) -> str:
+    """How many nodes are in which state; those that there are none of are left out. While nothing runs nobody looks at them."""
+    counted = [(word, getattr(status.nodes, name)) for name, word in NODE_WORDS]
+    if not status.running:
+        return f"{fmt.count(sum(number for _, number in counted), style)}, not looked at while nothing runs"
     return ", ".join(f"{fmt.count(number, style)} {word}" for word, number in counted if number) or "none"
 
 

@@ -93,7 +93,7 @@ def plain_line(status: Status) -> str:
     ledger, several = status.ledger, len(status.sites) > 1
     said = [fleet_words.clock(status, seconds=True), *(_plain_site(part, named=several) for part in status.sites)]
     if len(status.sites) != 1:
-        said.append(f"nodes {fleet_words.nodes(status.nodes)}")
+        said.append(f"nodes {fleet_words.nodes(status)}")
     if status.sites:
         said.append(f"{ledger.immature_sat + ledger.mature_sat} sat {fmt.eur(ledger.carrying_ueur)}")
     return ("; " if several else " ").join(said)

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from photosynth.treasury.evidence.report import VerifyReport
 
 
-def verify(file: Path, keys: Sequence[str], as_json: bool) -> int:
-    """Recompute an export of evidence: 0 it holds, 1 the first record that does not is named, 2 not such a file.
+def verify(file: Path, keys: Sequence[str], chain: Path | None, as_json: bool) -> int:
+    """Recompute an export of evidence: 0 it holds, 1 the first line that does not is named, 2 not such a file.
 
-    ``keys`` in hexadecimal are those of which one must have signed it; without any, the reader compares the file's own.
+    ``keys`` in hexadecimal are first keys of streams; without any, the reader compares the file's own. ``chain`` is an export of
+    the chain that it is held against.
     """
     from photosynth.treasury.evidence.verify import verify as recompute
 
@@ -29,7 +30,7 @@ def verify(file: Path, keys: Sequence[str], as_json: bool) -> int:
     # What a year's file leaves in memory holds no cycles, and looking for some among it takes a fifth of the time.
     gc.disable()
     try:
-        report = recompute(file, *expected)
+        report = recompute(file, *expected, chain=chain)
     finally:
         gc.enable()
     if as_json:
@@ -50,32 +51,40 @@ def _key(text: str) -> bytes:
 
 def verification_text(report: "VerifyReport") -> str:
     """A verifier's report for people: the verdict first, then what it rests on."""
-    if not report.is_evidence:
-        return f"{report.reason}. Name a file that `photosynth evidence export` wrote."
+    if report.exit_code == ExitCode.BAD_INPUT:
+        return f"{report.reason}. `photosynth evidence export` writes what is verified, `photosynth chain export` the chain."
     if report.holds:
         period = f", {report.first_interval_utc} to {report.last_interval_utc}" if report.records else ""
         hours = f"{report.records} quarter hour{'' if report.records == 1 else 's'}"
-        lines = [f"It holds: {hours} of {report.site}{period}.", _whose(report)]
+        sites = [stream.stream for stream in report.streams if stream.stream != "books"]
+        books = " and the books" if len(sites) < len(report.streams) else ""
+        lines = [f"It holds: {hours} of {', '.join(sites) or 'no site'}{books}{period}.", _whose(report)]
     elif report.failed_line is None:
-        lines = [f"It does not hold: {report.reason}.", f"The file names the key {report.public_key}."]
+        lines = [f"It does not hold: {report.reason}.", _keys(report)]
     else:
-        record = "" if report.failed_seq is None else f", record {report.failed_seq}"
+        stream = "" if report.failed_stream is None else f" of {report.failed_stream}"
+        record = "" if report.failed_seq is None else f", line {report.failed_seq}{stream}"
         interval = "" if report.failed_interval_utc is None else f", quarter hour {report.failed_interval_utc}"
-        lines = [f"It does not hold. First at fault is line {report.failed_line}{record}{interval}: {report.reason}"]
+        lines = [f"It does not hold. First at fault is line {report.failed_line} of the file{record}{interval}: {report.reason}"]
         lines.append("What is said below is of the lines before it.")
     for title, sentences in (("Proven", report.proven), ("Estimated", report.estimated), ("On trust", report.trusted)):
         if sentences:
             lines += ["", title, *(f"  - {sentence}" for sentence in sentences)]
-    lines += ["", f"Head {report.head}", f"Key  {report.public_key or 'unknown'}"]
+    lines += ["", f"Head {report.head}", *(f"Key  {stream.first_key} of {stream.stream}" for stream in report.streams)]
     return "\n".join(lines)
+
+
+def _keys(report: "VerifyReport") -> str:
+    named = ", ".join(f"{stream.first_key} of {stream.stream}" for stream in report.streams)
+    return f"The file's streams begin with the keys {named or 'that could not be read'}."
 
 
 def _whose(report: "VerifyReport") -> str:
     if report.key_expected:
-        return f"It is signed with the key that you named, {report.public_key}."
+        return "Its streams begin with keys that you named, or work under such a key commits to their beginning."
     return (
-        f"Compare this key with the operator's, which you know from elsewhere: {report.public_key}\n"
-        "Anybody can sign a file with a key of his own; `--key HEX` compares it for you."
+        f"Compare the keys below with the operator's, which you know from elsewhere; {report.public_key} alone vouches for all "
+        "that its site's work commits to.\nAnybody can sign a file with keys of his own; `--key HEX` compares them for you."
     )
 
 

@@ -8,6 +8,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -23,7 +24,8 @@ from photosynth.fleet import Fleet
 from photosynth.fleet.texts import field_texts, parser_of
 from photosynth.fleet.units import Dimension
 from photosynth.simulation.backtest_report import BacktestReport
-from photosynth.treasury.evidence.report import VerifyReport
+from photosynth.treasury.evidence.check_chain_export import ChainReport
+from photosynth.treasury.evidence.report import StreamReport, VerifyReport
 
 FLEET_HEAD = """# The fleet file
 
@@ -57,23 +59,43 @@ REPORT_TEXTS = {
     "path": "the file",
     "is_evidence": "whether it is an export of evidence at all",
     "holds": "whether all of it holds",
+    "is_chain": "whether the file given with `--chain` is an export of a chain; null without it",
     "reason": "why not, in a sentence",
     "failed_line": "number of the first line that does not hold, from 1; null where none is at fault",
-    "failed_seq": "the `seq` that this line should have",
+    "failed_stream": "its stream, where it could be read",
+    "failed_seq": "the `seq` that this line should have in it",
     "failed_interval_utc": "its quarter hour, ISO 8601, where it could be read",
-    "lines": "headers and records checked so far",
+    "lines": "lines checked so far",
     "records": "quarter hours among them",
-    "head": "hash of the newest of these lines",
-    "public_key": "the key that signed them; compare it with one that you know",
-    "key_expected": "whether that is one of those given with `--key`; null where none was given",
-    "site": "name of the site",
+    "head": "the root over the heads of all streams; of one site alone the hash of its newest line",
+    "public_key": "the first key of the first site; compare it with one that you know",
+    "key_expected": "whether all streams are vouched for by keys given with `--key`; null where none was given",
+    "complete": "whether the file has all streams of the fleet",
+    "site": "name of the site; null where there are several",
     "first_interval_utc": "start of the first quarter hour, ISO 8601",
     "last_interval_utc": "start of the last quarter hour, ISO 8601",
-    "totals": "sums over the records, each named with its unit; big integers",
+    "streams": "each stream of the file",
+    "chain": "what an export of the chain says of the file; null without `--chain`",
+    "totals": "sums over the file, each named with its unit; big integers",
     "proven": "what the file proves by itself",
     "estimated": "what it lets one estimate",
     "trusted": "what rests on trust",
+    "stream": "a site's name, or `books`",
+    "quarter_hours": "how many a site's stream has",
+    "first_key": "the key that its first line names",
+    "rotations": "how often it was handed over to a new key",
+    "blocks": "how many blocks the export has",
+    "tip": "hash of the last of them",
+    "work_hashes": "hashes expected behind their headers; a big integer",
+    "standing": "blocks that the books have in the chain, all of them found there",
+    "others": "blocks of the file that do not stand in the books",
+    "others_found": "of them, those that are in the chain",
+    "later": "blocks above the file's last that pay a script of it; null where headers came alone",
+    "earlier": "blocks no higher than the file's last that pay a script of it and are not in it; null where headers came alone",
 }
+OF_STREAMS = {"head": "hash of its newest line", "public_key": "the key that signs it now", "lines": "its lines"}
+OF_STREAMS |= {"key_expected": "whether its first key is one of those given with `--key`; null where none was given"}
+OF_CHAINS = {"chain": "name of the chain"}
 """The verifier's report is a plain dataclass, so that a verifier needs little; its fields are explained here."""
 DOCUMENTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`photosynth status --json`", documents.Status),
@@ -104,8 +126,8 @@ def _first_paragraph(model: type) -> str:
     return " ".join((inspect.getdoc(model) or "").split("\n\n", maxsplit=1)[0].split()).replace("``", "`")
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _models_in(annotation: Any) -> Iterator[type[Any]]:
+    if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
         yield annotation
     for part in get_args(annotation):
         yield from _models_in(part)
@@ -173,7 +195,7 @@ def _value(annotation: Any, metadata: list[Any]) -> str:
         return _value(arguments[0], list(arguments[1:]))
     if origin in (UnionType, Union):
         return _value(*_without_none(arguments))
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
         return "mapping, see below"
     limits = {type(marker).__name__: marker for item in metadata for marker in getattr(item, "metadata", [item])}
     if annotation is int:
@@ -210,10 +232,13 @@ def _document_sections() -> Iterator[str]:
                 yield f"| `{name}` | {_cell(_type(hints[name]))} | {_cell(texts.get(name, ''))} |\n"
                 queue += _models_in(hints[name])
     yield f"\n## `photosynth verify --json`\n{_first_paragraph(VerifyReport)} Its format's page has [more](evidence.md).\n\n"
-    yield "| field | type | meaning |\n| --- | --- | --- |\n"
-    for name, hint in get_type_hints(VerifyReport).items():
-        kind = _type(hint).replace("text to integer", "text to big integer")
-        yield f"| `{name}` | {kind} | {_cell(REPORT_TEXTS[name])} |\n"
+    for report, texts in ((VerifyReport, REPORT_TEXTS), (StreamReport, OF_STREAMS), (ChainReport, OF_CHAINS)):
+        if report is not VerifyReport:
+            yield f"\n### {report.__name__}\n{_first_paragraph(report)}\n\n"
+        yield "| field | type | meaning |\n| --- | --- | --- |\n"
+        for name, hint in get_type_hints(report).items():
+            kind = _type(hint).replace("text to integer", "text to big integer")
+            yield f"| `{name}` | {kind} | {_cell(texts.get(name, REPORT_TEXTS[name]))} |\n"
 
 
 def _type(annotation: Any) -> str:
@@ -230,7 +255,7 @@ def _type(annotation: Any) -> str:
         return f"list of {_type(arguments[0])}"
     if origin is dict:
         return f"object: text to {_type(arguments[1])}"
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
         name = annotation.__name__.lstrip("_")
         return f"[{name}](#{name.lower()})"
     return {int: "integer", str: "text", bool: "true or false", float: "number"}.get(annotation, str(annotation))

@@ -93,7 +93,7 @@ def _of_fleet(document: "Status", style: Style) -> list[Row]:
         if holding.code not in said
     ]
     return [
-        ("Nodes", fleet_words.nodes(document.nodes, style)),
+        ("Nodes", fleet_words.nodes(document, style)),
         ("Books", f"{fmt.count(books.postings, style)} postings" + (f", {books.asset}" if document.sites else "")),
         *mined,
         *held,

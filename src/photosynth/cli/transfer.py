@@ -19,6 +19,7 @@ from photosynth.cli.errors import CommandError, ExitCode, sentence
 from photosynth.cli.format import progress_output, user_style
 from photosynth.files.whole import whole_file
 from photosynth.operations.state import StateError
+from photosynth.operations.view import NotKnownError
 from photosynth.quantities.format import count
 from photosynth.storage.address import Place
 
@@ -49,24 +50,44 @@ def export_chain(state: Place, file: Path) -> int:
     return _told(file, f"{count(number, user_style())} blocks")
 
 
-def export_evidence(state: Place, file: Path) -> int:
-    """Write the evidence."""
+def export_evidence(state: Place, file: Path, site: str | None) -> int:
+    """Write the evidence, of one site or of all streams."""
 
     async def lines() -> AsyncGenerator[bytes]:
         api = await running_api(state)
         if api is not None:
             async with api:
-                async for piece in api.evidence_lines():
+                async for piece in api.evidence_lines(site):
                     yield piece
             return
         from photosynth.operations.resting import open_stopped_evidence
 
         async with open_stopped_evidence(state) as evidence:
-            async for line in evidence.lines():
+            async for line in evidence.lines(site):
                 yield line + b"\n"
 
-    number = _run(lambda: _write(file, lines(), "lines"))
+    try:
+        number = _run(lambda: _write(file, lines(), "lines"))
+    except NotKnownError as error:
+        raise CommandError(sentence(error), ExitCode.BAD_INPUT) from None
     return _told(file, f"{count(number, user_style())} lines of evidence")
+
+
+def rotate_key(state: Place, site: str | None) -> int:
+    """Hand the evidence of a site, or of the books, over to a new key."""
+    from photosynth.operations.key_rotation import rotate_stopped_key
+    from photosynth.treasury.evidence.envelope import BOOKS
+
+    stream = BOOKS if site is None else site
+    try:
+        public_key = rotate_stopped_key(state, stream)
+    except StateError as error:
+        raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
+    except NotKnownError as error:
+        raise CommandError(sentence(error), ExitCode.BAD_INPUT) from None
+    typer.echo(f"The evidence of {stream} goes on with the key {public_key.hex()}.")
+    typer.echo("Whoever verifies it needs its first key, as before.")
+    return ExitCode.OK
 
 
 def import_chain(state: Place, file: Path, as_json: bool) -> int:

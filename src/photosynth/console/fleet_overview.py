@@ -125,7 +125,8 @@ def _earns(part: SitePart, numbers: Numbers) -> str:
     """Blocks that the pool found, and what the hash rate would earn on mainnet."""
     outlook, found = part.mainnet, numbers.integer(part.pool.blocks_found)
     on_mainnet = "unknown" if outlook.ueur_per_day is None else f"{numbers.eur(outlook.ueur_per_day)} EUR a day"
-    return f"{found} blocks found · {numbers.si(part.pool.hash_rate_hs, 'H/s')} would earn {on_mainnet} on mainnet"
+    blocks = "block" if part.pool.blocks_found == 1 else "blocks"
+    return f"{found} {blocks} found · {numbers.si(part.pool.hash_rate_hs, 'H/s')} would earn {on_mainnet} on mainnet"
 
 
 def _trouble(part: SitePart) -> str:

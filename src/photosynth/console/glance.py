@@ -15,7 +15,7 @@ _FIGURE = (
 BANNER = """
 <details class="banner" data-live="banner" {{banner@data-on}}>
 <summary><b>Demonstration.</b> <span>{{banner.short}}</span> <u>What is simulated, what is real</u></summary>
-<div class="two"><div><h3>Simulated</h3><ul><li>Sun, weather, factory load, meters, market prices</li>
+<div class="two"><div><h3>Simulated</h3><ul><li>Sun and wind, loads, meters, market prices</li>
 <li>The machines: each is a client of its own that hashes for real, at a declared scale, so one hash stands for many</li>
 <li>Difficulty and money: a private chain (regtest); its coins are worth nothing</li>
 <li>Time, when it runs faster than the wall clock</li></ul></div>
@@ -64,6 +64,7 @@ def money_values(snapshot: Snapshot, numbers: Numbers) -> Values:
     error = "" if error_percent is None else f"±{numbers.decimal(error_percent, 1)} % · "
     shares = numbers.integer(sum(part.pool.shares_accepted for part in parts))
     quality = "stale" if snapshot.error else "good"
+    whole = "all sites' · " if snapshot.part is not None and len(status.sites) > 1 else ""
     available, immature = numbers.integer(ledger.mature_sat), numbers.integer(ledger.immature_sat)
     return {
         "rate.value": rate,
@@ -76,12 +77,12 @@ def money_values(snapshot: Snapshot, numbers: Numbers) -> Values:
         "blocks@data-quality": quality,
         "coins.value": numbers.integer(ledger.immature_sat + ledger.mature_sat),
         "coins.unit": "sat",
-        "coins.note": f"{ledger.asset} · {available} available, {immature} immature",
+        "coins.note": f"{whole}{ledger.asset} · {available} available, {immature} immature",
         "coins@data-quality": quality,
         "eur.value": numbers.eur(ledger.carrying_ueur),
         "eur.unit": "EUR",
         "eur.note": (
-            f"value when mined · mining's energy cost {numbers.eur(ledger.mining_energy_cost_ueur)} EUR, "
+            f"{whole}value when mined · mining's energy cost {numbers.eur(ledger.mining_energy_cost_ueur)} EUR, "
             f"{numbers.eur(ledger.mining_energy_bought_ueur)} of it bought"
         ),
         "eur@data-quality": quality,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from photosynth.documents.activity import ActionDocument
     from photosynth.documents.base import BigCount, Document
+    from photosynth.documents.income import IncomeDocument
     from photosynth.documents.ledger import (
         AssetDocument,
         BalanceRow,
@@ -55,6 +56,7 @@ __all__ = [
     "EvidenceStatus",
     "HoldingStatus",
     "IncidentsStatus",
+    "IncomeDocument",
     "LedgerDocument",
     "LedgerStatus",
     "Line",
@@ -92,6 +94,7 @@ _MODULES = {
     "EvidenceStatus": "status",
     "HoldingStatus": "status",
     "IncidentsStatus": "status",
+    "IncomeDocument": "income",
     "LedgerDocument": "ledger",
     "LedgerStatus": "status",
     "Line": "ledger",

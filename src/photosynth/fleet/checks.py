@@ -12,7 +12,8 @@ from photosynth.fleet.site_checks import LISTS_WITH_PARTY, check_site
 from photosynth.fleet.units import shown
 from photosynth.fleet.yaml_source import Value
 from photosynth.networks.grammar import Network
-from photosynth.networks.registry import NetworkError, installed, network
+from photosynth.networks.registry import NetworkError, check_accounts, installed, network
+from photosynth.treasury.accounts import FOR_INCOME
 
 _LISTS: tuple[tuple[str, str, str], ...] = (
     ("parties", "id", "party"),
@@ -73,6 +74,8 @@ def _network(where: Path, item: Mapping[str, Value]) -> Generator[Finding, None,
         return None
     try:
         found = network(name)
+        if found is not None:
+            check_accounts(found, FOR_INCOME)
     except NetworkError as error:
         yield Finding((*where, "network"), str(error), "Mend or remove that package")
         return None
@@ -172,10 +175,10 @@ def _mining(root: Value) -> Iterator[Finding]:
                 f"a site cannot mine on {chain} yet: nothing tells what its coins are worth, which decides when to mine",
                 "Name a node of regtest that has a `demonstration`",
             )
-        elif "demonstration" not in known[0]:
+        elif (unpaced := next((node for node in known if "demonstration" not in node), None)) is not None:
             yield Finding(
                 at,
-                f"{known[0]['id']} is a node of regtest without a demonstration, and would find thousands of blocks a second",
+                f"{unpaced['id']} is a node of regtest without a demonstration, and would find thousands of blocks a second",
                 "Add `demonstration:` to that node, with block_interval, difficulty, subsidy, fees, price and date",
             )
         yield from _wallet(root, (*where, "pool"), pool, chain)

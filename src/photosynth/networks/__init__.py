@@ -8,5 +8,6 @@ Copy ``bitcoin`` and write each file anew; a file that a network has no use for 
 ``rpc.py``     how it is spoken to: credentials from files, time-outs, bounded answers, errors that say what to do
 ``node.py``    the driver behind the protocol by which the rest of the system knows the network, where there is one
 ``duties.py``  what the network expects of a node at a time; a Bitcoin node owes nothing, so ``bitcoin`` has none
-``income.py``  what it pays for that; a Bitcoin node earns by mining, which ``pool`` and ``treasury`` know
+``income.py``  what it pays for that, page by page (``network.py`` says how the books write it); a Bitcoin node earns by mining,
+               which ``pool`` and ``treasury`` know
 """

@@ -6,6 +6,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Literal, Protocol
 
+from photosynth.quantities.assets import Asset
+
 
 class Unknown(Enum):
     """The value of an observation that was not answered; never zero, never healthy."""
@@ -200,29 +202,63 @@ class PostingRule:
 
 @dataclass(frozen=True, slots=True)
 class IncomeKind:
-    """One way in which a network pays: in which asset (its code and decimals), and how each state of it is booked."""
+    """One way in which a network pays: in which asset, by its code, and how each state of it is booked."""
 
     name: str
     title: str
     asset: str
-    decimals: int
     postings: tuple[PostingRule, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class IncomeEvent:
-    """What a network paid: of which kind, how much in base units, how far it has come, and its position on the chain.
+    """What a network paid: of which kind, how much in base units of an asset, how far it has come, and where on its chain.
 
-    ``id`` is the same whenever the same payment is seen again, so that it is booked once a state.
+    ``id`` is the same whenever the same payment is seen again, on every node of its chain, so that it is booked once a state.
+    ``amount`` is of any size, and negative where the network took something away. ``time_ms`` is the network's time, as the
+    fleet's clock counts it; ``height`` is where on the chain it reached this state, as a number that grows (a block, a slot,
+    a round), and ``position`` the same in the network's words. ``paid_to`` is the address that it goes to, as a wallet of the
+    fleet file has it, None where the network has not said so yet.
     """
 
     id: str
     kind: str
-    node: str
+    asset: str
     amount: int
     state: IncomeState
     time_ms: int
+    height: int
     position: str
+    paid_to: str | None = None
+    validator: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IncomePage:
+    """All that a network paid at the heights from ``first`` to ``last``, both included, as far as a node knows.
+
+    What was told of these heights before and is not among ``events`` has vanished, as by a reorganisation: whoever reads what
+    is not final goes back to where the chain still is what it was. ``cursor`` is where the next page begins, in the package's
+    own words; ``more`` is whether there is one already.
+    """
+
+    first: int
+    last: int
+    events: tuple[IncomeEvent, ...]
+    cursor: str
+    more: bool = False
+
+
+class IncomeReader(Protocol):
+    """Reads what a network pays for one node, page by page."""
+
+    async def read(self, cursor: str | None) -> IncomePage:
+        """The page that begins at a cursor, None at the beginning. Raises where the node does not answer; it is asked again."""
+        ...
+
+    async def close(self) -> None:
+        """Let its connections go; safe to call twice."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +288,7 @@ class Role:
     endpoints: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     probe: Callable[[Access], Probe] | None = None
+    income: Callable[[Access], IncomeReader] | None = None
     command: Callable[[Place], Command] | None = None
     recipe: Callable[[], Recipe] | None = None
 
@@ -262,7 +299,8 @@ class Network:
 
     ``embedded`` names the chains that the embedded node serves, ``simulated`` those that a model of a node can be of;
     ``private`` those that everybody makes for himself, so that two nodes of one need not have the same blocks.
-    ``income`` is empty where a network pays no node for being one.
+    ``income`` is empty where a network pays no node for being one; ``assets`` are those that it pays in and that no other
+    network has declared.
     """
 
     name: str
@@ -273,5 +311,6 @@ class Network:
     simulated: tuple[str, ...] = ()
     tier: Tier = "specification"
     income: tuple[IncomeKind, ...] = ()
+    assets: tuple[Asset, ...] = ()
     deadlines: tuple[Deadline, ...] = ()
     private: tuple[str, ...] = ()

@@ -1,9 +1,11 @@
 """The fleet's Bitcoin nodes: opened as units, and shared by the pools and books that name them."""
 
 import asyncio
+from asyncio import FIRST_COMPLETED
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from photosynth.bitcoin.demonstration import DemonstrationTarget
 from photosynth.bitcoin.node import BitcoinNode, Coin, NodeHealth, NodeUnavailableError, Template, Tip, Verdict
@@ -12,8 +14,10 @@ from photosynth.operations.supervisor import Unit
 
 T = TypeVar("T")
 
-PASSED_OVER_S = 10.0
-"""How long a node that did not answer is passed over, where there is another: each question to it may take its time-out."""
+PATIENCE_S = 3.0
+"""A node that takes longer over a question is asked whether it is there at all, and given so long for that, too."""
+LOOK_AGAIN_S = 10.0
+"""How often a node that did not answer is asked whether it does again; until then the others are asked first."""
 
 
 class OpenedNode:
@@ -69,13 +73,16 @@ async def answering(node: BitcoinNode) -> OpenedNode:
 class NodeChoice:
     """Some nodes of one chain in order of preference, as one; satisfies ``bitcoin.node.BitcoinNode``.
 
-    The first that answers is asked. It is there whether any of them is open or not: then it is unavailable.
+    The first that answers is asked. One that does not is passed over until it does again, so that a node that takes questions
+    and never answers holds up one of them, and none after it. It is there whether any of them is open or not: then it is
+    unavailable.
     """
 
     def __init__(self, nodes: Mapping[str, Unit[OpenedNode]]) -> None:
         self._nodes = dict(nodes)
-        self._silent_until_s: dict[str, float] = {}
-        self._told: set[asyncio.Task[Verdict]] = set()
+        self._silent: dict[str, _Silent] = {}
+        self._left: set[asyncio.Future[Any]] = set()
+        """Questions whose answers nobody waits for; each of them ends by the node's own time-outs."""
 
     @property
     def genesis_hash(self) -> bytes:
@@ -84,10 +91,6 @@ class NodeChoice:
             if unit.service is not None:
                 return unit.service.genesis_hash
         raise NodeUnavailableError(self._none_open())
-
-    def serving(self) -> str | None:
-        """The node that would be asked now, None where none is open."""
-        return next((name for name in self._in_order() if self._nodes[name].service is not None), None)
 
     async def health(self) -> NodeHealth:
         """What the node says of itself now."""
@@ -106,15 +109,39 @@ class NodeChoice:
         return await self._ask(lambda node: node.template(long_poll_id))
 
     async def submit_block(self, raw: bytes) -> Verdict:
-        """Hand over a block: the verdict is the preferred node's, and the others get it as well."""
-        asked = self.serving()
-        verdict = await self._ask(lambda node: node.submit_block(raw))
-        for name, unit in self._nodes.items():
-            if name != asked and unit.service is not None:
-                task = asyncio.ensure_future(unit.service.node.submit_block(raw))
-                self._told.add(task)
-                task.add_done_callback(self._heard)
-        return verdict
+        """Hand over a block to all at once: a block that waits is lost to another one.
+
+        The verdict is the most preferred node's. Where that is late, the first acceptance counts; where nobody accepts it, the
+        most preferred answer does.
+        """
+        opened = {name: unit.service for name in self._in_order() if (unit := self._nodes[name]).service is not None}
+        asked = {name: asyncio.ensure_future(found.node.submit_block(raw)) for name, found in opened.items()}
+        for task in asked.values():
+            self._leave(task)  # whoever ceases to wait does not take the block back
+        if not asked:
+            raise NodeUnavailableError(self._none_open())
+        first, waiting, faults = next(iter(asked)), dict(asked), list[str]()
+        late_s = asyncio.get_running_loop().time() + PATIENCE_S
+        answers: dict[str, Verdict] = {}
+        while waiting:
+            left_s = late_s - asyncio.get_running_loop().time()
+            await asyncio.wait(waiting.values(), timeout=max(0.0, left_s) if left_s > 0 else None, return_when=FIRST_COMPLETED)
+            for name in [name for name, task in waiting.items() if task.done()]:
+                try:
+                    answers[name] = waiting.pop(name).result()
+                except NodeUnavailableError as error:
+                    faults.append(str(error))
+                    self._passed_over(name, opened[name])
+            late = first not in waiting or asyncio.get_running_loop().time() >= late_s
+            accepted = next((found for name, found in answers.items() if found.accepted), None)
+            if first in answers or (late and accepted is not None):
+                break
+        if first in answers:
+            return answers[first]
+        best = [answers[name] for name in asked if name in answers]
+        if not best:
+            raise NodeUnavailableError("; ".join(faults))
+        return next((found for found in best if found.accepted), best[0])
 
     async def block_hash(self, height: int) -> bytes | None:
         """The hash at a height of the active chain, None past the tip."""
@@ -152,25 +179,86 @@ class NodeChoice:
             if opened is None:
                 continue
             try:
-                answer = await question(opened.node)
+                answer = await self._answer(name, opened.node, question)
             except NodeUnavailableError as error:
                 faults.append(str(error))
-                self._silent_until_s[name] = asyncio.get_running_loop().time() + PASSED_OVER_S
+                self._passed_over(name, opened)
             else:
-                self._silent_until_s.pop(name, None)
+                self._silent.pop(name, None)
                 return answer
         raise NodeUnavailableError("; ".join(faults) or self._none_open())
 
+    async def _answer(self, name: str, node: BitcoinNode, question: Callable[[BitcoinNode], Awaitable[T]]) -> T:
+        """One node's answer, however long that takes as long as it is there, or nobody else is to be asked."""
+        asking = asyncio.ensure_future(question(node))
+        try:
+            while not asking.done():
+                await asyncio.wait({asking}, timeout=PATIENCE_S)
+                if not asking.done() and self._another_than(name) and not await self._is_there(node):
+                    raise NodeUnavailableError(f"{name} takes questions and does not answer: is it overloaded or stuck?")
+            return asking.result()
+        finally:
+            if not asking.done():
+                asking.cancel()
+                self._leave(asking)
+
+    async def _is_there(self, node: BitcoinNode) -> bool:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await node.tip()
+        except (NodeUnavailableError, TimeoutError):
+            return False
+        return True
+
+    def _another_than(self, name: str) -> bool:
+        """Whether somebody else can be asked."""
+        return any(
+            unit.service is not None and other != name and other not in self._silent for other, unit in self._nodes.items()
+        )
+
     def _in_order(self) -> list[str]:
-        """The nodes as they are asked: in order of preference, those that were silent a moment ago last."""
-        now_s = asyncio.get_running_loop().time()
-        return sorted(self._nodes, key=lambda name: self._silent_until_s.get(name, 0.0) > now_s)
+        """The nodes as they are asked: in order of preference, but those last that did not answer and do not yet again."""
+        for name in list(self._silent):
+            self._look_again(name)
+        return sorted(self._nodes, key=lambda name: name in self._silent)
+
+    def _passed_over(self, name: str, opened: OpenedNode) -> None:
+        self._silent[name] = _Silent(opened, asyncio.get_running_loop().time() + LOOK_AGAIN_S)
+
+    def _look_again(self, name: str) -> None:
+        """Ask one that did not answer whether it does again; nobody waits for that."""
+        silent = self._silent[name]
+        if self._nodes[name].service is not silent.opened:
+            del self._silent[name]  # closed, or opened anew, and it answered to that
+            return
+        if asyncio.get_running_loop().time() < silent.again_s:
+            return
+        silent.again_s = asyncio.get_running_loop().time() + LOOK_AGAIN_S
+
+        async def look() -> None:
+            if await self._is_there(silent.opened.node) and self._silent.get(name) is silent:
+                del self._silent[name]
+
+        self._leave(asyncio.ensure_future(look()))
 
     def _none_open(self) -> str:
         said = [f"{name}: {unit.fault or 'it is not open yet'}" for name, unit in self._nodes.items()]
         return f"no Bitcoin node is open ({'; '.join(said)})"
 
-    def _heard(self, task: "asyncio.Task[Verdict]") -> None:
-        self._told.discard(task)
+    def _leave(self, task: "asyncio.Future[Any]") -> None:
+        """Let a question run to its end."""
+        self._left.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Future[Any]") -> None:
+        self._left.discard(task)
         if not task.cancelled():
             task.exception()  # whoever has the block needs it not, and whoever is silent gets it from others
+
+
+@dataclass(slots=True)
+class _Silent:
+    """A node that did not answer, as it was opened, and when it is asked again."""
+
+    opened: OpenedNode
+    again_s: float

@@ -12,8 +12,7 @@ from photosynth.sites.bookkeeper import SHARE_SEQ
 from photosynth.storage.meta import forget_meta, get_meta, put_meta
 from photosynth.storage.scopes import FLEET, of_site
 from photosynth.treasury.blocks import forget_open_attributions
-from photosynth.treasury.evidence.lines import last_line, line_at
-from photosynth.treasury.evidence.seal import Identity
+from photosynth.treasury.evidence.lines import line_of_id, newest_line
 
 _NEWER = f"Put the one back that belongs here, or restore the whole folder from one backup, or {ANEW}"
 
@@ -31,25 +30,24 @@ def claim_database(tx: Connection, folder: StateFolder, manifest: Manifest) -> N
         raise StateError(f"{folder.database} is of another state than {folder.manifest}. {_NEWER}")
     for name, part in manifest.active_sites().items():
         if part.seen is not None:
-            _check_evidence(tx, folder, name, part.seen)
+            _check_evidence(tx, folder, part.seen)
         if part.counting_anew:
             forget_meta(tx, of_site(name), SHARE_SEQ)
             forget_open_attributions(tx, name)
 
 
-def _check_evidence(tx: Connection, folder: StateFolder, site: str, seen: Seen) -> None:
-    last = last_line(tx, site)
-    if last is None or last.seq < seen.evidence_seq:
-        there = "none" if last is None else str(last.seq)
+def _check_evidence(tx: Connection, folder: StateFolder, seen: Seen) -> None:
+    last = newest_line(tx)
+    if last is None or last.id < seen.evidence_line:
+        there = "none" if last is None else str(last.id)
         raise StateError(
-            f"{folder.database} is older than the rest of this state: the last line of evidence of {site} is {there}, and line "
-            f"{seen.evidence_seq} was signed already. Going on would sign that line a second time. {_NEWER}"
+            f"{folder.database} is older than the rest of this state: its last line of evidence is {there}, and line "
+            f"{seen.evidence_line} was signed already. Going on would sign that line a second time. {_NEWER}"
         )
-    line = line_at(tx, site, seen.evidence_seq)
-    if line is None or line.hash.hex() != seen.evidence_hash:
+    line = line_of_id(tx, seen.evidence_line)
+    if line is None or line.root.hex() != seen.evidence_root:
         raise StateError(
-            f"{folder.database} holds another line {seen.evidence_seq} of the evidence of {site} than was signed here last. "
-            f"{_NEWER}"
+            f"{folder.database} holds another line {seen.evidence_line} of evidence than was signed here last. {_NEWER}"
         )
 
 
@@ -77,11 +75,3 @@ async def check_chain(node: BitcoinNode, top: tuple[int, bytes] | None, path: Pa
             f"{path} is older than the books: it ends at height {tip.height}, and they have followed it to block "
             f"{top[0]} ({hash_text(top[1])}). {RESTORE_CHAIN}, or {ANEW}"
         )
-
-
-def open_identity(tx: Connection, stream: str, key: Path) -> Identity:
-    """The key of a stream of evidence; made where nothing was ever signed. Raises SealError and OSError."""
-    if last_line(tx, stream) is not None or key.exists():
-        return Identity.open(key)
-    key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Identity.create(key)

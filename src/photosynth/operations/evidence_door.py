@@ -2,24 +2,24 @@
 
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 
+from photosynth.operations.evidence_keys import signing_identity
+from photosynth.operations.state import StateFolder
 from photosynth.storage import Database
-from photosynth.storage.address import Place
 from photosynth.treasury.evidence.export import export_lines
-from photosynth.treasury.evidence.seal import Identity
 
 
-def evidence_lines(database: Place, stream: str, identity: Identity, folder: Path) -> Iterator[bytes]:
-    """The lines of an export, header first and closing line last, each without its line feed.
+def evidence_lines(folder: StateFolder, stream: str | None = None) -> Iterator[bytes]:
+    """The lines of an export of all streams or of one, the closing lines last, each without its line feed.
 
-    ``folder`` takes them in a file without a name, which is gone with its reader, also after a kill. The database has a
-    connection of its own for it, so that other readers need not wait. Raises TreasuryError where there is no evidence yet,
-    OSError where the folder is full.
+    The folder takes them in a file without a name, which is gone with its reader, also after a kill. The database has a
+    connection of its own for it, so that other readers need not wait. Raises TreasuryError where there is no such evidence,
+    SealError where a key is missing, OSError where the folder is full.
     """
-    with tempfile.TemporaryFile(dir=folder) as file:
-        with Database(database, read_only=True) as own, own.read() as tx:
-            for line in export_lines(tx, stream, identity):
+    with tempfile.TemporaryFile(dir=folder.root) as file:
+        with Database(folder.database, read_only=True) as own, own.read() as tx:
+            for line in export_lines(tx, partial(signing_identity, tx, folder), stream):
                 file.write(line + b"\n")
         file.seek(0)
         for line in file:

@@ -8,12 +8,15 @@ from photosynth.fleet import Fleet, Node
 from photosynth.operations import consistency
 from photosynth.operations.bitcoin_nodes import NodeChoice, OpenedNode, answering, open_bitcoin_node
 from photosynth.operations.chain_books import FollowedChain, open_chain_books
+from photosynth.operations.income import IncomeOfNodes, open_income, paid_nodes
+from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.noting import KeptManifest
 from photosynth.operations.state import StateError, StateFolder
 from photosynth.operations.supervisor import Unit
+from photosynth.quantities.instants import Clock
 from photosynth.sites.bookkeeper import coin_fact
-from photosynth.sites.books import Noted, SiteBooks, open_books
-from photosynth.sites.configuration import Pace, demonstration_target, wallet_facts
+from photosynth.sites.books import KeptBooks, Noted, open_books
+from photosynth.sites.configuration import Pace, demonstration_target, site_facts, wallet_facts
 from photosynth.sites.energy import Energy
 from photosynth.sites.field import OpenedField
 from photosynth.sites.machines import Machines
@@ -22,7 +25,8 @@ from photosynth.sites.site import OperatedSite
 from photosynth.storage import Database, Runner
 from photosynth.treasury.coinbase import ChainBooks
 from photosynth.treasury.evidence.seal import Identity
-from photosynth.treasury.facts import CoinFact
+from photosynth.treasury.facts import ChainFact, CoinFact
+from photosynth.treasury.fleet_books import FleetBooks
 from photosynth.treasury.glance import followed_top
 from photosynth.treasury.parties import keep_parties, keep_wallets
 
@@ -40,10 +44,10 @@ class SiteUnits:
     field: Unit[OpenedField]
     machines: Unit[Machines]
     energy: Unit[Energy]
-    books: Unit[SiteBooks]
+    books: Unit[KeptBooks]
     mining: Unit[Mining]
 
-    def every(self) -> tuple[Unit[OpenedField] | Unit[Machines] | Unit[Energy] | Unit[SiteBooks] | Unit[Mining], ...]:
+    def every(self) -> tuple[Unit[OpenedField] | Unit[Machines] | Unit[Energy] | Unit[KeptBooks] | Unit[Mining], ...]:
         """Its services."""
         return self.field, self.machines, self.energy, self.books, self.mining
 
@@ -71,9 +75,11 @@ def bitcoin_nodes(fleet: Fleet) -> tuple[Node, ...]:
 class Units:
     """Makes the units of a fleet, which share its database and what is known of its state."""
 
-    def __init__(self, fleet: Fleet, folder: StateFolder, manifest: KeptManifest, database: Database, run: Runner) -> None:
+    def __init__(  # noqa: PLR0917  what all of them share
+        self, fleet: Fleet, folder: StateFolder, manifest: KeptManifest, database: Database, run: Runner, books: FleetBooks
+    ) -> None:
         self._fleet, self._folder, self._manifest = fleet, folder, manifest
-        self._database, self._run = database, run
+        self._database, self._run, self._books = database, run, books
 
     def nodes(self, speed_milli: int) -> dict[str, Unit[OpenedNode]]:
         """A unit for each Bitcoin node that is opened here; ``speed_milli`` is how fast a demonstration's blocks come."""
@@ -102,12 +108,12 @@ class Units:
         async def open_energy() -> Energy:
             return Energy(site, machines.running.control)
 
-        async def open_site_books() -> SiteBooks:
+        async def open_site_books() -> KeptBooks:
             noted = Noted(
                 made=lambda: self._manifest.site_made(site.name, site.began_ms),
                 closed=lambda record, share_seq: self._manifest.closed(site.name, record, share_seq),
             )
-            return await open_books(site, choice.genesis_hash, identity, noted)
+            return await open_books(site, choice.genesis_hash, self._books, identity, noted)
 
         async def open_pool() -> Mining:
             return await open_mining(site, choice, pools)
@@ -119,10 +125,26 @@ class Units:
         mining = Unit(scope, "mining", open_pool, after=[books], after_one_of=list(mine.values()))
         return SiteUnits(site, chain.name, choice, field, machines, energy, books, mining)
 
+    def income(self, watch: NodeWatch, clock: Clock) -> Unit[IncomeOfNodes] | None:
+        """What reads the income of the nodes that are paid for being one; None where no node is."""
+        paid = paid_nodes(self._fleet.nodes, watch.access)
+        if not paid:
+            return None
+
+        async def start() -> IncomeOfNodes:
+            await self._run(self._keep_owners)
+            return await open_income(
+                paid, self._fleet.operator, database=self._database, run=self._run, clock=clock, note=watch.note
+            )
+
+        return Unit("fleet", "income", start)
+
     def _node(self, node: Node, pace: Pace) -> Unit[OpenedNode]:
         mining = [mining for mining in self._fleet.mining_sites() if node.id in mining.site.pool.node]
         scripts = list(dict.fromkeys(item.wallet.output_script() for item in mining))
-        paced = [item.site for item in mining if item.site.pool.node[0] == node.id]
+        preferring = [item.site for item in mining if item.site.pool.node[0] == node.id]
+        # Where it only stands in for another one, it has to keep that one's pace when it does.
+        paced = preferring or [item.site for item in mining]
         folder = self._folder.node(node.id)
 
         async def start() -> OpenedNode:
@@ -134,7 +156,7 @@ class Units:
             except NodeUnavailableError as error:  # it is a part of this state
                 raise StateError(str(error)) from error
             try:
-                if paced:
+                if preferring:
                     await consistency.check_chain(
                         opened.node, await self._run(lambda: self._followed_top(chain_of(node))), folder
                     )
@@ -150,6 +172,11 @@ class Units:
         with self._database.read() as tx:
             return followed_top(tx, chain)
 
+    def _keep_owners(self) -> None:
+        with self._database.begin() as tx:
+            keep_parties(tx, [self._fleet.operator], {party.id: party.name for party in self._fleet.parties})
+            keep_wallets(tx, wallet_facts(self._fleet))
+
     def _chain(self, chain: str, sites: Sequence[OperatedSite], nodes: Mapping[str, Unit[OpenedNode]]) -> ChainUnits:
         mine = {name: nodes[name] for site in sites for name in site.declared.pool.node}
         choice, first, ledger = NodeChoice(mine), sites[0], self._fleet.ledger
@@ -159,13 +186,10 @@ class Units:
             quote = first.settings.coin_market.at(at_ms)
             return None if quote is None else coin_fact(quote)
 
-        def keep_owners() -> None:
-            with self._database.begin() as tx:
-                keep_parties(tx, [], {party.id: party.name for party in self._fleet.parties})
-                keep_wallets(tx, wallets)
-
         async def start() -> FollowedChain:
-            await self._run(keep_owners)
+            known = ChainFact(chain, choice.genesis_hash, site_facts(first.mining, choice.genesis_hash).asset)
+            await self._run(lambda: self._books.know(known))
+            await self._run(self._keep_owners)
             books = ChainBooks(
                 chain,
                 [wallet for wallet in wallets if wallet.chain == chain],

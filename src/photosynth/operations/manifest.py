@@ -20,6 +20,7 @@ from photosynth.files.whole import write_whole
 from photosynth.operations.state import StateError, StateFolder
 from photosynth.storage.address import Place
 from photosynth.storage.at_rest import holds_state
+from photosynth.treasury.evidence.envelope import BOOKS
 
 MARK = "state"
 """Name of the file in a part's folder, and key in the database's ``meta``, that holds the state's id."""
@@ -35,10 +36,12 @@ _RESTORE = "Put it back from a backup"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How far evidence and share log had come: the newest line's number and hash, the last entry's number."""
+    """How far evidence and share log had come: the newest line's place in the order of append, the root over all heads with it,
+    and the last entry's number.
+    """
 
-    evidence_seq: int
-    evidence_hash: str
+    evidence_line: int
+    evidence_root: str
     share_seq: int
 
 
@@ -140,7 +143,7 @@ def _site(part: Any) -> SitePart:
         active=part["active"] is True,
         began_ms=None if part["began_ms"] is None else int(part["began_ms"]),
         counting_anew=part["counting_anew"] is True,
-        seen=None if seen is None else Seen(int(seen["evidence_seq"]), str(seen["evidence_hash"]), int(seen["share_seq"])),
+        seen=None if seen is None else Seen(int(seen["evidence_line"]), str(seen["evidence_root"]), int(seen["share_seq"])),
     )
 
 
@@ -233,10 +236,12 @@ class _Part:
 def _needed(folder: StateFolder, manifest: Manifest) -> Iterable[_Part]:
     advice = f"The journal and the evidence are in it and nowhere else. {_RESTORE}, or {ANEW}"
     yield _Part(folder.database, holds_state(folder.database), manifest.complete, advice)
+    signed = f"It signed the evidence that is here, and no other key can go on with that. {_RESTORE}, or {ANEW}"
+    of_books = folder.key(BOOKS)
+    yield _Part(of_books, of_books.exists(), any(site.began_ms is not None for site in manifest.sites.values()), signed)
     for name, site in manifest.active_sites().items():
         files, begun = folder.site(name), site.began_ms is not None
-        advice = f"It signed the evidence that is here, and no other key can go on with that. {_RESTORE}, or {ANEW}"
-        yield _Part(files.key, files.key.exists(), begun, advice)
+        yield _Part(files.key, files.key.exists(), begun, signed)
         if not site.counting_anew:
             yield _Part(files.shares, _has_segments(files.shares), begun, f"{_RESTORE}, or {COUNT_ANEW}")
     for name, node in manifest.active_nodes().items():

@@ -5,19 +5,18 @@ A package of somebody else's network runs in our process. Whatever it raises, gi
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 import structlog
 
 from photosynth.bitcoin.node import NodeUnavailableError
 from photosynth.networks.grammar import Judgement, Probe, Report
+from photosynth.operations.foreign import ForeignCall, ForeignError, let_go
 from photosynth.quantities.texts import printable
 
 log = structlog.get_logger()
 
 LONGEST_LOOK_S = 15.0
 """A probe bounds itself; one that does not is cut off."""
-LONGEST_CLOSE_S = 3.0
 LARGEST = 2**63 - 1
 MOST_TEXT = 500
 MOST_JUDGEMENTS = 50
@@ -33,66 +32,46 @@ class NodeLook:
 
     def __init__(self, node_id: str, make: Callable[[], Probe]) -> None:
         self._node_id, self._make = node_id, make
+        self._call = ForeignCall[Report](f"look at {node_id}", LONGEST_LOOK_S)
         self._probe: Probe | None = None
-        self._looking: asyncio.Task[Report] | None = None
         self._said = ""
 
     async def look(self, now_ms: int) -> Report:
         """One look, over within its time. Raises nothing."""
-        if self._looking is not None and not self._looking.done():
-            return failed_look(now_ms, "its probe does not end the look before, although it was cut off")
-        self._looking = asyncio.create_task(self._guarded(now_ms), name=f"look at {self._node_id}")
+
+        async def work() -> Report:
+            if self._probe is None:
+                self._probe = self._make()
+            return sound(await self._probe.look(now_ms), now_ms)
+
         try:
-            await asyncio.wait({self._looking}, timeout=LONGEST_LOOK_S)
-        except asyncio.CancelledError:
-            self._looking.cancel()
-            raise
-        if self._looking.done():
-            return self._looking.result()
-        self._looking.cancel()
-        return failed_look(now_ms, f"no answer within {LONGEST_LOOK_S:g} s")
+            return await self._call(work)
+        except ForeignError as error:
+            return failed_look(now_ms, self._why(error, error.__cause__))
 
     async def close(self) -> None:
         """Let its connections go. Raises nothing, and ends in time."""
         if self._probe is not None:
-            closing = asyncio.create_task(self._let_go(self._probe), name=f"close {self._node_id}")
-            await asyncio.wait({closing}, timeout=LONGEST_CLOSE_S)
+            await let_go(self._probe)
 
-    async def _guarded(self, now_ms: int) -> Report:
-        try:
-            if self._probe is None:
-                self._probe = self._make()
-            return sound(await self._probe.look(now_ms), now_ms)
-        except asyncio.CancelledError:
-            return failed_look(now_ms, "its probe gave the look up")
-        except NodeUnavailableError as error:
-            return failed_look(now_ms, words_of(error))
-        except BaseException as error:  # a package may even ask the program to exit
-            why = f"its probe failed: {words_of(error)}"
-            if why != self._said:
-                self._said = why
-                mistake = None if isinstance(error, NonsenseError) else error
-                log.error("a probe failed", node=self._node_id, exc_info=mistake, reason=why)
-            return failed_look(now_ms, why)
-
-    @staticmethod
-    async def _let_go(probe: Probe) -> None:
-        with suppress(BaseException):  # nothing is asked of it any more
-            await probe.close()
+    def _why(self, error: ForeignError, cause: BaseException | None) -> str:
+        """Why a look told nothing; a mistake of the package is logged once."""
+        if cause is None or isinstance(cause, NodeUnavailableError):
+            return str(error)
+        if isinstance(cause, asyncio.CancelledError):
+            return "its probe gave the look up"
+        why = f"its probe failed: {error}"
+        if why != self._said:
+            self._said = why
+            mistake = None if isinstance(cause, NonsenseError) else cause
+            log.error("a probe failed", node=self._node_id, exc_info=mistake, reason=why)
+        return why
 
 
 def failed_look(now_ms: int, why: str) -> Report:
     """A look that told nothing, and why."""
     unreachable = Judgement("node_unreachable", "critical", "it does not answer", why, "See that it runs and what its log says.")
     return Report(now_ms, problem=why, judgements=(unreachable,))
-
-
-def words_of(error: BaseException) -> str:
-    """What an exception says of itself, as far as that can be had."""
-    text = ""
-    with suppress(Exception):
-        text = printable(str(error), MOST_TEXT)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def sound(report: object, now_ms: int) -> Report:

@@ -18,9 +18,10 @@ from photosynth.actions import ActionSink
 from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError
 from photosynth.documents.nodes import NodeCondition, NodeDocument, NodeState, ProcessDocument
 from photosynth.fleet import Node
-from photosynth.networks.grammar import Access, Judgement, Place, Report
+from photosynth.networks.grammar import Access, Judgement, Place, Probe, Report
 from photosynth.networks.registry import network
-from photosynth.operations.node_look import NodeLook, words_of
+from photosynth.operations.foreign import words_of
+from photosynth.operations.node_look import NodeLook
 from photosynth.operations.view import NotKnownError
 from photosynth.runtimes.process import ChildProcess, Workload
 from photosynth.runtimes.process_log import tail
@@ -76,6 +77,10 @@ class _Watched:
 
     declared: Node
     look: NodeLook | None = None
+    access: Callable[[], Access] | None = None
+    """How others speak to it; None where they do not."""
+    noted: Judgement | None = None
+    """What others who ask it have to say of it."""
     process: ChildProcess | None = None
     fault: str | None = None
     """Why it cannot be run or looked at as the fleet file says."""
@@ -189,6 +194,14 @@ class NodeWatch:
                 await process.restart(f"it runs and did not answer for {HANG_S:g} s")
             except TimeoutError as error:
                 log.error("a node's process that hangs could not be ended", node=watched.declared.id, reason=str(error))
+
+    def access(self, node_id: str) -> Callable[[], Access] | None:
+        """What tells how a node is spoken to, which may raise NodeUnavailableError; None where nobody speaks to it from here."""
+        return self._of(node_id).access
+
+    def note(self, node_id: str, judgement: Judgement | None) -> None:
+        """Let a node's conditions hold what somebody else who asks it found, until that is None."""
+        self._of(node_id).noted = judgement
 
     # What it says
 
@@ -309,6 +322,8 @@ class NodeWatch:
                 evidence = f"nobody could look at it for {self._monotonic() - watched.answered_s:.0f} s"
                 runbook = "See the log of this program, and whether the machine has too much to do."
                 found.append(Judgement("not_looked_at", "critical", "what is known of it is old", evidence, runbook))
+        if watched.noted is not None:
+            found.append(watched.noted)
         if lag is not None and lag >= BEHIND_BLOCKS and state != "down":
             found.append(_lags(watched.declared, lag, furthest))
         return sorted(found, key=lambda item: _SEVERITIES.index(item.severity))
@@ -371,17 +386,23 @@ def _made(node: Node, here: Here) -> _Watched:
     if role is None or (probe := role.probe) is None:
         return _Watched(node)
     if node.run == "simulated" and (spoken_to := here.simulated) is not None:
-        return _Watched(node, NodeLook(node.id, lambda: probe(spoken_to(node.id))))
+        return _looked_at(node, probe, lambda: spoken_to(node.id))
     if node.run == "external":
-        return _Watched(node, NodeLook(node.id, lambda: probe(_access(node))))
+        return _looked_at(node, probe, lambda: _access(node))
     if node.run == "process" and role.command is not None and node.program is not None:
         own = here.folder / node.id
         data = node.data or own / "data"
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         command = role.command(Place(node.id, node.chain, node.program, data, node.ports, node.flags))
         workload = Workload(node.id, f"{here.mark}:{node.id}", command.arguments, own, command.stop_s)
-        return _Watched(node, NodeLook(node.id, lambda: probe(command.access)), ChildProcess(workload, here.actions))
+        watched = _looked_at(node, probe, lambda: command.access)
+        watched.process = ChildProcess(workload, here.actions)
+        return watched
     return _Watched(node)
+
+
+def _looked_at(node: Node, probe: Callable[[Access], Probe], access: Callable[[], Access]) -> _Watched:
+    return _Watched(node, NodeLook(node.id, lambda: probe(access())), access)
 
 
 def _access(node: Node) -> Access:

@@ -42,7 +42,7 @@ class KeptManifest:
         with self._turn, contextlib.suppress(OSError):
             before = self.now.sites[site].seen
             most = max(share_seq, 0 if before is None else before.share_seq)
-            self._save(self.now.with_site(site, seen=Seen(record.seq, record.hash.hex(), most)))
+            self._save(self.now.with_site(site, seen=Seen(record.id, record.root.hex(), most)))
 
     def _save(self, manifest: Manifest) -> None:
         self.now = manifest

@@ -14,6 +14,7 @@ from photosynth.operations import consistency
 from photosynth.operations.audit import AuditLog
 from photosynth.operations.audit_spool import AuditSpool, finish_cut_off
 from photosynth.operations.bitcoin_nodes import NodeChoice
+from photosynth.operations.evidence_keys import open_identity
 from photosynth.operations.fleet_units import Units, chain_of
 from photosynth.operations.manifest import check_parts, load_manifest, write_mark
 from photosynth.operations.node_watch import NodeWatch
@@ -26,14 +27,16 @@ from photosynth.operations.supervisor import Supervisor, Unit
 from photosynth.pool.share_log import ShareLog
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.sites.clock import RememberedTime, RunningClock
-from photosynth.sites.configuration import tariff_of
+from photosynth.sites.configuration import fleet_facts, tariff_of
 from photosynth.sites.day_notes import DayNotes
 from photosynth.sites.heads import EvidenceHeads
 from photosynth.sites.past import Past, read_past
 from photosynth.sites.site import OperatedSite, SiteSettings
 from photosynth.sites.stopping import StopSwitch
 from photosynth.storage import Database, DatabaseThread
+from photosynth.treasury.evidence.envelope import BOOKS
 from photosynth.treasury.evidence.seal import Identity
+from photosynth.treasury.fleet_books import FleetBooks
 
 log = structlog.get_logger()
 
@@ -74,7 +77,8 @@ class _Opening:
         held.push_async_callback(self.audit.close)
         self.heads = EvidenceHeads()
         operated = [self._site(site, logs[site.name], pasts[site.name]) for site in settings.sites]
-        made = Units(settings.fleet, state, self.manifest, self.database, self.run)
+        books = FleetBooks(fleet_facts(settings.fleet), identities[BOOKS])
+        made = Units(settings.fleet, state, self.manifest, self.database, self.run, books)
         nodes = made.nodes(settings.speed_milli)
         chains = made.chains(operated, nodes)
         sites = {
@@ -98,6 +102,8 @@ class _Opening:
         units: list[Unit[Any]] = [self._kept_time(), *nodes.values(), *(chain.books for chain in chains.values())]
         units += [] if models is None else [models]
         units += [unit for site in sites.values() for unit in site.every()]
+        income = made.income(watch, self.clock)
+        units += [] if income is None else [income]
         supervisor = Supervisor([*units, _watched(watch)], fatal=FATAL)
         return RunningFleet(
             settings=settings,
@@ -106,7 +112,6 @@ class _Opening:
             database=self.database,
             readers=readers,
             audit=self.audit,
-            identities=identities,
             nodes=nodes,
             chains=chains,
             sites=sites,
@@ -116,7 +121,7 @@ class _Opening:
         )
 
     def _claim(self) -> tuple[dict[str, Past], dict[str, Identity]]:
-        """On the database's thread: whose it is, what waits for it, what a kill cut off, each site's past and key."""
+        """On the database's thread: whose it is, what waits for it, what a kill cut off, each site's past, every key."""
         pasts, keys = {}, {}
         with self.database.begin() as tx:
             consistency.claim_database(tx, self.state, self.manifest.now)
@@ -125,7 +130,8 @@ class _Opening:
             finish_cut_off(tx)
             for site in self.settings.sites:
                 pasts[site.name] = read_past(tx, site.name, tariff_of(site.mining.site).demand_period)
-                keys[site.name] = consistency.open_identity(tx, site.name, self.state.site(site.name).key)
+                keys[site.name] = open_identity(tx, self.state, site.name)
+            keys[BOOKS] = open_identity(tx, self.state, BOOKS)
         self.spool.clear()
         self.manifest.database_made()
         return pasts, keys

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from photosynth.bitcoin_node.reading import RestingChain
 
 
-def _begun(folder: StateFolder) -> Manifest:
+def begun(folder: StateFolder) -> Manifest:
     """What a folder's manifest says. Raises StateError where no site has lived there."""
     if not folder.exists:
         raise StateError(
@@ -36,7 +36,7 @@ def read_state(state: Place) -> Iterator[tuple[StateFolder, Manifest]]:
     if folder.root.is_dir():
         folder.lock(reading=True)
     try:
-        manifest = _begun(folder)
+        manifest = begun(folder)
         check_parts(folder, manifest)
         if not manifest.began:
             raise StateError(f"the first start on {state} did not finish; start it again with `photosynth up`")
@@ -88,10 +88,10 @@ async def open_stopped_node(state: Place) -> AsyncIterator[StoppedNode]:
     from photosynth.bitcoin_node import open_node
 
     folder = StateFolder(state)
-    _embedded(_begun(folder))
+    _embedded(begun(folder))
     folder.lock()
     try:
-        manifest = _begun(folder)
+        manifest = begun(folder)
         name = _embedded(manifest)
         node = await open_node(folder.node(name), manifest.nodes[name].chain.partition("/")[2])
         try:
@@ -113,26 +113,28 @@ def _embedded(manifest: Manifest) -> str:
 class StoppedEvidence:
     """The evidence of a stopped fleet; satisfies ``api.evidence_port.EvidencePort``."""
 
-    def __init__(self, folder: StateFolder, manifest: Manifest) -> None:
-        self._folder, self._manifest = folder, manifest
+    def __init__(self, folder: StateFolder) -> None:
+        self._folder = folder
 
-    async def lines(self) -> AsyncIterator[bytes]:
-        """The lines of an export, each without its line feed."""
+    async def lines(self, site: str | None = None) -> AsyncIterator[bytes]:
+        """The lines of an export, of all streams or of one site's, each without its line feed. Raises NotKnownError."""
+        from functools import partial
+
+        from photosynth.operations.evidence_keys import signing_identity
+        from photosynth.operations.view import NotKnownError
         from photosynth.storage import Database
-        from photosynth.treasury.evidence.export import export_lines
-        from photosynth.treasury.evidence.seal import Identity
+        from photosynth.treasury.evidence.export import NoEvidenceError, export_lines
 
-        name = next(iter(self._manifest.active_sites()), None)
-        if name is None:
-            raise StateError("this fleet has no mining site, so there is no evidence of one")
-        identity = Identity.open(self._folder.site(name).key)
         with Database(self._folder.database, at_rest=True) as database, database.read() as tx:
-            for line in export_lines(tx, name, identity):
-                yield line
+            try:
+                for line in export_lines(tx, partial(signing_identity, tx, self._folder), site):
+                    yield line
+            except NoEvidenceError as error:
+                raise NotKnownError(f"{error}.") from None
 
 
 @asynccontextmanager
 async def open_stopped_evidence(state: Place) -> AsyncIterator[StoppedEvidence]:
     """The evidence of a stopped fleet. Raises StateError and StorageError."""
-    with read_state(state) as (folder, manifest):
-        yield StoppedEvidence(folder, manifest)
+    with read_state(state) as (folder, _):
+        yield StoppedEvidence(folder)

@@ -13,6 +13,7 @@ from photosynth.documents import (
     Condition,
     DayPoint,
     IncidentsStatus,
+    IncomeDocument,
     LedgerDocument,
     MachineDocument,
     NodeDocument,
@@ -23,6 +24,7 @@ from photosynth.documents import (
 )
 from photosynth.documents.status import EvidenceStatus, LedgerStatus
 from photosynth.operations import book_documents as books
+from photosynth.operations import conditions as wrong
 from photosynth.operations import status as parts
 from photosynth.operations.evidence_door import evidence_lines
 from photosynth.operations.glance import Glance
@@ -33,6 +35,8 @@ from photosynth.operations.summaries import count_nodes, evidence_status, ledger
 from photosynth.operations.view import NotKnownError, chosen_sites, known_site
 from photosynth.quantities.instants import iso_utc
 from photosynth.sites.configuration import asset_of, site_facts
+from photosynth.treasury.evidence.export import NoEvidenceError
+from photosynth.treasury.income import Misfit, misfits
 from photosynth.treasury.suspense import Unexplained, unexplained
 from photosynth.treasury.unknown_intervals import UnknownIntervals, unknown_intervals
 
@@ -42,7 +46,7 @@ VERSION = version("photosynth")
 DAY_MS = 86_400_000
 
 
-_OfBooks = tuple[LedgerStatus, EvidenceStatus, list[UnknownIntervals], list[Unexplained]]
+_OfBooks = tuple[LedgerStatus, EvidenceStatus, list[UnknownIntervals], list[Unexplained], list[Misfit]]
 
 
 class RunningView:
@@ -69,23 +73,26 @@ class RunningView:
             return await fleet.readers.read(
                 lambda tx: (
                     ledger_status(tx, chain, asset),
-                    evidence_status(tx, list(self._sites)),
+                    evidence_status(tx),
                     unknown_intervals(tx, None, now_ms - DAY_MS),
                     unexplained(tx),
+                    misfits(tx),
                 )
             )
 
-        ledger, evidence, unknown, strange = await self._books.look(look)
+        ledger, evidence, unknown, strange, unfit = await self._books.look(look)
         nodes = fleet.watch.nodes()
-        sites = [await self._part(door, [item for item in unknown if item.site == door.name]) for door in self._sites.values()]
-        conditions = self._fleet_conditions(nodes) + parts.unexplained_conditions(strange)
+        sites = await asyncio.gather(
+            *(self._part(door, [item for item in unknown if item.site == door.name]) for door in self._sites.values())
+        )
+        conditions = self._fleet_conditions(nodes) + wrong.unexplained_conditions(strange) + wrong.misfit_conditions(unfit)
         return Status(
             time=iso_utc(now_ms),
             wall_time=iso_utc(fleet.clock.wall_ms()),
             running=True,
             version=VERSION,
             speed=fleet.clock.speed,
-            sites=sites,
+            sites=list(sites),
             nodes=count_nodes(nodes),
             ledger=ledger,
             evidence=evidence,
@@ -107,8 +114,8 @@ class RunningView:
             models=parts.model_statuses(site.declared, views, quote),
             mainnet=parts.mainnet_outlook(quote, snapshot.hash_rate.hash_rate_hs),
             conditions=found
-            + [item for view in views for item in parts.machine_conditions(view)]
-            + parts.unknown_conditions(unknown),
+            + [item for view in views for item in wrong.machine_conditions(view)]
+            + wrong.unknown_conditions(unknown),
         )
 
     async def workers(self, site: str | None = None) -> WorkersDocument:
@@ -156,6 +163,10 @@ class RunningView:
         """The same as lines of JSON: a LedgerDocument without postings, then a PostingDocument a line."""
         site = known_site(list(self._sites), site)
         return ledger_lines(self._fleet.readers.read, site, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
+
+    async def income(self, network: str | None = None) -> list[IncomeDocument]:
+        """What networks paid, newest first: all of it, or one network's."""
+        return await self._fleet.readers.read(lambda tx: books.income_documents(tx, network))
 
     async def nodes(self) -> list[NodeDocument]:
         """Every node of the fleet, in the file's order."""
@@ -231,14 +242,17 @@ class RunningView:
             audit.finished(action, "done", None, _by_site(doors, [item or "" for item in seen]), None)
         return books.action_document(await audit.row(action))
 
-    async def lines(self) -> AsyncIterator[bytes]:
-        """The lines of an evidence export, header first and closing line last, each without its line feed."""
-        fleet, name = self._fleet, next(iter(self._sites), None)
-        if name is None:
-            raise NotKnownError("This fleet has no mining site, so there is no evidence of one.")
-        lines = evidence_lines(fleet.database.place, name, fleet.identities[name], fleet.settings.state.root)
-        while (line := await asyncio.to_thread(next, lines, None)) is not None:
-            yield line
+    async def lines(self, site: str | None = None) -> AsyncIterator[bytes]:
+        """The lines of an export of evidence, of all streams or of one site's, each without its line feed.
+
+        Raises NotKnownError where there is no such evidence, or none yet.
+        """
+        lines = evidence_lines(self._fleet.settings.state, site)
+        try:
+            while (line := await asyncio.to_thread(next, lines, None)) is not None:
+                yield line
+        except NoEvidenceError as error:
+            raise NotKnownError(f"{error}.") from None
 
     def _doors(self, site: str | None) -> list[SiteDoor]:
         """One site, or all. Raises NotKnownError."""
@@ -250,16 +264,17 @@ class RunningView:
         return [self._sites[name] for name in chosen_sites(list(self._sites), site)]
 
     def _fleet_conditions(self, nodes: list[NodeDocument]) -> list[Condition]:
-        """What is wrong with nodes that no pool mines on, and with what the whole fleet shares."""
+        """What is wrong with the whole fleet's parts, and with nodes but for a pool's only one, of which its site tells."""
         fleet, now_ms = self._fleet, self._fleet.clock.site_ms()
-        found = parts.audit_conditions(fleet.audit.fault, fleet.audit.waiting, now_ms)
-        found += parts.database_conditions(self._books.fault, now_ms)
-        mined_on = {name for door in self._sites.values() for name in door.site.declared.pool.node}
-        found += parts.node_conditions([node for node in nodes if node.id not in mined_on], now_ms)
+        found = wrong.audit_conditions(fleet.audit.fault, fleet.audit.waiting, now_ms)
+        found += wrong.database_conditions(self._books.fault, now_ms)
+        named = [door.site.declared.pool.node for door in self._sites.values()]
+        told = {names[0] for names in named if len(names) == 1}
+        found += wrong.node_conditions([node for node in nodes if node.id not in told], now_ms)
         of_sites = {f"site:{name}" for name in self._sites}
-        found += parts.trouble_conditions([item for item in fleet.supervisor.troubles() if item.scope not in of_sites], now_ms)
+        found += wrong.trouble_conditions([item for item in fleet.supervisor.troubles() if item.scope not in of_sites], now_ms)
         if fleet.clock.ended and fleet.settings.sites:
-            found += parts.ended_conditions(fleet.settings.sites[0].replay, fleet.settings.sites[0].end_ms)
+            found += wrong.ended_conditions(fleet.settings.sites[0].replay, fleet.settings.sites[0].end_ms)
         return self._since_first_seen("", found)
 
     def _since_first_seen(self, scope: str, found: list[Condition]) -> list[Condition]:

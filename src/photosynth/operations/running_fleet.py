@@ -23,7 +23,7 @@ from photosynth.sites.clock import RememberedTime, RunningClock
 from photosynth.sites.site import SiteSettings
 from photosynth.storage import Database, StorageError
 from photosynth.treasury.coinbase import WrongChainError
-from photosynth.treasury.evidence.seal import Identity, SealError
+from photosynth.treasury.evidence.seal import SealError
 from photosynth.treasury.journal import OtherBooksError
 
 log = structlog.get_logger()
@@ -71,7 +71,6 @@ class RunningFleet:
     database: Database
     readers: Readers
     audit: AuditLog
-    identities: Mapping[str, Identity]
     nodes: Mapping[str, Unit[OpenedNode]]
     chains: Mapping[str, ChainUnits]
     sites: Mapping[str, SiteUnits]

@@ -1,6 +1,7 @@
 """One running site as its documents show it, whichever of its services run, and its switch: stop and resume."""
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from photosynth.documents import ChainStatus, Condition, DayPoint, MachineDocume
 from photosynth.miners.guard import named
 from photosynth.miners.view import MachineView
 from photosynth.operations import book_documents as books
+from photosynth.operations import conditions as wrong
 from photosynth.operations import status as parts
 from photosynth.operations.fleet_units import ChainUnits, SiteUnits
 from photosynth.operations.running_fleet import RunningFleet
@@ -21,6 +23,9 @@ log = structlog.get_logger()
 
 HEALTH_AGE_S = 1.0
 """A node's answer about itself serves every question within so many seconds."""
+HEALTH_PATIENCE_S = 0.2
+"""So long a page waits for that answer; then it shows the one before, which is not older than ``HEALTH_KEPT_S``."""
+HEALTH_KEPT_S = 10.0
 KEEP_PATIENCE_S = 5.0
 """How long a stop's answer waits for the disk to take that everything is stopped."""
 
@@ -44,8 +49,8 @@ class SiteDoor:
         """How often it was stopped: a resume that was asked for before a stop does not undo it."""
         self._started_ms = self.site.clock.site_ms()
         self._health: NodeHealth | None = None
-        self._health_s = 0.0
-        self._health_turn = asyncio.Lock()
+        self._health_s, self._answered_s = -HEALTH_AGE_S, 0.0
+        self._asking: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
@@ -101,22 +106,33 @@ class SiteDoor:
         return parts.chain_status(self.site.mining, health, None if mining is None else mining.pool.template, age_s)
 
     async def health(self) -> NodeHealth | None:
-        """What its node says of itself, not asked more often than once a second; None where it does not answer."""
-        async with self._health_turn:
-            if time.monotonic() - self._health_s > HEALTH_AGE_S:
-                try:
-                    self._health = await self.units.node.health()
-                except NodeUnavailableError:
-                    self._health = None
-                self._health_s = time.monotonic()
-            return self._health
+        """What its node says of itself, not asked more often than once a second; None where it does not answer.
+
+        A node that takes the question and keeps silent holds up no page.
+        """
+        if self._asking is None and time.monotonic() - self._health_s > HEALTH_AGE_S:
+            self._asking = asyncio.ensure_future(self._ask_health())
+        if self._asking is not None:
+            await asyncio.wait({self._asking}, timeout=HEALTH_PATIENCE_S)
+        if self._asking is not None and time.monotonic() - self._answered_s > HEALTH_KEPT_S:
+            return None
+        return self._health
+
+    async def _ask_health(self) -> None:
+        answer: NodeHealth | None = None
+        try:
+            with contextlib.suppress(NodeUnavailableError):
+                answer = await self.units.node.health()
+                self._answered_s = time.monotonic()
+        finally:
+            self._health, self._health_s, self._asking = answer, time.monotonic(), None
 
     def conditions(self, views: list[MachineView], snapshot: PoolSnapshot, health: NodeHealth | None) -> list[Condition]:
         """What is wrong with the parts of the site that are not machines."""
         site, now_ms = self.site, self.site.clock.site_ms()
         energy, keeper, mining = self.units.energy.service, self.units.books.service, self.units.mining.service
         followed = self._chain.books.service
-        found = parts.system_conditions(
+        found = wrong.system_conditions(
             meters_fault=None if energy is None else energy.controller.fault,
             health=health,
             pool_fault=snapshot.condition,
@@ -129,10 +145,10 @@ class SiteDoor:
         template = None if mining is None else mining.pool.template
         if demonstration is not None and template is not None and rate is not None:
             usual_sat = site.quote().expected_sat(rate * demonstration.block_interval_s)
-            found += parts.money_conditions(template, usual_sat, now_ms)
-        found += parts.control_conditions(None if energy is None else energy.controller.mistake, now_ms)
+            found += wrong.money_conditions(template, usual_sat, now_ms)
+        found += wrong.control_conditions(None if energy is None else energy.controller.mistake, now_ms)
         troubles = [trouble for trouble in self._fleet.supervisor.troubles() if trouble.scope == f"site:{self.name}"]
-        return found + parts.trouble_conditions(troubles, now_ms)
+        return found + wrong.trouble_conditions(troubles, now_ms)
 
     def workers(self) -> list[WorkerDocument]:
         """The pool's workers over the life of the state."""
@@ -176,7 +192,7 @@ class SiteDoor:
                     rejected=0 if worker is None else sum(worker.rejected.values()),
                     last_share_wall_ms=None if worker is None else worker.last_share_wall_ms,
                     strike_cent_per_mwh=quote.strike_cent_per_mwh(spec.model.hash_rate_hs, spec.model.power_w),
-                    conditions=[] if view is None else parts.machine_conditions(view),
+                    conditions=[] if view is None else wrong.machine_conditions(view),
                 )
             )
         return documents

@@ -96,10 +96,14 @@ class StateFolder:
         """The Ed25519 keys that sign evidence, one a stream; they can sign away nothing."""
         return self.root / "keys"
 
+    def key(self, stream: str) -> Path:
+        """The key of a stream of evidence: a site's, or the books'."""
+        return self.keys / f"{stream}.key"
+
     def site(self, site: str) -> SiteFiles:
         """What is files of a site: its share log, what its simulated devices remember, an operator's stop, its key."""
         folder = self.sites / site
-        return SiteFiles(folder / "shares", folder / "world", folder / "stopped", self.keys / f"{site}.key")
+        return SiteFiles(folder / "shares", folder / "world", folder / "stopped", self.key(site))
 
     @property
     def clock(self) -> Path:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ActionDocument,
         BlockDocument,
         DayPoint,
+        IncomeDocument,
         LedgerDocument,
         MachineDocument,
         NodeDocument,
@@ -66,7 +67,7 @@ class StoppedFleet:
         remembered = RememberedTime.load(self._folder.clock)
         with RestingDatabase(self._folder.database) as database:
             chain = next((part.identity["chain"] for part in self._manifest.active_sites().values()), None)
-            ledger, evidence = ledger_status(database, chain, last.ledger.asset), evidence_status(database, self._names)
+            ledger, evidence = ledger_status(database, chain, last.ledger.asset), evidence_status(database)
             sites = []
             for part in (part for part in last.sites if part.name in self._names):
                 chain = self._manifest.sites[part.name].identity["chain"]
@@ -119,6 +120,12 @@ class StoppedFleet:
                 if is_worker(name)
             ],
         )
+
+    async def income(self, network: str | None = None) -> "list[IncomeDocument]":
+        """What networks paid, newest first: all of it, or one network's."""
+        from photosynth.operations.book_documents import income_documents
+
+        return self._query(lambda tx: income_documents(tx, network))
 
     async def nodes(self) -> "list[NodeDocument]":
         """None can be asked."""
@@ -279,15 +286,15 @@ def open_stopped(state: Place) -> StoppedFleet:
 
 
 def _meters(tx: "Connection", site: str) -> "tuple[MeterInfo, ...]":
-    """The meters that a site's newest evidence header names."""
-    from photosynth.treasury.evidence.lines import last_body
+    """The meters that the site's evidence names last."""
+    from photosynth.treasury.evidence.lines import last_of_kind
     from photosynth.treasury.facts import MeterInfo
 
-    header = last_body(tx, site, "header")
-    if header is None:
+    last = last_of_kind(tx, site, "site")
+    if last is None:
         return ()
     return tuple(
-        MeterInfo(m["id"], m["role"], m["party"], m["class"], 1, simulated=bool(m["simulated"])) for m in header["meters"]
+        MeterInfo(m["id"], m["role"], m["party"], m["class"], 1, simulated=bool(m["simulated"])) for m in last.data["meters"]
     )
 
 

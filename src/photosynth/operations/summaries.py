@@ -1,7 +1,7 @@
 """Books and proof as the database has them, and how a document is filled from a row."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TypeVar
 
 from photosynth.documents.base import Document
@@ -19,15 +19,11 @@ def ledger_status(tx: Asked, chain: str | None, asset: str, site: str | None = N
     return like(LedgerStatus, totals, asset=asset, assets=assets, reconciled_height=height)
 
 
-def evidence_status(tx: Asked, streams: Sequence[str]) -> EvidenceStatus:
-    """The proof in one glance: of one stream with its head, of several what they come to."""
-    states = [evidence_state(tx, stream) for stream in streams]
-    head = states[0].head if len(states) == 1 else None
-    return EvidenceStatus(
-        records=sum(state.records for state in states),
-        head=None if head is None else head.hex(),
-        last_interval_ms=max((state.last_interval_ms for state in states if state.last_interval_ms is not None), default=None),
-    )
+def evidence_status(tx: Asked) -> EvidenceStatus:
+    """The proof in one glance: the quarter hours of all sites, and the root over the heads of all streams."""
+    state = evidence_state(tx)
+    head = None if state.head is None else state.head.hex()
+    return EvidenceStatus(records=state.records, head=head, last_interval_ms=state.last_interval_ms)
 
 
 def count_nodes(nodes: Iterable[NodeDocument]) -> NodesStatus:

@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import structlog
 
-from photosynth.operations.node_look import words_of
+from photosynth.operations.foreign import words_of
 
 log = structlog.get_logger()
 
@@ -21,7 +21,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 WELL_AFTER_S = 120.0
 """Whoever ran for so long before it failed is begun again after the first pause."""
 SLOW_S = 10.0
-"""A start that takes longer is named to those who wait for it."""
+"""A start that takes longer is a trouble, and named to those who wait for it."""
 CLOSE_S = 20.0
 """A close that takes longer is given up."""
 LAST_WORD_S = 1.0
@@ -98,11 +98,11 @@ class Unit(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A unit that is down, or that waits for others; ``since_wall_ms`` is when that began."""
+    """A unit that is down, that waits for others, or whose start takes long; ``since_wall_ms`` is when that began."""
 
     scope: str
     name: str
-    kind: Literal["down", "waits"]
+    kind: Literal["down", "waits", "starts"]
     why: str
     since_wall_ms: int
 
@@ -171,6 +171,9 @@ class Supervisor:
                 if any(other.fault is not None for other in missing) or (missing and now_s - unit.since_s > SLOW_S):
                     why = "waits for " + " or ".join(_named(other) for other in missing)
                     found.append(Trouble(unit.scope, unit.name, "waits", why, unit.since_wall_ms))
+            elif unit.state == "starting" and now_s - unit.since_s > SLOW_S:
+                why = f"its start has not come to an end for {now_s - unit.since_s:.0f} s"
+                found.append(Trouble(unit.scope, unit.name, "starts", why, unit.since_wall_ms))
         return found
 
     # One unit.
@@ -271,7 +274,7 @@ class Supervisor:
         if state == "running" and unit.fault is not None:
             log.info("a part of the system runs again", unit=unit.id)
             unit.fault = None
-        if state == "waiting":
+        if state in ("waiting", "starting"):
             unit.since_s, unit.since_wall_ms = self._monotonic(), self._wall_ms()
         unit.state = state
         self._changed.set()

@@ -7,6 +7,7 @@ from photosynth.documents import (
     ActionDocument,
     BlockDocument,
     DayPoint,
+    IncomeDocument,
     LedgerDocument,
     MachineDocument,
     NodeDocument,
@@ -75,6 +76,10 @@ class FleetView(Protocol):
 
         The newest ``limit`` postings of the period, all where it is None; ``before_id`` does not go with ``oldest_first``.
         """
+        ...
+
+    async def income(self, network: str | None = None) -> list[IncomeDocument]:
+        """What networks paid, newest first: all of it, or one network's."""
         ...
 
     async def nodes(self) -> list[NodeDocument]:

@@ -6,7 +6,7 @@ from photosynth.quantities.instants import INTERVAL_S
 from photosynth.simulation.backtest_facts import BacktestInterval
 from photosynth.simulation.backtest_report import LedgerRow
 from photosynth.treasury.accounts import account_name
-from photosynth.treasury.energy import interval_postings
+from photosynth.treasury.energy import Occasion, interval_postings
 from photosynth.treasury.facts import PriceFact
 from photosynth.treasury.journal import check
 
@@ -26,9 +26,7 @@ class BacktestLedger:
         components = dict(prices.import_components)
         spot_cent = components.pop("spot")
         made = interval_postings(
-            self._site,
-            interval.start_ms,
-            interval.start_ms,
+            Occasion(self._site, f"interval:{self._site}:{interval.start_ms}:", interval.start_ms, interval.start_ms),
             interval.energy,
             PriceFact(
                 spot_cent_per_mwh=spot_cent,

@@ -24,7 +24,6 @@ from photosynth.storage import Database, Runner, StorageError
 from photosynth.storage.meta import put_meta
 from photosynth.storage.observations import DayObservation, keep_observations
 from photosynth.storage.scopes import of_site
-from photosynth.treasury.books import Books
 from photosynth.treasury.energy import role_energies
 from photosynth.treasury.evidence.lines import EvidenceRecord
 from photosynth.treasury.facts import (
@@ -40,6 +39,7 @@ from photosynth.treasury.facts import (
     WorkFact,
 )
 from photosynth.treasury.journal import TreasuryError
+from photosynth.treasury.site_books import SiteBooks
 
 log = structlog.get_logger()
 
@@ -80,7 +80,7 @@ class Bookkeeper:
 
     database: Database
     run: Runner
-    books: Books
+    books: SiteBooks
     heads: EvidenceHeads
     found: FoundBlocks
     log: ShareLog
@@ -93,7 +93,7 @@ class Bookkeeper:
     next_start_ms: int
     wall_start_ms: int
     closed: Callable[[EvidenceRecord, int], None]
-    """Called off the event loop with a new record and the share log's last entry in it, once they are committed."""
+    """Called off the event loop with the newest line of evidence and the share log's last entry in it, once committed."""
     _recording: asyncio.Lock = field(default_factory=asyncio.Lock)
     _faults: dict[str, str] = field(default_factory=dict)
 
@@ -158,7 +158,7 @@ class Bookkeeper:
         self._well("notes")
         self.next_start_ms, self.wall_start_ms = start + INTERVAL_MS, wall_end_ms
         self.log.checkpoint(work.last_seq)
-        self.heads.moved(self._site, record.hash)
+        self.heads.moved(record)
         self.notes.forget_curtailed(self.next_start_ms)
         import_j = role_energies(self.books.site.meters, facts.meters)["import"]
         if import_j is not None:

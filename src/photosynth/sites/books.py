@@ -9,13 +9,15 @@ import structlog
 from photosynth.quantities.instants import INTERVAL_MS, interval_start_ms
 from photosynth.sites.bookkeeper import Bookkeeper
 from photosynth.sites.configuration import site_facts
+from photosynth.sites.late_readings import LateReadings
 from photosynth.sites.meter_wait import MeterWait
 from photosynth.sites.past import LastInterval, booked_shares, last_interval
 from photosynth.sites.site import OperatedSite
 from photosynth.storage import StorageError
-from photosynth.treasury.books import Books
-from photosynth.treasury.evidence.lines import EvidenceRecord, last_line
+from photosynth.treasury.evidence.lines import EvidenceRecord, newest_line
 from photosynth.treasury.evidence.seal import Identity
+from photosynth.treasury.fleet_books import FleetBooks
+from photosynth.treasury.site_books import SiteBooks
 
 log = structlog.get_logger()
 
@@ -28,17 +30,24 @@ class Noted:
     closed: Callable[[EvidenceRecord, int], None]
 
 
-class SiteBooks:
+class KeptBooks:
     """The bookkeeper of a site at work; made by :func:`open_books`."""
 
     def __init__(self, site: OperatedSite, keeper: Bookkeeper, noted: Noted) -> None:
         self._site, self.keeper, self._noted = site, keeper, noted
+        self._late = LateReadings(site.meters, site.clock, site.database, site.run, keeper.books, self._corrected)
 
     async def run(self) -> None:
         """Write down what happens until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.keeper.record_blocks(), name="blocks")
             tasks.create_task(self.keeper.close_intervals(), name="intervals")
+            tasks.create_task(self._late.keep_asking(), name="late readings")
+
+    def _corrected(self, record: EvidenceRecord) -> None:
+        """Late readings have brought the evidence further."""
+        self._site.heads.moved(record)
+        self._noted.closed(record, 0)
 
     async def close(self) -> None:
         """Write down what waits, and note how far it came."""
@@ -47,7 +56,7 @@ class SiteBooks:
 
         def newest() -> EvidenceRecord | None:
             with site.database.read() as tx:
-                return last_line(tx, site.name)
+                return newest_line(tx)
 
         try:
             record = await site.run(newest)
@@ -60,18 +69,20 @@ class SiteBooks:
             self._noted.closed(record, site.log.account.last_seq)
 
 
-async def open_books(site: OperatedSite, genesis_hash: bytes, identity: Identity, noted: Noted) -> SiteBooks:
+async def open_books(site: OperatedSite, genesis_hash: bytes, fleet: FleetBooks, identity: Identity, noted: Noted) -> KeptBooks:
     """Open the evidence and go on where it stands. Raises TreasuryError, SealError, StorageError, OSError."""
-    books = Books(site_facts(site.mining, genesis_hash), identity)
+    books = SiteBooks(site_facts(site.mining, genesis_hash), identity, fleet)
 
-    def begin() -> tuple[bytes, LastInterval | None, int]:
+    def begin() -> tuple[EvidenceRecord | None, LastInterval | None, int]:
         with site.database.begin() as tx:
-            return books.open(tx), last_interval(tx, site.name), booked_shares(tx, site.name)
+            books.open(tx)
+            return newest_line(tx), last_interval(tx, site.name), booked_shares(tx, site.name)
 
-    head, last, share_seq = await site.run(begin)
+    newest, last, share_seq = await site.run(begin)
     site.log.checkpoint(share_seq)  # which rewrites the log: only now is it sure that all of this belongs together
     noted.made()
-    site.heads.moved(site.name, head)
+    assert newest is not None, "books that are open have a line"
+    site.heads.moved(newest)
     # Before the first is closed, shares of an earlier start belong to theirs.
     first_ms = min([interval_start_ms(site.began_ms), *site.log.account.open_intervals()])
     keeper = Bookkeeper(
@@ -98,4 +109,4 @@ async def open_books(site: OperatedSite, genesis_hash: bytes, identity: Identity
         wall_start_ms=site.clock.wall_ms() if last is None else last.wall_end_ms,
         closed=noted.closed,
     )
-    return SiteBooks(site, keeper, noted)
+    return KeptBooks(site, keeper, noted)

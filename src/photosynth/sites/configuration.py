@@ -15,7 +15,7 @@ from photosynth.miners.model import MachineModel
 from photosynth.pool.config import PoolConfig
 from photosynth.pool.places import THIS_COMPUTER, login_room, source_of
 from photosynth.sites.limits import room_for_miners
-from photosynth.treasury.facts import MeterInfo, SiteFacts, WalletFact
+from photosynth.treasury.facts import FleetFacts, MeterInfo, SiteFacts, WalletFact
 
 SHORTEST_BLOCK_INTERVAL_S = 0.6
 """A demonstration never passes two blocks a second; a little more leaves time for finding one."""
@@ -165,6 +165,13 @@ def sources_of_machines(specs: Iterable[MachineSpec]) -> dict[str, frozenset[str
     return {worker: frozenset(found) for worker, found in sources.items()}
 
 
+def fleet_facts(fleet: Fleet) -> FleetFacts:
+    """What the books' evidence says of the fleet, but for its chains: their genesis blocks are the nodes' own."""
+    return FleetFacts(
+        operator=fleet.operator, chains=(), wallets=wallet_facts(fleet), recognition=fleet.ledger.recognise_mining_revenue
+    )
+
+
 def wallet_facts(fleet: Fleet) -> tuple[WalletFact, ...]:
     """The fleet's wallets as the books know them."""
     return tuple(
@@ -180,7 +187,7 @@ def wallet_facts(fleet: Fleet) -> tuple[WalletFact, ...]:
 
 
 def site_facts(mining: MiningSite, genesis_hash: bytes) -> SiteFacts:
-    """What the evidence's header says of the site; ``genesis_hash`` is the node's own."""
+    """What the site's evidence says of it; ``genesis_hash`` is the node's own."""
     site = mining.site
     return SiteFacts(
         site=site.name,
@@ -197,6 +204,5 @@ def site_facts(mining: MiningSite, genesis_hash: bytes) -> SiteFacts:
             for m in site.meters
         ),
         export_limit_w=site.grid.connection_w,
-        recognition=mining.fleet.ledger.recognise_mining_revenue,
         parties=tuple((party.id, party.name) for party in mining.fleet.parties),
     )

@@ -11,13 +11,14 @@ from photosynth.storage.observations import DayObservation
 
 
 class DayNotes:
-    """Notes of one site. ``machine_memory`` says what was learnt of its machines, as JSON."""
+    """Notes of one site. ``machine_memory`` says what was learnt of its machines, as JSON: nothing before they are met."""
 
     def __init__(self, import_peak: ImportPeak, machine_memory: object) -> None:
         self.observations: list[DayObservation] = []
         self.last_observed_ms = 0
         self.import_peak = import_peak
-        self.machine_memory: Callable[[], object] = lambda: machine_memory
+        learnt = {} if machine_memory is None else machine_memory
+        self.machine_memory: Callable[[], object] = lambda: learnt
         self._curtailed: dict[int, int] = {}
         self._curtailed_at_ms: int | None = None
 

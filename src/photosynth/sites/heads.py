@@ -1,22 +1,23 @@
-"""The newest line of every stream of evidence: what coinbases commit to, there from the beginning."""
+"""The root over the heads of all streams of evidence: what coinbases commit to, there from the beginning."""
 
 from collections.abc import Callable
 
+from photosynth.treasury.evidence.lines import EvidenceRecord
+
 
 class EvidenceHeads:
-    """The hash of each stream's newest line, empty before the first; whoever listens is told when one moves."""
+    """The root that the fleet's newest line leads to, empty before the first; whoever listens is told when it moves."""
 
     def __init__(self) -> None:
-        self._heads: dict[str, bytes] = {}
+        self.root = b""
+        self._line = 0
         self._listeners: list[Callable[[], None]] = []
 
-    def of(self, stream: str) -> bytes:
-        """The hash of a stream's newest line; empty where it has none yet."""
-        return self._heads.get(stream, b"")
-
-    def moved(self, stream: str, head: bytes) -> None:
-        """Take a stream's new head, and tell those who listen."""
-        self._heads[stream] = head
+    def moved(self, newest: EvidenceRecord) -> None:
+        """Take the newest line, and tell those who listen; an older one than is known, which came later, changes nothing."""
+        if newest.id <= self._line:
+            return
+        self.root, self._line = newest.root, newest.id
         for tell in list(self._listeners):
             tell()
 

@@ -36,9 +36,7 @@ class Machines:
             poll_s=POLL_S,
             shares_of=shares_of,
         )
-        known = site.notes.machine_memory()
-        if known is not None:
-            self.control.remember(known)
+        self.control.remember(site.notes.machine_memory())
         self.control.stopped = site.stop.stopped
         site.notes.machine_memory = self.control.memory
 

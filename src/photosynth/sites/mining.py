@@ -38,7 +38,7 @@ async def open_mining(site: OperatedSite, node: BitcoinNode, pools: int = 1) -> 
     speed_milli = site.clock.time.speed_milli
     scales = site.declared.scale_of_worker(speed_milli)
     quote = site.quote if mining.node.demonstration is not None else None
-    policy = Reward(mining.wallet.output_script(), quote, lambda: site.heads.of(site.name))
+    policy = Reward(mining.wallet.output_script(), quote, lambda: site.heads.root)
     config = pool_config(mining, Pace(speed_milli), pools)
     if "connections" in limits.model_fields_set and config.max_connections < limits.connections:
         log.warning(

@@ -12,7 +12,8 @@ class Reward:
 
     On a demonstration chain a block earns what the represented work behind it would have earned on mainnet at the
     quote in force, floor(work x reward / work per block), and never more than consensus allows: under-claiming is valid.
-    ``quote`` None means that the coins are real. ``head`` is the newest evidence record's hash, empty before the first.
+    ``quote`` None means that the coins are real. ``head`` is the root over the heads of all streams of evidence, empty before
+    the first.
     """
 
     def __init__(self, script: bytes, quote: Callable[[], CoinQuote] | None, head: Callable[[], bytes]) -> None:

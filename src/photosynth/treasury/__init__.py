@@ -1,4 +1,4 @@
-"""The books: a balanced journal, wallets followed through their chains, energy per quarter hour, and the proof of it.
+"""The books of a fleet: a balanced journal, wallets followed through their chains, energy per quarter hour, and the proof of it.
 
 What stands here is imported when it is asked for: a stopped site's status needs next to nothing of it.
 """
@@ -7,35 +7,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from photosynth.treasury.books import Books
     from photosynth.treasury.coinbase import ChainBooks, Followed
     from photosynth.treasury.evidence.lines import EvidenceRecord
     from photosynth.treasury.evidence.seal import Identity
     from photosynth.treasury.evidence.verify import verify
+    from photosynth.treasury.fleet_books import FleetBooks
     from photosynth.treasury.glance import LedgerTotals, ledger_totals
     from photosynth.treasury.journal import OtherBooksError, TreasuryError
+    from photosynth.treasury.site_books import SiteBooks
 
 __all__ = [
-    "Books",
     "ChainBooks",
     "EvidenceRecord",
+    "FleetBooks",
     "Followed",
     "Identity",
     "LedgerTotals",
     "OtherBooksError",
+    "SiteBooks",
     "TreasuryError",
     "ledger_totals",
     "verify",
 ]
 
 _MODULES = {
-    "Books": "books",
     "ChainBooks": "coinbase",
     "EvidenceRecord": "evidence.lines",
     "Followed": "coinbase",
+    "FleetBooks": "fleet_books",
     "Identity": "evidence.seal",
     "LedgerTotals": "glance",
     "OtherBooksError": "journal",
+    "SiteBooks": "site_books",
     "TreasuryError": "journal",
     "ledger_totals": "glance",
     "verify": "evidence.verify",

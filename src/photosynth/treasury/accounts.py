@@ -6,6 +6,8 @@ Side = Literal["debit", "credit"]
 
 COINS_IMMATURE = "1100"
 COINS_AVAILABLE = "1110"
+INCOME_ACCRUED = "1150"
+INCOME_CLAIMED = "1160"
 EXPORT_RECEIVABLE = "1200"
 PREMIUM_RECEIVABLE = "1210"
 ENERGY_SUPPLIER = "2100"
@@ -13,6 +15,7 @@ DEFERRED_REWARD = "2800"
 OPENING_BALANCE = "3000"
 COIN_CONTRA = "3100"
 MINING_REVENUE = "4100"
+INCOME_OF_NODES = "4150"
 EXPORT_REVENUE = "4200"
 PREMIUM_REVENUE = "4210"
 GRID_ENERGY_MINING = "5100"
@@ -31,6 +34,8 @@ E_RESIDUAL = "E90"
 ACCOUNTS: dict[str, str] = {
     COINS_IMMATURE: "Coins, immature",
     COINS_AVAILABLE: "Coins, available",
+    INCOME_ACCRUED: "Income of nodes, accrued",
+    INCOME_CLAIMED: "Income of nodes, claimed",
     EXPORT_RECEIVABLE: "Receivable for exported energy",
     PREMIUM_RECEIVABLE: "Receivable for market premium",
     ENERGY_SUPPLIER: "Energy supplier",
@@ -38,6 +43,7 @@ ACCOUNTS: dict[str, str] = {
     OPENING_BALANCE: "Opening balances",
     COIN_CONTRA: "Coins mined, contra in satoshis",
     MINING_REVENUE: "Mining revenue",
+    INCOME_OF_NODES: "Revenue of nodes",
     EXPORT_REVENUE: "Revenue from exported energy",
     PREMIUM_REVENUE: "Market premium",
     GRID_ENERGY_MINING: "Grid energy for mining",
@@ -53,6 +59,14 @@ ACCOUNTS: dict[str, str] = {
     E_EXPORT: "Export to the grid",
     E_RESIDUAL: "Residual of the meters",
 }
+
+
+FOR_INCOME = frozenset(
+    account
+    for account in ACCOUNTS
+    if not account.startswith("E") and account not in (COINS_IMMATURE, COIN_CONTRA, DEFERRED_REWARD)
+)
+"""What a network's rules may post to: all but what only blocks and quarter hours move, as the evidence of them holds."""
 
 
 def account_name(account: str) -> str:

@@ -57,7 +57,7 @@ class BlockRow:
     mainnet_target: int | None
     reward_sat: int | None
     evidence_seq: int | None
-    attribution_seq: int | None
+    books_seq: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,14 +193,14 @@ def attribution_of(tx: Connection, chain: str, block_hash: bytes) -> list[Attrib
 
 
 def forget_open_attributions(tx: Connection, site: str) -> int:
-    """Take back whose work a site's blocks claim that no record holds yet, where it lies in quarter hours not closed.
+    """Take back whose work a site's blocks claim that no evidence holds yet, where it lies in quarter hours not closed.
 
-    For books whose share log is lost: those quarter hours' records will not hold that work, and a claim of work that is on
+    For books whose share log is lost: those quarter hours' evidence will not hold that work, and a claim of work that is on
     no record does not verify. The blocks stay; whose they are is unknown. Returns how many blocks that concerns.
     """
     closed = sa.select(INTERVALS.c.start_ms).where(INTERVALS.c.site == site)
     rows = BLOCK_ATTRIBUTION.c
-    unsealed = sa.select(BLOCKS.c.hash).where(BLOCKS.c.site == site, BLOCKS.c.attribution_seq.is_(None))
+    unsealed = sa.select(BLOCKS.c.hash).where(BLOCKS.c.site == site, BLOCKS.c.evidence_seq.is_(None))
     open_ones = sa.select(rows.block_hash).where(rows.block_hash.in_(unsealed), rows.interval_start_ms.not_in(closed))
     blocks = [row.block_hash for row in tx.execute(open_ones.distinct())]
     tx.execute(BLOCK_ATTRIBUTION.delete().where(rows.block_hash.in_(blocks)))
@@ -240,11 +240,6 @@ def find_block(tx: Connection, site: str | None, text: str) -> BlockRow | None:
         condition = (BLOCKS.c.hash == wanted) | (BLOCKS.c.txid == wanted)
     found = [block for block in blocks_where(tx, condition) if site in {None, block.site}]
     return min(found, key=lambda block: (block.state == "orphaned", -block.time_s), default=None)
-
-
-def in_stream(site: str) -> sa.ColumnElement[bool]:
-    """The condition that a block belongs into a site's stream of evidence: its own ones, and those that no pool of ours found."""
-    return (BLOCKS.c.site == site) | BLOCKS.c.site.is_(None)
 
 
 def block_of(tx: Connection, chain: str, block_hash: bytes) -> BlockRow | None:

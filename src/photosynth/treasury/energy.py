@@ -5,7 +5,7 @@ cent/MWh, values in micro-EUR. Rule identifiers name the formulas in the evidenc
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from math import lcm
@@ -90,17 +90,37 @@ def class_weights(classes: tuple[str, ...]) -> tuple[int, tuple[int, ...]] | Non
     return over, tuple(part.numerator * (over // part.denominator) for part in known)
 
 
-def energy_posting(start_ms: int, wall_ms: int, energy: Energies) -> Posting | None:
+def interval_key(site: str, start_ms: int) -> str:
+    """What the keys of a quarter hour's postings begin with."""
+    return f"interval:{site}:{start_ms}:"
+
+
+def correction_key(site: str, start_ms: int, number: int) -> str:
+    """The same of its correction with a number, counted from 1."""
+    return f"correction:{site}:{start_ms}:{number}:"
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """For which quarter hour of a site and when (by the machine's clock) something is posted; what its keys begin with."""
+
+    site: str
+    key: str
+    start_ms: int
+    wall_ms: int
+
+
+def energy_posting(at: Occasion, energy: Energies) -> Posting | None:
     """The joules of a quarter hour: sources on the credit side, uses on the debit side, the residual on its sign's."""
     uses = [(a.E_FACTORY, energy.factory_j), (a.E_MINING, energy.mining_j), (a.E_EXPORT, energy.export_j)]
     sources = [(a.E_OWN, energy.own_j), (a.E_IMPORT, energy.import_j)]
     (uses if energy.residual_j > 0 else sources).append((a.E_RESIDUAL, abs(energy.residual_j)))
     lines = [PostingLine(account, "debit", "J", amount) for account, amount in uses if amount]
     lines += [PostingLine(account, "credit", "J", amount) for account, amount in sources if amount]
-    return _posting("energy", "Energy of the quarter hour", start_ms, wall_ms, tuple(lines), source={})
+    return _posting("energy", "Energy of the quarter hour", at, tuple(lines), source={})
 
 
-def import_postings(start_ms: int, wall_ms: int, energy: Energies, allocation: Allocation, prices: PriceFact) -> list[Posting]:
+def import_postings(at: Occasion, energy: Energies, allocation: Allocation, prices: PriceFact) -> list[Posting]:
     """Bought energy, one posting for each component of its price, split by :func:`mining_part`; a negative price swaps sides."""
     made = []
     for name, price in {"spot": prices.spot_cent_per_mwh, **prices.import_components}.items():
@@ -111,11 +131,11 @@ def import_postings(start_ms: int, wall_ms: int, energy: Energies, allocation: A
         lines = transfer(a.GRID_ENERGY_MINING, a.ENERGY_SUPPLIER, "EUR", mining)
         lines += transfer(a.GRID_ENERGY_FACTORY, a.ENERGY_SUPPLIER, "EUR", value - mining)
         source = {**_source(prices), "component": name, "price_cent_per_mwh": price, "energy_j": energy.import_j}
-        made.append(_posting(f"grid_energy.{name}", f"Bought energy: {name}", start_ms, wall_ms, lines, source=source))
+        made.append(_posting(f"grid_energy.{name}", f"Bought energy: {name}", at, lines, source=source))
     return [posting for posting in made if posting is not None]
 
 
-def export_posting(start_ms: int, wall_ms: int, energy: Energies, prices: PriceFact) -> Posting | None:
+def export_posting(at: Occasion, energy: Energies, prices: PriceFact) -> Posting | None:
     """Sold energy: spot, premium, and the marketer's fee."""
     spot, premium, fee = (
         energy_value_ueur(energy.export_j, price)
@@ -131,12 +151,11 @@ def export_posting(start_ms: int, wall_ms: int, energy: Energies, prices: PriceF
         "fee_cent_per_mwh": prices.export_fee_cent_per_mwh,
         "energy_j": energy.export_j,
     }
-    return _posting("export", "Sold energy", start_ms, wall_ms, lines, source=source)
+    return _posting("export", "Sold energy", at, lines, source=source)
 
 
 def own_energy_posting(
-    start_ms: int,
-    wall_ms: int,
+    at: Occasion,
     energy: Energies,
     allocation: Allocation,
     prices: PriceFact,
@@ -153,19 +172,17 @@ def own_energy_posting(
         value = energy_value_ueur(allocation.own_mining_j, tariff)
         lines = transfer(a.GRID_ENERGY_MINING, a.ENERGY_SUPPLIER, "EUR", value)
         source = {**_source(prices), "tariff_cent_per_mwh": tariff, "energy_j": allocation.own_mining_j}
-        return _posting("delivered_energy", "Another party's energy used for mining", start_ms, wall_ms, lines, source=source)
+        return _posting("delivered_energy", "Another party's energy used for mining", at, lines, source=source)
     forgone_j = forgone_export_j(allocation.own_mining_j, energy.export_j, export_limit_w, duration_s)
     net = prices.spot_cent_per_mwh + prices.export_premium_cent_per_mwh - prices.export_fee_cent_per_mwh
     value = energy_value_ueur(forgone_j, max(0, net))
     lines = transfer(a.OWN_ENERGY_CHARGED, a.OWN_ENERGY_CREDITED, "EUR", value)
     source = {**_source(prices), "net_export_cent_per_mwh": net, "energy_j": forgone_j}
-    return _posting("own_energy", "Own energy used for mining", start_ms, wall_ms, lines, source=source)
+    return _posting("own_energy", "Own energy used for mining", at, lines, source=source)
 
 
 def interval_postings(
-    site: str,
-    start_ms: int,
-    wall_ms: int,
+    at: Occasion,
     energy: Energies | None,
     prices: PriceFact | None,
     *,
@@ -175,17 +192,14 @@ def interval_postings(
     """Every posting of a site's quarter hour in the order of the journal; without prices the joules, unknown gives none."""
     if energy is None:
         return []
-    made = [energy_posting(start_ms, wall_ms, energy)]
+    made = [energy_posting(at, energy)]
     if prices is not None:
         allocation = allocate(energy)
-        own = own_energy_posting(
-            start_ms, wall_ms, energy, allocation, prices, export_limit_w=export_limit_w, duration_s=duration_s
-        )
+        own = own_energy_posting(at, energy, allocation, prices, export_limit_w=export_limit_w, duration_s=duration_s)
         made.append(own)
-        made += import_postings(start_ms, wall_ms, energy, allocation, prices)
-        made.append(export_posting(start_ms, wall_ms, energy, prices))
-    beginning = f"interval:{site}:{start_ms}:"
-    return [replace(posting, key=beginning + posting.key, site=site) for posting in made if posting is not None]
+        made += import_postings(at, energy, allocation, prices)
+        made.append(export_posting(at, energy, prices))
+    return [posting for posting in made if posting is not None]
 
 
 def mining_cost_ueur(postings: Iterable[Posting]) -> int:
@@ -202,9 +216,8 @@ def _source(prices: PriceFact) -> dict[str, str | int | None]:
     return {"price_source": prices.source, "published_ms": prices.published_ms}
 
 
-def _posting(
-    event: str, text: str, start_ms: int, wall_ms: int, lines: tuple[PostingLine, ...], *, source: Source
-) -> Posting | None:
+def _posting(event: str, text: str, at: Occasion, lines: tuple[PostingLine, ...], *, source: Source) -> Posting | None:
     if not lines:
         return None
-    return Posting(event, start_ms, wall_ms, event.split(".", maxsplit=1)[0], text, lines, source)
+    key, name = f"{at.key}{event}", event.split(".", maxsplit=1)[0]
+    return Posting(key, at.start_ms, at.wall_ms, name, text, lines, source, site=at.site)

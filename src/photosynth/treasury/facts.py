@@ -28,6 +28,15 @@ class MeterInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ChainFact:
+    """A chain that coins are on: its name (``bitcoin/regtest``), its genesis block in internal order, what its coin is called."""
+
+    name: str
+    genesis_hash: bytes
+    asset: str
+
+
+@dataclass(frozen=True, slots=True)
 class WalletFact:
     """A wallet of the fleet: where it is paid on its chain (``NETWORK/CHAIN``) and whose it is; never a key.
 
@@ -49,8 +58,18 @@ class WalletFact:
 
 
 @dataclass(frozen=True, slots=True)
+class FleetFacts:
+    """What holds for all postings until the configuration changes; a change begins a new line in the books' evidence."""
+
+    operator: str
+    chains: tuple[ChainFact, ...]
+    wallets: tuple[WalletFact, ...]
+    recognition: Recognition = "at_maturity"
+
+
+@dataclass(frozen=True, slots=True)
 class SiteFacts:
-    """What holds for every quarter hour until the configuration changes; a change begins a new header in the evidence."""
+    """What holds for every quarter hour until the configuration changes; a change begins a new line in the site's evidence."""
 
     site: str
     title: str
@@ -64,7 +83,6 @@ class SiteFacts:
     asset: str
     meters: tuple[MeterInfo, ...]
     export_limit_w: int | None
-    recognition: Recognition = "at_maturity"
     parties: tuple[tuple[str, str], ...] = ()
     """Parties' ids and names; the evidence does not name them."""
 
@@ -216,3 +234,12 @@ class IntervalFacts:
     best: tuple[BestFact, ...] = ()
     jobs: Mapping[str, JobFact] = field(default_factory=dict)
     curtailed_estimate_j: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionFacts:
+    """Registers that came after their quarter hour was closed without them: those meters alone, and when that was."""
+
+    start_ms: int
+    wall_ms: int
+    meters: tuple[MeterFact, ...]

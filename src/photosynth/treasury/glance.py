@@ -64,7 +64,7 @@ class LedgerTotals:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceState:
-    """How many records there are, the head that coinbases commit to, and the last closed quarter hour."""
+    """How many quarter hours are closed, the root over all heads that coinbases commit to, and the last of them."""
 
     records: int
     head: bytes | None
@@ -118,11 +118,11 @@ def reconciled_height(tx: Asked, chain: str) -> int | None:
     return height if rows and bytes(rows[0][0])[::-1].hex() == known["hash"] else None
 
 
-def evidence_state(tx: Asked, stream: str) -> EvidenceState:
-    """A stream's proof in one glance."""
-    here = f"FROM evidence WHERE stream = {quoted(stream)}"
-    records, last_ms = tx.exec_driver_sql(f"SELECT count(*), max(start_ms) {here} AND kind = 'record'").fetchall()[0]
-    last = tx.exec_driver_sql(f"SELECT hash {here} ORDER BY seq DESC LIMIT 1").fetchall()
+def evidence_state(tx: Asked) -> EvidenceState:
+    """The proof in one glance: of all sites, its head the root over the heads of all streams."""
+    closed = "SELECT count(*), max(start_ms) FROM evidence WHERE kind = 'quarter_hour'"
+    records, last_ms = tx.exec_driver_sql(closed).fetchall()[0]
+    last = tx.exec_driver_sql("SELECT root FROM evidence ORDER BY id DESC LIMIT 1").fetchall()
     return EvidenceState(int(records), bytes(last[0][0]) if last else None, last_ms)
 
 

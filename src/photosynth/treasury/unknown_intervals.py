@@ -20,6 +20,26 @@ class UnknownIntervals:
     meters: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class OpenInterval:
+    """A closed quarter hour and the meters that it lacks."""
+
+    start_ms: int
+    meters: tuple[str, ...]
+
+
+def open_intervals(tx: Connection, site: str, since_ms: int) -> list[OpenInterval]:
+    """The quarter hours of a site from a site time on that were closed without a meter, in their order."""
+    c = INTERVALS.c
+    found = c.site == site, c.start_ms >= since_ms, c.residual_j.is_(None)
+    rows = tx.execute(sa.select(c.start_ms, c.meters).where(*found).order_by(c.start_ms))
+    return [OpenInterval(row.start_ms, tuple(sorted(meter["id"] for meter in row.meters if _lacks(meter)))) for row in rows]
+
+
+def _lacks(meter: dict[str, Any]) -> bool:
+    return meter["register_start_j"] is None or meter["register_end_j"] is None
+
+
 def unknown_intervals(tx: Connection, site: str | None, since_ms: int) -> list[UnknownIntervals]:
     """The quarter hours of a site (None: of each) from a site time on that were closed without a meter; none, no entry."""
     c = INTERVALS.c

@@ -16,6 +16,7 @@ from photosynth.api.app import health_of
 from photosynth.api.chain import LineTooLongError, split_lines
 from photosynth.bitcoin.node import NodeUnavailableError, Verdict
 from photosynth.documents import LedgerDocument, PostingDocument, SitePart, Status
+from photosynth.operations.view import NotKnownError
 from photosynth.storage import StorageError
 
 TOKEN = "a-token-for-tests"
@@ -41,8 +42,10 @@ class Chain:
 
 
 class Evidence:
-    async def lines(self) -> AsyncIterator[bytes]:
-        for line in (b'{"format":"x"}', b'{"count":0}'):
+    async def lines(self, stream: str | None = None) -> AsyncIterator[bytes]:
+        if stream not in (None, "backnang"):
+            raise NotKnownError(f"There is no evidence of {stream}; there is of backnang, books.")
+        for line in (b'{"format":"x"}', b'{"count":0}') if stream is None else (b'{"count":0}',):
             yield line
 
 
@@ -333,6 +336,10 @@ async def test_a_node_that_is_down_is_a_503_before_the_stream_begins() -> None:
 async def test_evidence_is_streamed_line_by_line_and_absent_where_none_is_kept() -> None:
     async with client(FakeSite(), evidence=Evidence()) as http:
         assert (await http.get("/api/v1/evidence/export")).text == '{"format":"x"}\n{"count":0}\n'
+        assert (await http.get("/api/v1/evidence/export?site=backnang")).text == '{"count":0}\n'
+        unknown = await http.get("/api/v1/evidence/export?site=nowhere")
+        assert unknown.status_code == 404
+        assert "there is of backnang, books" in unknown.json()["detail"]
     async with client(FakeSite()) as http:
         assert (await http.get("/api/v1/evidence/export")).status_code == 503
 

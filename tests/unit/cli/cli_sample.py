@@ -13,6 +13,7 @@ from photosynth.documents import (
     EvidenceStatus,
     HoldingStatus,
     IncidentsStatus,
+    IncomeDocument,
     LedgerDocument,
     LedgerStatus,
     Line,
@@ -306,6 +307,33 @@ NODES = [
     ),
 ]
 
+INCOME = [
+    IncomeDocument(
+        id="block-9",
+        network="ethereum",
+        node="eth-1",
+        validator="0xab",
+        kind="proposal",
+        asset="ETH",
+        amount=str(-40 * 10**18),
+        state="received",
+        time_ms=NOON_MS,
+        position="slot 9",
+    ),
+    IncomeDocument(
+        id="fee-1",
+        network="tally",
+        node="one",
+        validator=None,
+        kind="fee",
+        asset="TALLY",
+        amount="7",
+        state="accrued",
+        time_ms=NOON_MS,
+        position="count 7",
+    ),
+]
+
 
 class SampleView:
     """A FleetView over the documents above, with as many postings as wanted."""
@@ -383,6 +411,10 @@ class SampleView:
         text = b"".join(part.model_dump_json().encode() + b"\n" for part in (head, *postings))
         for at in range(0, len(text), 10_007):
             yield text[at : at + 10_007]
+
+    async def income(self, network: str | None = None) -> list[IncomeDocument]:
+        """Of a network with validators and of one without."""
+        return [one for one in INCOME if network in (None, one.network)]
 
     async def nodes(self) -> list[NodeDocument]:
         """One that is well, and one that stopped answering."""

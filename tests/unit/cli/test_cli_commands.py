@@ -25,6 +25,7 @@ from photosynth.cli.options import UpOptions
 from photosynth.documents import LedgerDocument, Status, TraceDocument, WorkersDocument
 from photosynth.fleet import load_fleet
 from photosynth.operations.state import StateFolder, StateInUseError
+from photosynth.operations.view import NotKnownError
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "backnang.yaml"
 BLOCKS = [bytes([number]) * 100 for number in range(1, 8)]
@@ -62,9 +63,11 @@ class SampleChain:
 class SampleEvidence:
     """Three lines of evidence."""
 
-    async def lines(self) -> AsyncIterator[bytes]:
-        """Header, record, end."""
-        for line in (b'{"format":1}', b'{"seq":1}', b'{"count":1}'):
+    async def lines(self, stream: str | None = None) -> AsyncIterator[bytes]:
+        """Two of a site and one of the books."""
+        if stream not in (None, "backnang"):
+            raise NotKnownError(f"There is no evidence of {stream}; there is of backnang, books.")
+        for line in (b'{"format":1}', b'{"seq":1}', b'{"count":1}')[: 3 if stream is None else 2]:
             yield line
 
 
@@ -165,6 +168,17 @@ class TestQuestions:
         unknown = run("node", "btc-9", "--state", state)
         assert (unknown.exit_code, unknown.stderr) == (1, "There is no node 'btc-9' in this fleet; there is btc-1, btc-2.\n")
 
+    def test_income(self, place: str, request: pytest.FixtureRequest) -> None:
+        """A row a payment and state, to the last digit; JSON is a list, whose validator is null where there is none."""
+        state = request.getfixturevalue(place)
+        told = run("income", "--state", state).stdout
+        assert [part for part in ("slot 9", "-40.000000000000000000 ETH", "7 TALLY", "accrued") if part not in told] == []
+        found = json.loads(run("income", "--network", "tally", "--json", "--state", state).stdout)
+        assert [(one["id"], one["validator"], one["amount"]) for one in found] == [("fee-1", None, "7")]
+        assert set(found[0]) == {"id", "network", "node", "validator", "kind", "asset", "amount", "state", "time_ms", "position"}
+        assert "no income of dot yet" in run("income", "--network", "dot", "--state", state).stdout
+        assert run("income", "--network", "dot", "--json", "--state", state).stdout == "[]\n"
+
     def test_trace(self, place: str, request: pytest.FixtureRequest) -> None:
         """A known block is traced; an unknown one is exit code 1 and a sentence."""
         state = request.getfixturevalue(place)
@@ -210,6 +224,10 @@ class TestQuestions:
         assert run("evidence", "export", tmp_path / "e.jsonl", "--state", state).exit_code == 0
         assert (tmp_path / "e.jsonl").read_bytes() == b'{"format":1}\n{"seq":1}\n{"count":1}\n'
         assert run("evidence", "export", "-", "--state", state).stdout.count("\n") == 3
+        assert run("evidence", "export", "-", "--site", "backnang", "--state", state).stdout.count("\n") == 2
+        elsewhere = run("evidence", "export", "-", "--site", "nowhere", "--state", state)
+        assert elsewhere.exit_code == 2
+        assert "there is of backnang, books" in elsewhere.output
         nowhere = run("chain", "export", tmp_path / "no" / "blocks.txt", "--state", state)
         assert nowhere.exit_code == 3
         assert "No such file or directory" in nowhere.stderr
@@ -463,7 +481,7 @@ def test_every_command_explains_itself() -> None:
         assert f"Example: photosynth {' '.join(path)}" in told.stdout, path
 
 
-def test_verify_takes_the_key_that_must_have_signed() -> None:
+def test_verify_takes_the_keys_that_streams_begin_with() -> None:
     golden = Path(__file__).parents[1] / "treasury" / "golden_evidence.jsonl"
     plain = run("verify", golden, "--json")
     key = json.loads(plain.stdout)["public_key"]

@@ -53,7 +53,8 @@ def stopped(tmp_path: Path) -> StateFolder:
     files = folder.site("backnang")
     for above in (files.key.parent, files.shares.parent):
         above.mkdir(parents=True)
-    Identity.create(files.key)
+    for stream in ("backnang", "books"):
+        Identity.create(folder.key(stream))
     open_segments(files.shares)
     write_mark(files.shares, kept.now)
     kept.site_made("backnang", 0)

@@ -12,6 +12,7 @@ import pytest
 import typer
 from rich.console import Console, RenderableType
 from tests.unit.cli.cli_sample import SITE, STATUS, TRACE, WORKERS, action, of_sites
+from tests.unit.treasury.treasury_site import SITE as SITE_FACTS
 
 from photosynth.cli import show, show_status
 from photosynth.cli.errors import CommandError
@@ -27,6 +28,8 @@ from photosynth.treasury.assets import add_asset
 from photosynth.treasury.evidence.check_blocks import KnownBlock
 from photosynth.treasury.evidence.findings import proven, trusted
 from photosynth.treasury.evidence.report import VerifyReport
+from photosynth.treasury.evidence.seal import Checker
+from photosynth.treasury.evidence.state import BooksState, SiteState, Stream
 from photosynth.treasury.evidence.verify import Verifier, verify
 from photosynth.treasury.journal import Posting, post, transfer
 
@@ -209,6 +212,14 @@ def test_the_status_of_a_fleet_without_sites_is_its_nodes_and_what_it_holds() ->
     assert not any(line.startswith(("Energy", "Pool", "immature")) for line in lines)
 
 
+def test_nodes_that_nobody_looks_at_are_not_said_to_have_never_answered() -> None:
+    left = STATUS.model_copy(
+        update={"running": False, "nodes": STATUS.nodes.model_copy(update={"healthy": 0, "down": 0, "unknown": 2})}
+    )
+    lines = [" ".join(line.split()) for line in drawn(show_status.status(left, "Stopped", ENGLISH)).splitlines()]
+    assert "Nodes 2, not looked at while nothing runs" in lines
+
+
 def test_workers_and_postings_name_their_site_where_there_are_several() -> None:
     assert " site " not in drawn(show.workers(WORKERS, "here", ENGLISH))
     first, *others = WORKERS.workers
@@ -333,40 +344,46 @@ def test_a_report_that_holds_says_what_it_rests_on() -> None:
         assert title in text
 
 
-def test_a_report_says_whether_the_key_is_to_be_compared() -> None:
+def test_a_report_says_whether_the_keys_are_to_be_compared() -> None:
     key = str(verify(GOLDEN).public_key)
     unasked, known = (
         verification_text(verify(GOLDEN)).splitlines(),
         verification_text(verify(GOLDEN, bytes.fromhex(key))).splitlines(),
     )
-    assert unasked[1].startswith("Compare this key with the operator's")
-    assert unasked[1].endswith(key)
-    assert known[1] == f"It is signed with the key that you named, {key}."
+    assert unasked[0].startswith("It holds: 4 quarter hours of backnang and the books, ")
+    assert unasked[1].startswith("Compare the keys below with the operator's")
+    assert key in unasked[1]
+    assert known[1].startswith("Its streams begin with keys that you named, or work under such a key commits")
     assert not any("Compare" in line or "compare" in line for line in known)
+    assert [line.split()[::3] for line in known[-2:]] == [["Key", "backnang"], ["Key", "books"]]
 
 
 def test_one_is_not_told_as_many() -> None:
-    block = KnownBlock(bytes(32), bytes(32), height=1, value_sat=1, mainnet_target=None, reward_sat=None)
+    block = KnownBlock(bytes(32), bytes(32), 1, 1, "bitcoin/regtest")
 
-    def said(records: int, blocks: int) -> str:
+    def said(hours: int, blocks: int) -> str:
         verifier = Verifier()
-        verifier.records, verifier.unbooked, verifier.changes = records, blocks, blocks
-        verifier.blocks.foreign = {bytes([n]) * 32 for n in range(blocks)}
-        verifier.blocks.blocks = dict.fromkeys(verifier.blocks.foreign, block)
-        return " ".join((*proven(verifier), *trusted(verifier)))
+        file = verifier.file
+        file.books = BooksState("demo")
+        file.sites["a"] = SiteState("a", SITE_FACTS, quarter_hours=hours)
+        file.streams["a"] = Stream("a", bytes(32), bytes(32), Checker(bytes(32)), changes=blocks)
+        file.streams["a"].places.append(0)
+        file.blocks.foreign = {bytes([n]) * 32 for n in range(blocks)}
+        file.blocks.blocks = dict.fromkeys(file.blocks.foreign, block)
+        return " ".join((*proven(verifier, None), *trusted(verifier, None)))
 
-    assert "1 record in order" in said(1, 1)
-    assert "2 records in order" in said(2, 2)
-    for one in ("1 block meets its", "That 1 block that pays the script is", "1 block of the records", "1 later header says"):
+    assert "1 quarter hour in 1 stream," in said(1, 1)
+    assert "2 quarter hours in" in said(2, 2)
+    for one in ("1 block meets its", "That 1 block that pays a script is", "1 block of the sites", "1 later configuration says"):
         assert one in said(1, 1)
     for more in (
         "2 blocks meet their",
-        "That 2 blocks that pay the script are",
-        "2 blocks of the records",
-        "2 later headers say",
+        "That 2 blocks that pay a script are",
+        "2 blocks of the sites",
+        "2 later configurations say",
     ):
         assert more in said(2, 2)
-    assert not re.search(r"\b1 (records|blocks|later headers|quarter hours)\b", said(1, 1))
+    assert not re.search(r"\b1 (streams|blocks|later configurations|quarter hours)\b", said(1, 1))
 
 
 def test_a_report_that_does_not_hold_names_the_line_first(tmp_path: Path) -> None:
@@ -383,7 +400,10 @@ def test_a_report_that_does_not_hold_names_the_line_first(tmp_path: Path) -> Non
 def test_a_report_on_something_else() -> None:
     report = VerifyReport("notes.txt", is_evidence=False, holds=False, reason="notes.txt is no evidence file")
     assert report.exit_code == 2
-    assert verification_text(report) == "notes.txt is no evidence file. Name a file that `photosynth evidence export` wrote."
+    assert verification_text(report) == (
+        "notes.txt is no evidence file. `photosynth evidence export` writes what is verified, "
+        "`photosynth chain export` the chain."
+    )
 
 
 def test_numbers_of_the_command_line() -> None:

@@ -260,6 +260,14 @@ def test_regtest_without_a_demonstration_is_refused_at_the_pool() -> None:
     assert (problem.path, "without a demonstration" in problem.what) == ("sites[1].pool.node", True)
 
 
+def test_a_node_that_stands_in_for_another_one_needs_a_demonstration_as_well() -> None:
+    """It would find thousands of blocks a second as soon as the preferred one is silent."""
+    second = "nodes:\n  - {id: plain, network: bitcoin, chain: regtest, role: full, run: embedded}\n"
+    text = TEXT.replace("nodes:\n", second).replace("node: btc-1\n", "node: [btc-1, plain]\n")
+    (problem,) = problems_of(text)
+    assert (problem.path, problem.what.split()[0]) == ("sites[1].pool.node", "plain")
+
+
 def test_a_choice_of_wallets_is_asked_for() -> None:
     """Two own wallets on one chain: the pool says which."""
     second = 'wallets:\n  - {id: other, network: bitcoin, chain: regtest, script: "0014' + 40 * "7" + '", party: factory}\n'

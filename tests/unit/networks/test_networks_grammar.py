@@ -8,6 +8,7 @@ import pytest
 
 from photosynth.networks import registry
 from photosynth.networks.grammar import IncomeKind, Leg, Network, PostingRule, Recipe, Tier
+from photosynth.treasury.accounts import FOR_INCOME
 
 ROOT = Path(__file__).parents[3]
 HERE = ROOT / "src" / "photosynth" / "networks"
@@ -60,6 +61,8 @@ def test_a_folder_keeps_the_grammar(folder: Path) -> None:
             assert all(flag.reason for flag in recipe.flags)
     for kind in network.income:
         assert _holds(kind), kind.name
+    registry.check_accounts(network, FOR_INCOME)
+    assert bool(network.income) == any(role.income is not None for role in network.roles.values())
     assert len({deadline.id for deadline in network.deadlines}) == len(network.deadlines) > 0
     for deadline in network.deadlines:
         assert deadline.what
@@ -86,7 +89,6 @@ def _holds(kind: IncomeKind) -> bool:
         all(rule.balanced() and rule.text for rule in kind.postings)
         and len(set(states)) == len(states)
         and "received" in states
-        and kind.decimals >= 0
         and kind.asset.isupper()
     )
 
@@ -95,4 +97,4 @@ def test_rules_that_do_not_balance_are_told() -> None:
     one_sided = PostingRule("received", (Leg("1100", "debit"),), "x")
     assert not one_sided.balanced()
     assert not PostingRule("received", (), "x").balanced()
-    assert not _holds(IncomeKind("fee", "Fee", "X", 0, (one_sided,)))
+    assert not _holds(IncomeKind("fee", "Fee", "X", (one_sided,)))

@@ -42,7 +42,8 @@ def make_parts(folder: StateFolder, kept: KeptManifest, site: str = "backnang") 
     files, node = folder.site(site), folder.node("btc-1")
     for above in (folder.keys, files.shares.parent, node):
         above.mkdir(parents=True, exist_ok=True)
-    files.key.write_bytes(bytes(32))
+    for stream in (site, "books"):
+        folder.key(stream).write_bytes(bytes(32))
     (node / "blocks.log").touch()
     open_segments(files.shares)
     write_mark(files.shares, kept.now)
@@ -144,6 +145,7 @@ def test_a_missing_manifest_is_not_made_anew_beside_the_rest(state: StateFolder)
     ("part", "advice"),
     [
         ("photosynth.sqlite3", "The journal and the evidence are in it"),
+        ("keys/books.key", "no other key can go on"),
         ("keys/backnang.key", "no other key can go on"),
         ("nodes/btc-1", "photosynth chain import"),
         ("nodes/btc-1/blocks.log", "photosynth chain import"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.peers.postgres import NewPlace, Postgres
-from tests.unit.treasury.treasury_site import CHAIN, COIN, WALLET, DemoSite, as_node
+from tests.unit.treasury.treasury_site import BOOKS_SEED, CHAIN, COIN, SITE_SEED, WALLET, DemoSite, as_node
 
 from photosynth.operations import migration, state, state_files
 from photosynth.operations.manifest import (
@@ -30,6 +30,8 @@ from photosynth.storage.meta import put_meta
 from photosynth.storage.observations import DayObservation, keep_observations
 from photosynth.storage.scopes import FLEET
 from photosynth.treasury.coinbase import ChainBooks
+from photosynth.treasury.income import IncomeBooks, IncomeFact, Told, take_income
+from photosynth.treasury.parties import keep_parties
 
 SITE = "backnang"
 IDENTITY = {"chain": CHAIN, "payout_script": "00", "day": "synthetic"}
@@ -68,10 +70,14 @@ async def lived_in(place: Place) -> StateFolder:
             keep_observations(tx, SITE, [DayObservation(5, load_w=7)], 6)
             put_meta(tx, FLEET, "state", manifest.state)
             site.find_block(tx)
+            keep_parties(tx, ["operator"])
+            paid = IncomeFact("fee-1", "gift", "ETH", -(10**30), "accrued", 1, 7, "slot 7", validator="0xab")
+            take_income(tx, IncomeBooks("ethereum/main", "operator"), Told("eth-1", 0, 9, [paid]), 2)
     run.close()
     files, node = folder.site(SITE), folder.node("btc-1")
     folder.keys.mkdir(mode=0o700)
-    files.key.write_bytes(b"\x01" * 32)  # the demonstration site's seed
+    for stream, seed in ((SITE, SITE_SEED), ("books", BOOKS_SEED)):
+        folder.key(stream).write_bytes(seed)
     for above in (folder.sites, files.shares.parent, folder.nodes):
         above.mkdir(mode=0o700)
     for part, file in ((files.shares, "00000001.log"), (node, "blocks.log"), (files.world, "pv.json")):

@@ -17,10 +17,10 @@ from photosynth.documents import NodeDocument
 from photosynth.fleet import Node
 from photosynth.networks import registry
 from photosynth.networks.grammar import Access, Command, Judgement, Network, Place, Probe, Report, Role, Severity
-from photosynth.operations import node_look, node_watch
+from photosynth.operations import foreign, node_look, node_watch
+from photosynth.operations.conditions import node_conditions
 from photosynth.operations.node_look import NodeLook
 from photosynth.operations.node_watch import NodeWatch
-from photosynth.operations.status import node_conditions
 from photosynth.operations.summaries import count_nodes
 from photosynth.operations.view import NotKnownError
 
@@ -286,7 +286,7 @@ async def test_a_probe_that_does_not_let_itself_be_cut_off_is_not_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(node_look, "LONGEST_LOOK_S", 0.02)
-    monkeypatch.setattr(node_look, "LONGEST_CLOSE_S", 0.02)
+    monkeypatch.setattr(foreign, "LONGEST_CLOSE_S", 0.02)
     end, looks = asyncio.Event(), []
 
     class Stubborn:
@@ -304,7 +304,7 @@ async def test_a_probe_that_does_not_let_itself_be_cut_off_is_not_asked_again(
     said = [(await look.look(1)).problem, (await look.look(2)).problem]
     await look.close()
     end.set()
-    assert said == ["no answer within 0.02 s", "its probe does not end the look before, although it was cut off"]
+    assert said == ["no answer within 0.02 s", "it does not end the call before, although it was cut off"]
     assert looks == [1]
 
 
@@ -410,3 +410,17 @@ async def test_a_process_that_cannot_be_killed_is_said_and_no_mistake_of_ours(
     monkeypatch.setattr("photosynth.runtimes.process.ChildProcess.restart", never)
     with pytest.raises(NodeUnavailableError, match="process 7 does not even end"):
         await watch.restart("run")
+
+
+async def test_what_others_find_of_a_node_is_among_its_conditions_until_it_is_well(tmp_path: Path) -> None:
+    ANSWERS["one"] = says(10)
+    watch = NodeWatch([node("one", endpoints={"rpc": "http://127.0.0.1:1"})], tmp_path, "mark", RememberingAudit())
+    await watched(watch, everybody_was_asked("one"))
+    assert watch.node("one").state == "healthy"
+    watch.note("one", Judgement("income_unread", "warning", "its income cannot be read", "x", "y"))
+    assert (watch.node("one").state, [found.kind for found in watch.node("one").conditions]) == ("degraded", ["income_unread"])
+    watch.note("one", None)
+    assert (watch.node("one").state, watch.node("one").conditions) == ("healthy", [])
+    access = watch.access("one")
+    assert access is not None
+    assert (access().name, dict(access().endpoints)) == ("one", {"rpc": "http://127.0.0.1:1"})

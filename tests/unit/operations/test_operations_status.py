@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 from tests.unit.clock_and_audit import START_MS
 from tests.unit.sites.sites_fakes import view
-from tests.unit.treasury.treasury_site import METERS, PRICES, SITE, open_database
+from tests.unit.treasury.treasury_site import METERS, PRICES, SITE, books_of, open_database
 
 from photosynth.bitcoin.node import NodeHealth, Tip
 from photosynth.energy.reasons import MiningLoad, import_reason
 from photosynth.miners.view import MachineView
-from photosynth.operations.status import machines_status, system_conditions
+from photosynth.operations.conditions import system_conditions
+from photosynth.operations.status import machines_status
 from photosynth.operations.summaries import ledger_status
 from photosynth.sites.mining_loads import mining_loads
 from photosynth.storage import Database
-from photosynth.treasury import Books, Identity
 from photosynth.treasury.facts import IntervalFacts, MeterFact
 
 DEAF = view("hall-c-11", state="faulty", power_w=3_100, hash_rate_hs=180 * 10**12, desired_w=0, regulation="none")
@@ -85,8 +85,8 @@ def test_every_cause_of_mining_on_bought_energy_is_told() -> None:
     assert "steady runs on it" in (import_reason(3_500, 2_000, 0, allowed) or "")
 
 
-def test_beside_the_coins_stands_minings_energy_and_the_factorys_on_its_own(database: Database, tmp_path: Path) -> None:
-    books = Books(SITE, Identity.create(tmp_path / "identity.key"))
+def test_beside_the_coins_stands_minings_energy_and_the_factorys_on_its_own(database: Database) -> None:
+    books = books_of(SITE)
     kwh = 3_600_000
     counted = dict(zip(METERS, (20 * kwh, 30 * kwh, 0, 40 * kwh, 10 * kwh), strict=True))
     meters = tuple(MeterFact(name, 0, joules, "good") for name, joules in counted.items())

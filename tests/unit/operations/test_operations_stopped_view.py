@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from tests.browser.fake_site import FakeSite
 from tests.unit.operations.test_operations_manifest import whole
 
 from photosynth.documents import Status
+from photosynth.operations.resting import open_stopped_evidence
 from photosynth.operations.stopped import open_stopped
+from photosynth.operations.view import NotKnownError
 from photosynth.pool.places import GUESTS
 from photosynth.pool.records import ShareRecord
 from photosynth.pool.share_log import ShareLog
@@ -70,3 +73,11 @@ async def test_a_stop_that_came_after_the_last_status_is_told(tmp_path: Path) ->
     folder.site("backnang").stopped.touch()
     folder.unlock()
     assert (await looked_at(tmp_path)).sites[0].site.stopped
+
+
+async def test_where_nothing_was_signed_yet_there_is_no_evidence(tmp_path: Path) -> None:
+    whole(tmp_path).unlock()
+    async with open_stopped_evidence(tmp_path) as evidence:
+        for site in (None, "backnang"):
+            with pytest.raises(NotKnownError, match="there is no evidence yet: it begins with the first mining site"):
+                await anext(evidence.lines(site))

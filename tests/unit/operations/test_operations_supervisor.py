@@ -198,9 +198,35 @@ async def test_who_waits_for_a_start_that_is_slow_says_so() -> None:
     await supervisor.start(0.01)
     assert supervisor.troubles() == []
     await story.time.turn(11)
-    assert [(trouble.name, trouble.why) for trouble in supervisor.troubles()] == [("pool", "waits for fleet node")]
+    assert [(trouble.name, trouble.kind, trouble.why) for trouble in supervisor.troubles()] == [
+        ("node", "starts", "its start has not come to an end for 11 s"),
+        ("pool", "waits", "waits for fleet node"),
+    ]
     assert await supervisor.close() == []
     assert story.events == ["start node"], "what was being started is given up, what waited never began"
+
+
+async def test_a_start_that_hangs_is_a_trouble_although_nobody_waits_for_it_and_counts_from_when_it_began() -> None:
+    story = Story()
+    answers = asyncio.Event()
+
+    async def slow() -> None:
+        await answers.wait()
+
+    story.at_start["node"], story.at_start["pool"] = slow, for_ever
+    node = story.unit("node")
+    pool = story.unit("pool", after=[node])
+    supervisor = story.supervisor(node, pool)
+    await supervisor.start(0.01)
+    await story.time.turn(100)
+    answers.set()
+    await settled()
+    assert (pool.state, supervisor.troubles()) == ("starting", [])
+    await story.time.turn(11)
+    assert [(trouble.name, trouble.kind, trouble.since_wall_ms) for trouble in supervisor.troubles()] == [
+        ("pool", "starts", 100_000)
+    ]
+    await supervisor.close()
 
 
 class WrongStateError(Exception):

@@ -17,7 +17,7 @@ from photosynth.sites.found_blocks import FoundBlocks
 from photosynth.sites.heads import EvidenceHeads
 from photosynth.sites.meter_wait import MeterWait
 from photosynth.storage import Database, Runner
-from photosynth.treasury import Books
+from photosynth.treasury import SiteBooks
 
 
 @dataclass
@@ -34,9 +34,9 @@ class QuietLog:
 
 
 def bookkeeper(
-    database: Database, run: Runner, books: Books, meter_wait: MeterWait, clock: RunningClock, *, log: QuietLog | None = None
+    database: Database, run: Runner, books: SiteBooks, meter_wait: MeterWait, clock: RunningClock, *, log: QuietLog | None = None
 ) -> Bookkeeper:
-    """A bookkeeper that begins at START_MS, of a site without machines."""
+    """A bookkeeper that begins at START_MS, of a site whose machines nobody has reached yet, in its first life."""
     return Bookkeeper(
         database=database,
         run=run,
@@ -45,7 +45,7 @@ def bookkeeper(
         found=FoundBlocks(),
         log=cast(ShareLog, log or QuietLog()),
         meter_wait=meter_wait,
-        notes=DayNotes(ImportPeak(), {}),
+        notes=DayNotes(ImportPeak(), None),
         market=FakeMarket(),
         coin_market=DeclaredCoinMarket(QUOTE),
         clock=clock,

@@ -16,6 +16,7 @@ from tests.unit.treasury.treasury_site import (
     METERS,
     OTHER,
     SITE,
+    books_of,
     make_block,
     open_database,
 )
@@ -29,7 +30,7 @@ from photosynth.sites.clock import RunningClock
 from photosynth.sites.meter_wait import MeterWait
 from photosynth.storage import DatabaseThread
 from photosynth.storage.observations import DayObservation, day_observations
-from photosynth.treasury import Books, EvidenceRecord, Identity, attribution
+from photosynth.treasury import EvidenceRecord, SiteBooks, attribution
 from photosynth.treasury.blocks import read_blocks
 from photosynth.treasury.chain import COINBASE_MATURITY
 from photosynth.treasury.evidence import check_claims
@@ -64,7 +65,7 @@ class LatchedMeters:
         return {name: IntervalReading(10**7, 10**7, "good") for name in METERS}
 
 
-class RefusingBooks(Books):
+class RefusingBooks(SiteBooks):
     """Books that refuse a quarter hour, until they do not."""
 
     refusing = False
@@ -81,7 +82,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.database = open_database(folder)
         self.run = DatabaseThread()
-        self.books = RefusingBooks(SITE, Identity.from_seed(b"\x01" * 32))
+        self.books = cast(RefusingBooks, books_of(SITE, kind=RefusingBooks))
         with self.database.begin() as tx:
             self.books.open(tx)
         self.clock, self.log = MovableClock(), QuietLog()
@@ -109,7 +110,7 @@ class Desk:
 
     def records(self) -> int:
         with self.database.read() as tx:
-            return evidence_state(tx, SITE.site).records
+            return evidence_state(tx).records
 
 
 @pytest_asyncio.fixture

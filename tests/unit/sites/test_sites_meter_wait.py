@@ -9,18 +9,17 @@ import pytest
 from structlog.testing import capture_logs
 from tests.unit.clock_and_audit import START_MS, TurnedClock
 from tests.unit.sites.sites_books import bookkeeper
-from tests.unit.treasury.treasury_site import METERS, SITE, open_database
+from tests.unit.treasury.treasury_site import METERS, SITE, books_of, open_database
 
 from photosynth.energy.meters import IntervalReading, MeterError, MeterReading
-from photosynth.operations.status import system_conditions, unknown_conditions
+from photosynth.operations.conditions import system_conditions, unknown_conditions
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.sites.bookkeeper import MOST_UNWRITTEN_POINTS, Bookkeeper
 from photosynth.sites.clock import RunningClock
 from photosynth.sites.meter_wait import MeterWait
 from photosynth.storage import Database, StorageError
 from photosynth.storage.observations import DayObservation
-from photosynth.treasury import Books, Identity
-from photosynth.treasury.evidence.lines import last_body
+from photosynth.treasury.evidence.lines import last_quarter_hour
 from photosynth.treasury.unknown_intervals import unknown_intervals
 
 GRACE_S = 3600.0
@@ -31,11 +30,6 @@ def database(tmp_path: Path) -> Iterator[Database]:
     made = open_database(tmp_path)
     yield made
     made.close()
-
-
-@pytest.fixture
-def identity(tmp_path: Path) -> Identity:
-    return Identity.create(tmp_path / "identity.key")
 
 
 @dataclass
@@ -237,9 +231,9 @@ async def run_at_once(call: object) -> object:
     return call()  # type: ignore[operator]
 
 
-def keeper_of(database: Database, identity: Identity, rig: Rig) -> Bookkeeper:
+def keeper_of(database: Database, rig: Rig) -> Bookkeeper:
     """Books of a site without pool and chain."""
-    books = Books(SITE, identity)
+    books = books_of(SITE)
     with database.begin() as tx:
         books.open(tx)
     rig.clock.time = RunningClock.starting_at(0, rig.speed * 1000).time  # type: ignore[attr-defined]
@@ -248,14 +242,14 @@ def keeper_of(database: Database, identity: Identity, rig: Rig) -> Bookkeeper:
 
 def registers_of(database: Database) -> Iterable[tuple[str, object, str]]:
     with database.read() as tx:
-        body = last_body(tx, SITE.site, "record")
-    assert body is not None
-    return [(meter["id"], meter["register_end_j"], meter["quality"]) for meter in body["meters"]]
+        last = last_quarter_hour(tx, SITE.site)
+    assert last is not None
+    return [(meter["id"], meter["register_end_j"], meter["quality"]) for meter in last.data["meters"]]
 
 
-async def test_ten_seconds_without_meters_lose_no_quarter_hour(database: Database, identity: Identity) -> None:
+async def test_ten_seconds_without_meters_lose_no_quarter_hour(database: Database) -> None:
     rig = Rig(speed=1000)
-    keeper = keeper_of(database, identity, rig)
+    keeper = keeper_of(database, rig)
     rig.meters.cut_off = True
     for _ in range(13):
         assert not await keeper.close_interval()
@@ -271,9 +265,9 @@ async def test_ten_seconds_without_meters_lose_no_quarter_hour(database: Databas
         assert unknown_intervals(tx, None, 0) == []
 
 
-async def test_the_import_peak_counts_the_meters_of_its_role_whatever_others_do(database: Database, identity: Identity) -> None:
+async def test_the_import_peak_counts_the_meters_of_its_role_whatever_others_do(database: Database) -> None:
     rig = Rig(speed=1, grace_s=0)
-    keeper = keeper_of(database, identity, rig)
+    keeper = keeper_of(database, rig)
     rig.meters.silent = {"pv"}
     assert await keeper.close_interval()
     assert keeper.notes.import_peak.watts_at(START_MS) == 400
@@ -290,9 +284,9 @@ async def test_the_import_peak_counts_the_meters_of_its_role_whatever_others_do(
     )
 
 
-async def test_a_late_quarter_hour_says_when_it_was_and_not_when_it_was_closed(database: Database, identity: Identity) -> None:
+async def test_a_late_quarter_hour_says_when_it_was_and_not_when_it_was_closed(database: Database) -> None:
     rig = Rig(speed=60)
-    keeper = keeper_of(database, identity, rig)
+    keeper = keeper_of(database, rig)
     ended_ms = rig.clock.wall
     rig.meters.cut_off = True
     assert not await keeper.close_interval()
@@ -300,16 +294,14 @@ async def test_a_late_quarter_hour_says_when_it_was_and_not_when_it_was_closed(d
     rig.meters.cut_off = False
     assert await keeper.close_interval()
     with database.read() as tx:
-        body = last_body(tx, SITE.site, "record")
-    assert body is not None
-    assert body["wall_end_ms"] == ended_ms
+        last = last_quarter_hour(tx, SITE.site)
+    assert last is not None
+    assert last.data["wall_end_ms"] == ended_ms
 
 
-async def test_a_curve_that_could_not_be_written_while_a_quarter_hour_waits_is_no_trouble_once_it_can(
-    database: Database, identity: Identity
-) -> None:
+async def test_a_curve_that_could_not_be_written_while_a_quarter_hour_waits_is_no_trouble_once_it_can(database: Database) -> None:
     rig = Rig(speed=1)
-    keeper = keeper_of(database, identity, rig)
+    keeper = keeper_of(database, rig)
     taken, full = keeper.run, True
 
     async def run(call: object) -> object:
@@ -329,11 +321,9 @@ async def test_a_curve_that_could_not_be_written_while_a_quarter_hour_waits_is_n
     assert keeper.notes.observations == []
 
 
-async def test_figures_beside_the_word_unknown_are_not_counted(
-    database: Database, identity: Identity, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_figures_beside_the_word_unknown_are_not_counted(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig(speed=1, grace_s=0)
-    keeper = keeper_of(database, identity, rig)
+    keeper = keeper_of(database, rig)
     sound = rig.meters.profile
 
     async def profile(start_ms: int) -> dict[str, IntervalReading] | None:

@@ -95,7 +95,8 @@ def test_what_was_written_stays(db: Database, change: str) -> None:
     with db.begin() as tx:
         tx.execute(POSTINGS.insert(), POSTING)
         tx.exec_driver_sql("INSERT INTO posting_lines VALUES (1, 0, '1100', 'debit', 'BTC', 1, NULL, NULL)")
-        tx.execute(EVIDENCE.insert().values(id=1, stream="here", seq=0, kind="header", body=b"", hash=b"h", signature=b"s"))
+        place = {"id": 1, "stream": "books", "seq": 0, "kind": "books"}
+        tx.execute(EVIDENCE.insert().values(**place, body=b"", hash=b"h", signature=b"s", root=b"r"))
     with pytest.raises(sa.exc.IntegrityError, match="append-only"), db.begin() as tx:
         tx.exec_driver_sql(change)
 

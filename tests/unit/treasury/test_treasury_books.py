@@ -6,25 +6,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.treasury.treasury_site import CHAIN, COIN, SITE, WALLET, DemoSite, as_node, make_block
+from tests.unit.treasury.evidence_files import GOLDEN
+from tests.unit.treasury.golden import write_golden
+from tests.unit.treasury.treasury_site import CHAIN, COIN, OTHER, SITE, WALLET, DemoSite, as_node, make_block
 
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.storage import Database, DatabaseThread
 from photosynth.storage.tables import ASSETS
-from photosynth.treasury import ChainBooks, OtherBooksError, TreasuryError, verify
-from photosynth.treasury import books as books_module
+from photosynth.treasury import ChainBooks, OtherBooksError, TreasuryError, fleet_books, verify
 from photosynth.treasury import journal as j
 from photosynth.treasury.evidence.lines import all_lines
 from photosynth.treasury.facts import BlockFact, SiteFacts
 from photosynth.treasury.glance import evidence_state
 from photosynth.treasury.trace import trace
 
-GOLDEN = Path(__file__).parent / "golden_evidence.jsonl"
 
-
-def bodies(db: Database) -> list[dict[str, Any]]:
+def bodies(db: Database, stream: str = "backnang") -> list[dict[str, Any]]:
     with db.read() as tx:
-        return [json.loads(record.line.body) for record in all_lines(tx, SITE.site)]
+        return [json.loads(record.line.body) for record in all_lines(tx, stream)]
+
+
+def quarter_hours(db: Database) -> list[dict[str, Any]]:
+    return [body["data"] for body in bodies(db) if body["kind"] == "quarter_hour"]
 
 
 def exported(db: Database, site: DemoSite, folder: Path) -> Path:
@@ -42,8 +45,8 @@ def test_closing_again_changes_nothing(db: Database) -> None:
         count = j.count_postings(tx)
         assert site.books.close_interval(tx, facts) == record
         assert j.count_postings(tx) == count
-        assert evidence_state(tx, SITE.site).records == 1
-        assert evidence_state(tx, SITE.site).head == record.hash == site.books.head(tx)
+        assert evidence_state(tx).records == 1
+        assert evidence_state(tx).head == record.root == site.books.root(tx)
 
 
 def fails(*_: object) -> None:
@@ -55,14 +58,14 @@ def test_a_failure_leaves_nothing_behind(db: Database, monkeypatch: pytest.Monke
     site = DemoSite(db)
     facts = site.facts({"guest": 2})
     with monkeypatch.context() as patched:
-        patched.setattr(books_module, "put_meta", fails)
+        patched.setattr(fleet_books, "put_meta", fails)
         with pytest.raises(RuntimeError, match="power cut"), db.begin() as tx:
             site.books.close_interval(tx, facts)
     with db.begin() as tx:
-        assert evidence_state(tx, SITE.site).records == 0
+        assert evidence_state(tx).records == 0
         assert j.count_postings(tx) == 0
         site.close(tx, facts)
-        assert evidence_state(tx, SITE.site).records == 1
+        assert evidence_state(tx).records == 1
 
 
 def test_what_is_no_quarter_hour_or_was_passed_is_refused(db: Database) -> None:
@@ -79,7 +82,7 @@ def test_what_is_no_quarter_hour_or_was_passed_is_refused(db: Database) -> None:
             site.books.close_interval(tx, dataclasses.replace(facts, start_ms=facts.start_ms + INTERVAL_MS, meters=(strange,)))
 
 
-def test_a_gap_and_a_change_have_headers_of_their_own(db: Database, tmp_path: Path) -> None:
+def test_a_gap_and_a_change_have_lines_of_their_own(db: Database, tmp_path: Path) -> None:
     site = DemoSite(db)
     with db.begin() as tx:
         site.close(tx, site.facts({"guest": 1}))
@@ -92,35 +95,42 @@ def test_a_gap_and_a_change_have_headers_of_their_own(db: Database, tmp_path: Pa
         site.head = site.books.open(tx)
         assert site.books.open(tx) == site.head
         site.close(tx, site.facts({"guest": 1}))
-    kinds = [(body["type"], body.get("follows")) for body in bodies(db)]
-    record = ("record", None)
+    kinds = [(body["kind"], body["data"].get("follows")) for body in bodies(db)]
+    quarter_hour = ("quarter_hour", None)
     assert kinds == [
-        ("header", "nothing"),
-        record,
-        ("header", "gap"),
-        record,
-        ("header", "gap"),
-        record,
-        ("header", "configuration"),
-        record,
+        ("site", "nothing"),
+        quarter_hour,
+        ("site", "gap"),
+        quarter_hour,
+        ("site", "gap"),
+        quarter_hour,
+        ("site", "configuration"),
+        quarter_hour,
     ]
     report = verify(exported(db, site, tmp_path))
     assert report.reason is None
-    assert any("1 gap in time, after a header" in sentence for sentence in report.trusted)
+    assert any("1 gap in time, after a configuration" in sentence for sentence in report.trusted)
 
 
 @pytest.mark.parametrize(
     ("site", "seed", "words"),
     [
-        (dataclasses.replace(SITE, payout_script=b"\x51"), b"\x01" * 32, "payout script 0014751e"),
+        (dataclasses.replace(SITE, payout_script=b"\x51"), b"\x01" * 32, "output script of the wallet"),
         (dataclasses.replace(SITE, genesis_hash=bytes(32)), b"\x01" * 32, "genesis block"),
-        (SITE, b"\x02" * 32, "Restore identity.key"),
+        (SITE, b"\x02" * 32, "Restore keys/backnang.key"),
     ],
 )
 def test_books_of_another_chain_script_or_key_are_refused(db: Database, site: SiteFacts, seed: bytes, words: str) -> None:
     DemoSite(db)
     with pytest.raises(OtherBooksError, match=words):
         DemoSite(db, site=site, seed=seed)
+
+
+def test_a_site_that_pays_another_wallet_of_the_books_is_refused(db: Database) -> None:
+    site = DemoSite(db)
+    other = dataclasses.replace(SITE, payout_script=OTHER)
+    with pytest.raises(OtherBooksError, match="payout script 0014751e"):
+        DemoSite(db, site=other, books=site.fleet)
 
 
 def test_unknown_registers_are_null_and_post_nothing(db: Database, tmp_path: Path) -> None:
@@ -132,7 +142,7 @@ def test_unknown_registers_are_null_and_post_nothing(db: Database, tmp_path: Pat
         assert j.count_postings(tx) == 0
         site.close(tx, site.facts({"guest": 1}, prices=None))
         assert [p.posting.event for p in j.postings(tx)] == ["energy"]
-    assert bodies(db)[1]["allocation"] is None
+    assert quarter_hours(db)[0]["allocation"] is None
     report = verify(exported(db, site, tmp_path))
     assert report.reason is None
     assert any("not good" in sentence for sentence in report.trusted)
@@ -147,18 +157,18 @@ def test_meters_that_contradict_each_other_are_suspect(db: Database, tmp_path: P
     site.registers["pv"] += 50_000_000
     with db.begin() as tx:
         site.close(tx, dataclasses.replace(facts, meters=(wild, *facts.meters[1:])))
-    assert {meter["quality"] for meter in bodies(db)[1]["meters"]} == {"suspect"}
+    assert {meter["quality"] for meter in quarter_hours(db)[0]["meters"]} == {"suspect"}
     assert verify(exported(db, site, tmp_path)).reason is None
 
 
-async def test_a_block_from_the_chain_gets_its_attribution_late(db: Database, tmp_path: Path) -> None:
+async def test_a_block_of_the_chain_is_its_sites_as_soon_as_the_pool_tells(db: Database, tmp_path: Path) -> None:
     site = DemoSite(db)
     books, run = ChainBooks(CHAIN, [WALLET], "at_maturity", lambda _: COIN, clock=site.clock), DatabaseThread()
     with db.begin() as tx:
         site.close(tx, site.facts({"hall-a-01": 3}))
     claims = tuple(site.claims)
     with db.begin() as tx:
-        block_hash = site.find_block(tx, attribute=False)
+        block_hash = site.find_block(tx, record=False)
     # Another block pays us and was never reported: it is posted all the same.
     site.node.add(make_block(site.node.chain[-1], 2, 11, commitment=b"\x77" * 32))
     await books.follow(as_node(site.node), db, run)
@@ -180,10 +190,11 @@ async def test_a_block_from_the_chain_gets_its_attribution_late(db: Database, tm
     assert found.intervals[0].spot_cent_per_mwh == -1234
     assert found.intervals[0].meters[0].role == "own_generation"
     assert [p.posting.event for p in found.postings] == ["coinbase_accrued"]
-    assert len(bodies(db)[3]["late_attributions"]) == 1
+    assert [len(body["data"]["blocks"]) for body in bodies(db, "books")[1:]] == [0, 2, 0]
+    assert [len(data["blocks"]) for data in quarter_hours(db)] == [0, 0, 1]
     report = verify(exported(db, site, tmp_path))
     assert report.reason is None
-    assert any("somebody else's" in sentence for sentence in report.trusted)
+    assert any("1 block that pays a script is somebody else's" in sentence for sentence in report.trusted)
     assert report.totals["attributed_sat"] == found.block.value_sat
 
 
@@ -250,23 +261,13 @@ def test_a_posting_of_any_size_and_asset_is_proven(db: Database, tmp_path: Path)
         site.close(tx, site.facts({"guest": 1}))
     path = exported(db, site, tmp_path)
     assert verify(path).exit_code == 0
-    posting = bodies(db)[1]["postings"][0]
+    posting = bodies(db, "books")[1]["data"]["postings"][0]
     assert posting["lines"][0] == ["1110", "debit", "ETH", "1" + "0" * 30]
     assert posting["lines"][2] == ["1110", "debit", "SHELL", str(2**53 + 1)]
     assert posting["source"] == {"wei": "1" + "0" * 30}
 
 
 async def test_the_format_does_not_change_by_accident(db: Database, tmp_path: Path) -> None:
-    site = DemoSite(db)
-    books, run = ChainBooks(CHAIN, [WALLET], "at_maturity", lambda _: COIN, clock=site.clock), DatabaseThread()
-    for shares in (2, 1):
-        facts = site.facts({"hall-a-01": shares, "guest": 1})
-        with db.begin() as tx:
-            site.find_block(tx)
-        await books.follow(as_node(site.node), db, run)
-        with db.begin() as tx:
-            site.close(tx, facts)
-    run.close()
-    path = exported(db, site, tmp_path)
-    assert path.read_bytes() == GOLDEN.read_bytes(), "version 1 is fixed: another format is another version"
+    await write_golden(db, tmp_path / "evidence.jsonl")
+    assert (tmp_path / "evidence.jsonl").read_bytes() == GOLDEN.read_bytes(), "another format is another version"
     assert verify(GOLDEN).exit_code == 0

@@ -12,7 +12,9 @@ from photosynth.storage import Database, DatabaseThread
 from photosynth.treasury import ChainBooks, verify
 from photosynth.treasury.attribution import DAY_MS
 from photosynth.treasury.blocks import find_block
+from photosynth.treasury.evidence.check_claims import ClaimState
 from photosynth.treasury.evidence.check_work import Quarter, WorkState
+from photosynth.treasury.evidence.reading import EvidenceError
 from photosynth.treasury.facts import AttributionFact
 from photosynth.treasury.trace import trace
 
@@ -195,6 +197,63 @@ def test_what_was_accepted_in_all_is_added_up_once_however_often_it_is_asked() -
         accepted[DAY + n * INTERVAL_MS] = {(n, "a", 1): (1, 10), (n + 1, "a", 1): (2, 20), (n, f"b{n % 2}", 1): (1, 5)}
         for span, of_it in ((0, n + 1), (DAY, min(n + 1, 96)), (DAY + DAY_MS, max(0, min(n + 1 - 96, 96)))):
             found = work.accepted_in(span)
-            assert found.get(("a", 1), (0, 0)) == (3 * of_it, 30 * of_it)
-            assert found.get(("b1", 1), (0, 0)) == (of_it // 2, of_it // 2 * 5)
+            assert found.by_worker.get(("a", 1), (0, 0)) == (3 * of_it, 30 * of_it)
+            assert found.by_worker.get(("b1", 1), (0, 0)) == (of_it // 2, of_it // 2 * 5)
+            assert found.by_scale.get(1, (0, 0)) == (4 * of_it, 35 * of_it)
     assert accepted.looked == 200
+
+
+class NeverWalked(dict[int, Quarter]):
+    """What is claimed of each quarter hour, which nobody may go through: a file may ask as often as it has blocks."""
+
+    def __iter__(self) -> Iterator[int]:
+        raise AssertionError("all quarter hours were gone through for one block")
+
+    keys = values = items = __iter__  # type: ignore[assignment]
+
+
+def test_a_block_costs_what_its_own_rows_cost_however_many_came_before() -> None:
+    work, claims = WorkState(), ClaimState(quarters=NeverWalked())
+    for n in range(200):
+        start_ms = DAY + n * INTERVAL_MS
+        work.accepted[start_ms] = {(1, "a", 1): (2, 20), (1, "b", 1): (1, 10)}
+        work.newest_ms = start_ms
+        claims.settle(start_ms, work)
+        claims.enter(((start_ms, {(1, "a", 1): (1, 10)}), (0, {(0, "a", 1): (1, 10), (0, "(others)", 1): (1, 10)})), work)
+    with pytest.raises(EvidenceError, match="claim 601 shares of all workers at scale 1, but 600 are on record"):
+        claims.enter(((0, {(0, "a", 1): (1, 10)}),), work)
+
+
+def test_a_quarter_hour_that_many_claim_is_copied_once() -> None:
+    work = WorkState(accepted={DAY: {(1, "a", 1): (9, 90), (1, "b", 1): (9, 90)}}, newest_ms=DAY)
+    claims = ClaimState()
+    whole, one = ((DAY, work.accepted[DAY]),), ((DAY, {(1, "a", 1): (1, 10)}),)
+    claims.enter(whole, work)
+    assert claims.quarters[DAY] is work.accepted[DAY], "one block that claims all of it shares its rows"
+    claims.leave(whole, work)
+    kept = claims.quarters[DAY]
+    assert kept is not work.accepted[DAY]
+    for _ in range(9):
+        claims.enter(one, work)
+        assert claims.quarters[DAY] is kept
+    assert kept[1, "a", 1] == (9, 90) == work.accepted[DAY][1, "a", 1]
+    with pytest.raises(EvidenceError, match="claim 10 shares"):
+        claims.enter(one, work)
+
+
+def test_what_is_claimed_before_it_is_on_record_is_looked_at_when_it_is() -> None:
+    """Another site's postings may come between a block and the end of its quarter hour."""
+    work, claims = WorkState(), ClaimState()
+    early = ((DAY, {(1, "a", 1): (3, 30)}), (0, {(0, "a", 1): (2, 20)}))
+    work.accepted[DAY - INTERVAL_MS] = {(1, "a", 1): (2, 20)}
+    work.newest_ms = DAY - INTERVAL_MS
+    claims.enter(early, work)
+    work.accepted[DAY], work.newest_ms = {(1, "a", 1): (3, 30)}, DAY
+    claims.settle(DAY, work)
+    with pytest.raises(EvidenceError, match="claim 6 shares of worker a in round 1, but 3 are on record"):
+        claims.enter(early[:1], work)
+    late = ClaimState()
+    late.enter(((DAY + INTERVAL_MS, {(1, "a", 1): (3, 30)}),), work)
+    work.accepted[DAY + INTERVAL_MS], work.newest_ms = {(1, "a", 1): (2, 20)}, DAY + INTERVAL_MS
+    with pytest.raises(EvidenceError, match="claim 3 shares of worker a in round 1, but 2 are on record"):
+        late.settle(DAY + INTERVAL_MS, work)

@@ -21,9 +21,13 @@ ENERGIES = st.builds(Energies, JOULES, JOULES, JOULES, JOULES, JOULES)
 CENTS = st.integers(-50_000, 500_000)
 
 
+def at(wall_ms: int) -> energy.Occasion:
+    return energy.Occasion("site", energy.interval_key("site", 0), 0, wall_ms)
+
+
 def postings_of(found: Energies, prices: PriceFact | None) -> dict[str, Posting]:
-    made = energy.interval_postings("backnang", 0, 5, found, prices, export_limit_w=400_000, duration_s=900)
-    return {posting.key.split(":")[3]: posting for posting in made}
+    made = energy.interval_postings(at(5), found, prices, export_limit_w=400_000, duration_s=900)
+    return {posting.key.removeprefix("interval:site:0:"): posting for posting in made}
 
 
 def amounts(posting: Posting) -> dict[tuple[str, str], int]:
@@ -98,7 +102,7 @@ def test_unknown_is_not_zero() -> None:
     assert energy.energies(SITE.meters, facts) == Energies(100, 100, 100, 100, 100)
     assert energy.energies(SITE.meters, facts[1:]) is None
     assert energy.energies(SITE.meters, [replace(facts[0], register_end_j=None), *facts[1:]]) is None
-    assert energy.interval_postings("backnang", 0, 0, None, PRICES, export_limit_w=None, duration_s=900) == []
+    assert energy.interval_postings(at(0), None, PRICES, export_limit_w=None, duration_s=900) == []
     assert list(postings_of(Energies(1, 0, 0, 0, 1), None)) == ["energy"]
 
 
@@ -111,7 +115,7 @@ def test_every_quarter_hour_balances(found: Energies, cents: tuple[int, int, int
     assert min(allocation.own_factory_j, allocation.own_mining_j, allocation.grid_factory_j, allocation.grid_mining_j) >= 0
     assert allocation.own_factory_j + allocation.own_mining_j <= found.own_j
     prices = PriceFact(spot, {"levies": levy}, premium, fee, "a test", None)
-    for posting in energy.interval_postings("backnang", 0, 0, found, prices, export_limit_w=limit_w, duration_s=900):
+    for posting in energy.interval_postings(at(0), found, prices, export_limit_w=limit_w, duration_s=900):
         check(posting)
         bought = {line.side for line in posting.lines if line.account in (a.GRID_ENERGY_MINING, a.GRID_ENERGY_FACTORY)}
         assert len(bought) <= 1, "mining and factory stand on one side, whatever the meters say"

@@ -32,7 +32,7 @@ from photosynth.storage.tables import COINS, INTERVALS
 from photosynth.treasury import ChainBooks, ledger_totals, verify
 from photosynth.treasury import journal as j
 from photosynth.treasury.blocks import find_block, read_blocks
-from photosynth.treasury.evidence.lines import all_lines, last_line, record_of_interval
+from photosynth.treasury.evidence.lines import all_lines, newest_line, quarter_hour_line
 from photosynth.treasury.facts import BlockFact, WalletFact
 from photosynth.treasury.glance import evidence_state, followed_top, reconciled_height
 from photosynth.treasury.parties import keep_wallets
@@ -57,28 +57,33 @@ def run() -> Iterator[DatabaseThread]:
 
 
 def test_two_sites_close_the_same_quarter_hour(db: Database) -> None:
-    here, there = DemoSite(db), DemoSite(db, site=HUSUM, seed=b"\x02" * 32)
+    here = DemoSite(db)
+    there = DemoSite(db, site=HUSUM, seed=b"\x02" * 32, books=here.fleet)
     records = []
     for _ in range(2):
         for site in (here, there):
             facts = site.facts({"guest": 1})
             with db.begin() as tx:
                 records.append(site.close(tx, facts))
-    assert [(record.stream, record.seq) for record in records] == [("backnang", 1), ("husum", 1), ("backnang", 2), ("husum", 2)]
+    assert [(record.stream, record.seq) for record in records] == [("books", seq) for seq in range(1, 5)]
     with db.read() as tx:
         starts = sa.select(INTERVALS.c.site, INTERVALS.c.start_ms).order_by(INTERVALS.c.start_ms, INTERVALS.c.site)
         assert [tuple(row) for row in tx.execute(starts)][:2] == [("backnang", START_MS), ("husum", START_MS)]
         for name in ("backnang", "husum"):
-            state = evidence_state(tx, name)
-            last = last_line(tx, name)
-            assert last is not None
-            assert (state.records, state.head) == (2, last.hash)
-            assert [line.seq for line in all_lines(tx, name)] == [0, 1, 2]
-            found = record_of_interval(tx, name, START_MS)
+            assert [(line.kind, line.seq) for line in all_lines(tx, name)] == [
+                ("site", 0),
+                ("quarter_hour", 1),
+                ("quarter_hour", 2),
+            ]
+            found = quarter_hour_line(tx, name, START_MS)
             assert found is not None
             assert found.stream == name
-        order = [(line.stream, line.seq) for line in all_lines(tx)]
-        assert order == [("backnang", 0), ("husum", 0), ("backnang", 1), ("husum", 1), ("backnang", 2), ("husum", 2)]
+        state, newest = evidence_state(tx), newest_line(tx)
+        assert newest is not None
+        assert (state.records, state.head) == (4, newest.root)
+        closings = [(name, seq) for seq in (1, 2) for name in ("backnang", "husum")]
+        posted = [item for n, closing in enumerate(closings, 1) for item in (closing, ("books", n))]
+        assert [(line.stream, line.seq) for line in all_lines(tx)] == [("books", 0), ("backnang", 0), ("husum", 0), *posted]
         assert {stored.posting.key.split(":")[1] for stored in j.postings(tx)} == {"backnang", "husum"}
         assert {stored.posting.site for stored in j.postings(tx, "husum")} == {"husum"}
         one, other, both = (j.trial_balance(tx, None, None, Whose(site=name)) for name in ("backnang", "husum", None))

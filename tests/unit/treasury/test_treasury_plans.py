@@ -16,8 +16,20 @@ from photosynth.storage.observations import day_observations, keep_observations
 from photosynth.storage.scopes import of_chain
 from photosynth.storage.tables import BLOCKS
 from photosynth.treasury import journal as j
-from photosynth.treasury.blocks import blocks_where, find_block, in_stream, read_blocks
-from photosynth.treasury.evidence.lines import all_lines, last_body, last_line, record_of_interval
+from photosynth.treasury.blocks import blocks_where, find_block, read_blocks
+from photosynth.treasury.evidence.lines import (
+    all_lines,
+    commitment_to,
+    corrections_of,
+    heads,
+    last_line,
+    last_of_kind,
+    last_quarter_hour,
+    line_of_id,
+    newest_line,
+    quarter_hour_line,
+    signing_key,
+)
 from photosynth.treasury.glance import evidence_state, followed_top, noted
 from photosynth.treasury.reconciliation import next_coins
 from photosynth.treasury.suspense import unexplained
@@ -37,7 +49,7 @@ ASKED: dict[str, Callable[[Connection], object]] = {
     "the newest blocks": lambda tx: read_blocks(tx, None),
     "a block by its height": lambda tx: find_block(tx, "backnang", "7"),
     "a block by its hash": lambda tx: find_block(tx, None, "00" * 32),
-    "blocks that wait for evidence": lambda tx: blocks_where(tx, in_stream("backnang"), BLOCKS.c.evidence_seq.is_(None)),
+    "blocks that wait for evidence": lambda tx: blocks_where(tx, BLOCKS.c.site == "backnang", BLOCKS.c.evidence_seq.is_(None)),
     "actions at a site": lambda tx: read_actions(tx, "backnang"),
     "actions": lambda tx: read_actions(tx, None, before_id=100),
     "actions at a machine": lambda tx: read_actions(tx, None, subject="m"),
@@ -45,11 +57,22 @@ ASKED: dict[str, Callable[[Connection], object]] = {
     "unknown quarter hours of a site": lambda tx: unknown_intervals(tx, "backnang", START_MS),
     "unknown quarter hours": lambda tx: unknown_intervals(tx, None, START_MS),
     "a stream's last line": lambda tx: last_line(tx, "backnang"),
-    "a stream's last record": lambda tx: last_body(tx, "backnang", "record"),
-    "a quarter hour's record": lambda tx: record_of_interval(tx, "backnang", START_MS),
+    "blocks that no line lists": lambda tx: blocks_where(
+        tx, BLOCKS.c.evidence_seq.is_(None), BLOCKS.c.books_seq.is_(None), BLOCKS.c.occurrence > 0
+    ),
+    "the newest line": newest_line,
+    "a line that was seen last": lambda tx: line_of_id(tx, 5),
+    "a stream's configuration": lambda tx: last_of_kind(tx, "backnang", "site"),
+    "a stream's key": lambda tx: signing_key(tx, "backnang"),
+    "a stream's last quarter hour": lambda tx: last_quarter_hour(tx, "backnang"),
+    "a quarter hour's line": lambda tx: quarter_hour_line(tx, "backnang", START_MS),
+    "a quarter hour's corrections": lambda tx: corrections_of(tx, "backnang", START_MS),
+    "the heads": heads,
+    "the heads at a time": lambda tx: heads(tx, 7),
+    "what a coinbase commits to": lambda tx: commitment_to(tx, "backnang", bytes(32)),
     "a stream": lambda tx: list(all_lines(tx, "backnang")),
     "all streams": lambda tx: list(all_lines(tx)),
-    "a stream's state": lambda tx: evidence_state(tx, "backnang"),
+    "the evidence's state": evidence_state,
     "a chain's top": lambda tx: followed_top(tx, CHAIN),
     "a small value": lambda tx: noted(tx, of_chain(CHAIN), "scanned"),
     "the coins that are looked at next": lambda tx: next_coins(tx, CHAIN, (bytes(32), 0)),

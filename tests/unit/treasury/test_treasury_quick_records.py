@@ -1,111 +1,100 @@
 """Records taken at once: what is taken so, the careful way takes too and remembers the same; nothing else leaves a trace."""
 
 import copy
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.treasury.evidence_files import GOLDEN, bodies_of, seal_all
 from tests.unit.treasury.treasury_site import SITE
 
 from photosynth.quantities.balance import Energies, allocate
 from photosynth.quantities.instants import INTERVAL_S
 from photosynth.treasury import Identity, energy
-from photosynth.treasury.evidence.body import posting_member, price_member
-from photosynth.treasury.evidence.canonical import CanonicalError, canonical
+from photosynth.treasury.energy import Occasion, interval_key
+from photosynth.treasury.evidence.body import price_member
+from photosynth.treasury.evidence.canonical import CanonicalError
+from photosynth.treasury.evidence.check_blocks import KnownBlock
 from photosynth.treasury.evidence.check_claims import shared
-from photosynth.treasury.evidence.check_postings import JournalState
+from photosynth.treasury.evidence.check_postings import Accrual, accrual_rows, available_rows, rows_of
 from photosynth.treasury.evidence.findings import totals
-from photosynth.treasury.evidence.quick_coins import accrual_rows, available_rows
+from photosynth.treasury.evidence.kinds import quarter_hour
+from photosynth.treasury.evidence.kinds.quarter_hour import texts_of
 from photosynth.treasury.evidence.quick_energy import expected_postings
-from photosynth.treasury.evidence.quick_record import QuickRecords, Taken
+from photosynth.treasury.evidence.quick_quarter_hour import QuickQuarterHours
 from photosynth.treasury.evidence.reading import EvidenceError
-from photosynth.treasury.evidence.seal import NO_HASH, SealError, split_line
+from photosynth.treasury.evidence.seal import SealError, split_line
 from photosynth.treasury.evidence.seen import SeenHeaders
-from photosynth.treasury.evidence.typed import Prices, Record, read_coin_posting, read_record
+from photosynth.treasury.evidence.state import FileState
+from photosynth.treasury.evidence.typed import Prices, QuarterHour, read_coin_posting, read_quarter_hour
 from photosynth.treasury.evidence.verify import Verifier
-from photosynth.treasury.facts import PriceFact, Recognition, SiteFacts
-from photosynth.treasury.journal import PostingLine, StoredPosting
+from photosynth.treasury.facts import PriceFact, Recognition
 from photosynth.treasury.rewards import accrual_lines, available_lines
 
-LINES = (Path(__file__).parent / "golden_evidence.jsonl").read_bytes().splitlines(keepends=True)
-BODIES = [json.loads(split_line(line[:-1]).body) for line in LINES]
-IDENTITY = Identity.from_seed(b"\x01" * 32)
+LINES = GOLDEN.read_bytes().splitlines(keepends=True)
+BODIES = bodies_of(GOLDEN.read_bytes())
+AT = max(at for at, body in enumerate(BODIES) if body["kind"] == "quarter_hour")
+"""The golden file's last quarter hour: it has work, a block and a quarter hour before it that knew all its registers."""
+BEFORE = max(at for at, body in enumerate(BODIES[:AT]) if body["kind"] == "quarter_hour")
+IDENTITY = Identity.from_seed(b"\x0a" * 32)
 WRONG: list[Any] = [None, True, 0, 1, -1, 2**53, str(2**53 + 1), "", "00", "x", "AA" * 32, "é", "\U0001f600", '"', [], [[]], {}]
 
 
-class Never(QuickRecords):
-    """Leaves every record to the careful way."""
+class Never(QuickQuarterHours):
+    """Leaves every quarter hour to the careful way."""
 
-    def take(self, record: Record, site: SiteFacts, seq: int) -> Taken | None:
-        del record, site, seq
-        return None
+    def take(self, record: QuarterHour) -> bool:
+        del record
+        return False
 
 
-class Counted(QuickRecords):
+class Counted(QuickQuarterHours):
     """Counts what is taken at once."""
 
     taken = 0
 
-    def take(self, record: Record, site: SiteFacts, seq: int) -> Taken | None:
-        found = super().take(record, site, seq)
-        self.taken += found is not None
+    def take(self, record: QuarterHour) -> bool:
+        found = super().take(record)
+        self.taken += found
         return found
 
 
-def judged(lines: list[bytes], way: type[QuickRecords]) -> tuple[Verifier, str | None]:
+def judged(lines: list[bytes], way: type[QuickQuarterHours]) -> tuple[Verifier, str | None]:
     """What a verifier remembers of some lines, and the words in which one of them is refused."""
     verifier = Verifier()
-    verifier.quick = way(verifier.energy, verifier.work, verifier.blocks, verifier.journal)
-    try:
-        for line in lines:
-            verifier.take(line)
-    except (EvidenceError, SealError, CanonicalError, ValueError, ArithmeticError) as error:
-        return verifier, repr(error)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(quarter_hour, "QuickQuarterHours", way)
+        try:
+            for line in lines:
+                verifier.take(line)
+        except (EvidenceError, SealError, CanonicalError, ValueError, ArithmeticError) as error:
+            return verifier, repr(error)
     return verifier, None
 
 
-def remembered(verifier: Verifier) -> list[Any]:
-    """Everything, but for the keys of postings, which are kept in two ways."""
-    journal = {name: getattr(verifier.journal, name) for name in JournalState.__slots__ if name not in {"keys", "intervals"}}
-    counts = (verifier.records, verifier.workless, verifier.workless_j, verifier.next_seq, verifier.head)
-    starts = (verifier.first_start_ms, verifier.last_start_ms, verifier.current_start_ms)
-    return [verifier.energy, verifier.work, verifier.blocks, journal, counts, starts]
+def remembered(file: FileState) -> list[Any]:
+    """Everything, but for the quick way itself and what signatures are checked with."""
+    kept = [getattr(file, name) for name in FileState.__slots__ if name not in {"quick", "streams", "tree", "corrected"}]
+    streams = [(stream.name, stream.key, stream.hashes, list(stream.places)) for stream in file.streams.values()]
+    return [*kept, streams]
 
 
-def both(lines: list[bytes], keys: list[str]) -> int:
-    """Two verifiers, with the quick way and without, say and remember the same; returns how many records went quickly."""
+def both(lines: list[bytes]) -> int:
+    """Two verifiers, with the quick way and without, say and remember the same; how many quarter hours went quickly."""
     quick, said = judged(lines, Counted)
     careful, wanted = judged(lines, Never)
     assert said == wanted
     if said is None:
-        assert remembered(quick) == remembered(careful)
+        assert remembered(quick.file) == remembered(careful.file)
         assert totals(quick) == totals(careful)
-        assert [quick.journal.has(key) for key in keys] == [careful.journal.has(key) for key in keys]
-    return cast(Counted, quick.quick).taken
+    return sum(cast(Counted, way).taken for way in quick.file.quick.values())
 
 
-def sealed(bodies: list[Any]) -> list[bytes]:
-    previous, lines = NO_HASH, []
-    for body in bodies:
-        line = IDENTITY.seal(previous, canonical(body))
-        previous = line.hash
-        lines.append(line.text() + b"\n")
-    return lines
-
-
-def keys_of(bodies: list[Any]) -> list[str]:
-    return [posting["key"] for body in bodies for posting in body.get("postings", [])]
-
-
-def test_a_sound_record_goes_the_quick_way() -> None:
-    strange = ["interval:s:1:energy", "interval:s:x:energy", "interval:s:" + "9" * 400 + ":energy", "interval", "", "interval:::"]
-    known = keys_of(BODIES)
-    assert both(LINES, known + [f"{key}x" for key in known] + strange) == 1
-    assert all(judged(LINES, QuickRecords)[0].journal.has(key) for key in known)
+def test_a_sound_quarter_hour_goes_the_quick_way() -> None:
+    assert both(LINES[: AT + 1]) == 1
+    assert both(LINES) == 1
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -115,7 +104,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(part, (*path, step))
 
 
-PLACES = [path for path in places(BODIES[2]) if path]
+PLACES = [path for path in places(BODIES[AT]["data"]) if path]
 
 
 def put(body: Any, path: tuple[Any, ...], change: tuple[str, Any]) -> None:
@@ -145,7 +134,7 @@ def put(body: Any, path: tuple[Any, ...], change: tuple[str, Any]) -> None:
     elif kind == "twice" and isinstance(body, list):
         body.insert(at, copy.deepcopy(body[at]))
     elif kind == "before":
-        earlier: Any = BODIES[1]
+        earlier: Any = BODIES[BEFORE]["data"]
         for step in path:
             if (isinstance(earlier, dict) and step in earlier) or (
                 isinstance(earlier, list) and type(step) is int and step < len(earlier)
@@ -167,12 +156,12 @@ WHERE = st.sampled_from(sorted({path[0] for path in PLACES})).flatmap(
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(st.tuples(WHERE, CHANGES), min_size=1, max_size=2))
-def test_changed_and_sealed_records_are_judged_alike(changes: list[tuple[tuple[Any, ...], tuple[str, Any]]]) -> None:
-    bodies = copy.deepcopy(BODIES[:3])
+@given(st.lists(st.tuples(WHERE, CHANGES), min_size=1, max_size=2), st.booleans())
+def test_changed_and_sealed_quarter_hours_are_judged_alike(changes: list[Any], booked: bool) -> None:
+    bodies = copy.deepcopy(BODIES[: AT + 1 + booked])
     for path, change in changes:
-        put(bodies[2], path, change)
-    both(sealed(bodies), keys_of(BODIES))
+        put(bodies[AT]["data"], path, change)
+    both(seal_all(bodies))
 
 
 @settings(max_examples=50, deadline=None)
@@ -180,8 +169,8 @@ def test_changed_and_sealed_records_are_judged_alike(changes: list[tuple[tuple[A
     st.floats(0, 1), st.sampled_from([b"", b" ", b"0", b'"', b"\\", b"true", b"1", b"A", b"\xc3", b"9" * 17]), st.integers(0, 3)
 )
 def test_changed_bytes_of_a_line_are_judged_alike(where: float, piece: bytes, cut: int) -> None:
-    at = int(where * len(LINES[2]))
-    both([*LINES[:2], LINES[2][:at] + piece + LINES[2][at + cut :], LINES[3]], [])
+    at = int(where * len(LINES[AT]))
+    both([*LINES[:AT], LINES[AT][:at] + piece + LINES[AT][at + cut :], *LINES[AT + 1 :]])
 
 
 @settings(max_examples=50, deadline=None)
@@ -191,30 +180,30 @@ def test_changed_bytes_of_a_line_are_judged_alike(where: float, piece: bytes, cu
     st.integers(0, 3),
 )
 def test_changed_and_sealed_bytes_are_judged_alike(where: float, piece: bytes, cut: int) -> None:
-    body = split_line(LINES[2][:-1]).body
+    body = split_line(LINES[AT][:-1]).body
     at = int(where * len(body))
-    line = IDENTITY.seal(split_line(LINES[1][:-1]).hash, body[:at] + piece + body[at + cut :])
-    both([*LINES[:2], line.text() + b"\n"], [])
+    both([*LINES[:AT], IDENTITY.seal(body[:at] + piece + body[at + cut :]).text() + b"\n"])
 
 
 def test_a_header_that_stands_twice_is_refused_in_one_scale_and_in_two() -> None:
-    in_one, in_two = copy.deepcopy(BODIES[:3]), copy.deepcopy(BODIES[:3])
-    in_one[2]["work"][1][3] = 2
-    in_one[2]["best"][1]["headers"] *= 2
-    in_two[2]["best"][0]["headers"] = in_two[2]["best"][1]["headers"]
+    in_one, in_two = copy.deepcopy(BODIES[: AT + 1]), copy.deepcopy(BODIES[: AT + 1])
+    data = in_one[AT]["data"]
+    data["work"][1][3] = 2
+    data["best"][1]["headers"] *= 2
+    in_two[AT]["data"]["best"][0]["headers"] = in_two[AT]["data"]["best"][1]["headers"]
     for bodies in (in_one, in_two):
-        _, reason = judged(sealed(bodies), QuickRecords)
+        _, reason = judged(seal_all(bodies), QuickQuarterHours)
         assert reason is not None
         assert "listed twice" in reason
 
 
 def test_the_key_of_a_quarter_hour_is_nobody_elses() -> None:
-    key = next(posting["key"] for posting in BODIES[2]["postings"] if posting["key"].startswith("interval:"))
-    for body in (1, 2):
-        bodies = copy.deepcopy(BODIES[:3])
-        coins = [posting for posting in bodies[body]["postings"] if posting["event"].startswith("coin")]
-        coins[0]["key"] = key
-        assert judged(sealed(bodies), QuickRecords)[1] == judged(sealed(bodies), Never)[1] is not None
+    key = BODIES[AT + 1]["data"]["postings"][1]["key"]
+    assert key.startswith("interval:")
+    for wanted in (key, "interval:", "correction:x", "interval:backnang:1:energy"):
+        bodies = copy.deepcopy(BODIES[: AT + 2])
+        bodies[AT + 1]["data"]["postings"][0]["key"] = wanted
+        assert judged(seal_all(bodies), QuickQuarterHours)[1] is not None
 
 
 JOULES = st.integers(0, 10**9) | st.sampled_from([0, 1, 2**53, 2**53 - 1])
@@ -240,29 +229,24 @@ def test_expected_bytes_are_what_the_rules_give(
     typed = None if member is None else Prices(*(member[name] for name in sorted(member)))
     if typed is not None:
         typed.import_ = [(name, cent) for name, cent in typed.import_]
-    wanted = energy.interval_postings("backnang", 900_000, 5, energies, fact, export_limit_w=limit_w, duration_s=INTERVAL_S)
-    found = expected_postings("backnang", 900_000, 5, energies, allocate(energies), typed, limit_w)
+    at = Occasion("site", interval_key("site", 900_000), 900_000, 5)
+    wanted = energy.interval_postings(at, energies, fact, export_limit_w=limit_w, duration_s=INTERVAL_S)
+    found = expected_postings("site", 900_000, 5, energies, allocate(energies), typed, limit_w)
     if found is None:
         most_j = max(*joules, abs(energies.residual_j))
         dearest = 3 * max(map(abs, (spot, premium, fee, tariff or 0, *components.values())))
         assert max(most_j, dearest, most_j * dearest // 360_000) >= 2**53 or "spot" in components
         return
-    names, texts = found
-    assert [f"interval:backnang:900000:{name}" for name in names] == [posting.key for posting in wanted]
-    assert [before + b"7" + after for before, after in texts] == [
-        canonical(posting_member(StoredPosting(7, posting))) for posting in wanted
-    ]
+    assert found == list(texts_of(wanted))
 
 
 @pytest.mark.parametrize("recognition", ["at_maturity", "at_accrual"])
-@pytest.mark.parametrize(("value_sat", "value_ueur"), [(1, 1), (5000, 123), (2**53, 7)])
+@pytest.mark.parametrize(("value_sat", "value_ueur"), [(1, 1), (5000, 123), (2**53, 7), (5, 0), (0, 5)])
 def test_rows_of_coins_are_their_lines(recognition: Recognition, value_sat: int, value_ueur: int) -> None:
-    def rows(lines: tuple[PostingLine, ...]) -> list[tuple[str, str, str, int]]:
-        return [(line.account, line.side, line.asset, line.amount) for line in lines]
-
+    accrual = Accrual(KnownBlock(b"", b"", 1, value_sat, "bitcoin/regtest"), value_ueur, recognition)
     accrued = accrual_lines(value_sat, value_ueur, recognition)
-    assert accrual_rows(value_sat, value_ueur, recognition) == rows(accrued)
-    assert available_rows(value_sat, value_ueur, recognition) == rows(available_lines(accrued))
+    assert accrual_rows(accrual) == rows_of(accrued)
+    assert available_rows(accrual) == rows_of(available_lines(accrued))
 
 
 @pytest.mark.parametrize(
@@ -276,10 +260,11 @@ def test_a_source_is_read_in_its_one_spelling_only(spelling: bytes) -> None:
 
 
 def test_a_number_beyond_the_safe_ones_is_read_with_care() -> None:
-    body = split_line(LINES[2][:-1]).body
-    start = str(BODIES[2]["wall_end_ms"]).encode()
-    assert read_record(body) is not None
-    assert read_record(body.replace(b'"wall_end_ms":' + start, b'"wall_end_ms":9007199254740993')) is None
+    body = split_line(LINES[AT][:-1]).body
+    body = body[len(b'{"data":') : body.rindex(b',"kind":"')]
+    start = str(BODIES[AT]["data"]["wall_end_ms"]).encode()
+    assert read_quarter_hour(body) is not None
+    assert read_quarter_hour(body.replace(b'"wall_end_ms":' + start, b'"wall_end_ms":9007199254740993')) is None
 
 
 @settings(max_examples=60, deadline=None)

@@ -4,12 +4,12 @@ import copy
 import json
 from collections.abc import Callable
 from functools import reduce
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.treasury.evidence_files import GOLDEN as GOLDEN_FILE
 from tests.unit.treasury.treasury_site import SCRIPT, solve
 
 from photosynth.bitcoin.coinbase import build_coinbase, read_commitment, read_height, with_witness
@@ -18,11 +18,11 @@ from photosynth.bitcoin.wire import FormatError, double_sha256
 from photosynth.treasury.evidence import canonical as c
 from photosynth.treasury.evidence import check_headers as h
 from photosynth.treasury.evidence.coinbases import JobCoinbases, ReadCoinbase
-from photosynth.treasury.evidence.parsing import parse_posting, parse_postings
+from photosynth.treasury.evidence.heads import Commitment
 from photosynth.treasury.evidence.reading import EvidenceError
 from photosynth.treasury.evidence.seal import split_line
 
-GOLDEN = [split_line(line).body for line in (Path(__file__).parent / "golden_evidence.jsonl").read_bytes().splitlines()]
+GOLDEN = [split_line(line).body for line in GOLDEN_FILE.read_bytes().splitlines()]
 HEAD = bytes(range(32))
 PIECES = [
     *(b" ", b"1.0", b"1e3", b"-0", b"true", b"null", b'""', b'"', b"\\", b"\\u0041", b"\\n", b'\\"', b"[", b"]", b"{", b"}"),
@@ -64,7 +64,7 @@ def test_real_lines_go_the_quick_way(body: bytes) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.sampled_from([GOLDEN[0], GOLDEN[1][:700] + b"}", b'{"a":[1,"b"],"c":{"d":null}}', b"{}", b'{"a":[]}']),
+    st.sampled_from([GOLDEN[0], GOLDEN[2][:700] + b"}", b'{"a":[1,"b"],"c":{"d":null}}', b"{}", b'{"a":[]}']),
     st.lists(CHANGE, min_size=1, max_size=3),
 )
 def test_changed_bytes_are_judged_alike(line: bytes, changes: list[tuple[float, bytes, int]]) -> None:
@@ -96,12 +96,22 @@ def test_values_of_any_kind_and_depth_are_judged_alike(value: Any, depth: int, s
     both(json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=sort).encode())
 
 
+def committed(commitment: Commitment, root: bytes) -> int:
+    """The place of the one line that there is."""
+    if root != HEAD or commitment != COMMITMENT:
+        raise EvidenceError("commits to another line")
+    return 3
+
+
+COMMITMENT = Commitment(3, 0, ())
+
+
 def asked(jobs: list[JobCoinbases]) -> h.Asked:
-    return h.Asked((1 << 255) - 1, {7}, jobs, SCRIPT)
+    return h.Asked((1 << 255) - 1, {7}, jobs, SCRIPT, committed)
 
 
 def state() -> h.HeaderState:
-    return h.HeaderState(heads={HEAD: 3}, parents=set())
+    return h.HeaderState(parents=set())
 
 
 def entries() -> tuple[list[list[Any]], list[dict[str, Any]]]:
@@ -109,7 +119,7 @@ def entries() -> tuple[list[list[Any]], list[dict[str, Any]]]:
     found, jobs = [], []
     for at, branch in enumerate(((), (b"\x01" * 32, b"\x02" * 32))):
         parts = build_coinbase(7, [(1234 + at, SCRIPT)], b"\x6a\x01\x00", HEAD, 8)
-        job = JobCoinbases(parts.prefix, parts.suffix, branch)
+        job = JobCoinbases(parts.prefix, parts.suffix, branch, COMMITMENT)
         jobs.append({"prefix": parts.prefix, "suffix": parts.suffix, "branch": branch})
         for n in range(3):
             extranonce = bytes([at, n]) * 4
@@ -155,7 +165,7 @@ def test_headers_all_at_once_are_judged_as_one_by_one(
             found[at][column] = flipped(text, wrong) if flip else wrong
     for at, name, change in job_changes:
         parts[at][name] = changed(parts[at][name], change)
-    jobs = [JobCoinbases(job["prefix"], job["suffix"], job["branch"]) for job in parts]
+    jobs = [JobCoinbases(job["prefix"], job["suffix"], job["branch"], COMMITMENT) for job in parts]
     slow, quick = state(), state()
     wanted = one_by_one(found, jobs, slow)
     highest = h._all_at_once(found, asked(jobs), quick)
@@ -193,18 +203,3 @@ def test_a_coinbase_taken_apart_says_what_the_transaction_says(
         other = ReadCoinbase.parse(raw[:at] + bytes([raw[at] ^ 0xFF]) + raw[at + 1 :])
         same = (other.is_coinbase, other.height, other.commitment, other.outputs, other.free)
         assert same == (read.is_coinbase, read.height, read.commitment, read.outputs, read.free)
-
-
-@pytest.mark.parametrize("line", [1, 2])
-def test_a_posting_is_taken_as_expected_only_where_it_is_so_to_the_letter(line: int) -> None:
-    members = json.loads(GOLDEN[line])["postings"]
-    wanted = [parse_posting(entry) for entry in members]
-    expected = [stored.posting for stored in wanted]
-    assert parse_postings(copy.deepcopy(members), expected, booleans=False) == wanted
-    for booleans in (False, True):
-        found = [stored.posting for stored in parse_postings(members, expected, booleans=booleans)]
-        assert [a is b for a, b in zip(found, expected, strict=True)] == [not booleans] * len(expected)
-    for place, other in (("id", 9), ("text", "other"), ("wall_ms", 1), ("event", "other"), ("reverses", 1), ("source", {"a": 1})):
-        others = copy.deepcopy(members)
-        others[0][place] = other
-        assert parse_postings(others, expected, booleans=False) == [parse_posting(entry) for entry in others]

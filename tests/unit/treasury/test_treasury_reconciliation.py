@@ -9,7 +9,7 @@ from tests.unit.treasury.treasury_site import CHAIN, COIN, OTHER, SCRIPT, WALLET
 from photosynth.bitcoin.block import Block
 from photosynth.bitcoin.node import hash_text
 from photosynth.bitcoin.transaction import Transaction, TxIn, TxOut
-from photosynth.operations.status import unexplained_conditions
+from photosynth.operations.conditions import unexplained_conditions
 from photosynth.storage import Database, DatabaseThread
 from photosynth.storage.tables import COINS
 from photosynth.treasury import ChainBooks

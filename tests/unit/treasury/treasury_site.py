@@ -1,6 +1,6 @@
 """A small site for tests of the books: a node in memory that reorganises, real proof of work at toy targets, meters."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,14 +16,16 @@ from photosynth.bitcoin.transaction import Transaction
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.quantities.work import TWO_256, target_of_work, work_of_target
 from photosynth.storage import Database
-from photosynth.treasury import Books, EvidenceRecord, Identity
+from photosynth.treasury import EvidenceRecord, FleetBooks, Identity, SiteBooks
 from photosynth.treasury.attribution import claim_sat
 from photosynth.treasury.evidence.export import export_lines
 from photosynth.treasury.facts import (
     AttributionFact,
     BestFact,
     BlockFact,
+    ChainFact,
     CoinFact,
+    FleetFacts,
     IntervalFacts,
     JobFact,
     MeterFact,
@@ -68,6 +70,12 @@ SITE = SiteFacts(
     ),
     export_limit_w=400_000,
 )
+FLEET = FleetFacts(
+    operator="demo",
+    chains=(ChainFact(CHAIN, SITE.genesis_hash, "demonstration BTC"),),
+    wallets=(WALLET,),
+)
+BOOKS_SEED, SITE_SEED = b"\x09" * 32, b"\x01" * 32
 METERS = ("pv", "grid-import", "grid-export", "hall", "miners")
 
 
@@ -219,11 +227,12 @@ class DemoSite:
     SHARE_TARGET = TWO_256 // 3 - 1
     BLOCK_TARGET = TWO_256 // 64 - 1
 
-    def __init__(self, db: Database, *, site: SiteFacts = SITE, seed: bytes = b"\x01" * 32) -> None:
+    def __init__(self, db: Database, *, site: SiteFacts = SITE, seed: bytes = SITE_SEED, books: FleetBooks | None = None) -> None:
         self.db = db
         self.site = site
         self.identity = Identity.from_seed(seed)
-        self.books = Books(site, self.identity)
+        self.fleet = books or FleetBooks(fleet_of(site), Identity.from_seed(BOOKS_SEED))
+        self.books = SiteBooks(site, self.identity, self.fleet)
         self.node = FakeNode(genesis=site.genesis_hash)
         self.clock = ManualClock()
         self.registers = dict.fromkeys(METERS, 10**7)
@@ -258,8 +267,8 @@ class DemoSite:
         coinbase = Transaction.parse(parts.with_extranonce(extranonce))
         return solve(self.node.chain[-1], coinbase.txid, target), extranonce
 
-    def find_block(self, tx: Connection, *, attribute: bool = True) -> bytes:
-        """Find a block that claims all work done since the last one; the node has it, the books know of it."""
+    def find_block(self, tx: Connection, *, record: bool = True) -> bytes:
+        """Find a block that claims all work done since the last one; the node has it, the books know of it if they are told."""
         height = len(self.node.chain)
         represented = sum(fact.represented for fact in self.claims)
         value_sat = claim_sat(represented, COIN.reward_sat, COIN.mainnet_work)
@@ -275,9 +284,10 @@ class DemoSite:
             site_ms=self.clock.site_ms(),
             wall_ms=self.clock.wall_ms(),
             coin=COIN,
-            attribution=claims if attribute else None,
+            attribution=claims,
         )
-        self.books.record_found_block(tx, fact)
+        if record:
+            self.books.record_found_block(tx, fact)
         return self.node.add(raw)
 
     def facts(self, shares: dict[str, int], prices: PriceFact | None = PRICES) -> IntervalFacts:
@@ -317,16 +327,34 @@ class DemoSite:
             curtailed_estimate_j=1000,
         )
 
-    def export(self, tx: Connection, path: Path) -> None:
-        """Write the whole evidence to a file."""
-        path.write_bytes(b"".join(line + b"\n" for line in export_lines(tx, self.site.site, self.identity)))
+    def export(self, tx: Connection, path: Path, stream: str | None = None) -> None:
+        """Write the whole evidence, or one stream of it, to a file."""
+        path.write_bytes(b"".join(line + b"\n" for line in export_lines(tx, self.identity_of, stream)))
+
+    def identity_of(self, stream: str) -> Identity:
+        """The key of a stream."""
+        return self.books.identity if stream == self.site.site else self.fleet.identity
 
     def close(self, tx: Connection, facts: IntervalFacts) -> EvidenceRecord:
         """Close a quarter hour; its head is what the next jobs commit to."""
         record = self.books.close_interval(tx, facts)
-        self.head = record.hash
+        self.head = record.root
         self.clock.now_ms = facts.start_ms + INTERVAL_MS
         return record
+
+
+def fleet_of(site: SiteFacts) -> FleetFacts:
+    """A fleet of one site."""
+    return replace(
+        FLEET,
+        chains=(ChainFact(site.chain, site.genesis_hash, site.asset),),
+        wallets=(WalletFact(site.wallet, site.chain, site.payout_script.hex(), site.operator),),
+    )
+
+
+def books_of(site: SiteFacts = SITE, seed: bytes = SITE_SEED, kind: "type[SiteBooks]" = SiteBooks) -> SiteBooks:
+    """The books of a fleet of one site."""
+    return kind(site, Identity.from_seed(seed), FleetBooks(fleet_of(site), Identity.from_seed(BOOKS_SEED)))
 
 
 def open_database(folder: Path) -> Database:

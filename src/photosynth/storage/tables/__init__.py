@@ -2,6 +2,7 @@
 
 from photosynth.storage.tables.base import METADATA
 from photosynth.storage.tables.chain import BLOCK_ATTRIBUTION, BLOCKS, CHAIN, COINS
+from photosynth.storage.tables.income import INCOME
 from photosynth.storage.tables.intervals import EVIDENCE, INTERVALS, REJECTED, WORK
 from photosynth.storage.tables.journal import (
     ACCOUNTS,
@@ -27,6 +28,7 @@ __all__ = [
     "COINS",
     "DAY_BALANCES",
     "EVIDENCE",
+    "INCOME",
     "INTERVALS",
     "META",
     "METADATA",

@@ -68,19 +68,20 @@ BLOCKS = sa.Table(
     sa.Column("mainnet_target", BigCount, nullable=True),
     sa.Column("reward_sat", Int64, nullable=True),
     sa.Column("evidence_seq", INTEGER, nullable=True),
-    sa.Column("attribution_seq", INTEGER, nullable=True),
+    sa.Column("books_seq", INTEGER, nullable=True),
     sa.CheckConstraint("state IN ('immature', 'mature', 'orphaned')", name="state"),
     sa.Index(None, "hash"),
     sa.Index(None, "chain", "state", "height"),
     sa.Index(None, "time_s", "height"),
     sa.Index(None, "site", "time_s", "height"),
     sa.Index(None, "site", "evidence_seq"),
-    sa.Index(None, "site", "attribution_seq"),
+    sa.Index(None, "evidence_seq", "books_seq"),
     sa.CheckConstraint("origin IN ('mined', 'chain')", name="origin"),
 )
 """Blocks whose coinbase pays a wallet of ours; ``site`` is the one whose pool found it, none where it was somebody else's.
 
-``occurrence`` counts how often it entered the chain; zero: not yet. The seqs are of its site's stream of evidence.
+``occurrence`` counts how often it entered the chain; zero: not yet. ``evidence_seq`` is the line of its site's evidence that
+lists it, ``books_seq`` the one of the books' evidence.
 """
 
 BLOCK_ATTRIBUTION = sa.Table(

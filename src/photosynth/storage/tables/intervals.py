@@ -77,11 +77,14 @@ EVIDENCE = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("hash", sa.LargeBinary(32), nullable=False, unique=True),
     sa.Column("signature", sa.LargeBinary(64), nullable=False),
+    sa.Column("root", sa.LargeBinary(32), nullable=False, index=True),
     sa.UniqueConstraint("stream", "seq"),
     sa.Index(None, "stream", "kind", "start_ms"),
     sa.Index(None, "stream", "kind", "seq"),
+    sa.CheckConstraint("kind IN ('site', 'quarter_hour', 'correction', 'key', 'books', 'postings')", name="kind"),
 )
 """The evidence lines as they were signed, append-only: the exact bytes of each body, its hash and signature.
 
-``id`` is the order in which lines of all streams were appended, ``seq`` a line's place in its stream.
+``id`` is the order in which lines of all streams were appended, ``seq`` a line's place in its stream; ``root`` is over the heads
+of all streams as they were with this line.
 """

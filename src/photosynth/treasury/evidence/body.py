@@ -1,4 +1,4 @@
-"""What evidence lines say, built from facts: the header of a site, the record of a quarter hour, a block, a posting.
+"""What the lines of a site's stream say, built from facts: the site, a quarter hour, a correction, blocks, a new key.
 
 ``docs/reference/evidence.md`` describes every member for those who write another verifier.
 """
@@ -12,43 +12,39 @@ from photosynth.quantities.instants import INTERVAL_S
 from photosynth.treasury import energy
 from photosynth.treasury.blocks import AttributedShare, BlockRow
 from photosynth.treasury.evidence.canonical import maybe_number, number
-from photosynth.treasury.facts import BestFact, CoinFact, IntervalFacts, JobFact, MeterFact, PriceFact, SiteFacts
-from photosynth.treasury.journal import StoredPosting
+from photosynth.treasury.evidence.envelope import FORMAT
+from photosynth.treasury.evidence.heads import Commitment
+from photosynth.treasury.facts import BestFact, CoinFact, CorrectionFacts, IntervalFacts, JobFact, MeterFact, PriceFact, SiteFacts
 
-FORMAT = "photosynth-evidence"
-VERSION = 1
 RULES: dict[str, str] = {
     **energy.RULES,
     "attribution": "represented-largest-remainder-1",
-    "coin_value": "satoshi-price-half-even-1",
     "coinbase_value": "represented-mainnet-share-1",
+    "commitment": "stream-heads-merkle-1",
     "work": "shares-by-target-1",
     "best_headers": "lowest-32-per-scale-1",
 }
-"""The rules that version 1 knows; the verifier recomputes by these and refuses others."""
+"""The rules of a site's stream that version 2 knows; the verifier recomputes by these and refuses others."""
 BEST_HEADERS = 32
 
 Follows = Literal["nothing", "configuration", "gap"]
+"""Why a configuration stands where it does."""
 
 
-def header_body(site: SiteFacts, public_key: bytes, seq: int, follows: Follows) -> dict[str, Any]:
-    """The header line: what holds for the records after it. ``follows`` says why it stands where it does."""
+def site_data(site: SiteFacts, public_key: bytes, follows: Follows) -> dict[str, Any]:
+    """What holds for the quarter hours after it."""
     return {
         "format": FORMAT,
-        "version": VERSION,
-        "type": "header",
-        "seq": seq,
         "follows": follows,
-        "site": site.site,
         "title": site.title,
         "operator": site.operator,
         "simulated": site.simulated,
-        "network": site.network,
+        "chain": site.chain,
         "genesis_hash": hash_text(site.genesis_hash),
+        "wallet": site.wallet,
         "payout_script": site.payout_script.hex(),
         "asset": site.asset,
         "public_key": public_key.hex(),
-        "recognition": site.recognition,
         "export_limit_w": maybe_number(site.export_limit_w),
         "rules": RULES,
         "meters": [
@@ -66,21 +62,17 @@ def header_body(site: SiteFacts, public_key: bytes, seq: int, follows: Follows) 
     }
 
 
-def record_body(
-    seq: int,
+def quarter_hour_data(
     facts: IntervalFacts,
     energies: Energies | None,
     *,
     blocks: Sequence[dict[str, Any]],
-    late_attributions: Sequence[dict[str, Any]],
-    postings: Sequence[StoredPosting],
+    commitments: Mapping[str, Commitment],
 ) -> dict[str, Any]:
-    """The record of one quarter hour."""
+    """One quarter hour. ``commitments`` are those of the jobs, by key; a job without one is as good as lost."""
     workers = sorted({(w.worker, w.party or "", w.scale) for w in facts.work})
     targets = sorted({w.target for w in facts.work})
     return {
-        "type": "record",
-        "seq": seq,
         "start_utc_s": facts.start_ms // 1000,
         "duration_s": INTERVAL_S,
         "wall_start_ms": facts.wall_start_ms,
@@ -99,16 +91,38 @@ def record_body(
             for w in sorted(facts.work, key=lambda w: (w.worker, w.round, w.target, w.scale))
         ],
         "rejected": [[r.worker, r.code, r.shares] for r in sorted(facts.rejected, key=lambda r: (r.worker, r.code))],
-        **_best_members(facts.best, facts.jobs),
+        **_best_members(facts.best, facts.jobs, commitments),
         "blocks": list(blocks),
-        "late_attributions": list(late_attributions),
-        "postings": [posting_member(posting) for posting in postings],
     }
 
 
-def end_body(records: int, lines: int, head: bytes, blocks: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The last line of a file: how many records and lines stand before it, the head, and blocks found since."""
-    return {"type": "end", "records": records, "lines": lines, "head": head.hex(), "blocks": list(blocks)}
+def correction_data(facts: CorrectionFacts, seq: int, number_of: int, energies: Energies) -> dict[str, Any]:
+    """Registers of a quarter hour that came late, and what follows from all of its registers together."""
+    return {
+        "start_utc_s": facts.start_ms // 1000,
+        "quarter_hour_seq": seq,
+        "number": number_of,
+        "wall_ms": facts.wall_ms,
+        "meters": [meter_member(meter) for meter in facts.meters],
+        "residual_j": number(energies.residual_j),
+        "allocation": allocation_member(allocate(energies)),
+    }
+
+
+def key_data(public_key: bytes, proof: bytes) -> dict[str, Any]:
+    """The key that signs every later line of the stream, with its own signature of that place."""
+    return {"public_key": public_key.hex(), "proof": proof.hex()}
+
+
+def end_data(blocks: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The last line of a stream in a file, with the blocks that a site's pool found since the last quarter hour."""
+    return {"blocks": list(blocks)}
+
+
+def commitment_member(commitment: Commitment) -> dict[str, Any]:
+    """How a coinbase's commitment leads to a line of this stream."""
+    branch = [None if sibling is None else sibling.hex() for sibling in commitment.branch]
+    return {"seq": commitment.seq, "place": commitment.place, "branch": branch}
 
 
 def meter_member(meter: MeterFact) -> dict[str, Any]:
@@ -160,24 +174,30 @@ def coin_member(coin: CoinFact | None) -> dict[str, Any] | None:
     }
 
 
-def block_member(block: BlockRow, attribution: Sequence[AttributedShare]) -> dict[str, Any]:
-    """One block of ours with everything that proves it, and whose its satoshis are (None where that is unknown)."""
+def block_member(block: BlockRow, attribution: Sequence[AttributedShare], commitment: Commitment) -> dict[str, Any]:
+    """A block that a site's pool found, with everything that proves it, and whose its satoshis are (None: unknown)."""
     return {
-        "hash": hash_text(block.hash),
-        "height": block.height,
-        "header": block.header.hex(),
+        **bare_block_member(block),
         "target": None if block.target is None else f"{block.target:064x}",
-        "coinbase": block.coinbase.hex(),
-        "branch": [sibling.hex() for sibling in block.branch],
-        "value_sat": number(block.value_sat),
-        "state": block.state,
-        "origin": block.origin,
         "worker": block.worker,
         "site_ms": block.site_ms,
         "wall_ms": block.wall_ms,
         "mainnet_target": None if block.mainnet_target is None else f"{block.mainnet_target:064x}",
         "reward_sat": maybe_number(block.reward_sat),
         "attribution": attribution_member(attribution),
+        "commitment": commitment_member(commitment),
+    }
+
+
+def bare_block_member(block: BlockRow) -> dict[str, Any]:
+    """A block as far as the chain shows it."""
+    return {
+        "hash": hash_text(block.hash),
+        "height": block.height,
+        "header": block.header.hex(),
+        "coinbase": block.coinbase.hex(),
+        "branch": [sibling.hex() for sibling in block.branch],
+        "value_sat": number(block.value_sat),
     }
 
 
@@ -201,35 +221,18 @@ def attribution_member(attribution: Sequence[AttributedShare]) -> list[list[Any]
     ]
 
 
-def posting_member(stored: StoredPosting) -> dict[str, Any]:
-    """A whole line of the journal."""
-    posting = stored.posting
-    return {
-        "id": stored.id,
-        "key": posting.key,
-        "time_ms": posting.time_ms,
-        "wall_ms": posting.wall_ms,
-        "event": posting.event,
-        "text": posting.text,
-        "reverses": posting.reverses,
-        "source": {name: number(value) if type(value) is int else value for name, value in posting.source.items()},
-        "lines": [[line.account, line.side, line.asset, number(line.amount)] for line in posting.lines],
-    }
-
-
-def _best_members(best: Iterable[BestFact], jobs: Mapping[str, JobFact]) -> dict[str, Any]:
+def _best_members(best: Iterable[BestFact], jobs: Mapping[str, JobFact], commitments: Mapping[str, Commitment]) -> dict[str, Any]:
     """The lowest-hashing headers of each scale; each refers to one of the jobs by its place in the list."""
     best = tuple(best)
-    used = sorted({fact.job for fact in best if fact.job in jobs})
+    used = sorted({fact.job for fact in best if fact.job in jobs and fact.job in commitments})
+    places = {key: at for at, key in enumerate(used)}
     scales = sorted({fact.scale for fact in best})
     return {
         "best": [
             {
                 "scale": number(scale),
                 "headers": [
-                    [fact.header.hex(), used.index(fact.job) if fact.job in jobs else None, fact.extranonce.hex()]
-                    for fact in best
-                    if fact.scale == scale
+                    [fact.header.hex(), places.get(fact.job), fact.extranonce.hex()] for fact in best if fact.scale == scale
                 ],
             }
             for scale in scales
@@ -239,6 +242,7 @@ def _best_members(best: Iterable[BestFact], jobs: Mapping[str, JobFact]) -> dict
                 "prefix": jobs[key].prefix.hex(),
                 "suffix": jobs[key].suffix.hex(),
                 "branch": [sibling.hex() for sibling in jobs[key].branch],
+                "commitment": commitment_member(commitments[key]),
             }
             for key in used
         ],

@@ -1,5 +1,6 @@
 """Do the blocks hold: proof of work, coinbase, value, anchor, and whose their satoshis are."""
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,53 +12,104 @@ from photosynth.bitcoin.target import target_of_bits
 from photosynth.bitcoin.wire import FormatError, double_sha256
 from photosynth.quantities.work import work_of_target
 from photosynth.treasury.attribution import attribute, claim_sat
-from photosynth.treasury.evidence.check_claims import ClaimState, check_claims, claims_of
-from photosynth.treasury.evidence.check_work import WorkState
+from photosynth.treasury.evidence.check_claims import ClaimState, check_alone, claims_of
+from photosynth.treasury.evidence.check_work import Committed, WorkState
 from photosynth.treasury.evidence.coinbases import ReadCoinbase
-from photosynth.treasury.evidence.parsing import BlockLine, parse_attribution, parse_block
-from photosynth.treasury.evidence.reading import EvidenceError, Members
+from photosynth.treasury.evidence.parsing import BlockLine, parse_bare_block, parse_block
+from photosynth.treasury.evidence.reading import EvidenceError
 from photosynth.treasury.facts import AttributionFact, SiteFacts
 
 Attribution = tuple[tuple[AttributionFact, int], ...]
 
 
 class KnownBlock(Struct, frozen=True, gc=False):
-    """What later lines ask of a block; a year of headers, coinbases and attributions would be most of what is remembered."""
+    """What later lines ask of a block; a year of headers, coinbases and attributions would be most of what is remembered.
+
+    ``site`` is None where no site's stream lists it.
+    """
 
     hash: bytes
     previous_hash: bytes
     height: int
     value_sat: int
-    mainnet_target: int | None
-    reward_sat: int | None
+    chain: str
+    site: str | None = None
 
 
 @dataclass(slots=True)
 class BlockState:
-    """What is carried over: the blocks seen, what they claim, and what anchors what."""
+    """What is carried over: the blocks of all streams, those whose accrual stands, and those that the books alone list."""
 
     blocks: dict[bytes, KnownBlock] = field(default_factory=dict)
-    claims: ClaimState = field(default_factory=ClaimState)
-    attributed: set[bytes] = field(default_factory=set)
-    links: int = 0
-    anchored: int = -1
+    standing: set[bytes] = field(default_factory=set)
     foreign: set[bytes] = field(default_factory=set)
+    links: int = 0
 
-    @property
-    def attributed_sat(self) -> int:
-        """Satoshis of the blocks that stand and whose work is known."""
-        return sum(self.blocks[name].value_sat for name in self.claims.standing & self.claims.rows.keys())
+    def put(self, known: KnownBlock) -> None:
+        """Remember a block; one that the books listed first may be a site's later."""
+        if known.hash not in self.blocks:
+            below = self.blocks.get(known.previous_hash)
+            self.links += below is not None and below.height == known.height - 1
+        if known.site is None:
+            self.foreign.add(known.hash)
+        else:
+            self.foreign.discard(known.hash)
+        self.blocks[known.hash] = known
 
 
-def check_block(value: Any, site: SiteFacts, work: WorkState, state: BlockState) -> None:
-    """Check one block of a record and remember it."""
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """Whose pool found a block, and what it is held against."""
+
+    site: SiteFacts
+    work: WorkState
+    claims: ClaimState
+    committed: Committed
+
+
+def check_block(value: Any, finder: Finder, state: BlockState) -> tuple[bytes, int]:
+    """Check a block that a site's pool found and remember it; returns its hash, and the place in the file that it commits to."""
     block = parse_block(value)
+    site, name = finder.site, f"block {block.height}"
+    listed = state.blocks.get(block.hash)
+    if listed is not None and (listed.site is not None or listed.chain != site.chain):
+        raise EvidenceError(f"{name} is listed a second time")
+    coinbase = _check_header_and_coinbase(name, block, {site.payout_script})
+    if not coinbase.pays_only(site.payout_script):
+        raise EvidenceError(f"the coinbase of {name} pays somebody else too")
+    if coinbase.commitment is None:
+        raise EvidenceError(f"{name} was mined here and commits to nothing; every job of ours commits to a line")
+    assert block.commitment is not None, "a site's block has one"
+    try:
+        anchored = finder.committed(block.commitment, coinbase.commitment)
+    except EvidenceError as error:
+        raise EvidenceError(f"{name} ({hash_text(block.hash)}) {error}") from None
+    if block.attribution is not None:
+        _check_attribution(name, block, block.attribution, finder, standing=block.hash in state.standing)
+    state.put(KnownBlock(block.hash, block.previous_hash, block.height, block.value_sat, site.chain, site.site))
+    return block.hash, anchored
+
+
+def check_bare_block(value: Any, scripts_of: Callable[[str], Collection[bytes]], state: BlockState) -> None:
+    """Check a block that the books list, which pays a wallet and is in no line before, and remember it."""
+    chain, block = parse_bare_block(value)
     name = f"block {block.height}"
     if block.hash in state.blocks:
         raise EvidenceError(f"{name} is listed a second time")
+    _check_header_and_coinbase(name, block, scripts_of(chain))
+    state.put(KnownBlock(block.hash, block.previous_hash, block.height, block.value_sat, chain))
+
+
+def _check_header_and_coinbase(name: str, block: BlockLine, scripts: Collection[bytes]) -> ReadCoinbase:
     if double_sha256(block.header) != block.hash:
         raise EvidenceError(f"the hash of {name} is not that of its header")
-    _check_target(name, block)
+    try:
+        network_target = target_of_bits(block.bits)
+    except ValueError as error:
+        raise EvidenceError(f"{name}: {error}") from error
+    hash_number = int.from_bytes(block.hash, "little")
+    if hash_number > network_target or (block.target is not None and hash_number > block.target):
+        raise EvidenceError(f"{name} does not meet its target")
     try:
         coinbase = ReadCoinbase.parse(block.coinbase)
     except FormatError as error:
@@ -66,64 +118,16 @@ def check_block(value: Any, site: SiteFacts, work: WorkState, state: BlockState)
         raise EvidenceError(f"the coinbase of {name} is not in the block: its branch leads to another Merkle root")
     if coinbase.height != block.height:
         raise EvidenceError(f"the coinbase of {name} names another height")
-    paid = coinbase.paid_to(site.payout_script)
+    paid = sum(value_sat for value_sat, script in coinbase.outputs if script in scripts)
     if paid != block.value_sat:
         raise EvidenceError(f"the coinbase of {name} pays the payout script {paid} sat, not {block.value_sat}")
-    if block.origin == "mined" and not coinbase.pays_only(site.payout_script):
-        raise EvidenceError(f"the coinbase of {name} pays somebody else too")
-    _check_anchor(name, block, coinbase.commitment, work, state)
-    below = state.blocks.get(block.previous_hash)
-    state.links += below is not None and below.height == block.height - 1
-    known = KnownBlock(block.hash, block.previous_hash, block.height, block.value_sat, block.mainnet_target, block.reward_sat)
-    state.blocks[block.hash] = known
-    if block.attribution is not None:
-        _check_attribution(name, known, block.attribution, site, work, state)
+    return coinbase
 
 
-def check_late_attribution(value: Any, site: SiteFacts, work: WorkState, state: BlockState) -> set[int]:
-    """Check an attribution that became known after its block's record; returns the starts whose claims it adds to."""
-    m = Members(value, "a late attribution")
-    block = state.blocks.get(m.octets("hash", 32)[::-1])
-    rows = parse_attribution(m.take("attribution"))
-    m.finish()
-    if block is None or rows is None or block.hash in state.attributed or block.hash in state.foreign:
-        raise EvidenceError("a late attribution belongs to no block of this history that still lacks one")
-    return _check_attribution(f"block {block.height}", block, rows, site, work, state)
-
-
-def _check_target(name: str, block: BlockLine) -> None:
-    try:
-        network_target = target_of_bits(block.bits)
-    except ValueError as error:
-        raise EvidenceError(f"{name}: {error}") from error
-    hash_number = int.from_bytes(block.hash, "little")
-    if hash_number > network_target or (block.target is not None and hash_number > block.target):
-        raise EvidenceError(f"{name} does not meet its target")
-
-
-def _check_anchor(name: str, block: BlockLine, commitment: bytes | None, work: WorkState, state: BlockState) -> None:
-    anchored = None if commitment is None else work.heads.get(commitment)
-    if anchored is not None:
-        state.anchored = max(state.anchored, anchored)
-    elif block.origin == "chain" and block.attribution is None:
-        state.foreign.add(block.hash)
-    elif commitment is None:
-        raise EvidenceError(f"{name} was mined here and commits to nothing; every job of ours commits to a line")
-    else:
-        raise EvidenceError(
-            f"{name} ({hash_text(block.hash)}) commits to {commitment.hex()}, which is the hash of no line before it: "
-            "a line before was changed after the block was mined"
-        )
-
-
-def _check_attribution(  # noqa: PLR0917  what it holds against what
-    name: str, block: KnownBlock, rows: Attribution, site: SiteFacts, work: WorkState, state: BlockState
-) -> set[int]:
+def _check_attribution(name: str, block: BlockLine, rows: Attribution, finder: Finder, *, standing: bool) -> None:
     facts = tuple(fact for fact, _ in rows)
     try:
-        alone = ClaimState(standing={block.hash})
-        claims = claims_of(facts, work.accepted)
-        alone_starts = alone.attribute(block.hash, claims)
+        claims = claims_of(facts, finder.work.accepted)
         expected = attribute(block.value_sat, facts)
     except ValueError as error:
         raise EvidenceError(f"the satoshis of {name}: {error}") from error
@@ -131,13 +135,13 @@ def _check_attribution(  # noqa: PLR0917  what it holds against what
         raise EvidenceError(f"the satoshis of {name} are not split by represented hashes as the rule says")
     if any(fact.represented != fact.work * fact.scale for fact in facts):
         raise EvidenceError(f"{name} claims represented hashes that are not work times scale")
-    demonstration = site.network == "regtest"
+    demonstration = finder.site.network == "regtest"
     if demonstration and block.mainnet_target is not None and block.reward_sat is not None:
         represented = sum(fact.represented for fact in facts)
         most = claim_sat(represented, block.reward_sat, work_of_target(block.mainnet_target))
         if block.value_sat > most:
             raise EvidenceError(f"{name} claims {block.value_sat} sat; its work would have earned {most} sat")
-    state.attributed.add(block.hash)
-    # Also a block that does not stand claims nothing that was never accepted.
-    check_claims(alone_starts, work, alone)
-    return state.claims.attribute(block.hash, claims)
+    check_alone(claims, finder.work)
+    finder.claims.rows[block.hash] = claims
+    if standing:
+        finder.claims.enter(claims, finder.work)

@@ -3,20 +3,17 @@
 A block of another branch may claim the same shares, for only one of the two is ever paid. A row of old work is folded: it
 is of a whole UTC day, or of all days together, there also of several workers. What rows are of so lies inside each other or
 apart, so it is enough that no quarter hour, no day and not all of them, of one worker and of all, are claimed beyond what is
-on record there.
+on record there. Sums are kept, so that a block costs what its own rows cost, however many came before.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
-from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.treasury.attribution import DAY_MS, span_of
-from photosynth.treasury.evidence.check_work import Quarter, Sums, WorkState, add_up, by_worker
+from photosynth.treasury.evidence.check_work import Quarter, Tally, WorkState
 from photosynth.treasury.evidence.reading import EvidenceError
 from photosynth.treasury.facts import AttributionFact
 
-K = TypeVar("K")
 OTHERS = "(others)"
 """The worker of a row of all days that stands for several."""
 Claims = tuple[tuple[int, Quarter], ...]
@@ -25,57 +22,108 @@ Claims = tuple[tuple[int, Quarter], ...]
 
 @dataclass(slots=True)
 class ClaimState:
-    """What is carried over: whose work each block pays, which blocks stand, and what those claim of which quarter hour.
+    """What is carried over: whose work each block pays, and what those that stand claim of which time.
 
-    ``folded`` are what folded rows claim, by the start of their day, zero for all days together.
+    ``quarters`` are quarter hours, ``spans`` days by their start and all of them together at zero; what is claimed of a quarter
+    hour is in its spans as soon as it is on record. ``folded`` are the spans that rows were of.
     """
 
     rows: dict[bytes, Claims] = field(default_factory=dict)
-    standing: set[bytes] = field(default_factory=set)
     quarters: dict[int, Quarter] = field(default_factory=dict)
-    folded: dict[int, Sums] = field(default_factory=dict)
+    spans: dict[int, Tally] = field(default_factory=dict)
+    folded: set[int] = field(default_factory=set)
+    _own: set[int] = field(default_factory=set)
+    """Quarter hours whose dict is nobody else's, and is changed where it stands."""
 
-    def attribute(self, block_hash: bytes, claims: Claims) -> set[int]:
-        """Remember whose work a block pays; returns the starts that have to be checked by now."""
-        self.rows[block_hash] = claims
-        if block_hash in self.standing:
-            self._add(claims, 1)
-            return _starts(claims)
-        return set()
+    def enter(self, claims: Claims, work: WorkState) -> None:
+        """A block stands. Raises EvidenceError where more is claimed by now than was accepted."""
+        self._move(claims, 1, work)
+        for start_ms, rows in claims:
+            if start_ms <= work.newest_ms:
+                self._check(start_ms, rows, work)
 
-    def follow(self, moves: list[tuple[bytes, bool]]) -> set[int]:
-        """Blocks were accrued (True) or reversed, in this order; returns the starts that have to be checked by now."""
-        touched: set[int] = set()
-        for block_hash, enters in moves:
-            claims = self.rows.get(block_hash, ())
-            if enters:
-                self.standing.add(block_hash)
-                touched |= _starts(claims)
-            else:
-                self.standing.discard(block_hash)
-            self._add(claims, 1 if enters else -1)
-        moves.clear()
-        return touched
+    def leave(self, claims: Claims, work: WorkState) -> None:
+        """A block stands no longer."""
+        self._move(claims, -1, work)
 
-    def _add(self, claims: Claims, sign: int) -> None:
+    def settle(self, start_ms: int, work: WorkState) -> None:
+        """A quarter hour is on record now, which blocks may have claimed before. Raises EvidenceError as :meth:`enter`."""
+        rows = self.quarters.get(start_ms)
+        if rows:
+            self._add_up(start_ms, rows, 1)
+            self._check(start_ms, rows, work)
+
+    def check_spans(self, work: WorkState) -> None:
+        """Every day of a folded row, and all days together where a row is of them; for the end of a file."""
+        for span in sorted(self.folded):
+            for worker, scale in self.spans[span].by_worker:
+                self._check_span(span, worker, scale, work)
+
+    def _move(self, claims: Claims, sign: int, work: WorkState) -> None:
         for start_ms, rows in claims:
             rounds = {key: sums for key, sums in rows.items() if key[0]}
             if rounds:
-                known = self.quarters.get(start_ms)
                 # Most quarter hours are claimed by one block; they share its rows.
-                alone = known is None and sign == 1 and len(rounds) == len(rows)
-                self.quarters[start_ms] = rows if alone else _added(known or {}, rounds, sign)
+                if start_ms not in self.quarters and sign == 1 and len(rounds) == len(rows):
+                    self.quarters[start_ms] = rows
+                else:
+                    self._add_to_quarter(start_ms, rounds, sign)
+                if start_ms <= work.newest_ms:
+                    self._add_up(start_ms, rounds, sign)
             if len(rounds) < len(rows):
-                folded = {(worker, scale): sums for (round_, worker, scale), sums in rows.items() if not round_}
-                self.folded[start_ms] = _added(self.folded.get(start_ms, {}), folded, sign)
+                self.folded.add(start_ms)
+                self._add_up(start_ms, {key: sums for key, sums in rows.items() if not key[0]}, sign)
+
+    def _add_to_quarter(self, start_ms: int, rows: Quarter, sign: int) -> None:
+        if start_ms not in self._own:
+            self._own.add(start_ms)
+            self.quarters[start_ms] = dict(self.quarters.get(start_ms, {}))
+        known = self.quarters[start_ms]
+        for key, (shares, hashes) in rows.items():
+            before = known.get(key, (0, 0))
+            known[key] = (before[0] + sign * shares, before[1] + sign * hashes)
+
+    def _add_up(self, start_ms: int, rows: Quarter, sign: int) -> None:
+        for span in _spans(start_ms):
+            tally = self.spans.setdefault(span, Tally())
+            for (_, worker, scale), (shares, hashes) in rows.items():
+                tally.add(worker, scale, sign * shares, sign * hashes)
+
+    def _check(self, start_ms: int, rows: Quarter, work: WorkState) -> None:
+        _check_quarter({key: self.quarters[start_ms][key] for key in rows if key[0]}, work.accepted.get(start_ms, {}))
+        for span in _spans(start_ms):
+            if span in self.folded:
+                for _, worker, scale in rows:
+                    self._check_span(span, worker, scale, work)
+
+    def _check_span(self, span: int, worker: str, scale: int, work: WorkState) -> None:
+        claimed, on_record = self.spans[span], work.accepted_in(span)
+        if not span and claimed.by_worker.get((OTHERS, scale), (0, 0)) != (0, 0):
+            shares, hashes = claimed.by_scale[scale]
+            known = on_record.by_scale.get(scale, (0, 0))
+            if shares > known[0] or hashes > known[1]:
+                raise EvidenceError(f"blocks claim {shares} shares of all workers at scale {scale}, but {known[0]} are on record")
+            if worker == OTHERS:
+                return
+        shares, hashes = claimed.by_worker.get((worker, scale), (0, 0))
+        known = on_record.by_worker.get((worker, scale), (0, 0))
+        if shares > known[0] or hashes > known[1]:
+            when = "on one day" if span else "in all"
+            raise EvidenceError(f"blocks claim {shares} shares of worker {worker} {when}, but {known[0]} are on record there")
 
 
-def _added(known: dict[K, tuple[int, int]], rows: dict[K, tuple[int, int]], sign: int) -> dict[K, tuple[int, int]]:
-    found = dict(known)
-    for key, (shares, hashes) in rows.items():
-        before = found.get(key, (0, 0))
-        found[key] = (before[0] + sign * shares, before[1] + sign * hashes)
-    return found
+def _spans(start_ms: int) -> set[int]:
+    """The day that a time lies in, and all of them."""
+    return {0, start_ms - start_ms % DAY_MS}
+
+
+def _check_quarter(claimed: Quarter, accepted: Quarter) -> None:
+    for key, (shares, hashes) in claimed.items():
+        known = accepted.get(key, (0, 0))
+        if shares > known[0] or hashes > known[1]:
+            raise EvidenceError(
+                f"blocks claim {shares} shares of worker {key[1]} in round {key[0]}, but {known[0]} are on record there"
+            )
 
 
 def claims_of(facts: Iterable[AttributionFact], accepted: Mapping[int, Quarter]) -> Claims:
@@ -99,63 +147,10 @@ def shared(start_ms: int, rows: Quarter, accepted: Mapping[int, Quarter]) -> Qua
     return known if known is not None and known == rows and list(known) == list(rows) else rows
 
 
-def _starts(claims: Claims) -> set[int]:
-    """Quarter hours and days that rows are of; zero for all days together."""
-    return {start_ms for start_ms, _ in claims}
+def check_alone(claims: Claims, work: WorkState) -> None:
+    """Also a block that does not stand claims nothing that was never accepted. Raises EvidenceError.
 
-
-def check_claims(starts: set[int], work: WorkState, state: ClaimState) -> None:
-    """No quarter hour, day, or all together may be claimed beyond what was accepted in it, in shares or in work.
-
-    A quarter hour that has no record yet is looked at when it gets one; one that lies before the newest record must have one.
+    A quarter hour that has no record yet is looked at when it gets one and the block stands; one that lies before the newest
+    record must have one.
     """
-    for start_ms in sorted(start_ms for start_ms in starts if start_ms <= work.newest_ms):
-        accepted = work.accepted.get(start_ms, {})
-        for key, (shares, hashes) in state.quarters.get(start_ms, {}).items():
-            known = accepted.get(key, (0, 0))
-            if shares > known[0] or hashes > known[1]:
-                raise EvidenceError(
-                    f"blocks claim {shares} shares of worker {key[1]} in round {key[0]}, but {known[0]} are on record there"
-                )
-        if start_ms in state.folded:
-            _check_folded(start_ms, work, state)
-
-
-def check_folded(work: WorkState, state: ClaimState) -> None:
-    """The same for every day of a folded row, and for all days together where a row is of them; for the end of a file."""
-    for start_ms in sorted(state.folded):
-        _check_folded(start_ms, work, state)
-
-
-def _check_folded(start_ms: int, work: WorkState, state: ClaimState) -> None:
-    inside = state.folded if start_ms == 0 else {start_ms: state.folded[start_ms]}
-    claimed: Sums = {}
-    for rows in inside.values():
-        add_up(claimed, rows.items())
-    in_day = range(start_ms, start_ms + DAY_MS, INTERVAL_MS)
-    # In the order of time: what is refused is the first that is too much.
-    for at in sorted(state.quarters.keys() & work.accepted.keys()) if start_ms == 0 else in_day:
-        add_up(claimed, by_worker(state.quarters.get(at, {})))
-    on_record = work.accepted_in(start_ms)
-    if start_ms == 0:
-        _check_others(claimed, on_record)
-    for key, (shares, hashes) in claimed.items():
-        known = on_record.get(key, (0, 0))
-        if shares > known[0] or hashes > known[1]:
-            when = "in all" if start_ms == 0 else "on one day"
-            raise EvidenceError(f"blocks claim {shares} shares of worker {key[0]} {when}, but {known[0]} are on record there")
-
-
-def _check_others(claimed: Sums, on_record: Sums) -> None:
-    """Where rows are of several workers, all workers together are held against all that was accepted, scale by scale."""
-    for scale in [scale for worker, scale in claimed if worker == OTHERS]:
-        shares, hashes = _of_scale(claimed, scale)
-        known = _of_scale(on_record, scale)
-        if shares > known[0] or hashes > known[1]:
-            raise EvidenceError(f"blocks claim {shares} shares of all workers at scale {scale}, but {known[0]} are on record")
-        del claimed[OTHERS, scale]
-
-
-def _of_scale(sums: Sums, wanted: int) -> tuple[int, int]:
-    rows = [row for (_, scale), row in sums.items() if scale == wanted]
-    return sum(row[0] for row in rows), sum(row[1] for row in rows)
+    ClaimState().enter(claims, work)

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from photosynth.quantities.balance import Energies, allocate
+from photosynth.quantities.balance import Allocation, Energies, allocate
 from photosynth.quantities.instants import INTERVAL_S
 from photosynth.treasury import energy
+from photosynth.treasury.evidence.open_hours import OpenHours
 from photosynth.treasury.evidence.parsing import parse_allocation, parse_meter
 from photosynth.treasury.evidence.reading import EvidenceError, Members
 from photosynth.treasury.facts import MeterFact, SiteFacts
@@ -12,7 +13,10 @@ from photosynth.treasury.facts import MeterFact, SiteFacts
 
 @dataclass(slots=True)
 class EnergyState:
-    """What is carried from one record to the next: where time and registers stood, and sums for the report."""
+    """What is carried from one quarter hour to the next: where time and registers stood, and sums for the report.
+
+    ``hours`` are the quarter hours whose energy is unknown, until later readings make it known, and after.
+    """
 
     next_start_s: int | None = None
     register_ends: dict[str, int] = field(default_factory=dict)
@@ -25,22 +29,36 @@ class EnergyState:
     grid_mining_j: int = 0
     mining_j: int = 0
     residual_j: int = 0
+    corrections: int = 0
+    hours: OpenHours = field(default_factory=OpenHours)
 
     def waive(self) -> None:
-        """A header says that what follows does not go on where the last record ended."""
+        """A configuration says that what follows does not go on where the last quarter hour ended."""
         self.waived = True
+
+    def go_on(self, next_start_s: int) -> None:
+        """A quarter hour is over: the next one starts then."""
+        self.next_start_s = next_start_s
+
+    def count(self, energies: Energies, allocation: Allocation, sign: int = 1) -> None:
+        """Add a quarter hour to the sums, or take it away."""
+        self.residual_j += sign * energies.residual_j
+        self.own_mining_j += sign * allocation.own_mining_j
+        self.grid_mining_j += sign * allocation.grid_mining_j
+        self.mining_j += sign * energies.mining_j
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedTime:
-    """When a record was: its start in site milliseconds, and the wall time of its end."""
+    """When a quarter hour was: its start in site milliseconds, the wall time of its end, whether it goes on directly."""
 
     start_ms: int
     wall_end_ms: int
+    joined: bool
 
 
 def check_time(m: Members, state: EnergyState) -> CheckedTime:
-    """Quarter hours follow each other without overlap; a gap has a header of its own before it."""
+    """Quarter hours follow each other without overlap; a gap has a configuration of its own before it."""
     start_s, duration_s = m.integer("start_utc_s"), m.integer("duration_s")
     wall_start_ms, wall_end_ms = m.integer("wall_start_ms"), m.integer("wall_end_ms")
     if m.integer("speed_milli") <= 0:
@@ -54,27 +72,47 @@ def check_time(m: Members, state: EnergyState) -> CheckedTime:
             raise EvidenceError("its quarter hour lies before the end of the one before")
         if start_s > state.next_start_s and not state.waived:
             raise EvidenceError("a quarter hour is missing before it")
+    joined = start_s == state.next_start_s and not state.waived
     state.gaps += state.next_start_s is not None and start_s > state.next_start_s
-    state.next_start_s = start_s + duration_s
-    return CheckedTime(start_s * 1000, wall_end_ms)
+    state.go_on(start_s + duration_s)
+    return CheckedTime(start_s * 1000, wall_end_ms, joined)
 
 
-def check_energy(m: Members, site: SiteFacts, state: EnergyState) -> Energies | None:
-    """Registers, residual and allocation; returns the energies, None where a register is unknown."""
+@dataclass(frozen=True, slots=True)
+class CheckedEnergy:
+    """The meters of a quarter hour as they are listed, its energies (None: unknown), and where its registers had to start."""
+
+    facts: list[MeterFact]
+    energies: Energies | None
+    ends_before: dict[str, int]
+
+
+def check_energy(m: Members, site: SiteFacts, state: EnergyState) -> CheckedEnergy:
+    """Registers, residual and allocation of a quarter hour."""
     facts = [parse_meter(entry) for entry in m.rows("meters")]
     if sorted(fact.id for fact in facts) != sorted(meter.id for meter in site.meters):
-        raise EvidenceError("its meters are not those that the header names, each of them once")
+        raise EvidenceError("its meters are not those that the site names, each of them once")
+    lacking = [fact.id for fact in facts if fact.register_start_j is None or fact.register_end_j is None]
+    before = {name: state.register_ends[name] for name in lacking if name in state.register_ends}
     _check_registers(facts, state)
-    found = energy.energies(site.meters, facts)
-    residual_j, estimate_j = m.maybe_integer("residual_j"), m.maybe_integer("curtailed_estimate_j")
-    allocation = parse_allocation(m.take("allocation"))
+    estimate_j = m.maybe_integer("curtailed_estimate_j")
     if estimate_j is not None and estimate_j < 0:
         raise EvidenceError("its estimate of curtailed energy is negative")
-    good = all(fact.quality == "good" for fact in facts)
-    state.not_good += not good
+    state.not_good += any(fact.quality != "good" for fact in facts)
     state.unsigned = state.unsigned or any(fact.signature is None for fact in facts)
-    if found is None:
+    found = energy.energies(site.meters, facts)
+    allocation = check_balance(m, site, facts, found)
+    if found is None or allocation is None:
         state.unknown_intervals += 1
+        return CheckedEnergy(facts, None, before)
+    state.count(found, allocation)
+    return CheckedEnergy(facts, found, before)
+
+
+def check_balance(m: Members, site: SiteFacts, facts: list[MeterFact], found: Energies | None) -> Allocation | None:
+    """Residual and allocation are those of the energies of all meters, both null where these are unknown."""
+    residual_j, allocation = m.maybe_integer("residual_j"), parse_allocation(m.take("allocation"))
+    if found is None:
         if residual_j is not None or allocation is not None:
             raise EvidenceError("it allocates energy although a register is unknown")
         return None
@@ -83,13 +121,10 @@ def check_energy(m: Members, site: SiteFacts, state: EnergyState) -> Energies | 
     if allocation != allocate(found):
         raise EvidenceError("its allocation does not follow from its registers by the rule factory-first-1")
     bound_j = energy.residual_bound_j(site.meters, facts)
+    good = all(fact.quality == "good" for fact in facts)
     if good and bound_j is not None and abs(found.residual_j) > bound_j:
         raise EvidenceError(f"its meters differ by {abs(found.residual_j)} J; their classes explain {bound_j} J at most")
-    state.residual_j += found.residual_j
-    state.own_mining_j += allocation.own_mining_j
-    state.grid_mining_j += allocation.grid_mining_j
-    state.mining_j += found.mining_j
-    return found
+    return allocation
 
 
 def _check_registers(facts: list[MeterFact], state: EnergyState) -> None:
@@ -97,7 +132,7 @@ def _check_registers(facts: list[MeterFact], state: EnergyState) -> None:
         known = state.register_ends.get(fact.id)
         start = fact.register_start_j
         if known is not None and start is not None and start != known and not state.waived:
-            raise EvidenceError(f"meter {fact.id} begins at {start} J, but the record before left it at {known} J")
+            raise EvidenceError(f"meter {fact.id} begins at {start} J, but the quarter hour before left it at {known} J")
         # After an unknown reading only a known one is compared again.
         state.register_ends.pop(fact.id, None)
         if fact.register_end_j is not None:

@@ -1,5 +1,6 @@
 """Do best headers hold: each hashes low enough, was not listed before, and its coinbase pays us and commits to a line."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from photosynth.bitcoin.block import root_of_branch
 from photosynth.bitcoin.wire import FormatError, double_sha256
 from photosynth.treasury.evidence.coinbases import JobCoinbases, ReadCoinbase
+from photosynth.treasury.evidence.heads import Commitment
 from photosynth.treasury.evidence.reading import EvidenceError, count, octets, row
 from photosynth.treasury.evidence.seen import SeenHeaders
 
@@ -15,12 +17,11 @@ HEADER_BYTES = 80
 
 @dataclass(slots=True)
 class HeaderState:
-    """What is carried over: the lines that may be committed to by their hashes, and what was seen.
+    """What is carried over: what was seen, and the place in the file up to which work commits to lines.
 
     ``seen`` are all best headers, ``parents`` the blocks that they stand on, the genesis block aside.
     """
 
-    heads: dict[bytes, int] = field(default_factory=dict)
     headers: int = 0
     unlinked_headers: int = 0
     anchored_by_work: int = -1
@@ -30,12 +31,16 @@ class HeaderState:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What one scale's best headers are held against: the loosest target of its shares, its rounds, the jobs, who is paid."""
+    """What one scale's best headers are held against: the loosest target of its shares, its rounds, the jobs, who is paid.
+
+    ``committed`` gives the place in the file that a commitment binds, and raises EvidenceError where it binds none.
+    """
 
     loosest: int
     rounds: set[int]
     jobs: list[JobCoinbases]
     payout_script: bytes
+    committed: Callable[[Commitment, bytes], int]
 
 
 def check_headers(entries: list[Any], asked: Asked, state: HeaderState) -> int:
@@ -70,7 +75,7 @@ def _all_at_once(entries: list[Any], asked: Asked, state: HeaderState) -> int | 
         if found is None:
             return None
         try:
-            height, committed = _check_coinbase(found, asked, state)
+            height, committed = _check_coinbase(found, asked.jobs[at].commitment, asked)
         except EvidenceError:
             return None
         anchored = max(anchored, committed)
@@ -135,7 +140,7 @@ def _check_header(entry: Any, asked: Asked, state: HeaderState) -> int:
         raise EvidenceError(f"a best header's coinbase cannot be read: {error}") from error
     if not coinbase.is_coinbase or root_of_branch(coinbase.txid, job.branch) != header[36:68]:
         raise EvidenceError("a best header is not of the job that it names: its Merkle root is another")
-    height, anchored = _check_coinbase(coinbase, asked, state)
+    height, anchored = _check_coinbase(coinbase, job.commitment, asked)
     state.headers += 1
     if height > 1:
         state.parents.add(header[4:36])
@@ -143,19 +148,16 @@ def _check_header(entry: Any, asked: Asked, state: HeaderState) -> int:
     return hash_number
 
 
-def _check_coinbase(coinbase: ReadCoinbase, asked: Asked, state: HeaderState) -> tuple[int, int]:
-    """Check what a best header's coinbase says; returns its height, and the place of the line that it commits to."""
+def _check_coinbase(coinbase: ReadCoinbase, commitment: Commitment, asked: Asked) -> tuple[int, int]:
+    """Check what a best header's coinbase says; returns its height, and the place in the file that it commits to."""
     if not coinbase.pays_only(asked.payout_script):
         raise EvidenceError("a best header's coinbase pays somebody else")
-    height, commitment = coinbase.height, coinbase.commitment
+    height, root = coinbase.height, coinbase.commitment
     if height is None or height not in asked.rounds:
         raise EvidenceError("a best header belongs to a round in which no work is listed")
-    if commitment is None:
+    if root is None:
         raise EvidenceError("a best header's coinbase commits to nothing; every job of ours commits to a line")
-    anchored = state.heads.get(commitment)
-    if anchored is None:
-        raise EvidenceError(
-            f"a best header's coinbase commits to {commitment.hex()}, which is the hash of no line before it: "
-            "a line before was changed after this work was done"
-        )
-    return height, anchored
+    try:
+        return height, asked.committed(commitment, root)
+    except EvidenceError as error:
+        raise EvidenceError(f"a best header's coinbase {error}") from None

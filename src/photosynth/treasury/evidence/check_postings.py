@@ -1,25 +1,39 @@
 """Does the journal hold: postings follow without a gap, balance, and say what meters, prices and blocks say."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from msgspec import Struct
 
 from photosynth.quantities.value import coins_value_ueur
 from photosynth.treasury import accounts as a
-from photosynth.treasury.evidence.check_blocks import KnownBlock
-from photosynth.treasury.evidence.parsing import block_of_source
-from photosynth.treasury.evidence.reading import EvidenceError, integer
+from photosynth.treasury.evidence.check_blocks import BlockState, KnownBlock
+from photosynth.treasury.evidence.parsing import parse_posting
+from photosynth.treasury.evidence.reading import EvidenceError, integer, octets
+from photosynth.treasury.evidence.typed import Row, read_coin_posting
 from photosynth.treasury.facts import Recognition
-from photosynth.treasury.journal import Posting, PostingLine, StoredPosting, TreasuryError, check, mirrored
+from photosynth.treasury.journal import PostingLine, TreasuryError, check, mirrored
 from photosynth.treasury.rewards import accrual_lines, available_lines
 
-INTERVAL_EVENTS = ("energy", "own_energy", "delivered_energy", "grid_energy", "export")
-COIN_EVENTS = ("coins_received", "coins_spent", "opening_balance")
-MOST_DIGITS = 20
-_INTEGER = re.compile(r"0|-?[1-9][0-9]*")
+COIN_EVENTS = {
+    "coins_received": (a.COINS_AVAILABLE, a.SUSPENSE),
+    "coins_spent": (a.COINS_AVAILABLE, a.SUSPENSE),
+    "opening_balance": (a.COINS_AVAILABLE, a.OPENING_BALANCE),
+}
+"""What events of coins that no coinbase of ours made may move."""
+SUSPENSE_EVENTS = ("coins_received", "coins_spent")
 RECOGNITIONS: tuple[Recognition, ...] = ("at_maturity", "at_accrual")
+OF_QUARTER_HOURS = ("interval:", "correction:")
+"""What the keys of postings of quarter hours begin with, and no others."""
+_KEPT_ACCOUNTS = frozenset(account for account in a.ACCOUNTS if account.startswith("E")) | {
+    a.COINS_IMMATURE,
+    a.COIN_CONTRA,
+    a.DEFERRED_REWARD,
+}
+"""Accounts that only coinbases and quarter hours move."""
+
+Move = Callable[[KnownBlock], None]
 
 
 class Accrual(Struct, frozen=True, gc=False):
@@ -55,148 +69,166 @@ class OpenPosting(Struct, frozen=True, gc=False):
 class JournalState:
     """What is carried over: the last id, keys, postings that may be reversed, accruals by block, and balances in satoshis.
 
-    ``intervals`` are the names of quarter hours' own postings by site and start, whose keys are not in ``keys``; it suffices as
-    long as no other posting's key begins like theirs (``foreign_keys``). ``chain`` holds the blocks whose accrual stands, the
-    highest last; ``moves`` those that were accrued (True) or reversed since somebody looked.
+    ``chains`` hold the blocks whose accrual stands, the highest last. ``others`` counts postings that rest on the operator's
+    word.
     """
 
     last_id: int = 0
     keys: set[str] = field(default_factory=set)
-    intervals: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
-    foreign_keys: bool = False
     reversible: dict[int, OpenPosting] = field(default_factory=dict)
     accrued: dict[bytes, Accrual] = field(default_factory=dict)
-    chain: list[KnownBlock] = field(default_factory=list)
-    moves: list[tuple[bytes, bool]] = field(default_factory=list)
+    chains: dict[str, list[KnownBlock]] = field(default_factory=dict)
     available: set[bytes] = field(default_factory=set)
     balances_sat: dict[str, int] = field(default_factory=dict)
-
-    def has(self, key: str) -> bool:
-        """Whether a posting with this key stands in the file already."""
-        if key in self.keys:
-            return True
-        beginning, site, start, name = [*key.split(":", 3), "", "", ""][:4]
-        # No time has more digits, and none begins with a zero: such a key is nobody's.
-        if beginning != "interval" or len(start) > MOST_DIGITS or not _INTEGER.fullmatch(start):
-            return False
-        return name in self.intervals.get((site, int(start)), ())
+    others: int = 0
 
 
-def check_postings(
-    postings: list[StoredPosting], expected: list[Posting], blocks: Mapping[bytes, KnownBlock], state: JournalState
-) -> None:
-    """Check a record's postings; ``expected`` are those that its meters and prices ask for, in their order."""
-    derived = []
-    for stored in postings:
-        posting = stored.posting
-        if stored.id != state.last_id + 1:
-            raise EvidenceError(f"posting {stored.id} follows posting {state.last_id}: one is missing or out of order")
-        state.last_id = stored.id
-        if state.has(posting.key):
-            raise EvidenceError(f"posting {stored.id} repeats the key {posting.key}")
-        state.keys.add(posting.key)
-        try:
-            check(posting)
-        except TreasuryError as error:
-            raise EvidenceError(str(error)) from error
-        if posting.event in INTERVAL_EVENTS and posting.reverses is None:
-            derived.append(posting)
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What postings of coins are held against; ``enters`` and ``leaves`` are told of blocks as their accruals stand or not."""
+
+    state: JournalState
+    blocks: BlockState
+    enters: Move
+    leaves: Move
+
+    def take(self, raw: bytes, value: Callable[[], Any]) -> None:
+        """Check the next posting that is of no quarter hour. ``value`` reads it with care, where that is needed."""
+        state = self.state
+        coin = read_coin_posting(raw)
+        if coin is not None:
+            self._count(coin.id, coin.key)
+            self._check_coin(coin.id, coin.key, coin.event, coin.source, coin.lines)
+            lines: list[Row] = coin.lines
         else:
-            state.foreign_keys |= posting.key.startswith("interval:")
-            _check_coin_posting(stored, blocks, state)
-        for line in posting.lines:
-            if line.asset == "BTC":
-                amount = line.amount if line.side == "debit" else -line.amount
-                state.balances_sat[line.account] = state.balances_sat.get(line.account, 0) + amount
-    _check_derived(derived, expected)
+            stored = parse_posting(value())
+            posting = stored.posting
+            self._count(stored.id, posting.key)
+            try:
+                check(posting)
+            except TreasuryError as error:
+                raise EvidenceError(str(error)) from error
+            lines = rows_of(posting.lines)
+            if posting.reverses is not None:
+                self._reverse(stored.id, posting.reverses, posting.event, posting.lines)
+            elif posting.event in ("coinbase_accrued", "coinbase_available"):
+                self._check_coin(stored.id, posting.key, posting.event, posting.source, lines)
+            else:
+                self._check_other(stored.id, posting.event, posting.lines)
+                state.reversible[stored.id] = OpenPosting(posting.key, posting.event, kept=posting.lines)
+        for account, side, asset, amount in lines:
+            if asset == "BTC":
+                signed = amount if side == "debit" else -amount
+                state.balances_sat[account] = state.balances_sat.get(account, 0) + signed
 
+    def _count(self, posting_id: int, key: str) -> None:
+        state = self.state
+        if posting_id != state.last_id + 1:
+            raise EvidenceError(f"posting {posting_id} follows posting {state.last_id}: one is missing or out of order")
+        if key in state.keys:
+            raise EvidenceError(f"posting {posting_id} repeats the key {key}")
+        if key.startswith(OF_QUARTER_HOURS):
+            raise EvidenceError(f"posting {posting_id} has a key of a quarter hour and is none of its postings")
+        state.last_id = posting_id
+        state.keys.add(key)
 
-def _check_derived(found: list[Posting], expected: list[Posting]) -> None:
-    if [posting.key for posting in found] != [posting.key for posting in expected]:
-        raise EvidenceError("its postings are not those that its meters and prices ask for")
-    for posting, wanted in zip(found, expected, strict=True):
-        if posting is wanted:
-            continue
-        source = {name: _plain(value) for name, value in posting.source.items()}
-        same = (posting.event, posting.time_ms, posting.wall_ms) == (wanted.event, wanted.time_ms, wanted.wall_ms)
-        if not same or posting.lines != wanted.lines or source != dict(wanted.source):
-            raise EvidenceError(f"posting {posting.key} is not what its meters and prices give by the rules")
+    def _check_other(self, posting_id: int, event: str, lines: tuple[PostingLine, ...]) -> None:
+        moves = {line.account for line in lines}
+        if event in COIN_EVENTS and not moves <= set(COIN_EVENTS[event]):
+            raise EvidenceError(f"posting {posting_id} ({event}) moves more than {' and '.join(COIN_EVENTS[event])}")
+        if moves & _KEPT_ACCOUNTS:
+            raise EvidenceError(f"posting {posting_id} ({event!r}) moves what only blocks and quarter hours move")
+        self.state.others += event not in SUSPENSE_EVENTS
 
-
-def _check_coin_posting(stored: StoredPosting, blocks: Mapping[bytes, KnownBlock], state: JournalState) -> None:
-    posting = stored.posting
-    if posting.reverses is not None:
-        original = state.reversible.pop(posting.reverses, None)
+    def _reverse(self, posting_id: int, reverses: int, event: str, lines: tuple[PostingLine, ...]) -> None:
+        state = self.state
+        original = state.reversible.pop(reverses, None)
         if original is None:
-            raise EvidenceError(f"posting {stored.id} reverses posting {posting.reverses}, which is not open")
-        if posting.lines != mirrored(original.lines(state.accrued)) or posting.event != f"{original.event}_reversed":
-            raise EvidenceError(f"posting {stored.id} is not the mirror of posting {posting.reverses}")
-        _forget(original, state)
-        return
-    if posting.event in COIN_EVENTS:
-        state.reversible[stored.id] = OpenPosting(posting.key, posting.event, kept=posting.lines)
-        if any(line.account not in (a.COINS_AVAILABLE, a.SUSPENSE, a.OPENING_BALANCE) for line in posting.lines):
-            raise EvidenceError(f"posting {stored.id} moves more than coins in suspense")
-        return
-    if posting.event not in ("coinbase_accrued", "coinbase_available"):
-        raise EvidenceError(f"posting {stored.id} has the event {posting.event!r}, which version 1 does not know")
-    block_hash = block_of_source(posting)
-    block = blocks.get(block_hash)
-    if block is None:
-        raise EvidenceError(f"posting {stored.id} is of a block that is in no record")
-    if posting.event == "coinbase_accrued":
-        _check_accrual(stored, block, state)
-    else:
-        if block_hash not in state.accrued or block_hash in state.available:
-            raise EvidenceError(f"posting {stored.id} makes coins of block {block.height} available that are not immature")
-        if posting.lines != available_lines(state.accrued[block_hash].lines):
-            raise EvidenceError(f"posting {stored.id} makes other amounts available than were accrued")
-        state.available.add(block_hash)
-    state.reversible[stored.id] = OpenPosting(posting.key, posting.event, block.hash)
+            raise EvidenceError(f"posting {posting_id} reverses posting {reverses}, which is not open")
+        if lines != mirrored(original.lines(state.accrued)) or event != f"{original.event}_reversed":
+            raise EvidenceError(f"posting {posting_id} is not the mirror of posting {reverses}")
+        if original.event == "coinbase_accrued":
+            self._leave(original)
+        elif original.event == "coinbase_available":
+            state.available.discard(original.block_hash)
 
-
-def _check_accrual(stored: StoredPosting, block: KnownBlock, state: JournalState) -> None:
-    posting = stored.posting
-    if block.hash in state.accrued:
-        raise EvidenceError(f"posting {stored.id} accrues block {block.height} a second time")
-    price = posting.source.get("price_cent_per_btc")
-    value = 0 if price is None else coins_value_ueur(block.value_sat, integer(price, "a price"))
-    # The policy may have changed within the quarter hour; either way the amounts are these.
-    accruals = [Accrual(block, value, recognition) for recognition in RECOGNITIONS]
-    accrual = next((accrual for accrual in accruals if accrual.lines == posting.lines), None)
-    if accrual is None:
-        raise EvidenceError(f"posting {stored.id} does not accrue what block {block.height} pays at its price")
-    _check_place(stored, block, state)
-    state.accrued[block.hash] = accrual
-    state.moves.append((block.hash, True))
-
-
-def _check_place(stored: StoredPosting, block: KnownBlock, state: JournalState) -> None:
-    """Blocks enter the books as one chain: the highest last, each one on the one below it where that is ours too."""
-    top = state.chain[-1] if state.chain else None
-    if top is not None and block.height <= top.height:
-        raise EvidenceError(f"posting {stored.id} accrues block {block.height} although the books stand at block {top.height}")
-    if top is not None and block.height == top.height + 1 and block.previous_hash != top.hash:
-        raise EvidenceError(f"posting {stored.id} accrues block {block.height}, which does not follow on the block below it")
-    state.chain.append(block)
-
-
-def _forget(original: OpenPosting, state: JournalState) -> None:
-    if original.event == "coinbase_accrued":
-        block_hash = original.block_hash
-        if block_hash in state.available:
+    def _leave(self, original: OpenPosting) -> None:
+        state = self.state
+        block = state.accrued[original.block_hash].block
+        if block.hash in state.available:
             raise EvidenceError(f"{original.key} is reversed although its coins are available")
-        if not state.chain or state.chain.pop().hash != block_hash:
+        chain = state.chains[block.chain]
+        if not chain or chain.pop().hash != block.hash:
             raise EvidenceError(f"{original.key} is reversed although a higher block's accrual stands")
-        state.accrued.pop(block_hash, None)
-        state.moves.append((block_hash, False))
-    elif original.event == "coinbase_available":
-        state.available.discard(original.block_hash)
+        del state.accrued[block.hash]
+        self.blocks.standing.discard(block.hash)
+        self.leaves(self.blocks.blocks[block.hash])
+
+    def _check_coin(self, posting_id: int, key: str, event: str, source: Mapping[str, Any], lines: list[Row]) -> None:
+        state = self.state
+        block = self.blocks.blocks.get(octets(source.get("block"), "a posting's block", 32)[::-1])
+        if block is None:
+            raise EvidenceError(f"posting {posting_id} is of a block that is in no line before it")
+        if event == "coinbase_accrued":
+            self._accrue(posting_id, block, source.get("price_cent_per_btc"), lines)
+        else:
+            accrual = state.accrued.get(block.hash)
+            if accrual is None or block.hash in state.available:
+                raise EvidenceError(f"posting {posting_id} makes coins of block {block.height} available that are not immature")
+            if lines != available_rows(accrual):
+                raise EvidenceError(f"posting {posting_id} makes other amounts available than were accrued")
+            state.available.add(block.hash)
+        state.reversible[posting_id] = OpenPosting(key, event, block.hash)
+
+    def _accrue(self, posting_id: int, block: KnownBlock, price: Any, lines: list[Row]) -> None:
+        state, what = self.state, f"posting {posting_id} accrues block {block.height}"
+        if block.hash in state.accrued:
+            raise EvidenceError(f"{what} a second time")
+        value = 0 if price is None else coins_value_ueur(block.value_sat, integer(price, "a price"))
+        # The policy may have changed since the line before; either way the amounts are these.
+        accruals = [Accrual(block, value, recognition) for recognition in RECOGNITIONS]
+        accrual = next((accrual for accrual in accruals if accrual_rows(accrual) == lines), None)
+        if accrual is None:
+            raise EvidenceError(f"posting {posting_id} does not accrue what block {block.height} pays at its price")
+        chain = state.chains.setdefault(block.chain, [])
+        top = chain[-1] if chain else None
+        if top is not None and block.height <= top.height:
+            raise EvidenceError(f"{what} although the books stand at block {top.height}")
+        if top is not None and block.height == top.height + 1 and block.previous_hash != top.hash:
+            raise EvidenceError(f"{what}, which does not follow on the block below it")
+        chain.append(block)
+        state.accrued[block.hash] = accrual
+        self.blocks.standing.add(block.hash)
+        self.enters(block)
 
 
-def _plain(value: object) -> object:
-    """A source's value as it was before large integers became text; texts that are not such integers stay."""
-    try:
-        return integer(value, "")
-    except EvidenceError:
-        return value
+def accrual_rows(accrual: Accrual) -> list[Row]:
+    """The rows of an accrual, which :func:`photosynth.treasury.rewards.accrual_lines` has as lines."""
+    value_sat, value = accrual.block.value_sat, accrual.value_ueur
+    if value_sat <= 0 or value <= 0:
+        return rows_of(accrual.lines)
+    credit = a.DEFERRED_REWARD if accrual.recognition == "at_maturity" else a.MINING_REVENUE
+    return [*_pair(a.COINS_IMMATURE, a.COIN_CONTRA, "BTC", value_sat), *_pair(a.COINS_IMMATURE, credit, "EUR", value)]
+
+
+def available_rows(accrual: Accrual) -> list[Row]:
+    """The rows that make such an accrual available (:func:`photosynth.treasury.rewards.available_lines`)."""
+    value_sat, value = accrual.block.value_sat, accrual.value_ueur
+    if value_sat <= 0 or value <= 0:
+        return rows_of(available_lines(accrual.lines))
+    found = [
+        *_pair(a.COINS_AVAILABLE, a.COINS_IMMATURE, "BTC", value_sat),
+        *_pair(a.COINS_AVAILABLE, a.COINS_IMMATURE, "EUR", value),
+    ]
+    if accrual.recognition == "at_maturity":
+        found += _pair(a.DEFERRED_REWARD, a.MINING_REVENUE, "EUR", value)
+    return found
+
+
+def rows_of(lines: tuple[PostingLine, ...]) -> list[Row]:
+    """Lines as rows of account, side, asset and amount."""
+    return [(line.account, line.side, line.asset, line.amount) for line in lines]
+
+
+def _pair(debit: str, credit: str, asset: str, amount: int) -> tuple[Row, Row]:
+    return (debit, "debit", asset, amount), (credit, "credit", asset, amount)

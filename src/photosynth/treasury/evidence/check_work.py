@@ -1,7 +1,7 @@
 """Does a quarter hour's work hold: its lowest headers really hash as low as so much work would, and pay us."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -10,9 +10,13 @@ from photosynth.treasury.attribution import DAY_MS
 from photosynth.treasury.evidence.body import BEST_HEADERS
 from photosynth.treasury.evidence.check_headers import Asked, HeaderState, check_headers
 from photosynth.treasury.evidence.coinbases import JobCoinbases
-from photosynth.treasury.evidence.parsing import parse_work
+from photosynth.treasury.evidence.heads import Commitment
+from photosynth.treasury.evidence.parsing import parse_commitment, parse_work
 from photosynth.treasury.evidence.reading import EvidenceError, Members, octets, rows
-from photosynth.treasury.facts import SiteFacts, WorkFact
+from photosynth.treasury.facts import WorkFact
+
+Committed = Callable[[Commitment, bytes], int]
+"""The place in the file that a commitment binds."""
 
 LEAST, MOST = 8, 80
 """Bounds of how many listed shares hash as low as the highest of 32 best headers, by expectation. For honest shares of one
@@ -23,8 +27,23 @@ left out, or a miner handed in only what met a harder target of its own, as some
 Quarter = dict[tuple[int, str, int], tuple[int, int]]
 """Shares and work of a quarter hour by round, worker and scale. Several places hold one such dict, so none changes it."""
 
-Sums = dict[tuple[str, int], tuple[int, int]]
-"""Shares and work by worker and scale."""
+
+@dataclass(slots=True)
+class Tally:
+    """Shares and work added up, by worker and scale, and by scale alone."""
+
+    by_worker: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    by_scale: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def add(self, worker: str, scale: int, shares: int, hashes: int) -> None:
+        """Add shares and work; negative ones take them away."""
+        before = self.by_worker.get((worker, scale), (0, 0))
+        self.by_worker[worker, scale] = (before[0] + shares, before[1] + hashes)
+        before = self.by_scale.get(scale, (0, 0))
+        self.by_scale[scale] = (before[0] + shares, before[1] + hashes)
+
+
+NOTHING = Tally()
 
 
 @dataclass(slots=True)
@@ -39,24 +58,26 @@ class WorkState(HeaderState):
     represented: int = 0
     estimated_work: int = 0
     better_than_listed: int = 0
-    _sums: dict[int, Sums] = field(default_factory=dict)
-    _summed: int = 0
+    _tallies: dict[int, Tally] = field(default_factory=dict)
+    _tallied: int = 0
 
-    def accepted_in(self, start_ms: int) -> Sums:
+    def accepted_in(self, start_ms: int) -> Tally:
         """What was accepted in the day (UTC) that starts then, in all days for zero. Nobody changes it.
 
         Each quarter hour is added once, when somebody asks: a file may ask as often as it has blocks.
         """
-        for at in list(islice(reversed(self.accepted), len(self.accepted) - self._summed)):
+        for at in list(islice(reversed(self.accepted), len(self.accepted) - self._tallied)):
             rows = self.accepted[at]
             for span in {0, at - at % DAY_MS}:
-                add_up(self._sums.setdefault(span, {}), by_worker(rows))
-        self._summed = len(self.accepted)
-        return self._sums.get(start_ms, {})
+                tally = self._tallies.setdefault(span, Tally())
+                for (_, worker, scale), (shares, hashes) in rows.items():
+                    tally.add(worker, scale, shares, hashes)
+        self._tallied = len(self.accepted)
+        return self._tallies.get(start_ms, NOTHING)
 
 
-def check_work(m: Members, site: SiteFacts, start_ms: int, state: WorkState) -> int:
-    """Check a record's work against its best headers, remember it for the blocks that claim it; returns accepted shares."""
+def check_work(m: Members, payout_script: bytes, start_ms: int, state: WorkState, committed: Committed) -> int:
+    """Check a quarter hour's work against its best headers, remember it for the blocks that claim it; returns accepted shares."""
     work, rejected = parse_work(m)
     jobs = [_job(entry) for entry in m.rows("jobs")]
     by_scale: dict[int, list[WorkFact]] = {}
@@ -83,19 +104,19 @@ def check_work(m: Members, site: SiteFacts, start_ms: int, state: WorkState) -> 
     if not listed.keys() <= by_scale.keys():
         raise EvidenceError("it lists best headers of a scale without work")
     for scale, facts in by_scale.items():
-        _check_best(listed.get(scale, []), facts, jobs, site, state)
+        asked = Asked(0, {fact.round for fact in facts}, jobs, payout_script, committed)
+        _check_best(listed.get(scale, []), facts, asked, state)
     return sum(fact.accepted for fact in work)
 
 
-def _check_best(entries: list[Any], work: list[WorkFact], jobs: list[JobCoinbases], site: SiteFacts, state: WorkState) -> None:
+def _check_best(entries: list[Any], work: list[WorkFact], asked: Asked, state: WorkState) -> None:
     accepted = sum(fact.accepted for fact in work)
     if len(entries) != min(BEST_HEADERS, accepted):
         raise EvidenceError(f"{accepted} accepted shares have {min(BEST_HEADERS, accepted)} best headers, not {len(entries)}")
     if not entries:
         return
     loosest = max(fact.target for fact in work if fact.accepted)
-    rounds = {fact.round for fact in work}
-    highest = check_headers(entries, Asked(loosest, rounds, jobs, site.payout_script), state)
+    highest = check_headers(entries, replace(asked, loosest=loosest), state)
     claimed = sum(fact.work for fact in work)
     if len(entries) < BEST_HEADERS:
         state.estimated_work += claimed
@@ -105,18 +126,6 @@ def _check_best(entries: list[Any], work: list[WorkFact], jobs: list[JobCoinbase
         raise EvidenceError("its best headers are too few for so much work: shares are listed that nobody hashed")
     state.better_than_listed += as_low < LEAST * TWO_256
     state.estimated_work += claimed * (BEST_HEADERS - 1) * TWO_256 // max(1, as_low)
-
-
-def by_worker(rows: Quarter) -> Iterator[tuple[tuple[str, int], tuple[int, int]]]:
-    """A quarter hour's rows, whatever their rounds."""
-    return (((worker, scale), sums) for (_, worker, scale), sums in rows.items())
-
-
-def add_up(into: Sums, rows: Iterable[tuple[tuple[str, int], tuple[int, int]]]) -> None:
-    """Add rows to sums."""
-    for key, (shares, hashes) in rows:
-        before = into.get(key, (0, 0))
-        into[key] = (before[0] + shares, before[1] + hashes)
 
 
 def in_order(totals: Quarter) -> Quarter:
@@ -138,6 +147,7 @@ def _job(value: Any) -> JobCoinbases:
         m.octets("prefix"),
         m.octets("suffix"),
         tuple(octets(entry, "a branch", 32) for entry in rows(m.take("branch"), "a branch")),
+        parse_commitment(m.take("commitment")),
     )
     m.finish()
     return job

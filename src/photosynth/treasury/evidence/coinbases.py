@@ -8,6 +8,7 @@ from photosynth.bitcoin.coinbase import COMMITMENT_BYTES, script_commitment, scr
 from photosynth.bitcoin.script import OP_PUSHDATA1, elements
 from photosynth.bitcoin.transaction import NULL_INDEX, NULL_TXID, Transaction
 from photosynth.bitcoin.wire import FormatError, compact_size, double_sha256
+from photosynth.treasury.evidence.heads import Commitment
 
 _FIRST = b"\x01" + NULL_TXID + NULL_INDEX.to_bytes(4, "little")
 """How a coinbase without witness goes on after its version: one input that spends the null output."""
@@ -54,11 +55,14 @@ class ReadCoinbase(Struct, frozen=True, eq=False, gc=False):
 
 
 class JobCoinbases(Struct, frozen=True, eq=False, gc=False):
-    """The coinbases of one job: what stands around the extranonce, and the branch from their id to the Merkle root."""
+    """The coinbases of one job: what stands around the extranonce, the branch from their id to the Merkle root, and how what
+    they commit to leads to a line of evidence.
+    """
 
     prefix: bytes
     suffix: bytes
     branch: tuple[bytes, ...]
+    commitment: Commitment
     _shared: dict[int, ReadCoinbase] = field(default_factory=dict)
     """What is shared by all coinbases with an extranonce of a length."""
 

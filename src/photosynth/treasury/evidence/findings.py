@@ -1,153 +1,203 @@
 """What a file that holds proves, what it lets estimate, and what rests on trust, in sentences with its own figures."""
 
+from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from photosynth.treasury import accounts as a
+from photosynth.treasury.evidence.open_questions import by_count, noticed
 
 if TYPE_CHECKING:
+    from photosynth.treasury.evidence.check_chain_export import ChainReport
+    from photosynth.treasury.evidence.state import FileState, SiteState, Stream
     from photosynth.treasury.evidence.verify import Verifier
-
-JOULES_PER_KWH = 3_600_000
 
 
 def totals(v: "Verifier") -> dict[str, int]:
     """Sums over the file, in base units."""
-    anchored = anchored_seq(v)
+    file = v.file
+    sums: Counter[str] = Counter(blocks=len(file.blocks.blocks), foreign_blocks=len(file.blocks.foreign))
+    for site in file.sites.values():
+        sums.update(_site_sums(site, file))
+    sums.update(_books_sums(file))
+    anchored = anchored_place(file, None)
+    found = dict(sums) | {"anchored_line": anchored, "unanchored_lines": file.lines - 1 - anchored}
+    if file.books is None:
+        found.pop("attributed_sat", None)
+    return found
+
+
+def stream_totals(v: "Verifier", stream: "Stream") -> dict[str, int]:
+    """Sums over one stream, in base units."""
+    file, site = v.file, v.file.sites.get(stream.name)
+    anchored = stream.last_seq_at(anchored_place(file, stream.name))
+    sums = _books_sums(file) if site is None else {"blocks": site.blocks, **_site_sums(site, file)}
+    if file.books is None:
+        sums.pop("attributed_sat", None)
+    return sums | {"anchored_seq": anchored, "unanchored_lines": stream.next_seq - 1 - anchored}
+
+
+def anchored_place(file: "FileState", name: str | None) -> int:
+    """The place up to which work commits to a stream's lines, or to all; of several streams it commits to all at once."""
+    if file.partial and name is not None:
+        return file.sites[name].anchored
+    return file.anchored
+
+
+def _site_sums(site: "SiteState", file: "FileState") -> dict[str, int]:
     return {
-        "blocks": len(v.blocks.blocks),
-        "foreign_blocks": len(v.blocks.foreign),
-        "shares_accepted": v.work.shares,
-        "shares_rejected": v.work.rejected,
-        "work_hashes": v.work.work,
-        "represented_hashes": v.work.represented,
-        "estimated_work_hashes": v.work.estimated_work,
-        "mining_j": v.energy.mining_j,
-        "own_mining_j": v.energy.own_mining_j,
-        "grid_mining_j": v.energy.grid_mining_j,
-        "residual_j": v.energy.residual_j,
-        "postings": v.journal.last_id,
-        "immature_sat": v.journal.balances_sat.get(a.COINS_IMMATURE, 0),
-        "mature_sat": v.journal.balances_sat.get(a.COINS_AVAILABLE, 0),
-        "attributed_sat": v.blocks.attributed_sat,
-        "anchored_seq": anchored,
-        "unanchored_lines": v.next_seq - 1 - anchored,
+        "shares_accepted": site.work.shares,
+        "shares_rejected": site.work.rejected,
+        "work_hashes": site.work.work,
+        "represented_hashes": site.work.represented,
+        "estimated_work_hashes": site.work.estimated_work,
+        "mining_j": site.energy.mining_j,
+        "own_mining_j": site.energy.own_mining_j,
+        "grid_mining_j": site.energy.grid_mining_j,
+        "residual_j": site.energy.residual_j,
+        "corrections": site.energy.corrections,
+        "attributed_sat": sum(file.blocks.blocks[name].value_sat for name in file.blocks.standing & site.claims.rows.keys()),
     }
 
 
-def anchored_seq(v: "Verifier") -> int:
-    """The last line that work commits to, -1 for none."""
-    return max(v.blocks.anchored, v.work.anchored_by_work)
+def _books_sums(file: "FileState") -> dict[str, int]:
+    if file.books is None:
+        return {}
+    return {
+        "postings": file.journal.last_id,
+        "immature_sat": file.journal.balances_sat.get(a.COINS_IMMATURE, 0),
+        "mature_sat": file.journal.balances_sat.get(a.COINS_AVAILABLE, 0),
+    }
 
 
-def proven(v: "Verifier") -> tuple[str, ...]:
+def proven(v: "Verifier", chain: "ChainReport | None") -> tuple[str, ...]:
     """What nobody who has the file need believe."""
-    records = by_count(v.records, "record", "records")
-    found = [
-        f"{records} in order, none missing, doubled or changed since they were signed with one key.",
-        "Arithmetic: residuals, allocation, values, the split of satoshis and every balanced posting follow by the named rules.",
+    file = v.file
+    headers = sum(site.work.headers for site in file.sites.values())
+    hours = by_count(sum(site.quarter_hours for site in file.sites.values()), "quarter hour", "quarter hours")
+    streams = by_count(len(file.streams), "stream", "streams")
+    found = [f"{hours} in {streams}, none missing, doubled or changed since they were signed, each stream by a key of its own."]
+    arithmetic = "residuals, allocation, the split of satoshis"
+    if file.books is not None:
+        arithmetic += ", values and every balanced posting"
+    found += [
+        f"Arithmetic: {arithmetic} follow by the named rules.",
         by_count(
-            len(v.blocks.blocks),
-            "block meets its target, and its coinbase is in it and pays the payout script.",
-            "blocks meet their targets, and each coinbase is in its block and pays the payout script.",
+            len(file.blocks.blocks),
+            "block meets its target, and its coinbase is in it and pays a script of the file.",
+            "blocks meet their targets, and each coinbase is in its block and pays a script of the file.",
         ),
         by_count(
-            v.work.headers,
-            "best header meets its target, and its coinbase would have paid the payout script.",
-            "best headers meet their targets, and their coinbases would have paid the payout script.",
+            headers,
+            "best header meets its target, and its coinbase would have paid its site's script.",
+            "best headers meet their targets, and their coinbases would have paid their sites' scripts.",
         ),
     ]
-    if v.blocks.anchored >= 0:
-        found.append(f"Lines up to seq {v.blocks.anchored} existed before a block that commits to them was mined.")
-    if v.work.anchored_by_work >= 0:
-        found.append(f"Lines up to seq {v.work.anchored_by_work} existed before work was done that commits to them.")
-    if v.blocks.links:
-        follows = by_count(v.blocks.links, "of the blocks follows", "of the blocks follow")
+    found += [
+        f"{stream.rotations} times the key of {name} was handed over, by a signature of the old key and one of the new."
+        for name, stream in sorted(file.streams.items())
+        if stream.rotations
+    ]
+    found += _anchors(file)
+    if file.blocks.links:
+        follows = by_count(file.blocks.links, "of the blocks follows", "of the blocks follow")
         found.append(f"{follows} directly on another one in the file.")
+    if chain is not None:
+        blocks = by_count(chain.standing, "block that the books have in a chain is", "blocks that the books have in a chain are")
+        found.append(
+            f"{blocks} in the headers of {chain.chain}: {by_count(chain.blocks, 'block', 'blocks')} with {chain.work_hashes} "
+            f"hashes of work behind them, up to {chain.tip}."
+        )
     return tuple(found)
+
+
+def _anchors(file: "FileState") -> Iterator[str]:
+    by_block = max((site.anchored_by_block for site in file.sites.values()), default=-1)
+    by_work = max((site.work.anchored_by_work for site in file.sites.values()), default=-1)
+    for place, what in ((by_block, "a block that commits to them was mined"), (by_work, "work was done that commits to them")):
+        if place >= 0:
+            yield f"{_lines_up_to(file, place)} existed before {what}."
+
+
+def _lines_up_to(file: "FileState", place: int) -> str:
+    each = [
+        f"seq {stream.last_seq_at(place)} of {name}" for name, stream in sorted(file.streams.items()) if stream.places[0] <= place
+    ]
+    return f"Lines up to {', '.join(each)}"
 
 
 def estimated(v: "Verifier") -> tuple[str, ...]:
     """What follows by statistics."""
-    if not v.work.shares:
+    work = [site.work for site in v.file.sites.values()]
+    if not any(state.shares for state in work):
         return ("No work is listed.",)
     return (
-        f"About {v.work.estimated_work} hashes were really done, by the 32 lowest headers of each quarter hour and scale "
-        f"(+-18 % each, where there are so many); {v.work.work} are on record.",
+        f"About {sum(state.estimated_work for state in work)} hashes were really done, by the 32 lowest headers of each quarter "
+        f"hour and scale (+-18 % each, where there are so many); {sum(state.work for state in work)} are on record.",
         "Energy curtailed is an estimate beside the balance.",
     )
 
 
-def trusted(v: "Verifier") -> tuple[str, ...]:
+def trusted(v: "Verifier", chain: "ChainReport | None") -> tuple[str, ...]:
     """What rests on somebody's word."""
-    anchored = anchored_seq(v)
-    found = _noticed(v)
-    if not v.expected_keys and v.public_key is not None:
-        found.insert(0, f"That the key is the operator's: compare this key, {v.public_key.hex()}, with one that you know.")
-    if anchored < 0:
-        found.insert(0, "Every line: no work in this file commits to any of them, so they rest on the signature alone.")
-    elif anchored + 1 < v.next_seq:
-        found.insert(0, f"Lines after seq {anchored}: no work commits to them yet, so they rest on the signature alone.")
-    if v.energy.unsigned:
+    file = v.file
+    sites = file.sites.values()
+    found = list(_not_judged(file))
+    found += _unanchored(file)
+    if not v.expected_keys:
+        keys = ", ".join(f"{stream.first_key.hex()} of {name}" for name, stream in sorted(file.streams.items()))
+        found.append(f"That the first keys are the operator's: compare these keys with those that you know: {keys}.")
+    found += noticed(file)
+    if any(site.energy.unsigned for site in sites):
         found.append("Meters without a signature of their own, and that they are wired as their roles say.")
     found += [
         "Share counts beyond what the best headers show, the scale at which a hash stands for more, and whose worker is whose.",
         "Prices, mainnet's difficulty and reward as their named sources gave them; the clocks.",
         "The convention that allocates own energy to the factory first.",
         "That the energy's attribute was not sold elsewhere: metered on-site attribution, no certificate issued or cancelled.",
-        "That no newer export exists and no block was left out: ask the chain, whose blocks of ours commit to their heads.",
     ]
-    header = v.header
-    if header is not None and header.site.simulated:
-        found.append("This site is simulated: its meters measured no real energy.")
-    if header is not None and header.site.network == "regtest":
+    if chain is None:
+        found.append("That no newer export exists and no block was left out: ask the chain with --chain.")
+    else:
+        found += _chain_trust(chain)
+    if simulated := [site.name for site in sites if site.facts.simulated]:
+        found.append(f"These sites are simulated, and their meters measured no real energy: {', '.join(simulated)}.")
+    if any(site.facts.network == "regtest" for site in sites):
         found.append("On regtest anyone can rewrite the anchors themselves, given the hashes.")
     return tuple(found)
 
 
-def _noticed(v: "Verifier") -> list[str]:
-    """What this file asks to be believed beyond what every file does."""
-    found = []
-    if v.energy.not_good:
-        hours = by_count(v.energy.not_good, "quarter hour holds", "quarter hours hold")
-        found.append(f"{hours} readings that are not good: estimated, stale, suspect or unknown.")
-    if v.energy.unknown_intervals:
-        hours = by_count(v.energy.unknown_intervals, "quarter hour", "quarter hours")
-        found.append(f"{hours} whose energy is unknown, and posted nowhere.")
-    if v.workless:
-        hours = by_count(v.workless, "quarter hour that lists", "quarter hours that list")
-        found.append(f"{v.workless_j // JOULES_PER_KWH} kWh of mining in {hours} no work.")
-    if v.work.better_than_listed:
-        times = by_count(v.work.better_than_listed, "time", "times")
-        found.append(
-            f"That no shares were left out {times} where the best headers are far better than so much work makes them: some "
-            "machines hand in only what is harder than they are asked for."
+def _not_judged(file: "FileState") -> Iterator[str]:
+    if file.books is None:
+        names = ", ".join(file.sites)
+        yield (
+            f"Everything about money: this is the stream of {names} alone, without the books. Whether its energy and its blocks "
+            "were posted as it asks, which of its blocks stand in the chain, and whether they claim work twice cannot be told."
         )
-    if v.energy.gaps:
-        gaps = by_count(v.energy.gaps, "gap in time, after", "gaps in time, each after")
-        found.append(f"What happened in {gaps} a header that says so.")
-    if v.changes:
-        found.append(f"That what {by_count(v.changes, 'later header says', 'later headers say')} of meters and rules was so.")
-    if v.blocks.foreign:
-        whose = by_count(
-            len(v.blocks.foreign),
-            "block that pays the script is somebody else's: it commits to no line of this file. If it was mined here",
-            "blocks that pay the script are somebody else's: they commit to no line of this file. If they were mined here",
-        )
-        found.append(f"That {whose}, lines were changed after.")
-    if v.unbooked:
-        lost = by_count(v.unbooked, "block of the records, whose satoshis are", "blocks of the records, whose satoshis are")
-        found.append(f"That {lost} not in the books, left the chain or never entered it.")
-    if missing := v.work.parents - v.blocks.blocks.keys():
-        whose = by_count(len(missing), "block is that work stood on and that", "blocks are that work stood on and that")
-        found.append(f"Whose the {whose} the file does not hold, or not yet.")
-    if v.work.unlinked_headers:
-        named = by_count(
-            v.work.unlinked_headers, "best header names no job, so whom it", "best headers name no job, so whom they"
-        )
-        found.append(f"{named} would have paid is not shown.")
-    return found
 
 
-def by_count(count: int, one: str, more: str) -> str:
-    """A count and what is said of one or of more: by_count(1, "block is", "blocks are") is "1 block is"."""
-    return f"{count} {one if count == 1 else more}"
+def _unanchored(file: "FileState") -> Iterator[str]:
+    if file.anchored < 0:
+        yield "Every line: no work in this file commits to any of them, so they rest on the signature alone."
+    elif file.anchored + 1 < file.lines:
+        each = [
+            f"seq {stream.last_seq_at(file.anchored)} of {name}"
+            for name, stream in sorted(file.streams.items())
+            if stream.last_seq_at(file.anchored) + 1 < stream.next_seq
+        ]
+        yield f"Lines after {', '.join(each)}: no work commits to them yet, so they rest on the signature alone."
+
+
+def _chain_trust(chain: "ChainReport") -> Iterator[str]:
+    yield f"That the headers of {chain.chain} are of the chain that others follow: no work but theirs speaks for them."
+    if chain.others_found:
+        whose = by_count(chain.others_found, "block of the file is", "blocks of the file are")
+        yield f"Why {whose} in the chain and not in the books: newer than they are, or left out."
+    if chain.later:
+        later = by_count(chain.later, "later block pays", "later blocks pay")
+        yield f"{later} a script of the file: the export is older than the chain."
+    if chain.earlier:
+        whose = by_count(chain.earlier, "block of the chain pays", "blocks of the chain pay")
+        yield f"Why {whose} a script of the file and is not in it, though it is no newer than the file."
+    if chain.later is None:
+        yield "That no block was left out: the headers alone do not show whom a block pays."

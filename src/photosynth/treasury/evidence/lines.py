@@ -1,4 +1,4 @@
-"""The evidence lines in the database: appended to their stream under their seal, and read again byte for byte."""
+"""The evidence lines in the database: appended to their streams under their seal, and read again byte for byte."""
 
 import json
 from collections.abc import Iterator
@@ -9,82 +9,152 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from photosynth.storage.tables import EVIDENCE
-from photosynth.treasury.evidence.canonical import canonical
+from photosynth.treasury.evidence.envelope import body_of
+from photosynth.treasury.evidence.heads import Commitment, branch_of, root_of_heads
 from photosynth.treasury.evidence.seal import NO_HASH, Identity, SealedLine
+
+_SIGNING_KINDS = ("site", "books", "key")
+"""The kinds of lines that name the key with which later ones are signed."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRecord:
-    """One stored line: its stream and its place there, the start of its quarter hour (None for a header), bytes and seal."""
+    """One stored line: its place in the order of append and in its stream, the start of its quarter hour, where it is of one.
 
+    ``root`` is over the heads of all streams as they were with this line: what coinbases commit to until the next one.
+    """
+
+    id: int
     stream: str
     seq: int
+    kind: str
     start_ms: int | None
     line: SealedLine
+    root: bytes
 
     @property
     def hash(self) -> bytes:
-        """The head of the evidence as long as no later line is there."""
+        """The head of its stream as long as no later line is there."""
         return self.line.hash
 
+    @property
+    def data(self) -> dict[str, Any]:
+        """What it says."""
+        found: dict[str, Any] = json.loads(self.line.body)["data"]
+        return found
 
-def append(
-    tx: Connection, stream: str, identity: Identity, kind: str, *, start_ms: int | None, body: dict[str, Any]
+
+def append(  # noqa: PLR0917  where, by whom, what
+    tx: Connection, stream: str, identity: Identity, kind: str, start_ms: int | None, data: dict[str, Any]
 ) -> EvidenceRecord:
-    """Seal a body with the stream's line before and store it; its ``seq`` is the next one there."""
-    last = last_line(tx, stream)
-    sealed = identity.seal(NO_HASH if last is None else last.hash, canonical(body))
-    next_id = sa.select(sa.func.coalesce(sa.func.max(EVIDENCE.c.id), 0) + 1).scalar_subquery()
-    values = {"id": next_id, "stream": stream, "seq": body["seq"], "kind": kind, "start_ms": start_ms}
-    tx.execute(EVIDENCE.insert().values(**values, body=sealed.body, hash=sealed.hash, signature=sealed.signature))
-    return EvidenceRecord(stream, body["seq"], start_ms, sealed)
+    """Seal what a line says behind the last one of its stream, and store it."""
+    last, newest = last_line(tx, stream), newest_line(tx)
+    seq, previous = (0, NO_HASH) if last is None else (last.seq + 1, last.hash)
+    sealed = identity.seal(body_of(stream, seq, kind, previous, data))
+    root = root_of_heads(heads(tx) | {stream: sealed.hash})
+    record = EvidenceRecord(1 if newest is None else newest.id + 1, stream, seq, kind, start_ms, sealed, root)
+    place = {"id": record.id, "stream": stream, "seq": seq, "kind": kind, "start_ms": start_ms}
+    seal = {"body": sealed.body, "hash": sealed.hash, "signature": sealed.signature}
+    tx.execute(EVIDENCE.insert().values(**place, **seal, root=root))
+    return record
 
 
 def last_line(tx: Connection, stream: str) -> EvidenceRecord | None:
-    """A stream's newest line of any kind; None before the first."""
-    return _one(tx, _of(stream).order_by(EVIDENCE.c.seq.desc()).limit(1))
+    """The newest line of a stream; None before the first."""
+    return _one(tx, sa.select(EVIDENCE).where(EVIDENCE.c.stream == stream).order_by(EVIDENCE.c.seq.desc()).limit(1))
 
 
-def line_at(tx: Connection, stream: str, seq: int) -> EvidenceRecord | None:
-    """A stream's line with a number, None where there is none."""
-    return _one(tx, _of(stream).where(EVIDENCE.c.seq == seq))
+def newest_line(tx: Connection) -> EvidenceRecord | None:
+    """The newest line of all streams; None before the first."""
+    return _one(tx, sa.select(EVIDENCE).order_by(EVIDENCE.c.id.desc()).limit(1))
 
 
-def record_of_interval(tx: Connection, stream: str, start_ms: int) -> EvidenceRecord | None:
-    """A stream's record of a quarter hour, None where it is not closed."""
-    return _one(tx, _of(stream).where(EVIDENCE.c.kind == "record", EVIDENCE.c.start_ms == start_ms))
+def line_of_id(tx: Connection, line_id: int) -> EvidenceRecord | None:
+    """The line at a place in the order of append, None where there is none."""
+    return _one(tx, sa.select(EVIDENCE).where(EVIDENCE.c.id == line_id))
 
 
-def last_body(tx: Connection, stream: str, kind: str) -> dict[str, Any] | None:
-    """What a stream's newest line of a kind says, None where there is none."""
-    found = _one(tx, _of(stream).where(EVIDENCE.c.kind == kind).order_by(EVIDENCE.c.seq.desc()).limit(1))
-    if found is None:
+def quarter_hour_line(tx: Connection, stream: str, start_ms: int) -> EvidenceRecord | None:
+    """The line of a site's quarter hour, None where it is not closed."""
+    found = corrections_of(tx, stream, start_ms, "quarter_hour")
+    return found[0] if found else None
+
+
+def corrections_of(tx: Connection, stream: str, start_ms: int, kind: str = "correction") -> list[EvidenceRecord]:
+    """The corrections of a site's quarter hour in their order."""
+    c = EVIDENCE.c
+    rows = tx.execute(sa.select(EVIDENCE).where(c.stream == stream, c.kind == kind, c.start_ms == start_ms).order_by(c.seq))
+    return [_record(row) for row in rows]
+
+
+def last_of_kind(tx: Connection, stream: str, *kinds: str) -> EvidenceRecord | None:
+    """The newest line of a stream that is of one of these kinds, None where there is none."""
+    found = sa.select(EVIDENCE).where(EVIDENCE.c.stream == stream, EVIDENCE.c.kind.in_(kinds))
+    return _one(tx, found.order_by(EVIDENCE.c.seq.desc()).limit(1))
+
+
+def last_quarter_hour(tx: Connection, stream: str) -> EvidenceRecord | None:
+    """A site's newest quarter hour, None before the first."""
+    c = EVIDENCE.c
+    found = sa.select(EVIDENCE).where(c.stream == stream, c.kind == "quarter_hour").order_by(c.start_ms.desc()).limit(1)
+    return _one(tx, found)
+
+
+def signing_key(tx: Connection, stream: str) -> bytes | None:
+    """The public key that signs a stream's next line, None before the first."""
+    found = last_of_kind(tx, stream, *_SIGNING_KINDS)
+    return None if found is None else bytes.fromhex(found.data["public_key"])
+
+
+def stream_names(tx: Connection) -> list[str]:
+    """The names of all streams, sorted. As many steps as there are streams, however many lines they have."""
+    found: list[str] = []
+    name: str | None = ""
+    while (name := tx.execute(sa.select(sa.func.min(EVIDENCE.c.stream)).where(EVIDENCE.c.stream > name)).scalar()) is not None:
+        found.append(name)
+    return found
+
+
+def heads(tx: Connection, until_id: int | None = None) -> dict[str, bytes]:
+    """The head of every stream, now or as it was with the line at a place in the order of append."""
+    found = {}
+    for name in stream_names(tx):
+        query = sa.select(EVIDENCE.c.hash).where(EVIDENCE.c.stream == name).order_by(EVIDENCE.c.seq.desc()).limit(1)
+        head = tx.execute(query if until_id is None else query.where(EVIDENCE.c.id <= until_id)).scalar()
+        if head is not None:
+            found[name] = head
+    return found
+
+
+def commitment_to(tx: Connection, stream: str, root: bytes | None) -> Commitment | None:
+    """How a root that a coinbase commits to leads to a line of a stream; None where it does not."""
+    if root is None:
         return None
-    body: dict[str, Any] = json.loads(found.line.body)
-    return body
+    at = tx.execute(sa.select(EVIDENCE.c.id).where(EVIDENCE.c.root == root).order_by(EVIDENCE.c.id.desc()).limit(1)).scalar()
+    all_heads = {} if at is None else heads(tx, at)
+    if stream not in all_heads:
+        return None
+    seq = tx.execute(sa.select(EVIDENCE.c.seq).where(EVIDENCE.c.hash == all_heads[stream])).scalar_one()
+    return Commitment(seq, *branch_of(all_heads, stream))
 
 
 def all_lines(tx: Connection, stream: str | None = None) -> Iterator[EvidenceRecord]:
-    """Every line of a stream in its order, or of all streams in the order in which they were appended; a few read at a time."""
-    order = EVIDENCE.c.id if stream is None else EVIDENCE.c.seq
-    lines, at = (sa.select(EVIDENCE) if stream is None else _of(stream)).order_by(order).limit(50), -1
+    """Every line in the order of append, of one stream or of all, read a few at a time."""
+    at = 0
+    chosen = sa.select(EVIDENCE) if stream is None else sa.select(EVIDENCE).where(EVIDENCE.c.stream == stream)
     while True:
-        rows = tx.execute(lines.where(order > at)).all()
-        for row in rows:
-            yield _record(row)
+        rows = tx.execute(chosen.where(EVIDENCE.c.id > at).order_by(EVIDENCE.c.id).limit(50)).all()
+        yield from map(_record, rows)
         if not rows:
             return
-        at = rows[-1].id if stream is None else rows[-1].seq
-
-
-def _of(stream: str) -> sa.Select[Any]:
-    return sa.select(EVIDENCE).where(EVIDENCE.c.stream == stream)
-
-
-def _record(row: sa.Row[Any]) -> EvidenceRecord:
-    return EvidenceRecord(row.stream, row.seq, row.start_ms, SealedLine(row.body, row.hash, row.signature))
+        at = rows[-1].id
 
 
 def _one(tx: Connection, query: sa.Select[Any]) -> EvidenceRecord | None:
     row = tx.execute(query).first()
     return None if row is None else _record(row)
+
+
+def _record(row: Any) -> EvidenceRecord:
+    sealed = SealedLine(row.body, row.hash, row.signature)
+    return EvidenceRecord(row.id, row.stream, row.seq, row.kind, row.start_ms, sealed, row.root)

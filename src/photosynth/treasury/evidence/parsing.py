@@ -1,6 +1,5 @@
 """From a line's members back to facts, so that the verifier computes with the same types as the books."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from sys import intern
 from typing import Any
@@ -9,7 +8,9 @@ from photosynth.bitcoin.node import hash_bytes
 from photosynth.quantities.assets import is_code
 from photosynth.quantities.balance import Allocation
 from photosynth.treasury.accounts import ACCOUNTS
-from photosynth.treasury.evidence.body import FORMAT, RULES, VERSION, posting_member
+from photosynth.treasury.evidence.body import RULES
+from photosynth.treasury.evidence.envelope import FORMAT
+from photosynth.treasury.evidence.heads import Commitment
 from photosynth.treasury.evidence.reading import EvidenceError, Members, choice, count, integer, maybe, octets, row, target, text
 from photosynth.treasury.evidence.reading import boolean as read_boolean
 from photosynth.treasury.facts import (
@@ -26,30 +27,20 @@ from photosynth.treasury.journal import Posting, PostingLine, StoredPosting
 
 
 @dataclass(frozen=True, slots=True)
-class HeaderLine:
-    """A header line's content."""
-
-    seq: int
-    follows: str
-    public_key: bytes
-    site: SiteFacts
-
-
-@dataclass(frozen=True, slots=True)
 class BlockLine:
-    """A block as a record shows it; hashes in internal order."""
+    """A block as a line shows it; hashes in internal order. ``commitment`` None: as the books list it, as the chain shows it."""
 
     hash: bytes
     height: int
     header: bytes
-    target: int | None
     coinbase: bytes
     branch: tuple[bytes, ...]
     value_sat: int
-    origin: str
-    mainnet_target: int | None
-    reward_sat: int | None
-    attribution: tuple[tuple[AttributionFact, int], ...] | None
+    target: int | None = None
+    mainnet_target: int | None = None
+    reward_sat: int | None = None
+    attribution: tuple[tuple[AttributionFact, int], ...] | None = None
+    commitment: Commitment | None = None
 
     @property
     def previous_hash(self) -> bytes:
@@ -67,41 +58,49 @@ class BlockLine:
         return int.from_bytes(self.header[72:76], "little")
 
 
-def parse_header(body: Any) -> HeaderLine:
-    """A header line. Raises EvidenceError, also where a rule is not one of version 1."""
-    m = Members(body, "the header")
-    if m.text("format") != FORMAT or m.integer("version") != VERSION:
-        raise EvidenceError(f"the header is not of {FORMAT}, version {VERSION}")
-    m.take("type")
-    rules = m.take("rules")
-    if rules != RULES:
-        raise EvidenceError("the header names rules that version 1 does not know")
+def parse_commitment(value: Any) -> Commitment:
+    """How a coinbase's commitment leads to a line."""
+    m = Members(value, "a commitment")
+    branch = tuple(maybe(octets, entry, "a commitment's branch", 32) for entry in m.rows("branch"))
+    found = Commitment(m.count("seq"), m.count("place"), branch)
+    m.finish()
+    return found
+
+
+def parse_site(name: str, value: Any) -> tuple[str, bytes, SiteFacts]:
+    """A site's configuration: why it stands where it does, the key that signs, and what it says. Raises EvidenceError."""
+    m = Members(value, "the site")
+    if m.text("format") != FORMAT:
+        raise EvidenceError(f"the site is not of {FORMAT}")
+    if m.take("rules") != RULES:
+        raise EvidenceError("the site names rules that version 2 does not know")
     meters = tuple(_meter_info(entry) for entry in m.rows("meters"))
     if len({meter.id for meter in meters}) != len(meters):
-        raise EvidenceError("the header names a meter twice")
-    seq = m.count("seq")
-    follows = choice(m.take("follows"), ("nothing", "configuration", "gap"), "the header: follows")
+        raise EvidenceError("the site names a meter twice")
+    follows = choice(m.take("follows"), ("nothing", "configuration", "gap"), "the site: follows")
     public_key = m.octets("public_key", 32)
+    network, _, chain = m.text("chain").partition("/")
+    if network != "bitcoin" or not chain:
+        raise EvidenceError("the site mines on no chain of bitcoin")
     site = SiteFacts(
-        site=m.text("site"),
+        site=name,
         title=m.text("title"),
         operator=m.text("operator"),
-        simulated=read_boolean(m.take("simulated"), "the header: simulated"),
-        network=m.text("network"),
+        simulated=read_boolean(m.take("simulated"), "the site: simulated"),
+        network=chain,
         genesis_hash=m.octets("genesis_hash", 32)[::-1],
-        wallet="",
         payout_script=m.octets("payout_script"),
         asset=m.text("asset"),
         meters=meters,
         export_limit_w=m.maybe_integer("export_limit_w"),
-        recognition=choice(m.take("recognition"), ("at_maturity", "at_accrual"), "the header: recognition"),
+        wallet=m.text("wallet"),
     )
     m.finish()
-    return HeaderLine(seq, follows, public_key, site)
+    return follows, public_key, site
 
 
 def _meter_info(value: Any) -> MeterInfo:
-    m = Members(value, "a meter of the header")
+    m = Members(value, "a meter of the site")
     roles = ("own_generation", "import", "export", "factory", "mining")
     meter = MeterInfo(
         id=m.text("id"),
@@ -211,27 +210,40 @@ def _place(entries: list[Any], at: Any, what: str) -> Any:
 
 
 def parse_block(value: Any) -> BlockLine:
-    """A block of ours."""
+    """A block that a site's pool found."""
     m = Members(value, "a block")
-    block = BlockLine(
-        hash=m.octets("hash", 32)[::-1],
-        height=m.count("height"),
-        header=m.octets("header", 80),
+    block = replace(
+        _bare_block(m),
         target=maybe(target, m.take("target"), "a block's target"),
-        coinbase=m.octets("coinbase"),
-        branch=tuple(octets(entry, "a branch", 32) for entry in m.rows("branch")),
-        value_sat=m.count("value_sat"),
-        origin=choice(m.take("origin"), ("mined", "chain"), "a block's origin"),
         mainnet_target=maybe(target, m.take("mainnet_target"), "mainnet_target"),
         reward_sat=m.maybe_integer("reward_sat"),
         attribution=parse_attribution(m.take("attribution")),
+        commitment=parse_commitment(m.take("commitment")),
     )
-    choice(m.take("state"), ("immature", "mature", "orphaned"), "a block's state")
     m.maybe_text("worker")
     m.maybe_integer("site_ms")
     m.maybe_integer("wall_ms")
     m.finish()
     return block
+
+
+def parse_bare_block(value: Any) -> tuple[str, BlockLine]:
+    """A block as the books list it: the chain that it is of, and what the chain shows of it."""
+    m = Members(value, "a block")
+    chain, block = m.text("chain"), _bare_block(m)
+    m.finish()
+    return chain, block
+
+
+def _bare_block(m: Members) -> BlockLine:
+    return BlockLine(
+        hash=m.octets("hash", 32)[::-1],
+        height=m.count("height"),
+        header=m.octets("header", 80),
+        coinbase=m.octets("coinbase"),
+        branch=tuple(octets(entry, "a branch", 32) for entry in m.rows("branch")),
+        value_sat=m.count("value_sat"),
+    )
 
 
 def parse_attribution(value: Any) -> tuple[tuple[AttributionFact, int], ...] | None:
@@ -253,34 +265,6 @@ def parse_attribution(value: Any) -> tuple[tuple[AttributionFact, int], ...] | N
         )
         parsed.append((fact, count(value_sat, "satoshis")))
     return tuple(parsed)
-
-
-def parse_postings(entries: list[Any], expected: Sequence[Posting], *, booleans: bool) -> list[StoredPosting]:
-    """A record's postings; one that says to the letter what is expected, in its order, is the expected one itself.
-
-    ``booleans`` says that the record holds true or false somewhere: those equal 1 and 0, and nothing is taken at its face.
-    """
-    waiting = iter(() if booleans else expected)
-    wanted = next(waiting, None)
-    found = []
-    for entry in entries:
-        stored = None if wanted is None else _as_expected(entry, wanted)
-        if stored is not None:
-            wanted = next(waiting, None)
-        found.append(parse_posting(entry) if stored is None else stored)
-    return found
-
-
-def _as_expected(entry: Any, wanted: Posting) -> StoredPosting | None:
-    if not isinstance(entry, dict) or entry.get("key") != wanted.key:
-        return None
-    number, said = entry.get("id"), entry.get("text")
-    if type(number) is not int or number < 0 or type(said) is not str:
-        return None
-    if said != wanted.text:
-        wanted = replace(wanted, text=said)
-    stored = StoredPosting(number, wanted)
-    return stored if posting_member(stored) == entry else None
 
 
 def parse_posting(value: Any) -> StoredPosting:

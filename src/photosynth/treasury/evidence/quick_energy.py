@@ -10,13 +10,10 @@ from photosynth.quantities.balance import ROLES, Allocation, Energies, allocate,
 from photosynth.quantities.instants import INTERVAL_S
 from photosynth.quantities.value import energy_value_ueur
 from photosynth.treasury import accounts as a
-from photosynth.treasury.energy import class_weights
+from photosynth.treasury.energy import class_weights, interval_key
 from photosynth.treasury.evidence.canonical import MAX_SAFE
-from photosynth.treasury.evidence.check_postings import INTERVAL_EVENTS
 from photosynth.treasury.evidence.typed import Allocated, Meter, Prices
 from photosynth.treasury.facts import SiteFacts
-
-_BEGINNINGS = {event: f'{{"event":"{event}","id":'.encode() for event in INTERVAL_EVENTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +75,8 @@ def expected_postings(  # noqa: PLR0917  what the rules ask for
     allocation: Allocation,
     prices: Prices | None,
     export_limit_w: int | None,
-) -> tuple[list[str], list[tuple[bytes, bytes]]] | None:
-    """The names of a quarter hour's postings, and their canonical bytes before and after the id.
+) -> list[bytes] | None:
+    """A quarter hour's postings as their canonical bytes, each without its id.
 
     None where a number is so large that it is written as text, and where prices name a component twice.
     """
@@ -94,7 +91,7 @@ def expected_postings(  # noqa: PLR0917  what the rules ask for
     lines += [f'["{account}","credit","J",{amount}]' for account, amount in sources if amount]
     made.add("energy", "energy", "Energy of the quarter hour", ",".join(lines), "")
     if prices is None:
-        return made.names, made.texts
+        return made.texts
     published = "null" if prices.published_ms is None else prices.published_ms
     quoted = f'"price_source":"{prices.source}","published_ms":{published}'
     spot, premium, fee = prices.spot, prices.export_premium, prices.export_fee
@@ -129,7 +126,7 @@ def expected_postings(  # noqa: PLR0917  what the rules ask for
         lines_of = _joined(lines_of, _pair(a.MARKETING_FEE, a.EXPORT_RECEIVABLE, energy_value_ueur(export_j, fee)))
         source = f'"energy_j":{export_j},"fee_cent_per_mwh":{fee},"premium_cent_per_mwh":{premium},{quoted}'
         made.add("export", "export", "Sold energy", lines_of, f'{source},"spot_cent_per_mwh":{spot}')
-    return made.names, made.texts
+    return made.texts
 
 
 def _all_are_safe(start_ms: int, energy: Energies, residual_j: int, prices: Prices | None) -> bool:
@@ -161,18 +158,16 @@ def _joined(lines: str, more: str) -> str:
 class _Made:
     """Postings as text; a year has three hundred thousand of them."""
 
-    __slots__ = ("_end", "_key", "names", "texts")
+    __slots__ = ("_end", "_key", "texts")
 
     def __init__(self, site: str, start_ms: int, wall_ms: int) -> None:
-        self._key = f',"key":"interval:{site}:{start_ms}:'
+        self._key = f'","key":"{interval_key(site, start_ms)}'
         self._end = f'","time_ms":{start_ms},"wall_ms":{wall_ms}}}'
-        self.names: list[str] = []
-        self.texts: list[tuple[bytes, bytes]] = []
+        self.texts: list[bytes] = []
 
     def add(self, event: str, name: str, text: str, lines: str, source: str) -> None:
         """A posting; none without lines."""
         if not lines:
             return
-        self.names.append(name)
-        rest = f'{self._key}{name}","lines":[{lines}],"reverses":null,"source":{{{source}}},"text":"{text}{self._end}'
-        self.texts.append((_BEGINNINGS[event], rest.encode()))
+        rest = f'{name}","lines":[{lines}],"reverses":null,"source":{{{source}}},"text":"{text}{self._end}'
+        self.texts.append(f'{{"event":"{event}{self._key}{rest}'.encode())

@@ -23,13 +23,13 @@ class HeaderRows:
     __slots__ = ("hashes", "parents", "used")
 
     def __init__(
-        self, parents: tuple[bytes, ...], hashes: list[bytes], used: list[tuple[ReadCoinbase, tuple[bytes, ...]]]
+        self, parents: tuple[bytes, ...], hashes: list[bytes], used: list[tuple[JobCoinbases, ReadCoinbase, tuple[bytes, ...]]]
     ) -> None:
         self.parents = parents
         """The block that each header stands on."""
         self.hashes = hashes
         self.used = used
-        """The coinbase of each job, but for the extranonces, with the blocks that its headers stand on."""
+        """Each job, its coinbase but for the extranonces, and the blocks that its headers stand on."""
 
     @property
     def highest(self) -> int:
@@ -63,7 +63,7 @@ def read_rows(raw: bytes, jobs: Sequence[JobCoinbases]) -> HeaderRows | None:
         return None
     fields = _cutter("4x32s32s12x", count)(headers)
     parents, roots = fields[::2], fields[1::2]
-    used: list[tuple[ReadCoinbase, tuple[bytes, ...]]] = []
+    used: list[tuple[JobCoinbases, ReadCoinbase, tuple[bytes, ...]]] = []
     for place in set(places):
         at = PLACES.get(place, len(jobs))
         if at >= len(jobs):
@@ -76,7 +76,7 @@ def read_rows(raw: bytes, jobs: Sequence[JobCoinbases]) -> HeaderRows | None:
             stand_on = tuple([parents[n] for n in rows])
         if known is None:
             return None
-        used.append((known, stand_on))
+        used.append((jobs[at], known, stand_on))
     hashes = [sha256(sha256(header).digest()).digest() for header in _cutter("80s", count)(headers)]
     return HeaderRows(parents, hashes, used)
 

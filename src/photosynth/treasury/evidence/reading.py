@@ -151,7 +151,7 @@ class Members:
         return octets(self.take(name), f"{self.what}: {name}", size)
 
     def finish(self) -> None:
-        """Refuse members that version 1 does not know."""
+        """Refuse members that version 2 does not know."""
         if len(self._taken) != len(self._value):
             left = min(self._value.keys() - set(self._taken))
-            raise EvidenceError(f"{self.what} has {left!r}, which version 1 does not know")
+            raise EvidenceError(f"{self.what} has {left!r}, which version 2 does not know")

@@ -1,7 +1,7 @@
-"""The seal of a line: its hash with the one before, and an Ed25519 signature of that hash.
+"""The seal of a line: its hash, and an Ed25519 signature of that hash.
 
-A line of the file is ``{"body":BODY,"hash":"...","signature":"..."}``; the hash is SHA-256 over the 32 bytes of the
-previous line's hash (zeros for the first) and the exact bytes of BODY.
+A line of the file is ``{"body":BODY,"hash":"...","signature":"..."}``; the hash is SHA-256 over the exact bytes of BODY, which
+names the hash of the line before it in its stream.
 """
 
 from binascii import hexlify, unhexlify
@@ -15,8 +15,10 @@ from nacl.signing import SigningKey, VerifyKey
 from photosynth.files.whole import write_whole
 
 NO_HASH = bytes(32)
-SIGNED_PREFIX = b"photosynth evidence, version 1\n"
+SIGNED_PREFIX = b"photosynth evidence, version 2\n"
 """Stands before the hash in what is signed, so that no signature means anything else."""
+NEW_KEY_PREFIX = b"photosynth evidence, version 2, new key\n"
+"""Stands before the place in the stream in what a new key signs to show that somebody has it."""
 _HEAD = b'{"body":'
 _TAIL = b',"hash":"%b","signature":"%b"}'
 _HASH = slice(len(',"hash":"'), len(',"hash":"') + 64)
@@ -45,14 +47,14 @@ class SealedLine(Struct, frozen=True, gc=False):
 
 
 class Identity:
-    """The key that signs a site's evidence. It signs evidence and nothing else: no coin depends on it."""
+    """The key that signs a stream of evidence. It signs evidence and nothing else: no coin depends on it."""
 
     def __init__(self, key: SigningKey) -> None:
         self._key = key
 
     @classmethod
     def open(cls, path: Path) -> "Identity":
-        """The key of a state folder. Raises SealError where it is missing or none, OSError."""
+        """The key in a file. Raises SealError where it is missing or none, OSError."""
         try:
             raw = path.read_bytes()
         except FileNotFoundError:
@@ -61,7 +63,7 @@ class Identity:
                 "Restore it from a backup, or start anew with --fresh, which moves what is there aside"
             ) from None
         if len(raw) != 32:
-            raise SealError(f"{path} is not an identity key: it has {len(raw)} bytes, not 32. Restore it from a backup.")
+            raise SealError(f"{path} is not a key of evidence: it has {len(raw)} bytes, not 32. Restore it from a backup.")
         return cls(SigningKey(raw))
 
     @classmethod
@@ -80,17 +82,18 @@ class Identity:
         """The 32 bytes that signatures are checked with."""
         return bytes(self._key.verify_key)
 
-    def seal(self, previous: bytes, body: bytes) -> SealedLine:
-        """Hash a body with the previous line's hash, and sign that."""
-        digest = chain_hash(previous, body)
+    def seal(self, body: bytes) -> SealedLine:
+        """Hash a body and sign that."""
+        digest = sha256(body).digest()
         return SealedLine(body, digest, self._key.sign(SIGNED_PREFIX + digest).signature)
 
+    def proof(self, previous: bytes) -> bytes:
+        """The signature by which a new key shows that somebody has it, for the place in a stream after this hash."""
+        return self._key.sign(_new_key_text(previous, self.public_key)).signature
 
-def chain_hash(previous: bytes, body: bytes) -> bytes:
-    """SHA-256 over the previous hash and the exact bytes of a body."""
-    digest = sha256(previous)
-    digest.update(body)
-    return digest.digest()
+
+def _new_key_text(previous: bytes, public_key: bytes) -> bytes:
+    return NEW_KEY_PREFIX + previous + public_key
 
 
 def split_line(line: bytes) -> SealedLine:
@@ -108,10 +111,10 @@ def split_line(line: bytes) -> SealedLine:
     raise SealError("it is not a sealed line: a body, a hash and a signature")
 
 
-def check_hash(line: SealedLine, previous: bytes) -> None:
-    """Raise SealError where a line's hash is not that of the previous hash and its body."""
-    if chain_hash(previous, line.body) != line.hash:
-        raise SealError("its hash is not that of its bytes and the line before: one of them was changed")
+def check_hash(line: SealedLine) -> None:
+    """Raise SealError where a line's hash is not that of its body."""
+    if sha256(line.body).digest() != line.hash:
+        raise SealError("its hash is not that of its bytes: one of them was changed")
 
 
 class Checker:
@@ -128,4 +131,11 @@ class Checker:
         try:
             self._key.verify(SIGNED_PREFIX + line.hash, line.signature)
         except BadSignatureError as error:
-            raise SealError("its signature is not of the key that the header names") from error
+            raise SealError("its signature is not of the key that its stream names") from error
+
+    def check_proof(self, previous: bytes, proof: bytes) -> None:
+        """Raise SealError where a new key did not sign its own place in a stream."""
+        try:
+            self._key.verify(_new_key_text(previous, bytes(self._key)), proof)
+        except BadSignatureError as error:
+            raise SealError("its new key did not sign its place: nobody shows that he has it") from error

@@ -17,6 +17,8 @@ Int = Annotated[int, Meta(ge=-MAX_SAFE, le=MAX_SAFE)]
 Count = Annotated[int, Meta(ge=0, le=MAX_SAFE)]
 Big = Count | str
 """A number, or decimal text; whoever reads it writes it again."""
+Row = tuple[str, str, str, Int]
+"""A posting's line: account, side, asset, amount."""
 T = TypeVar("T")
 
 
@@ -58,10 +60,19 @@ class Best(Struct, forbid_unknown_fields=True, gc=False):
     scale: Big
 
 
+class Committed(Struct, forbid_unknown_fields=True, gc=False):
+    """How a commitment leads to a line."""
+
+    branch: list[str | None]
+    place: Count
+    seq: Count
+
+
 class Job(Struct, forbid_unknown_fields=True, gc=False):
     """What stands around an extranonce."""
 
     branch: list[str]
+    commitment: Committed
     prefix: str
     suffix: str
 
@@ -72,22 +83,21 @@ class Block(Struct, forbid_unknown_fields=True, gc=False):
     attribution: list[tuple[Count, Count, str, str | None, Big, Count, Big, Big, Count]] | None
     branch: list[str]
     coinbase: str
+    commitment: Committed
     hash: str
     header: str
     height: Count
     mainnet_target: str | None
-    origin: Literal["mined", "chain"]
     reward_sat: Int | None
     site_ms: Int | None
-    state: Literal["immature", "mature", "orphaned"]
     target: str | None
     value_sat: Count
     wall_ms: Int | None
     worker: str | None
 
 
-class Record(Struct, forbid_unknown_fields=True, gc=False):
-    """A quarter hour whose energy is known and whose blocks had their attribution at once."""
+class QuarterHour(Struct, forbid_unknown_fields=True, gc=False):
+    """A quarter hour whose energy is known."""
 
     allocation: Allocated
     best: list[Best]
@@ -96,21 +106,24 @@ class Record(Struct, forbid_unknown_fields=True, gc=False):
     curtailed_estimate_j: Count | None
     duration_s: Int
     jobs: list[Job]
-    late_attributions: Annotated[list[None], Meta(max_length=0)]
     meters: list[Meter]
-    postings: list[Raw]
     prices: Prices | None
     rejected: list[tuple[str, str, Count]]
     residual_j: Int
-    seq: Count
     speed_milli: Int
     start_utc_s: Int
     targets: Raw
-    type: Literal["record"]
     wall_end_ms: Int
     wall_start_ms: Int
     work: list[tuple[Count, Count, Count, Count, str]]
     workers: Raw
+
+
+class Postings(Struct, forbid_unknown_fields=True, gc=False):
+    """What was posted since the books' line before."""
+
+    blocks: list[Raw]
+    postings: list[Raw]
 
 
 class CoinPosting(Struct, forbid_unknown_fields=True, gc=False):
@@ -119,7 +132,7 @@ class CoinPosting(Struct, forbid_unknown_fields=True, gc=False):
     event: Literal["coinbase_accrued", "coinbase_available"]
     id: Count
     key: str
-    lines: list[tuple[str, str, str, Int]]
+    lines: list[Row]
     reverses: None
     source: dict[str, Int | str | None]
     text: str
@@ -127,17 +140,23 @@ class CoinPosting(Struct, forbid_unknown_fields=True, gc=False):
     wall_ms: Int
 
 
-_RECORD = msgspec.json.Decoder(Record)
+_QUARTER_HOUR = msgspec.json.Decoder(QuarterHour)
+_POSTINGS = msgspec.json.Decoder(Postings)
 _COIN_POSTING = msgspec.json.Decoder(CoinPosting)
 _ENCODER = msgspec.json.Encoder()
 _SORTING_ENCODER = msgspec.json.Encoder(order="sorted")
 
 
-def read_record(body: bytes) -> Record | None:
-    """A record whose bytes are canonical but perhaps for what stays raw; None for any other line."""
-    if b"\\" in body:
+def read_quarter_hour(raw: bytes) -> QuarterHour | None:
+    """A quarter hour whose bytes are canonical but perhaps for what stays raw; None for anything else."""
+    if b"\\" in raw:
         return None
-    return _read(_RECORD, _ENCODER, body)
+    return _read(_QUARTER_HOUR, _ENCODER, raw)
+
+
+def read_postings(raw: bytes) -> Postings | None:
+    """Blocks and postings, each of which may be anything yet; None for anything else."""
+    return _read(_POSTINGS, _ENCODER, raw)
 
 
 def read_coin_posting(raw: bytes) -> CoinPosting | None:

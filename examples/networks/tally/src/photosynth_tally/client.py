@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 
 TIMEOUT_S = 5.0
-MOST_BYTES = 64_000
+MOST_BYTES = 1_000_000
 
 
 class TallyError(Exception):
@@ -21,9 +21,9 @@ class TallyClient:
         self._url = url
         self._http = httpx2.AsyncClient(timeout=TIMEOUT_S, trust_env=False)
 
-    async def call(self, method: str) -> dict[str, Any]:
+    async def call(self, method: str, *params: int) -> dict[str, Any]:
         """The result of a method. Raises TallyError."""
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": []}
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         try:
             async with self._http.stream("POST", self._url, json=body) as answer:
                 raw = b""

@@ -21,6 +21,8 @@ APPEND_ONLY = ("postings", "posting_lines", "evidence", "assets")
 ACCOUNTS = (
     ("1100", "Coins, immature"),
     ("1110", "Coins, available"),
+    ("1150", "Income of nodes, accrued"),
+    ("1160", "Income of nodes, claimed"),
     ("1200", "Receivable for exported energy"),
     ("1210", "Receivable for market premium"),
     ("2100", "Energy supplier"),
@@ -28,6 +30,7 @@ ACCOUNTS = (
     ("3000", "Opening balances"),
     ("3100", "Coins mined, contra in satoshis"),
     ("4100", "Mining revenue"),
+    ("4150", "Revenue of nodes"),
     ("4200", "Revenue from exported energy"),
     ("4210", "Market premium"),
     ("5100", "Grid energy for mining"),
@@ -182,7 +185,7 @@ def _tables() -> None:
         sa.Column("mainnet_target", sa.Text(), nullable=True),
         sa.Column("reward_sat", sa.BigInteger(), nullable=True),
         sa.Column("evidence_seq", INTEGER, nullable=True),
-        sa.Column("attribution_seq", INTEGER, nullable=True),
+        sa.Column("books_seq", INTEGER, nullable=True),
         sa.CheckConstraint("origin IN ('mined', 'chain')", name=op.f("ck_blocks_origin")),
         sa.CheckConstraint("state IN ('immature', 'mature', 'orphaned')", name=op.f("ck_blocks_state")),
         sa.PrimaryKeyConstraint("chain", "hash", name=op.f("pk_blocks")),
@@ -195,7 +198,7 @@ def _tables() -> None:
         ["time_s", "height"],
         ["site", "time_s", "height"],
         ["site", "evidence_seq"],
-        ["site", "attribution_seq"],
+        ["evidence_seq", "books_seq"],
     ):
         op.create_index(op.f(f"ix_blocks_{'_'.join(columns)}"), "blocks", columns, unique=False)
     op.create_table(
@@ -233,10 +236,15 @@ def _tables() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("signature", sa.LargeBinary(length=64), nullable=False),
+        sa.Column("root", sa.LargeBinary(length=32), nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('site', 'quarter_hour', 'correction', 'key', 'books', 'postings')", name=op.f("ck_evidence_kind")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_evidence")),
         sa.UniqueConstraint("hash", name=op.f("uq_evidence_hash")),
         sa.UniqueConstraint("stream", "seq", name=op.f("uq_evidence_stream_seq")),
     )
+    op.create_index(op.f("ix_evidence_root"), "evidence", ["root"], unique=False)
     op.create_index(op.f("ix_evidence_stream_kind_seq"), "evidence", ["stream", "kind", "seq"], unique=False)
     op.create_index(op.f("ix_evidence_stream_kind_start_ms"), "evidence", ["stream", "kind", "start_ms"], unique=False)
     op.create_table(
@@ -354,6 +362,31 @@ def _tables() -> None:
         sa.PrimaryKeyConstraint("posting_id", "number", name=op.f("pk_posting_lines")),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "income",
+        sa.Column("chain", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("node", sa.Text(), nullable=False),
+        sa.Column("validator", sa.Text(), nullable=True),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("amount", sa.Text(), nullable=False),
+        sa.Column("time_ms", sa.BigInteger(), nullable=False),
+        sa.Column("height", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.Text(), nullable=False),
+        sa.Column("paid_to", sa.Text(), nullable=True),
+        sa.Column("posting", INTEGER, nullable=True),
+        sa.Column("misfit", sa.Text(), nullable=True),
+        sa.CheckConstraint("state IN ('accrued', 'claimed', 'received')", name=op.f("ck_income_state")),
+        sa.ForeignKeyConstraint(["asset"], ["assets.code"], name=op.f("fk_income_asset")),
+        sa.ForeignKeyConstraint(["posting"], ["postings.id"], name=op.f("fk_income_posting")),
+        sa.PrimaryKeyConstraint("chain", "id", "state", name=op.f("pk_income")),
+    )
+    op.create_index(op.f("ix_income_chain_node_height"), "income", ["chain", "node", "height"], unique=False)
+    op.create_index(op.f("ix_income_time_ms"), "income", ["time_ms"], unique=False)
+    misfits = sa.text("misfit IS NOT NULL")
+    op.create_index("ix_income_misfits", "income", ["time_ms"], sqlite_where=misfits, postgresql_where=misfits)
     op.create_table(
         "rejected",
         sa.Column("site", sa.Text(), nullable=False),

@@ -1,6 +1,6 @@
-"""A record without fault, held against everything at once; any that is not so beyond doubt is left to the careful way.
+"""A quarter hour without fault, held against everything at once; any that is not so beyond doubt is left to the careful way.
 
-Nothing is remembered before all of it holds, so a record that is left leaves no trace. Every rule stands in the modules of
+Nothing is remembered before all of it holds, so one that is left leaves no trace. Every rule stands in the modules of
 the careful way (``check_*``), which also say what is wrong; here it is only seen that nothing is.
 """
 
@@ -12,19 +12,18 @@ from typing import Any, TypeVar
 
 from photosynth.quantities.instants import INTERVAL_S
 from photosynth.quantities.work import TWO_256, work_of_target
+from photosynth.treasury.energy import interval_key
 from photosynth.treasury.evidence.body import BEST_HEADERS
 from photosynth.treasury.evidence.canonical import parse_canonical
-from photosynth.treasury.evidence.check_blocks import BlockState
-from photosynth.treasury.evidence.check_energy import EnergyState
-from photosynth.treasury.evidence.check_postings import JournalState
-from photosynth.treasury.evidence.check_work import LEAST, MOST, Quarter, WorkState, in_order
+from photosynth.treasury.evidence.check_work import LEAST, MOST, Quarter, in_order
 from photosynth.treasury.evidence.coinbases import JobCoinbases
 from photosynth.treasury.evidence.parsing import parse_coin
-from photosynth.treasury.evidence.quick_coins import Coins, DoubtError
+from photosynth.treasury.evidence.quick_blocks import Blocks, DoubtError, commitment_of
 from photosynth.treasury.evidence.quick_energy import Meters, allocation_of, expected_postings
 from photosynth.treasury.evidence.quick_headers import HeaderRows, read_rows
 from photosynth.treasury.evidence.reading import count, maybe, octets, row, rows, target, text
-from photosynth.treasury.evidence.typed import Job, Record
+from photosynth.treasury.evidence.state import FileState, SiteState
+from photosynth.treasury.evidence.typed import Job, QuarterHour
 from photosynth.treasury.facts import SiteFacts
 
 T = TypeVar("T")
@@ -33,15 +32,6 @@ MOST_KEPT = 64
 
 LONGEST_KEPT = 16 * 1024
 """What is longer, in bytes or characters, is read each time: a line may have megabytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What a verifier counts of a record."""
-
-    start_ms: int
-    shares: int
-    mining_j: int
 
 
 @dataclass(slots=True)
@@ -65,35 +55,35 @@ Parts = list[tuple[int, int, int, int]]
 """The work of one scale: round, accepted shares, their target and their work."""
 
 
-class QuickRecords:
-    """Takes records of a site, and keeps read what one record repeats of another."""
+class QuickQuarterHours:
+    """Takes quarter hours of a site, and keeps read what one repeats of another."""
 
-    def __init__(self, energy: EnergyState, work: WorkState, blocks: BlockState, journal: JournalState) -> None:
-        self.energy = energy
-        self.work = work
-        self.blocks = blocks
-        self.journal = journal
-        self._site: SiteFacts | None = None
+    def __init__(self, site: SiteState, file: FileState) -> None:
+        self._site = site
+        self._file = file
+        self._facts: SiteFacts | None = None
         self._meters = Meters((), 1, None)
         self._kept: dict[tuple[str, Any], Any] = {}
 
-    def take(self, record: Record, site: SiteFacts, seq: int) -> Taken | None:
-        """Take a record that holds; None where that is not certain, and then nothing is changed. Never raises."""
+    def take(self, record: QuarterHour) -> bool:
+        """Take a quarter hour that holds; False where that is not certain, and then nothing is changed. Never raises."""
         try:
-            return self._take(record, site, seq)
+            self._take(record)
         except (ValueError, ArithmeticError):
-            return None
+            return False
+        return True
 
-    def _take(self, record: Record, site: SiteFacts, seq: int) -> Taken:
-        if site is not self._site:
-            self._site, self._meters = site, Meters.of(site)
-        state = self.energy
+    def _take(self, record: QuarterHour) -> None:
+        site = self._site
+        if site.facts is not self._facts:
+            self._facts, self._meters = site.facts, Meters.of(site.facts)
+        state = site.energy
         start_s = record.start_utc_s
         start_ms = start_s * 1000
         if (
-            record.seq != seq
-            or state.waived
+            state.waived
             or start_s != state.next_start_s
+            or start_s - INTERVAL_S in state.hours.by_start
             or record.duration_s != INTERVAL_S
             or start_s % INTERVAL_S
             or record.wall_end_ms < record.wall_start_ms
@@ -105,32 +95,30 @@ class QuickRecords:
         if energies is None or allocation is None:
             raise DoubtError
         self._read("coin", bytes(record.coin), _coin)
-        work = self._check_work(record, site)
-        coins = Coins(site, start_ms, work.accepted, self.work, self.blocks, self.journal)
+        work = self._check_work(record)
+        blocks = Blocks(site, start_ms, work.accepted, self._file.blocks)
         for block in record.blocks:
-            coins.block(block)
-        made = (energies, allocation, record.prices, site.export_limit_w)
-        expected = expected_postings(site.site, start_ms, record.wall_end_ms, *made)
-        if expected is None or ":" in site.site:
+            blocks.anchored = max(blocks.anchored, self._file.committed(site.name, *blocks.block(block)))
+        # Without the books nobody asks for postings.
+        expected: list[bytes] | None = []
+        if not self._file.partial:
+            expected = expected_postings(
+                site.name, start_ms, record.wall_end_ms, energies, allocation, record.prices, site.facts.export_limit_w
+            )
+        if expected is None:
             raise DoubtError
-        names, texts = expected
-        number = self._check_postings(record, texts, coins)
-        coins.check_claims()
+        blocks.check_claims()
 
-        state.next_start_s = start_s + INTERVAL_S
+        state.go_on(start_s + INTERVAL_S)
         for reading in record.meters:
             state.register_ends[reading.id] = reading.register_end_j
             if reading.signature is None:
                 state.unsigned = True
-        state.residual_j += record.residual_j
-        state.own_mining_j += allocation.own_mining_j
-        state.grid_mining_j += allocation.grid_mining_j
-        state.mining_j += energies.mining_j
+        state.count(energies, allocation)
         self._remember(work, start_ms)
-        coins.remember()
-        self.journal.last_id = number
-        self.journal.intervals[site.site, start_ms] = self._read("names", tuple(names), _same)
-        return Taken(start_ms, work.shares, energies.mining_j)
+        blocks.remember()
+        self._file.ask_for(interval_key(site.name, start_ms), expected)
+        site.count(start_ms, work.shares, energies.mining_j)
 
     def _read(self, kind: str, key: Any, read: Callable[[Any], T]) -> T:
         """What is read of some bytes or texts, once while records repeat them."""
@@ -143,23 +131,7 @@ class QuickRecords:
                 self._kept[kind, key] = known
         return known
 
-    def _check_postings(self, record: Record, texts: list[tuple[bytes, bytes]], coins: Coins) -> int:
-        """The postings are those that are expected, in their order, and sound ones of coins; returns the last id."""
-        number, at = self.journal.last_id, 0
-        if self.journal.foreign_keys:
-            raise DoubtError
-        for entry in record.postings:
-            number += 1
-            raw = bytes(entry)
-            if at < len(texts) and raw == b"%b%d%b" % (texts[at][0], number, texts[at][1]):
-                at += 1
-            else:
-                coins.posting(raw, number)
-        if at < len(texts):
-            raise DoubtError
-        return number
-
-    def _check_work(self, record: Record, site: SiteFacts) -> _Work:
+    def _check_work(self, record: QuarterHour) -> _Work:
         workers = self._read("workers", bytes(record.workers), _workers)
         targets = self._read("targets", bytes(record.targets), _targets)
         found = _Work()
@@ -195,29 +167,28 @@ class QuickRecords:
                 headers = read_rows(bytes(listed[scale]), jobs) if scale in listed else None
                 if headers is None or len(headers.hashes) != min(BEST_HEADERS, shares):
                     raise DoubtError
-                self._check_best(headers, parts, work, site.payout_script, found)
+                self._check_best(headers, parts, work, found)
         if len(set().union(*[mine for _, mine in found.seen])) != found.headers:
             raise DoubtError
         return found
 
-    def _check_best(self, headers: HeaderRows, parts: Parts, work: int, payout_script: bytes, found: _Work) -> None:
+    def _check_best(self, headers: HeaderRows, parts: Parts, work: int, found: _Work) -> None:
         hashes, highest = headers.hashes, headers.highest
         if highest > max([loose for _, accepted, loose, _ in parts if accepted]):
             raise DoubtError
         rounds = {part[0] for part in parts}
         by_parent = headers.by_parent()
         for parent, mine in by_parent.items():
-            if not self.work.seen.holds_none(parent, mine):
+            if not self._site.work.seen.holds_none(parent, mine):
                 raise DoubtError
             found.seen.append((parent, mine))
-        for coinbase, parents in headers.used:
-            height, commitment = coinbase.height, coinbase.commitment
-            if height is None or height not in rounds or commitment is None:
+        for job, coinbase, parents in headers.used:
+            height, root = coinbase.height, coinbase.commitment
+            if height is None or height not in rounds or root is None:
                 raise DoubtError
-            anchored = self.work.heads.get(commitment)
-            if anchored is None or not coinbase.pays_only(payout_script):
+            if not coinbase.pays_only(self._site.facts.payout_script):
                 raise DoubtError
-            found.anchored = max(found.anchored, anchored)
+            found.anchored = max(found.anchored, self._file.committed(self._site.name, job.commitment, root))
             if height > 1:
                 found.parents.update(by_parent if len(headers.used) == 1 else parents)
         found.headers += len(hashes)
@@ -231,7 +202,7 @@ class QuickRecords:
         found.estimated += work * (BEST_HEADERS - 1) * TWO_256 // max(1, as_low)
 
     def _remember(self, found: _Work, start_ms: int) -> None:
-        state = self.work
+        state = self._site.work
         state.accepted[start_ms] = found.accepted
         state.newest_ms = start_ms
         state.shares += found.shares
@@ -286,11 +257,7 @@ def _are_roots(texts: list[str]) -> bool:
 
 def _job(job: Job) -> JobCoinbases:
     branch = tuple([octets(sibling, "a branch", 32) for sibling in job.branch])
-    return JobCoinbases(octets(job.prefix, "prefix"), octets(job.suffix, "suffix"), branch)
-
-
-def _same(value: T) -> T:
-    return value
+    return JobCoinbases(octets(job.prefix, "prefix"), octets(job.suffix, "suffix"), branch, commitment_of(job.commitment))
 
 
 @lru_cache(maxsize=MOST_KEPT)

@@ -1,0 +1,1 @@
+"""One verifier for each kind of line."""

@@ -1,0 +1,118 @@
+"""The fleet's books in evidence: chains and wallets, then everything that is posted, in the transaction of the caller."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from photosynth.bitcoin.node import hash_bytes
+from photosynth.storage.meta import get_meta, put_meta
+from photosynth.storage.scopes import of_stream
+from photosynth.storage.tables import BLOCKS
+from photosynth.treasury.blocks import blocks_where
+from photosynth.treasury.evidence import lines
+from photosynth.treasury.evidence.body import bare_block_member
+from photosynth.treasury.evidence.books_body import books_data, postings_data
+from photosynth.treasury.evidence.canonical import canonical
+from photosynth.treasury.evidence.envelope import BOOKS
+from photosynth.treasury.evidence.lines import EvidenceRecord
+from photosynth.treasury.evidence.seal import Identity
+from photosynth.treasury.facts import ChainFact, FleetFacts
+from photosynth.treasury.journal import OtherBooksError, TreasuryError, postings_after
+from photosynth.treasury.stream_keys import put_new_key, refuse_other_key
+
+LAST_POSTING = "evidence_last_posting"
+"""Key in ``meta`` of the books' stream: the last posting that is in evidence."""
+
+
+class FleetBooks:
+    """The books of a fleet: what holds for all postings, and the key that signs their evidence.
+
+    ``fleet`` names the chains whose genesis block is known; each of the others is told of before anything of it is posted.
+    """
+
+    def __init__(self, fleet: FleetFacts, identity: Identity) -> None:
+        self.fleet = fleet
+        self.identity = identity
+
+    def know(self, chain: ChainFact) -> None:
+        """Name a chain from the next line on."""
+        others = (known for known in self.fleet.chains if known.name != chain.name)
+        self.fleet = replace(self.fleet, chains=(*others, chain))
+
+    def open(self, tx: Connection) -> bytes:
+        """Begin or continue the evidence and return the root that coinbases commit to.
+
+        Where the configuration is another, a new line says so. Raises OtherBooksError where this state's books are of another
+        chain of that name, another script of that wallet, or another key.
+        """
+        refuse_other_key(tx, BOOKS, self.identity, OtherBooksError)
+        last = lines.last_of_kind(tx, BOOKS, "books")
+        if last is None:
+            self._configuration(tx, "nothing")
+        else:
+            self._refuse_other_chains(last.data)
+            self.fleet = _with_known(self.fleet, last.data)
+            if said(books_data(self.fleet, self.identity.public_key, "nothing")) != said(last.data):
+                self._configuration(tx, "configuration")
+        return self.root(tx)
+
+    def root(self, tx: Connection) -> bytes:
+        """What the next coinbase commits to."""
+        newest = lines.newest_line(tx)
+        if newest is None:
+            raise TreasuryError("the evidence has no line yet: open the books first")
+        return newest.root
+
+    def record_postings(self, tx: Connection) -> EvidenceRecord | None:
+        """Write down what was posted since the last line, and the blocks behind it; None where that is nothing."""
+        posted = postings_after(tx, get_meta(tx, of_stream(BOOKS), LAST_POSTING) or 0)
+        # A block that its site lists comes with that quarter hour, before its postings: these are all others.
+        unlisted = BLOCKS.c.evidence_seq.is_(None), BLOCKS.c.books_seq.is_(None), BLOCKS.c.occurrence > 0
+        blocks = [{"chain": block.chain, **bare_block_member(block)} for block in blocks_where(tx, *unlisted)]
+        if not posted and not blocks:
+            return None
+        record = lines.append(tx, BOOKS, self.identity, "postings", None, postings_data(blocks, posted))
+        tx.execute(BLOCKS.update().where(*unlisted).values(books_seq=record.seq))
+        if posted:
+            put_meta(tx, of_stream(BOOKS), LAST_POSTING, posted[-1].id)
+        return record
+
+    def rotate_key(self, tx: Connection, new: Identity) -> EvidenceRecord:
+        """Hand the stream over to a new key."""
+        record = put_new_key(tx, BOOKS, self.identity, new)
+        self.identity = new
+        return record
+
+    def _configuration(self, tx: Connection, follows: Any) -> None:
+        lines.append(tx, BOOKS, self.identity, "books", None, books_data(self.fleet, self.identity.public_key, follows))
+
+    def _refuse_other_chains(self, last: dict[str, Any]) -> None:
+        now = said(books_data(self.fleet, self.identity.public_key, "nothing"))
+        for part, name, member, what in (
+            ("chains", "name", "genesis_hash", "genesis block of the chain"),
+            ("wallets", "id", "script", "output script of the wallet"),
+        ):
+            known = {entry[name]: entry[member] for entry in last[part]}
+            for entry in now[part]:
+                before = known.get(entry[name], entry[member])
+                if before != entry[member]:
+                    raise OtherBooksError(
+                        f"the books of this state name {before} as {what} {entry[name]}, not {entry[member]}. "
+                        "Use what they name, or start with another --state folder."
+                    )
+
+
+def _with_known(fleet: FleetFacts, last: dict[str, Any]) -> FleetFacts:
+    """The same with the chains that an earlier line names, in its order: their nodes may be away now."""
+    chains = {
+        known["name"]: ChainFact(known["name"], hash_bytes(known["genesis_hash"]), known["asset"]) for known in last["chains"]
+    }
+    return replace(fleet, chains=tuple({**chains, **{chain.name: chain for chain in fleet.chains}}.values()))
+
+
+def said(data: dict[str, Any]) -> dict[str, Any]:
+    """A configuration as it is read again, but for why it stands where it does, and the key: others say when that changes."""
+    found: dict[str, Any] = json.loads(canonical(data))
+    return {name: value for name, value in found.items() if name not in ("follows", "public_key")}
