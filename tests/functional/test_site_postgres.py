@@ -3,6 +3,7 @@
 What was answered true is in the share log whatever the server does, and the books catch up once.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,34 @@ def goes_on_without(site: RunningSite, name: str, everywhere: Guest) -> Guest:
 def catches_up(site: RunningSite, before: dict[str, int]) -> None:
     site.wait_for(lambda: not {"database_away", "books_wait"} & conditions(site).keys(), "the books to go on")
     site.wait_for(lambda: totals(site)["records"] >= before["records"] + 2, "quarter hours to be closed")
+
+
+@pytest.mark.timeout(600)
+def test_a_stop_while_the_server_hangs_and_what_it_sent_out_outlive_the_process(site: RunningSite, server: Postgres) -> None:
+    site.start()
+    site.wait_for(lambda: site.part()["machines"]["running"] >= 1, "a machine to run")
+    with server.hanging():
+        told = site.command("stop-mining", "--reason", "storm", "--json")
+        stopped = json.loads(told.stdout)
+        assert (stopped["id"], stopped["answer"]) == (0, None), "it has no number yet, and the next start knows of it all the same"
+        took_s = site.stop()
+        print("TOOK", took_s)
+        waits = [json.loads(line) for line in (site.state / "audit-spool.jsonl").read_bytes().splitlines()]
+        keys = [*dict.fromkeys(line["key"] for line in waits)]
+        assert {line["kind"] for line in waits} >= {"stop_mining", "sleep"}
+        assert f"did not take {len(keys)} entries of the audit" in site.output.read_text()
+        assert "holds everything" not in site.output.read_text()
+    site.start()
+    assert not (site.state / "audit-spool.jsonl").exists()
+    assert site.part()["site"]["stopped"]
+    site.wait_for(lambda: site.part()["machines"]["running"] == 0, "everything to stay asleep")
+    address = server.address(site.place.rsplit("/", 1)[1])
+    booked = [str(key) for (key,) in server.execute(address, "SELECT key FROM actions ORDER BY id")]
+    assert len(booked) == len(set(booked))
+    assert [key for key in booked if key in keys] == keys, "each once, in the order in which they went out"
+    (stop,) = [action for action in site.get("actions") if action["kind"] == "stop_mining"]
+    assert (stop["result"], stop["read_back"]) == (stopped["result"], stopped["read_back"])
+    site.stop()
 
 
 def test_where_the_server_is_away_a_start_says_so(site: RunningSite, server: Postgres) -> None:
