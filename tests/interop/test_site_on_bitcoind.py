@@ -44,10 +44,15 @@ def test_a_site_mines_on_a_real_bitcoind_and_survives_its_end(site: RunningSite,
     site.stop()
 
 
-def test_a_bitcoind_that_does_not_answer_is_told_at_the_start(site: RunningSite, bitcoind: RunningBitcoind) -> None:
+def test_a_site_starts_without_its_bitcoind_and_says_what_it_waits_for(site: RunningSite, bitcoind: RunningBitcoind) -> None:
     bitcoind.process.kill()
     bitcoind.process.wait(10)
-    answer = site.command("up", str(site.fleet), "--no-open", "--port", "0", "--pool-port", "0")
-    assert answer.returncode == 3, answer
-    assert "bitcoind" in answer.stderr
-    assert "Traceback" not in answer.stderr
+    site.start()
+
+    def told() -> str:
+        return " ".join(item["evidence"] for item in site.conditions() if item["id"].startswith("part_down:node:"))
+
+    site.wait_for(lambda: "bitcoind" in told(), "the node that is away to be named")
+    chain = site.part()["chain"]
+    assert (chain["height"], chain["synchronised"]) == (None, False)
+    site.stop()
