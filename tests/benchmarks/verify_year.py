@@ -30,9 +30,7 @@ from photosynth.bitcoin.target import REGTEST_BITS
 from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
 from photosynth.quantities.value import coins_value_ueur
 from photosynth.quantities.work import TWO_256
-from photosynth.treasury import Identity, energy, verify
-from photosynth.treasury.attribution import attribute, claim_sat
-from photosynth.treasury.blocks import AttributedShare, BlockRow
+from photosynth.treasury import Identity, verify
 from photosynth.treasury.evidence import body as bodies
 from photosynth.treasury.evidence.books_body import books_data, postings_data
 from photosynth.treasury.evidence.envelope import BOOKS, body_of
@@ -40,7 +38,10 @@ from photosynth.treasury.evidence.heads import Commitment, branch_of, root_of_he
 from photosynth.treasury.evidence.seal import NO_HASH
 from photosynth.treasury.facts import AttributionFact, BestFact, IntervalFacts, JobFact, MeterFact, WorkFact
 from photosynth.treasury.journal import Posting, PostingLine, StoredPosting
-from photosynth.treasury.rewards import accrual_lines, available_lines
+from photosynth.treasury.mining import energy
+from photosynth.treasury.mining.attribution import attribute, claim_sat
+from photosynth.treasury.mining.blocks import AttributedShare, BlockRow
+from photosynth.treasury.mining.rewards import accrual_lines, available_lines
 
 YEAR = 35_040
 WORKERS = ("hall-a-01", "hall-a-02", "hall-b-01", "hall-b-02")

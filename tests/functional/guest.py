@@ -28,6 +28,10 @@ class Guest:
         self._thread.start()
         return self
 
+    def wait(self, seconds: float) -> None:
+        """Go on mining for so long, or until the connection ends."""
+        self._thread.join(seconds)
+
     def stop(self) -> None:
         """Hang up."""
         self._end.set()

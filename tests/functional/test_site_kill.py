@@ -17,8 +17,8 @@ from tests.functional.guest import Guest
 from tests.functional.running_site import PATIENCE_S, RunningSite, photosynth
 
 from photosynth.storage import Database
-from photosynth.treasury.blocks import read_blocks
 from photosynth.treasury.journal import balance
+from photosynth.treasury.mining.blocks import read_blocks
 from photosynth.treasury.sums import Whose
 
 pytestmark = pytest.mark.functional

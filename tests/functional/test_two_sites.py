@@ -3,14 +3,13 @@
 import asyncio
 import contextlib
 import socket
-import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.functional.guest import Guest
-from tests.functional.running_site import PATIENCE_S, RunningSite, photosynth
+from tests.functional.kills import Kills
+from tests.functional.running_site import PATIENCE_S, RunningSite
 
 from photosynth.cli.markets import synthetic_markets
 from photosynth.cli.simulated_field import SimulatedField
@@ -25,7 +24,6 @@ from photosynth.operations.state import StateFolder
 from photosynth.operations.view import NotKnownError
 from photosynth.sites import machines as machines_module
 from photosynth.sites.site import SiteSettings
-from photosynth.treasury import Identity, verify
 
 pytestmark = pytest.mark.functional
 
@@ -79,12 +77,6 @@ async def until(holds: Callable[[], Any], what: str) -> None:
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise AssertionError(f"waited for {what}") from None
-
-
-def asked(database: Path, query: str) -> dict[str, int]:
-    """Numbers by site, out of a database that is written to."""
-    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as raw:
-        return dict(raw.execute(query))
 
 
 def found(fleet: RunningFleet, name: str) -> int:
@@ -179,65 +171,12 @@ async def test_a_fleet_of_nodes_alone_runs(tmp_path: Path) -> None:
     assert (tmp_path / "state/clock.json").exists()
 
 
-def guest_of(site: RunningSite, number: int) -> Guest:
-    """A guest at the pool of a site, by the order of the file."""
-    text = site.output.read_text(errors="replace").rpartition("Console ")[2]
-    address = text.split("stratum+tcp://")[number + 1].split()[0]
-    host, _, port = address.rpartition(":")
-    return Guest(host, int(port)).start()
-
-
 def test_kills_lose_nothing_of_either_site_and_mix_nothing_up(tmp_path: Path) -> None:
-    site = RunningSite(tmp_path / "state", "--speed", "300", fleet=TWO_SITES)
-    database = site.state / "photosynth.sqlite3"
-    answered = dict.fromkeys(SITES, 0)
+    kills = Kills(RunningSite(tmp_path / "state", "--speed", "300", fleet=TWO_SITES), SITES)
     try:
-        for turn in range(3):
-            site.start()
-            guests = {name: guest_of(site, number) for number, name in enumerate(SITES)}
-            for guest in guests.values():
-                assert guest.first_accepted.wait(PATIENCE_S), guest.refused
-            if turn < 2:
-                site.kill()
-            for name, guest in guests.items():
-                guest.stop()
-                answered[name] += guest.accepted
-        records = "SELECT site, count(*) FROM intervals GROUP BY site"
-        site.wait_for(lambda: len(asked(database, records)) == 2, "closed quarter hours of both")
-        blocks = "SELECT site, count(*) FROM blocks WHERE origin = 'mined' GROUP BY site"
-        site.wait_for(lambda: set(asked(database, blocks)) == set(SITES), "blocks of both")
-        strange = "SELECT 'foreign', count(*) FROM blocks WHERE site IS NULL"
-        site.wait_for(lambda: asked(database, strange) == {"foreign": 0}, "every block to be of the site whose pool found it")
-        site.stop()
+        for _ in range(2):
+            kills.one()
+        kills.last()
     finally:
-        site.end()
-    for name in SITES:
-        shares = _shares(site.state, name)
-        assert shares.get("guest", 0) >= answered[name], (name, shares, answered)
-        times = [f"SELECT {what}(start_ms), 0 FROM intervals WHERE site = '{name}'" for what in ("min", "max")]
-        first, last = (next(iter(asked(database, query))) for query in times)
-        assert asked(database, records)[name] == (int(last) - int(first)) // 900_000 + 1, "a quarter hour is missing or doubled"
-        lines = asked(database, f"SELECT 'seqs', count(*) - max(seq) - 1 FROM evidence WHERE stream = '{name}'")
-        assert lines == {"seqs": 0}, "a line of evidence is missing or doubled"
-    keys = asked(database, "SELECT 'keys', count(*) - count(DISTINCT key) FROM postings")
-    assert keys == {"keys": 0}
-    for stream in (None, *SITES):
-        holds(site.state, stream)
-
-
-def holds(state: Path, site: str | None) -> None:
-    """An export of all streams, or of one site's, can be verified with the key of each site."""
-    path = state.with_suffix(".jsonl")
-    only = [] if site is None else ["--site", site]
-    assert photosynth("evidence", "export", str(path), *only, "--state", str(state)).returncode == 0
-    report = verify(path, *(Identity.open(StateFolder(state).key(name)).public_key for name in ([site] if site else SITES)))
-    assert report.reason is None
-    assert report.complete == (site is None)
-    assert {stream.stream for stream in report.streams} == ({site} if site else {"books", *SITES})
-
-
-def _shares(state: Path, site: str) -> dict[str, int]:
-    from photosynth.pool.segments import open_segments
-
-    account = open_segments(StateFolder(state).site(site).shares, read_only=True).account
-    return {worker: totals.accepted for worker, totals in account.totals.items()}
+        kills.site.end()
+    kills.judge()

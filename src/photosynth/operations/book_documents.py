@@ -27,13 +27,13 @@ from photosynth.storage.actions import ActionRow, read_actions
 from photosynth.storage.observations import DayObservation, day_observations
 from photosynth.treasury.accounts import account_name
 from photosynth.treasury.assets import read_assets
-from photosynth.treasury.blocks import BlockRow, read_blocks
 from photosynth.treasury.facts import MeterInfo
 from photosynth.treasury.glance import followed_top
 from photosynth.treasury.income import read_income
 from photosynth.treasury.journal import Balance, StoredPosting, count_postings_of, postings, trial_balance
+from photosynth.treasury.mining.blocks import BlockRow, read_blocks
+from photosynth.treasury.mining.trace import TracedInterval, duration_s, trace
 from photosynth.treasury.sums import Whose
-from photosynth.treasury.trace import TracedInterval, duration_s, trace
 
 
 def ledger_document(

@@ -7,7 +7,7 @@ import structlog
 
 from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError
 from photosynth.storage import Database, Runner, StorageError
-from photosynth.treasury.coinbase import ChainBooks
+from photosynth.treasury.following import ChainBooks
 from photosynth.treasury.journal import TreasuryError
 
 log = structlog.get_logger()

@@ -14,8 +14,8 @@ from photosynth.quantities.format import duration
 from photosynth.quantities.instants import iso_utc
 from photosynth.sites.meter_wait import Waiting
 from photosynth.treasury.income import Misfit
+from photosynth.treasury.mining.unknown_intervals import UnknownIntervals
 from photosynth.treasury.suspense import Unexplained
-from photosynth.treasury.unknown_intervals import UnknownIntervals
 
 
 def machine_conditions(view: MachineView) -> list[Condition]:

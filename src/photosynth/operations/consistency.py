@@ -11,8 +11,8 @@ from photosynth.pool.accounting import WorkAccount
 from photosynth.sites.bookkeeper import SHARE_SEQ
 from photosynth.storage.meta import forget_meta, get_meta, put_meta
 from photosynth.storage.scopes import FLEET, of_site
-from photosynth.treasury.blocks import forget_open_attributions
 from photosynth.treasury.evidence.lines import line_of_id, newest_line
+from photosynth.treasury.mining.blocks import forget_open_attributions
 
 _NEWER = f"Put the one back that belongs here, or restore the whole folder from one backup, or {ANEW}"
 

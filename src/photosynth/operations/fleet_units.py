@@ -23,10 +23,10 @@ from photosynth.sites.machines import Machines
 from photosynth.sites.mining import Mining, open_mining
 from photosynth.sites.site import OperatedSite
 from photosynth.storage import Database, Runner
-from photosynth.treasury.coinbase import ChainBooks
 from photosynth.treasury.evidence.seal import Identity
 from photosynth.treasury.facts import ChainFact, CoinFact
 from photosynth.treasury.fleet_books import FleetBooks
+from photosynth.treasury.following import ChainBooks
 from photosynth.treasury.glance import followed_top
 from photosynth.treasury.parties import keep_parties, keep_wallets
 

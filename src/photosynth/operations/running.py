@@ -37,8 +37,8 @@ from photosynth.quantities.instants import iso_utc
 from photosynth.sites.configuration import asset_of, site_facts
 from photosynth.treasury.evidence.export import NoEvidenceError
 from photosynth.treasury.income import Misfit, misfits
+from photosynth.treasury.mining.unknown_intervals import UnknownIntervals, unknown_intervals
 from photosynth.treasury.suspense import Unexplained, unexplained
-from photosynth.treasury.unknown_intervals import UnknownIntervals, unknown_intervals
 
 log = structlog.get_logger()
 

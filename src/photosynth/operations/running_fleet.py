@@ -22,8 +22,8 @@ from photosynth.pool.segments import ShareLogError
 from photosynth.sites.clock import RememberedTime, RunningClock
 from photosynth.sites.site import SiteSettings
 from photosynth.storage import Database, StorageError
-from photosynth.treasury.coinbase import WrongChainError
 from photosynth.treasury.evidence.seal import SealError
+from photosynth.treasury.following import WrongChainError
 from photosynth.treasury.journal import OtherBooksError
 
 log = structlog.get_logger()

@@ -6,9 +6,9 @@ from photosynth.quantities.instants import INTERVAL_S
 from photosynth.simulation.backtest_facts import BacktestInterval
 from photosynth.simulation.backtest_report import LedgerRow
 from photosynth.treasury.accounts import account_name
-from photosynth.treasury.energy import Occasion, interval_postings
 from photosynth.treasury.facts import PriceFact
 from photosynth.treasury.journal import check
+from photosynth.treasury.mining.energy import Occasion, interval_postings
 
 
 class BacktestLedger:

@@ -24,7 +24,6 @@ from photosynth.storage import Database, Runner, StorageError
 from photosynth.storage.meta import put_meta
 from photosynth.storage.observations import DayObservation, keep_observations
 from photosynth.storage.scopes import of_site
-from photosynth.treasury.energy import role_energies
 from photosynth.treasury.evidence.lines import EvidenceRecord
 from photosynth.treasury.facts import (
     AttributionFact,
@@ -39,7 +38,8 @@ from photosynth.treasury.facts import (
     WorkFact,
 )
 from photosynth.treasury.journal import TreasuryError
-from photosynth.treasury.site_books import SiteBooks
+from photosynth.treasury.mining.energy import role_energies
+from photosynth.treasury.mining.site_books import SiteBooks
 
 log = structlog.get_logger()
 

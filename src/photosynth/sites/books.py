@@ -17,7 +17,7 @@ from photosynth.storage import StorageError
 from photosynth.treasury.evidence.lines import EvidenceRecord, newest_line
 from photosynth.treasury.evidence.seal import Identity
 from photosynth.treasury.fleet_books import FleetBooks
-from photosynth.treasury.site_books import SiteBooks
+from photosynth.treasury.mining.site_books import SiteBooks
 
 log = structlog.get_logger()
 

@@ -16,8 +16,8 @@ from photosynth.storage import Database, Runner, StorageError
 from photosynth.treasury.evidence.lines import EvidenceRecord
 from photosynth.treasury.facts import CorrectionFacts, MeterFact
 from photosynth.treasury.journal import TreasuryError
-from photosynth.treasury.site_books import SiteBooks
-from photosynth.treasury.unknown_intervals import OpenInterval, open_intervals
+from photosynth.treasury.mining.site_books import SiteBooks
+from photosynth.treasury.mining.unknown_intervals import OpenInterval, open_intervals
 
 log = structlog.get_logger()
 

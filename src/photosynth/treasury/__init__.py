@@ -7,14 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from photosynth.treasury.coinbase import ChainBooks, Followed
     from photosynth.treasury.evidence.lines import EvidenceRecord
     from photosynth.treasury.evidence.seal import Identity
     from photosynth.treasury.evidence.verify import verify
     from photosynth.treasury.fleet_books import FleetBooks
+    from photosynth.treasury.following import ChainBooks, Followed
     from photosynth.treasury.glance import LedgerTotals, ledger_totals
     from photosynth.treasury.journal import OtherBooksError, TreasuryError
-    from photosynth.treasury.site_books import SiteBooks
+    from photosynth.treasury.mining.site_books import SiteBooks
 
 __all__ = [
     "ChainBooks",
@@ -31,14 +31,14 @@ __all__ = [
 ]
 
 _MODULES = {
-    "ChainBooks": "coinbase",
+    "ChainBooks": "following",
     "EvidenceRecord": "evidence.lines",
-    "Followed": "coinbase",
+    "Followed": "following",
     "FleetBooks": "fleet_books",
     "Identity": "evidence.seal",
     "LedgerTotals": "glance",
     "OtherBooksError": "journal",
-    "SiteBooks": "site_books",
+    "SiteBooks": "mining.site_books",
     "TreasuryError": "journal",
     "ledger_totals": "glance",
     "verify": "evidence.verify",

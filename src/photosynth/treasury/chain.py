@@ -15,8 +15,6 @@ from photosynth.bitcoin.node import hash_text
 from photosynth.bitcoin.transaction import Transaction
 from photosynth.storage.tables import BLOCKS, CHAIN, COINS, WALLETS
 from photosynth.treasury import accounts as a
-from photosynth.treasury import blocks as own
-from photosynth.treasury.attribution import share_out
 from photosynth.treasury.facts import CoinFact, Recognition, WalletFact
 from photosynth.treasury.journal import (
     Posting,
@@ -29,8 +27,10 @@ from photosynth.treasury.journal import (
     times_posted,
     transfer,
 )
+from photosynth.treasury.mining import blocks as own
+from photosynth.treasury.mining.attribution import share_out
+from photosynth.treasury.mining.rewards import accrual_lines, available_lines
 from photosynth.treasury.parties import of_wallet
-from photosynth.treasury.rewards import accrual_lines, available_lines
 
 COINBASE_MATURITY = 100
 """A coinbase may be spent by a block this much higher (Bitcoin Core, ``COINBASE_MATURITY``)."""

@@ -10,7 +10,6 @@ from photosynth.bitcoin.node import hash_bytes
 from photosynth.storage.meta import get_meta, put_meta
 from photosynth.storage.scopes import of_stream
 from photosynth.storage.tables import BLOCKS
-from photosynth.treasury.blocks import blocks_where
 from photosynth.treasury.evidence import lines
 from photosynth.treasury.evidence.body import bare_block_member
 from photosynth.treasury.evidence.books_body import books_data, postings_data
@@ -20,6 +19,7 @@ from photosynth.treasury.evidence.lines import EvidenceRecord
 from photosynth.treasury.evidence.seal import Identity
 from photosynth.treasury.facts import ChainFact, FleetFacts
 from photosynth.treasury.journal import OtherBooksError, TreasuryError, postings_after
+from photosynth.treasury.mining.blocks import blocks_where
 from photosynth.treasury.stream_keys import put_new_key, refuse_other_key
 
 LAST_POSTING = "evidence_last_posting"

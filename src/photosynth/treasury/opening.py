@@ -9,10 +9,10 @@ from photosynth.bitcoin.node import Coin, Tip, hash_text
 from photosynth.quantities.value import coins_value_ueur
 from photosynth.storage.tables import WALLETS
 from photosynth.treasury import accounts as a
-from photosynth.treasury.attribution import share_out
 from photosynth.treasury.chain import COINBASE_MATURITY, ChainView, Moment, add_coin, opening_prefix
 from photosynth.treasury.facts import WalletFact
 from photosynth.treasury.journal import Posting, Source, post, times_posted, transfer
+from photosynth.treasury.mining.attribution import share_out
 from photosynth.treasury.parties import of_wallet
 
 

@@ -29,7 +29,7 @@ from photosynth.storage.copying import Content, content_of
 from photosynth.storage.meta import put_meta
 from photosynth.storage.observations import DayObservation, keep_observations
 from photosynth.storage.scopes import FLEET
-from photosynth.treasury.coinbase import ChainBooks
+from photosynth.treasury.following import ChainBooks
 from photosynth.treasury.income import IncomeBooks, IncomeFact, Told, take_income
 from photosynth.treasury.parties import keep_parties
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from photosynth.energy.meters import MeterSpec
-from photosynth.treasury.energy import residual_bound_j
 from photosynth.treasury.facts import MeterFact, MeterInfo
+from photosynth.treasury.mining.energy import residual_bound_j
 
 
 def bound_j(specs: Sequence[MeterSpec], counted: Sequence[int]) -> int:

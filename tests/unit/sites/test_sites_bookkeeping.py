@@ -30,13 +30,14 @@ from photosynth.sites.clock import RunningClock
 from photosynth.sites.meter_wait import MeterWait
 from photosynth.storage import DatabaseThread
 from photosynth.storage.observations import DayObservation, day_observations
-from photosynth.treasury import EvidenceRecord, SiteBooks, attribution
-from photosynth.treasury.blocks import read_blocks
+from photosynth.treasury import EvidenceRecord, SiteBooks
 from photosynth.treasury.chain import COINBASE_MATURITY
 from photosynth.treasury.evidence import check_claims
 from photosynth.treasury.facts import IntervalFacts
 from photosynth.treasury.glance import evidence_state
 from photosynth.treasury.journal import TreasuryError
+from photosynth.treasury.mining import attribution
+from photosynth.treasury.mining.blocks import read_blocks
 
 
 class MovableClock:

@@ -14,7 +14,7 @@ from photosynth.sites.late_readings import KEPT_MS, LateReadings
 from photosynth.storage import Database, Runner
 from photosynth.treasury.evidence.lines import EvidenceRecord, corrections_of
 from photosynth.treasury.journal import TreasuryError, count_postings
-from photosynth.treasury.unknown_intervals import unknown_intervals
+from photosynth.treasury.mining.unknown_intervals import unknown_intervals
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from photosynth.sites.meter_wait import MeterWait
 from photosynth.storage import Database, StorageError
 from photosynth.storage.observations import DayObservation
 from photosynth.treasury.evidence.lines import last_quarter_hour
-from photosynth.treasury.unknown_intervals import unknown_intervals
+from photosynth.treasury.mining.unknown_intervals import unknown_intervals
 
 GRACE_S = 3600.0
 

@@ -18,7 +18,7 @@ from photosynth.treasury import journal as j
 from photosynth.treasury.evidence.lines import all_lines
 from photosynth.treasury.facts import BlockFact, SiteFacts
 from photosynth.treasury.glance import evidence_state
-from photosynth.treasury.trace import trace
+from photosynth.treasury.mining.trace import trace
 
 
 def bodies(db: Database, stream: str = "backnang") -> list[dict[str, Any]]:

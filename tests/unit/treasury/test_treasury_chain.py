@@ -26,10 +26,10 @@ from photosynth.storage import Database, DatabaseThread
 from photosynth.storage.address import Place
 from photosynth.treasury import ChainBooks, ledger_totals
 from photosynth.treasury import journal as j
-from photosynth.treasury.blocks import find_block, read_blocks
-from photosynth.treasury.coinbase import Followed, WrongChainError
 from photosynth.treasury.facts import Recognition
+from photosynth.treasury.following import Followed, WrongChainError
 from photosynth.treasury.glance import reconciled_height
+from photosynth.treasury.mining.blocks import find_block, read_blocks
 
 VALUE_UEUR = coins_value_ueur(5000, COIN.price_cent_per_btc)
 

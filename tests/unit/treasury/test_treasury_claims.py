@@ -10,13 +10,13 @@ from tests.unit.treasury.treasury_site import CHAIN, COIN, START_MS, WALLET, Dem
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.storage import Database, DatabaseThread
 from photosynth.treasury import ChainBooks, verify
-from photosynth.treasury.attribution import DAY_MS
-from photosynth.treasury.blocks import find_block
 from photosynth.treasury.evidence.check_claims import ClaimState
 from photosynth.treasury.evidence.check_work import Quarter, WorkState
 from photosynth.treasury.evidence.reading import EvidenceError
 from photosynth.treasury.facts import AttributionFact
-from photosynth.treasury.trace import trace
+from photosynth.treasury.mining.attribution import DAY_MS
+from photosynth.treasury.mining.blocks import find_block
+from photosynth.treasury.mining.trace import trace
 
 DAY = START_MS - START_MS % DAY_MS
 

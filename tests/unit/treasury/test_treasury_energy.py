@@ -10,11 +10,11 @@ from tests.unit.treasury.treasury_site import METERS, PRICES, SITE
 
 from photosynth.quantities.balance import Allocation, Energies, allocate
 from photosynth.treasury import accounts as a
-from photosynth.treasury import energy
-from photosynth.treasury.attribution import attribute, claim_sat, share_out
-from photosynth.treasury.energy import class_percent
 from photosynth.treasury.facts import AttributionFact, MeterFact, PriceFact
 from photosynth.treasury.journal import Posting, check, transfer
+from photosynth.treasury.mining import energy
+from photosynth.treasury.mining.attribution import attribute, claim_sat, share_out
+from photosynth.treasury.mining.energy import class_percent
 
 JOULES = st.integers(0, 10**10)
 ENERGIES = st.builds(Energies, JOULES, JOULES, JOULES, JOULES, JOULES)

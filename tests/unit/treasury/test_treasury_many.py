@@ -31,13 +31,13 @@ from photosynth.storage import Database, DatabaseThread
 from photosynth.storage.tables import COINS, INTERVALS
 from photosynth.treasury import ChainBooks, ledger_totals, verify
 from photosynth.treasury import journal as j
-from photosynth.treasury.blocks import find_block, read_blocks
 from photosynth.treasury.evidence.lines import all_lines, newest_line, quarter_hour_line
 from photosynth.treasury.facts import BlockFact, WalletFact
 from photosynth.treasury.glance import evidence_state, followed_top, reconciled_height
+from photosynth.treasury.mining.blocks import find_block, read_blocks
+from photosynth.treasury.mining.trace import trace
 from photosynth.treasury.parties import keep_wallets
 from photosynth.treasury.sums import Whose
-from photosynth.treasury.trace import trace
 
 HUSUM = dataclasses.replace(SITE, site="husum", title="Wind", operator="wind")
 SECOND = bytes.fromhex("0014ffffffffffffffffffffffffffffffffffffffff")

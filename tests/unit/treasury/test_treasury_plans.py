@@ -16,7 +16,6 @@ from photosynth.storage.observations import day_observations, keep_observations
 from photosynth.storage.scopes import of_chain
 from photosynth.storage.tables import BLOCKS
 from photosynth.treasury import journal as j
-from photosynth.treasury.blocks import blocks_where, find_block, read_blocks
 from photosynth.treasury.evidence.lines import (
     all_lines,
     commitment_to,
@@ -31,9 +30,10 @@ from photosynth.treasury.evidence.lines import (
     signing_key,
 )
 from photosynth.treasury.glance import evidence_state, followed_top, noted
+from photosynth.treasury.mining.blocks import blocks_where, find_block, read_blocks
+from photosynth.treasury.mining.unknown_intervals import unknown_intervals
 from photosynth.treasury.reconciliation import next_coins
 from photosynth.treasury.suspense import unexplained
-from photosynth.treasury.unknown_intervals import unknown_intervals
 
 DAY_MS = 86_400_000
 

@@ -12,8 +12,7 @@ from tests.unit.treasury.treasury_site import SITE
 
 from photosynth.quantities.balance import Energies, allocate
 from photosynth.quantities.instants import INTERVAL_S
-from photosynth.treasury import Identity, energy
-from photosynth.treasury.energy import Occasion, interval_key
+from photosynth.treasury import Identity
 from photosynth.treasury.evidence.body import price_member
 from photosynth.treasury.evidence.canonical import CanonicalError
 from photosynth.treasury.evidence.check_blocks import KnownBlock
@@ -31,7 +30,9 @@ from photosynth.treasury.evidence.state import FileState
 from photosynth.treasury.evidence.typed import Prices, QuarterHour, read_coin_posting, read_quarter_hour
 from photosynth.treasury.evidence.verify import Verifier
 from photosynth.treasury.facts import PriceFact, Recognition
-from photosynth.treasury.rewards import accrual_lines, available_lines
+from photosynth.treasury.mining import energy
+from photosynth.treasury.mining.energy import Occasion, interval_key
+from photosynth.treasury.mining.rewards import accrual_lines, available_lines
 
 LINES = GOLDEN.read_bytes().splitlines(keepends=True)
 BODIES = bodies_of(GOLDEN.read_bytes())

@@ -19,7 +19,7 @@ from photosynth.treasury.evidence import lines
 from photosynth.treasury.evidence.canonical import canonical
 from photosynth.treasury.evidence.heads import HeadTree, branch_of, root_of_branch, root_of_heads
 from photosynth.treasury.facts import CorrectionFacts, IntervalFacts, MeterFact
-from photosynth.treasury.unknown_intervals import unknown_intervals
+from photosynth.treasury.mining.unknown_intervals import unknown_intervals
 
 HEADS = st.dictionaries(
     st.sampled_from([f"site-{n}" for n in range(20)] + ["books", "a", "z"]), st.binary(min_size=32, max_size=32)

@@ -17,7 +17,6 @@ from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.quantities.work import TWO_256, target_of_work, work_of_target
 from photosynth.storage import Database
 from photosynth.treasury import EvidenceRecord, FleetBooks, Identity, SiteBooks
-from photosynth.treasury.attribution import claim_sat
 from photosynth.treasury.evidence.export import export_lines
 from photosynth.treasury.facts import (
     AttributionFact,
@@ -36,6 +35,7 @@ from photosynth.treasury.facts import (
     WalletFact,
     WorkFact,
 )
+from photosynth.treasury.mining.attribution import claim_sat
 
 SCRIPT = bytes.fromhex("0014751e76e8199196d454941c45d1b3a323f1433bd6")
 OTHER = bytes.fromhex("00140102030405060708090a0b0c0d0e0f1011121314")

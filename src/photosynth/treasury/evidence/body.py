@@ -9,12 +9,12 @@ from typing import Any, Literal
 from photosynth.bitcoin.node import hash_text
 from photosynth.quantities.balance import Allocation, Energies, allocate
 from photosynth.quantities.instants import INTERVAL_S
-from photosynth.treasury import energy
-from photosynth.treasury.blocks import AttributedShare, BlockRow
 from photosynth.treasury.evidence.canonical import maybe_number, number
 from photosynth.treasury.evidence.envelope import FORMAT
 from photosynth.treasury.evidence.heads import Commitment
 from photosynth.treasury.facts import BestFact, CoinFact, CorrectionFacts, IntervalFacts, JobFact, MeterFact, PriceFact, SiteFacts
+from photosynth.treasury.mining import energy
+from photosynth.treasury.mining.blocks import AttributedShare, BlockRow
 
 RULES: dict[str, str] = {
     **energy.RULES,

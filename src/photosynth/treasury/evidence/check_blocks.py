@@ -11,13 +11,13 @@ from photosynth.bitcoin.node import hash_text
 from photosynth.bitcoin.target import target_of_bits
 from photosynth.bitcoin.wire import FormatError, double_sha256
 from photosynth.quantities.work import work_of_target
-from photosynth.treasury.attribution import attribute, claim_sat
 from photosynth.treasury.evidence.check_claims import ClaimState, check_alone, claims_of
 from photosynth.treasury.evidence.check_work import Committed, WorkState
 from photosynth.treasury.evidence.coinbases import ReadCoinbase
 from photosynth.treasury.evidence.parsing import BlockLine, parse_bare_block, parse_block
 from photosynth.treasury.evidence.reading import EvidenceError
 from photosynth.treasury.facts import AttributionFact, SiteFacts
+from photosynth.treasury.mining.attribution import attribute, claim_sat
 
 Attribution = tuple[tuple[AttributionFact, int], ...]
 

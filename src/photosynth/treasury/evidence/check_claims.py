@@ -9,10 +9,10 @@ on record there. Sums are kept, so that a block costs what its own rows cost, ho
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from photosynth.treasury.attribution import DAY_MS, span_of
 from photosynth.treasury.evidence.check_work import Quarter, Tally, WorkState
 from photosynth.treasury.evidence.reading import EvidenceError
 from photosynth.treasury.facts import AttributionFact
+from photosynth.treasury.mining.attribution import DAY_MS, span_of
 
 OTHERS = "(others)"
 """The worker of a row of all days that stands for several."""

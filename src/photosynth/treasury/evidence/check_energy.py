@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 
 from photosynth.quantities.balance import Allocation, Energies, allocate
 from photosynth.quantities.instants import INTERVAL_S
-from photosynth.treasury import energy
 from photosynth.treasury.evidence.open_hours import OpenHours
 from photosynth.treasury.evidence.parsing import parse_allocation, parse_meter
 from photosynth.treasury.evidence.reading import EvidenceError, Members
 from photosynth.treasury.facts import MeterFact, SiteFacts
+from photosynth.treasury.mining import energy
 
 
 @dataclass(slots=True)

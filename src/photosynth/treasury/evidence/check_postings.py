@@ -14,7 +14,7 @@ from photosynth.treasury.evidence.reading import EvidenceError, integer, octets
 from photosynth.treasury.evidence.typed import Row, read_coin_posting
 from photosynth.treasury.facts import Recognition
 from photosynth.treasury.journal import PostingLine, TreasuryError, check, mirrored
-from photosynth.treasury.rewards import accrual_lines, available_lines
+from photosynth.treasury.mining.rewards import accrual_lines, available_lines
 
 COIN_EVENTS = {
     "coins_received": (a.COINS_AVAILABLE, a.SUSPENSE),
@@ -203,7 +203,7 @@ class Journal:
 
 
 def accrual_rows(accrual: Accrual) -> list[Row]:
-    """The rows of an accrual, which :func:`photosynth.treasury.rewards.accrual_lines` has as lines."""
+    """The rows of an accrual, which :func:`photosynth.treasury.mining.rewards.accrual_lines` has as lines."""
     value_sat, value = accrual.block.value_sat, accrual.value_ueur
     if value_sat <= 0 or value <= 0:
         return rows_of(accrual.lines)
@@ -212,7 +212,7 @@ def accrual_rows(accrual: Accrual) -> list[Row]:
 
 
 def available_rows(accrual: Accrual) -> list[Row]:
-    """The rows that make such an accrual available (:func:`photosynth.treasury.rewards.available_lines`)."""
+    """The rows that make such an accrual available (:func:`photosynth.treasury.mining.rewards.available_lines`)."""
     value_sat, value = accrual.block.value_sat, accrual.value_ueur
     if value_sat <= 0 or value <= 0:
         return rows_of(available_lines(accrual.lines))

@@ -6,7 +6,6 @@ from itertools import islice
 from typing import Any
 
 from photosynth.quantities.work import TWO_256
-from photosynth.treasury.attribution import DAY_MS
 from photosynth.treasury.evidence.body import BEST_HEADERS
 from photosynth.treasury.evidence.check_headers import Asked, HeaderState, check_headers
 from photosynth.treasury.evidence.coinbases import JobCoinbases
@@ -14,6 +13,7 @@ from photosynth.treasury.evidence.heads import Commitment
 from photosynth.treasury.evidence.parsing import parse_commitment, parse_work
 from photosynth.treasury.evidence.reading import EvidenceError, Members, octets, rows
 from photosynth.treasury.facts import WorkFact
+from photosynth.treasury.mining.attribution import DAY_MS
 
 Committed = Callable[[Commitment, bytes], int]
 """The place in the file that a commitment binds."""

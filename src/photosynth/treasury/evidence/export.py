@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from sqlalchemy import Connection
 
 from photosynth.storage.tables import BLOCKS
-from photosynth.treasury.blocks import attribution_of, blocks_where
 from photosynth.treasury.evidence.body import block_member, end_data
 from photosynth.treasury.evidence.envelope import BOOKS, body_of
 from photosynth.treasury.evidence.lines import all_lines, commitment_to, last_line, stream_names
 from photosynth.treasury.evidence.seal import Identity
 from photosynth.treasury.journal import TreasuryError
+from photosynth.treasury.mining.blocks import attribution_of, blocks_where
 
 
 class NoEvidenceError(TreasuryError):

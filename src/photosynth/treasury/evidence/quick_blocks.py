@@ -6,7 +6,6 @@ from photosynth.bitcoin.merkle import root_of_branch
 from photosynth.bitcoin.target import target_of_bits
 from photosynth.bitcoin.wire import double_sha256
 from photosynth.quantities.work import work_of_target
-from photosynth.treasury.attribution import claim_sat, share_out
 from photosynth.treasury.evidence.canonical import number
 from photosynth.treasury.evidence.check_blocks import BlockState, KnownBlock
 from photosynth.treasury.evidence.check_claims import Claims, shared
@@ -16,6 +15,7 @@ from photosynth.treasury.evidence.heads import Commitment
 from photosynth.treasury.evidence.reading import count, octets, target
 from photosynth.treasury.evidence.state import SiteState
 from photosynth.treasury.evidence.typed import Big, Block, Committed
+from photosynth.treasury.mining.attribution import claim_sat, share_out
 
 Rows = list[tuple[int, int, str, str | None, Big, int, Big, Big, int]]
 _TARGETS = lru_cache(maxsize=64)(target)

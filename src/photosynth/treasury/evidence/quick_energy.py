@@ -1,6 +1,6 @@
 """The energy of a record with good readings, and its postings as the very bytes that they must be.
 
-:mod:`photosynth.treasury.energy` has the rules; what is said here is the same, in numbers and text instead of objects.
+:mod:`photosynth.treasury.mining.energy` has the rules; what is said here is the same, in numbers and text instead of objects.
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from photosynth.quantities.balance import ROLES, Allocation, Energies, allocate,
 from photosynth.quantities.instants import INTERVAL_S
 from photosynth.quantities.value import energy_value_ueur
 from photosynth.treasury import accounts as a
-from photosynth.treasury.energy import class_weights, interval_key
 from photosynth.treasury.evidence.canonical import MAX_SAFE
 from photosynth.treasury.evidence.typed import Allocated, Meter, Prices
 from photosynth.treasury.facts import SiteFacts
+from photosynth.treasury.mining.energy import class_weights, interval_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from photosynth.quantities.instants import INTERVAL_S
 from photosynth.quantities.work import TWO_256, work_of_target
-from photosynth.treasury.energy import interval_key
 from photosynth.treasury.evidence.body import BEST_HEADERS
 from photosynth.treasury.evidence.canonical import parse_canonical
 from photosynth.treasury.evidence.check_work import LEAST, MOST, Quarter, in_order
@@ -25,6 +24,7 @@ from photosynth.treasury.evidence.reading import count, maybe, octets, row, rows
 from photosynth.treasury.evidence.state import FileState, SiteState
 from photosynth.treasury.evidence.typed import Job, QuarterHour
 from photosynth.treasury.facts import SiteFacts
+from photosynth.treasury.mining.energy import interval_key
 
 T = TypeVar("T")
 MOST_KEPT = 64

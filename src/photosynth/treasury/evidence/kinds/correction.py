@@ -2,9 +2,6 @@
 
 from photosynth.quantities.balance import allocate
 from photosynth.quantities.instants import INTERVAL_S
-from photosynth.treasury import energy
-from photosynth.treasury.corrections import MOST_CORRECTIONS, reversal
-from photosynth.treasury.energy import Occasion, correction_key
 from photosynth.treasury.evidence.check_energy import check_balance
 from photosynth.treasury.evidence.envelope import Envelope
 from photosynth.treasury.evidence.kinds.quarter_hour import texts_of
@@ -13,6 +10,9 @@ from photosynth.treasury.evidence.parsing import parse_meter
 from photosynth.treasury.evidence.reading import EvidenceError, Members
 from photosynth.treasury.evidence.state import FileState, SiteState, Stream
 from photosynth.treasury.journal import StoredPosting
+from photosynth.treasury.mining import energy
+from photosynth.treasury.mining.corrections import MOST_CORRECTIONS, reversal
+from photosynth.treasury.mining.energy import Occasion, correction_key
 
 
 def check(line: Envelope, stream: Stream, file: FileState) -> None:

@@ -5,8 +5,6 @@ from functools import partial
 from typing import Any
 
 from photosynth.quantities.instants import INTERVAL_S
-from photosynth.treasury import energy
-from photosynth.treasury.energy import Occasion, interval_key
 from photosynth.treasury.evidence.books_body import posting_member
 from photosynth.treasury.evidence.canonical import canonical
 from photosynth.treasury.evidence.check_blocks import Finder, check_block
@@ -20,6 +18,8 @@ from photosynth.treasury.evidence.reading import Members
 from photosynth.treasury.evidence.state import FileState, SiteState, Stream
 from photosynth.treasury.evidence.typed import read_quarter_hour
 from photosynth.treasury.journal import Posting, StoredPosting
+from photosynth.treasury.mining import energy
+from photosynth.treasury.mining.energy import Occasion, interval_key
 
 
 def check(line: Envelope, stream: Stream, file: FileState) -> None:

@@ -8,11 +8,11 @@ from sqlalchemy import Connection
 
 from photosynth.quantities.instants import INTERVAL_S
 from photosynth.storage.tables import INTERVALS
-from photosynth.treasury.attribution import DAY_MS, Span, span_of
-from photosynth.treasury.blocks import AttributedShare, BlockRow, attribution_of, find_block
 from photosynth.treasury.chain import block_prefix
 from photosynth.treasury.facts import MeterInfo
 from photosynth.treasury.journal import StoredPosting, postings_by_key
+from photosynth.treasury.mining.attribution import DAY_MS, Span, span_of
+from photosynth.treasury.mining.blocks import AttributedShare, BlockRow, attribution_of, find_block
 
 
 @dataclass(frozen=True, slots=True)

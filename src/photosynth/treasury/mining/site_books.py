@@ -11,9 +11,6 @@ from photosynth.bitcoin.wire import FormatError
 from photosynth.quantities.balance import Energies, MeterRole, allocate
 from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
 from photosynth.storage.tables import BLOCKS, INTERVALS, REJECTED, WORK
-from photosynth.treasury import energy
-from photosynth.treasury.blocks import record_found_block, this
-from photosynth.treasury.corrections import correct, interval_occasion
 from photosynth.treasury.evidence import body as bodies
 from photosynth.treasury.evidence import lines
 from photosynth.treasury.evidence.coinbases import ReadCoinbase
@@ -24,6 +21,9 @@ from photosynth.treasury.evidence.seal import Identity
 from photosynth.treasury.facts import BlockFact, ChainFact, CorrectionFacts, IntervalFacts, MeterFact, SiteFacts
 from photosynth.treasury.fleet_books import FleetBooks, said
 from photosynth.treasury.journal import OtherBooksError, TreasuryError, post
+from photosynth.treasury.mining import energy
+from photosynth.treasury.mining.blocks import record_found_block, this
+from photosynth.treasury.mining.corrections import correct, interval_occasion
 from photosynth.treasury.parties import keep_parties, of_energy
 from photosynth.treasury.stream_keys import put_new_key, refuse_other_key
 

@@ -15,9 +15,9 @@ from photosynth.quantities.value import coins_value_ueur
 from photosynth.storage.meta import get_meta, put_meta
 from photosynth.storage.scopes import of_chain
 from photosynth.storage.tables import BLOCK_ATTRIBUTION, BLOCKS, INTERVALS
-from photosynth.treasury.attribution import attribute
 from photosynth.treasury.facts import AttributionFact, BlockFact, CoinFact
 from photosynth.treasury.journal import TreasuryError
+from photosynth.treasury.mining.attribution import attribute
 
 State = Literal["immature", "mature", "orphaned"]
 

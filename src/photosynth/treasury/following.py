@@ -15,11 +15,11 @@ from photosynth.storage import Database, Runner
 from photosynth.storage.meta import forget_meta, get_meta, put_meta
 from photosynth.storage.scopes import of_chain
 from photosynth.treasury import chain
-from photosynth.treasury.blocks import FOLLOW_AGAIN
 from photosynth.treasury.chain import ChainView, Moment, Outpoint
 from photosynth.treasury.facts import CoinFact, Recognition, WalletFact
 from photosynth.treasury.glance import followed_top
 from photosynth.treasury.journal import TreasuryError
+from photosynth.treasury.mining.blocks import FOLLOW_AGAIN
 from photosynth.treasury.opening import open_wallet, unopened
 from photosynth.treasury.parties import keep_wallets
 from photosynth.treasury.reconciliation import MOST_DOUBTFUL, Reconciliation, compare, doubtful, next_coins

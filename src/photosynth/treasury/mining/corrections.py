@@ -12,14 +12,14 @@ from sqlalchemy import Connection
 from photosynth.quantities.balance import Energies, allocate
 from photosynth.quantities.instants import INTERVAL_MS, INTERVAL_S
 from photosynth.storage.tables import INTERVALS
-from photosynth.treasury import energy
-from photosynth.treasury.energy import Occasion
 from photosynth.treasury.evidence import lines
 from photosynth.treasury.evidence.body import correction_data, meter_member
 from photosynth.treasury.evidence.lines import EvidenceRecord
 from photosynth.treasury.evidence.seal import Identity
 from photosynth.treasury.facts import CorrectionFacts, MeterFact, PriceFact, SiteFacts
 from photosynth.treasury.journal import Posting, StoredPosting, TreasuryError, mirrored, open_postings, post, postings_by_id
+from photosynth.treasury.mining import energy
+from photosynth.treasury.mining.energy import Occasion
 from photosynth.treasury.parties import of_energy
 
 MOST_CORRECTIONS = 16
