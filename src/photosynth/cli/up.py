@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from photosynth.cli.markets import Markets
     from photosynth.documents import Status
     from photosynth.operations.running import RunningView
-    from photosynth.operations.running_fleet import RunningFleet
+    from photosynth.operations.running_fleet import Left, RunningFleet
     from photosynth.sites.site import SiteSettings
 
 SHOW_EVERY_S = 1.0
@@ -76,6 +76,8 @@ def _prepare(state: StateFolder, fleet: Fleet, options: UpOptions) -> None:
             "Start without --fresh, which takes it over, and stop with Ctrl-C; or end it: "
             f"kill {' '.join(map(str, running.values()))}"
         )
+    if options.fresh:
+        _end_simulations(state)
     if options.fresh and isinstance(state.database, Address):
         from photosynth.storage.postgres import set_tables_aside
 
@@ -99,6 +101,16 @@ def _prepare(state: StateFolder, fleet: Fleet, options: UpOptions) -> None:
         for sentence_of_site in said:
             typer.echo(sentence_of_site, err=True)
     check_parts(state, manifest)
+
+
+def _end_simulations(state: StateFolder) -> None:
+    """End the children of a killed run that would otherwise go on in what is set aside. Raises OSError."""
+    from photosynth.cli.simulated_nodes import PROCESS
+    from photosynth.simulation.one_process import end_left
+
+    worlds = [state.site(path.name).world for path in (state.sites.iterdir() if state.sites.is_dir() else ())]
+    for folder in (*worlds, state.nodes / PROCESS):
+        end_left(folder)
 
 
 def _markets(mining: MiningSite, options: UpOptions) -> "Markets":
@@ -163,18 +175,17 @@ class _Up:
             loop.call_later(self.options.run_for_s, self._end_of_time, stop)
 
         try:
-            await self._serve(stop)
+            return await self._serve(stop)
         except (CommandError, OSError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever ends the fleet is said in a sentence, and kept in the log
             raise ended_by(error, self.state.log) from None
-        return ExitCode.OK
 
     def _end_of_time(self, stop: asyncio.Event) -> None:
         self.out_of_time = True
         stop.set()
 
-    async def _serve(self, stop: asyncio.Event) -> None:
+    async def _serve(self, stop: asyncio.Event) -> ExitCode:
         from photosynth.cli.simulated_nodes import StartSimulatedNodes
         from photosynth.operations.opening import open_fleet
         from photosynth.operations.running import RunningView
@@ -198,7 +209,7 @@ class _Up:
                         ExitCode.UNAVAILABLE,
                     )
                 typer.echo("Stopped before the fleet had started; nothing ran.", err=options.json_log)
-                return
+                return ExitCode.OK
             view = RunningView(opened[0])
             async with self._web(view, opened[0]) as url:
                 await self._until_stopped(stop, view, url)
@@ -209,7 +220,9 @@ class _Up:
         finally:
             for fleet in opened:
                 await fleet.close()
-        typer.echo(_last_words(opened[0], options), err=options.json_log)
+        left = opened[0].left()
+        typer.echo(_last_words(left, options, state.audit_spool), err=options.json_log)
+        return ExitCode.UNAVAILABLE if left.forgotten else ExitCode.OK
 
     async def _site(self, mining: MiningSite) -> "SiteSettings":
         """What one site of this run is given."""
@@ -328,12 +341,12 @@ class _Up:
             write_whole(self.state.status, status.model_dump_json().encode(), durable=False)
 
 
-def _last_words(fleet: "RunningFleet", options: UpOptions) -> str:
+def _last_words(left: "Left", options: UpOptions, spool: Path) -> str:
     """What the state holds now that everything is closed, and what it does not."""
-    left, said = fleet.left(), []
+    said = []
     if left.spooled:
         said.append(
-            f"The database did not take {left.spooled} entries of the audit; they wait in {fleet.settings.state.audit_spool}, "
+            f"The database did not take {left.spooled} entries of the audit; they wait in {spool}, "
             "and the next start writes them."
         )
     if left.lost:

@@ -6,13 +6,15 @@ and not two hundred. They are written in the order in which they were told.
 Where the database takes nothing, whoever plans is refused: a plan raises power or changes what runs, and that is not urgent; a
 record that nobody can look at yet, in a spool with an end, is no leave for it. What went out without waiting stays here and is
 tried again and again, in bounded memory: beyond ``MOST_WAITING`` entries, further ones of the same kind to the same subject are
-counted in one. What has waited for ``SPOOL_AFTER_S`` is also in the spool, so that it outlives this process however that ends.
+counted in one. What has waited for ``SPOOL_AFTER_S`` is also in the spool, so that it outlives this process however that ends; of
+those that are counted the first is, so that a kill may take their number and never that they went out.
 """
 
 import asyncio
 import contextlib
 import os
-from typing import Any, NamedTuple
+from collections.abc import Coroutine
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 from pydantic import ValidationError
@@ -25,6 +27,7 @@ from photosynth.storage import Database, Runner, StorageError
 from photosynth.storage.actions import ActionRow, finish_action, write_action
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 MOST_WAITING = 5_000
 BATCH = 500
@@ -73,7 +76,7 @@ class AuditLog:
         self._stood_for: dict[Action, Action] = {}
         self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._flushes: set[asyncio.Task[bool]] = set()
+        self._under_hand: set[asyncio.Task[Any]] = set()
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
         self._error: str | None = None
@@ -87,7 +90,9 @@ class AuditLog:
     @property
     def fault(self) -> str | None:
         """Why nothing can be written down now; None where everything can."""
-        return self._error
+        if self._error is None or self._spool_error is None:
+            return self._error
+        return f"{self._error} A kill would lose them, for neither can they be kept beside it: {self._spool_error}"
 
     @property
     def left(self) -> Waiting:
@@ -150,9 +155,13 @@ class AuditLog:
 
         Whoever ceases to wait for it does not end it: what a commit wrote must be known to be written.
         """
-        task = asyncio.get_running_loop().create_task(self._flush())
-        self._flushes.add(task)
-        task.add_done_callback(self._flushes.discard)
+        return await self._brought_to_its_end(self._flush())
+
+    async def _brought_to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """Of some work, which goes on where whoever asked for it waits no longer."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._under_hand.add(task)
+        task.add_done_callback(self._under_hand.discard)
         return await asyncio.shield(task)
 
     async def row(self, action: Action) -> ActionRow:
@@ -167,7 +176,7 @@ class AuditLog:
         if action.id is None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ROW_PATIENCE_S):
-                    await self._keep()
+                    await self._brought_to_its_end(self._keep())
         return ActionRow(id=action.id or 0, site=action.site, **values_of(action, action.end))
 
     async def close(self) -> None:
@@ -183,7 +192,7 @@ class AuditLog:
             self._make_room()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_PATIENCE_S):
-                    await self._keep()
+                    await self._brought_to_its_end(self._keep())
             log.error("actions could not be written down", **self.left._asdict(), error=self._error)
         if self._guard is not None:
             self._guard.cancel()
@@ -200,6 +209,7 @@ class AuditLog:
         for counted in self._counted.values():
             entry = counted.entry()
             self._new[entry] = None
+            self._spooled.pop(counted.first, None)
             if counted.last.end is None:
                 self._stood_for[counted.last] = entry
         self._counted.clear()
@@ -244,6 +254,8 @@ class AuditLog:
     def _unspooled(self) -> dict[Action, End | None]:
         """What waits and the spool does not have as it is now; a plan is not tried before the database has it."""
         waiting = {action: action.end for action in (*self._new, *self._ended) if action not in self._plans}
+        # Of those that are counted the first, without its end: it is written again with the number, under the same key.
+        waiting |= {counted.first: None for counted in self._counted.values()}
         return {action: end for action, end in waiting.items() if action not in self._spooled or self._spooled[action] is not end}
 
     async def _keep_what_waits(self) -> None:
@@ -280,8 +292,9 @@ class AuditLog:
                 self._spool_error = str(error)
                 return
             self._spool_error = None
+            counted = {item.first for item in self._counted.values()}
             for action, end in entries.items():
-                if action in self._new or action in self._ended:
+                if action in self._new or action in self._ended or action in counted:
                     self._spooled[action] = end
             self._in_spool = True
 

@@ -1,10 +1,12 @@
 """What the audit's entries wait in while the database takes none, so that they outlive the process: a file of lines.
 
-Each line is an action as its row is to be, with its key; a later line of the same key tells its end. It is booked at the next
-start, in order, before anything else is written to the audit. An entry whose key the database knows is not written again, so a
-line may be booked, or appended, twice. Once everything that waited is in the database, the file is removed.
+The first line names the state that it is of. Each other is an action as its row is to be, with its key; the last line of a key
+counts, in the place of its first. It is booked at the next start, in order, before anything else is written to the audit. An
+entry whose key the database knows is not written again, so a line may be booked, or appended, twice. Once everything that waited
+is in the database, the file is removed.
 """
 
+import json
 import os
 import threading
 from collections.abc import Sequence
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from photosynth.files.whole import own_file, sync_folder
@@ -23,7 +25,7 @@ from photosynth.storage.tables import ACTIONS
 MOST_BYTES = 64 << 20
 """Ten thousand lines of some 600 bytes are 6 MB: an entry and its end for each that the audit lets wait singly."""
 
-_Text = Annotated[str, Field(max_length=10_000)]
+_Text = Annotated[str, Field(max_length=10_000, pattern=r"^[^\x00]*$")]
 _Number = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
@@ -53,10 +55,11 @@ class SpoolFullError(OSError):
 
 
 class AuditSpool:
-    """The file. Calls block, may come from any thread, and take turns."""
+    """The file of the state with an id. Calls block, may come from any thread, and take turns."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, state: str) -> None:
         self.path = path
+        self._first_line = json.dumps({"state": state}).encode() + b"\n"
         self._turn = threading.Lock()
         self._size: int | None = None
 
@@ -67,6 +70,8 @@ class AuditSpool:
             descriptor = own_file(self.path, os.O_WRONLY | os.O_CREAT)
             try:
                 size = os.fstat(descriptor).st_size if self._size is None else self._size
+                if size == 0:
+                    lines = self._first_line + lines
                 if size + len(lines) > MOST_BYTES:
                     raise SpoolFullError(f"{self.path} has {size >> 20} MB and takes no more; mend the database")
                 self._size = size
@@ -93,7 +98,7 @@ class AuditSpool:
     def read(self) -> list[SpooledAction]:
         """Its lines in order; what a kill left of the last one is none.
 
-        Raises StateError where another is damaged, OSError where it cannot be read.
+        Raises StateError where it is another state's or another line is damaged, OSError where it cannot be read.
         """
         try:
             descriptor = own_file(self.path, os.O_RDONLY)
@@ -106,20 +111,33 @@ class AuditSpool:
         lines, found = raw.split(b"\n"), list[SpooledAction]()
         for number, line in enumerate(lines[:-1], 1):
             try:
-                found.append(SpooledAction.model_validate_json(line))
-            except ValidationError:
+                if number == 1:
+                    self._check_whose(line)
+                else:
+                    found.append(SpooledAction.model_validate_json(line))
+            except (ValueError, TypeError, KeyError, RecursionError):
                 if not any(lines[number:]):  # a power cut may leave its last line whole and filled with anything
                     break
                 raise StateError(
                     f"{self.path}: line {number} is damaged. It holds actions that the database does not have yet: restore it "
-                    "from a backup, or remove that line, and the audit lacks that action"
+                    "from a backup, or remove that line, and the audit lacks that action; or move the file away, and it lacks "
+                    "all of them"
                 ) from None
         return found
 
+    def _check_whose(self, line: bytes) -> None:
+        """Raises ValueError where a line is no first one, StateError where it is another state's."""
+        if not isinstance(json.loads(line)["state"], str):
+            raise ValueError("no state is named")
+        if line + b"\n" != self._first_line:
+            raise StateError(
+                f"{self.path} is of another state, so its actions were not done here. Put it back there, or move it away"
+            )
+
     def book(self, tx: Connection) -> int:
-        """Write what it holds into the audit, each action once; how many lines. Raises as :meth:`read` does."""
-        found = self.read()
-        for action in found:
+        """Write what it holds into the audit, each action once; how many. Raises as :meth:`read` does."""
+        found = {action.key: action for action in self.read()}  # in the order of their first lines, each as its last one
+        for action in found.values():
             values: dict[str, Any] = action.model_dump()
             write_action(tx, values.pop("site"), **values)
         return len(found)

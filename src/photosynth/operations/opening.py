@@ -69,7 +69,7 @@ class _Opening:
         held.callback(self.database.close)
         readers = Readers(self.database)
         held.callback(readers.close)
-        self.spool = AuditSpool(state.audit_spool)
+        self.spool = AuditSpool(state.audit_spool, known.state)
         pasts, identities = await self.run(self._claim)
         logs = {name: await self._log(name, past) for name, past in pasts.items()}
         self.clock = self._clock(pasts, logs)
@@ -126,7 +126,7 @@ class _Opening:
         with self.database.begin() as tx:
             consistency.claim_database(tx, self.state, self.manifest.now)
             if booked := self.spool.book(tx):
-                log.info("actions that waited for the database are booked", lines=booked)
+                log.info("actions that waited for the database are booked", number=booked)
             finish_cut_off(tx)
             for site in self.settings.sites:
                 pasts[site.name] = read_past(tx, site.name, tariff_of(site.mining.site).demand_period)

@@ -45,6 +45,11 @@ class Left:
     lost: int
     unkept_switches: tuple[str, ...]
 
+    @property
+    def forgotten(self) -> bool:
+        """Whether the next start does not know all of it."""
+        return bool(self.lost or self.unkept_switches)
+
 
 @dataclass(frozen=True, slots=True)
 class FleetSettings:

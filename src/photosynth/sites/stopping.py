@@ -1,16 +1,18 @@
 """The operator's stop of one site: it holds at once, and over restarts, whatever the database does.
 
 A file in the site's folder is all of it: while it is there, the site is switched off. It is empty, so that a full disk takes it
-where it still has room for a name, and it is removed where there is room for nothing.
+where it still has room for a name, and it is removed where there is room for nothing. A kill leaves it there or not there, and
+nothing beside it.
 """
 
 import asyncio
 import contextlib
 import errno
+import os
 import threading
 from pathlib import Path
 
-from photosynth.files.whole import sync_folder, write_whole
+from photosynth.files.whole import own_file, sync_folder
 from photosynth.storage.errors import StorageError
 
 
@@ -60,10 +62,10 @@ class StopSwitch:
             self._kept = None  # of what fails in the middle nobody knows how far it came
             try:
                 if stopped:
-                    write_whole(self._mark, b"")
+                    os.close(own_file(self._mark, os.O_WRONLY | os.O_CREAT))
                 else:
                     self._mark.unlink(missing_ok=True)
-                    sync_folder(self._mark.parent)
+                sync_folder(self._mark.parent)
             except OSError as error:
                 full = error.errno in (errno.ENOSPC, errno.EDQUOT)
                 said = f"it cannot be written: {error.strerror or error}. See that its disk has room and is healthy."

@@ -4,7 +4,8 @@ import asyncio
 import errno
 import os
 import re
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from photosynth.operations.audit_entries import LONGEST_READ_BACK, MAX_TEXT
 from photosynth.operations.audit_spool import AuditSpool, SpooledAction, finish_cut_off
 from photosynth.operations.state import StateError
 from photosynth.storage import Database, StorageError
-from photosynth.storage.actions import ActionRow, read_actions
+from photosynth.storage.actions import ActionRow, read_actions, write_action
 
 T = TypeVar("T")
 
@@ -50,7 +51,10 @@ def database(db: Database) -> Database:
 
 @pytest.fixture
 def spool(tmp_path: Path) -> AuditSpool:
-    return AuditSpool(tmp_path / "audit-spool.jsonl")
+    return AuditSpool(tmp_path / "audit-spool.jsonl", STATE)
+
+
+STATE = "ab" * 16
 
 
 def rows(database: Database) -> list[ActionRow]:
@@ -395,9 +399,9 @@ async def test_what_went_out_while_the_database_hung_outlives_a_kill_and_is_book
     planning.cancel()
     wanted = [("known", "done"), ("m1", "done"), ("m2", "done"), ("m3", "unverified")]
     kept = spool.path.read_bytes()
-    assert book(database, AuditSpool(spool.path)) == wanted
+    assert book(database, AuditSpool(spool.path, STATE)) == wanted
     spool.path.write_bytes(kept)  # killed after the commit and before the file was removed
-    assert book(database, AuditSpool(spool.path)) == wanted
+    assert book(database, AuditSpool(spool.path, STATE)) == wanted
     assert not spool.path.exists()
 
 
@@ -430,7 +434,7 @@ async def test_at_the_end_everything_that_waits_is_in_the_spool_also_what_was_on
     await audit.close()
     assert audit.left == (4, 0)
     disk.answers.set()  # what was under way may be committed all the same
-    found = book(database, AuditSpool(spool.path))
+    found = book(database, AuditSpool(spool.path, STATE))
     assert [subject for subject, _ in found] == ["m0", "m1", "m2", "m3"]
     assert "7 times until" in rows(database)[0].request
 
@@ -466,12 +470,140 @@ def test_a_torn_last_line_is_no_fault_and_another_damaged_one_is_named(spool: Au
     longer = spool.path.read_bytes()
     for end in range(len(whole), len(longer)):
         spool.path.write_bytes(longer[:end])
-        assert AuditSpool(spool.path).read() == [line_of(1), line_of(2)]
+        assert AuditSpool(spool.path, STATE).read() == [line_of(1), line_of(2)]
     spool.path.write_bytes(whole + b"\0" * 20 + b"\n")
-    assert AuditSpool(spool.path).read() == [line_of(1), line_of(2)]
-    spool.path.write_bytes(longer.replace(b'"m2"', b"m2"))
-    with pytest.raises(StateError, match="line 2 is damaged"):
-        spool.read()
+    assert AuditSpool(spool.path, STATE).read() == [line_of(1), line_of(2)]
+    for damaged in (b"m2", b'"m\\u0000"', b'"m\xff"'):
+        spool.path.write_bytes(longer.replace(b'"m2"', damaged))
+        with pytest.raises(StateError, match="line 3 is damaged"):
+            spool.read()
+    for torn in range(longer.index(b"\n") + 1):
+        spool.path.write_bytes(longer[:torn])
+        assert AuditSpool(spool.path, STATE).read() == []
+
+
+@pytest.mark.parametrize(
+    "foreign", [b'{"state":"%s"}\n' % (b"cd" * 16), b"{}\n[]\n", b"1\n1\n", b"[" * 100_000 + b"\n1\n", b"hello\nworld\n"]
+)
+def test_what_is_of_another_state_or_no_spool_is_refused_and_left_alone(
+    spool: AuditSpool, database: Database, foreign: bytes
+) -> None:
+    spool.append([line_of(1)])
+    lines = spool.path.read_bytes().split(b"\n", 1)[1]
+    spool.path.write_bytes(foreign + lines)
+    with pytest.raises(StateError, match=r"of another state|line 1 is damaged"), database.begin() as tx:
+        spool.book(tx)
+    assert spool.path.read_bytes() == foreign + lines
+    assert rows(database) == []
+
+
+def test_a_server_that_took_entries_and_whose_answer_was_lost_has_them_once(database: Database, spool: AuditSpool) -> None:
+    """Before the kill it took one without its end, and at the next start all of them, but nobody heard of that."""
+    ended = line_of(2).model_copy(update={"result": "done", "read_back": "asleep", "verified": True, "finished_ms": 9})
+    spool.append([line_of(1), line_of(2), line_of(3)])
+    spool.append([ended])
+    with database.begin() as tx:
+        write_action(tx, None, **line_of(1).model_dump(exclude={"site"}))
+        write_action(tx, None, **line_of(2).model_dump(exclude={"site"}))
+    for _ in range(2):
+        with database.begin() as tx:
+            assert AuditSpool(spool.path, STATE).book(tx) == 3
+            finish_cut_off(tx)
+    found = [(row.key, row.result, row.read_back) for row in reversed(rows(database))]
+    assert found == [("k:1", "unverified", None), ("k:2", "done", "asleep"), ("k:3", "unverified", None)]
+
+
+def test_a_start_that_ends_while_it_books_has_booked_nothing(database: Database, spool: AuditSpool) -> None:
+    spool.append([line_of(1), line_of(2)])
+
+    def cut_off() -> None:
+        with database.begin() as tx:
+            assert spool.book(tx) == 2
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut_off()
+    assert rows(database) == []
+    assert spool.read() == [line_of(1), line_of(2)]
+
+
+async def test_what_is_only_counted_is_in_the_spool_too_and_a_kill_takes_its_number_alone(
+    database: Database, spool: AuditSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    monkeypatch.setattr(module, "CLOSE_PATIENCE_S", 0.1)
+    disk = Disk()
+    audit = AuditLog(database, disk, TurnedClock(), spool)
+    disk.full = True
+    for number in range(9):
+        note(audit, f"m{min(number, 3)}")
+    stop = note(audit, "site", "stop_mining")
+    assert (await audit.row(stop)).id == 0
+    killed = spool.path.read_bytes()
+    await audit.close()
+    assert audit.left == (5, 0)
+    closed = spool.path.read_bytes()
+    for kept, said in ((killed, "sleep"), (closed, "6 times until")):
+        spool.path.write_bytes(kept)
+        kinds = [(line.kind, line.subject) for line in {line.key: line for line in AuditSpool(spool.path, STATE).read()}.values()]
+        assert kinds == [("sleep", f"m{number}") for number in range(4)] + [("stop_mining", "site")]
+        (last,) = [line for line in {line.key: line for line in spool.read()}.values() if line.subject == "m3"]
+        assert said in last.request
+
+
+async def test_once_what_was_counted_is_written_the_spool_is_gone(
+    database: Database, spool: AuditSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    disk = Disk()
+    audit = AuditLog(database, disk, TurnedClock(), spool)
+    disk.full = True
+    for number in range(9):
+        last = note(audit, f"m{min(number, 3)}")
+    await audit.row(last)
+    assert spool.path.exists()
+    disk.full = False
+    assert await audit.flush()
+    assert not spool.path.exists()
+    assert [row.subject for row in reversed(rows(database))] == ["m0", "m1", "m2", "m3"]
+    await audit.close()
+
+
+async def test_whoever_waits_no_longer_for_the_spool_has_nothing_written_twice(
+    database: Database, spool: AuditSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROW_PATIENCE_S", 0.05)
+    disk, appended, go_on = Disk(), spool.append, threading.Event()
+
+    def slow(actions: Sequence[SpooledAction]) -> None:
+        assert go_on.wait(60)
+        appended(actions)
+
+    monkeypatch.setattr(spool, "append", slow)
+    audit = AuditLog(database, disk, TurnedClock(), spool)
+    disk.full = True
+    action = note(audit, "m1")
+    assert not await audit.flush()
+    for _ in range(3):
+        assert (await audit.row(action)).id == 0
+    go_on.set()
+    await audit.close()
+    assert [line.subject for line in spool.read()] == ["m1"]
+
+
+async def test_where_nothing_keeps_what_waits_the_fault_says_so(
+    database: Database, spool: AuditSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "MOST_BYTES", 10)
+    disk = Disk()
+    audit = AuditLog(database, disk, TurnedClock(), spool)
+    disk.full = True
+    assert (await audit.row(note(audit, "m1"))).id == 0
+    assert "A kill would lose them" in str(audit.fault)
+    assert "takes no more" in str(audit.fault)
+    disk.full = False
+    await audit.close()
+    assert audit.fault is None
 
 
 def test_what_a_failed_write_left_is_overwritten_by_the_next(spool: AuditSpool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,8 @@ from photosynth.storage.actions import read_actions
 from photosynth.storage.meta import get_meta
 from photosynth.storage.scopes import FLEET
 
+STATE = "ab" * 16
+
 
 class SmallSite:
     """What stopping needs of a site: its machines, its audit, and the switch that outlives a restart."""
@@ -39,7 +41,7 @@ class SmallSite:
         self.hall = Hall(BodyMachine("m1", clock, habit), BodyMachine("m2", clock))
         self.disk = Disk()
         self.database = database
-        self.audit = AuditLog(database, self.disk, clock, AuditSpool(folder / "audit-spool.jsonl"))
+        self.audit = AuditLog(database, self.disk, clock, AuditSpool(folder / "audit-spool.jsonl", STATE))
         self.control = MinerControl(
             list(self.hall.machines.values()),
             {name: machine.body.model for name, machine in self.hall.machines.items()},
@@ -97,7 +99,7 @@ async def test_on_a_full_disk_a_stop_gets_through_and_is_written_down_later(data
     assert (action.id, action.result, action.read_back) == (0, "done", "2 of 2 machines are asleep")
     assert action.answer is None
     assert StopSwitch(tmp_path / "stopped").stopped, "the next start knows of it, whatever the database does"
-    kept = AuditSpool(tmp_path / "audit-spool.jsonl").read()
+    kept = AuditSpool(tmp_path / "audit-spool.jsonl", STATE).read()
     assert {line.subject for line in kept if line.result == "done"} == {"site", "m1", "m2"}
     with pytest.raises(NotAuditedError):
         await site.door.resume_mining("console (me)", "storm is over")
@@ -244,6 +246,7 @@ async def test_what_is_remembered_of_a_stop_is_what_was_wanted_last(tmp_path: Pa
     await stopping
     assert switch.kept
     assert StopSwitch(mark).stopped
+    assert [path.name for path in tmp_path.iterdir()] == ["stopped"], "a kill in between leaves nothing beside it"
 
 
 async def test_a_stop_that_the_disk_does_not_take_is_said_to_be_so_and_tried_again(database: Database, tmp_path: Path) -> None:
