@@ -169,7 +169,7 @@ class AuditLog:
 
         By then it is on a disk, if any takes it.
         """
-        if self._error is None:
+        if not self._is_away():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ROW_PATIENCE_S):
                     await self.flush()
@@ -251,6 +251,11 @@ class AuditLog:
 
     # The spool.
 
+    def _is_away(self) -> bool:
+        """Whether the database refuses entries, or has had some for so long that it may hang."""
+        since_s = self._committing_since_s
+        return self._error is not None or (since_s is not None and asyncio.get_running_loop().time() - since_s >= SPOOL_AFTER_S)
+
     def _unspooled(self) -> dict[Action, End | None]:
         """What waits and the spool does not have as it is now; a plan is not tried before the database has it."""
         waiting = {action: action.end for action in (*self._new, *self._ended) if action not in self._plans}
@@ -260,11 +265,9 @@ class AuditLog:
 
     async def _keep_what_waits(self) -> None:
         """Write to the spool what waits while the database takes nothing, until nothing waits."""
-        loop = asyncio.get_running_loop()
         try:
             while self._new or self._ended:
-                since_s = self._committing_since_s
-                if self._error is not None or (since_s is not None and loop.time() - since_s >= SPOOL_AFTER_S):
+                if self._is_away():
                     await self._keep()
                 self._told.clear()
                 with contextlib.suppress(TimeoutError):
