@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 from tests.functional.kills import Kills
 from tests.functional.running_site import PATIENCE_S, RunningSite
 
-from photosynth.cli.markets import synthetic_markets
+from photosynth.cli.markets import declared_markets
 from photosynth.cli.simulated_field import SimulatedField
 from photosynth.energy.meters import MeterReading
 from photosynth.fleet import Fleet, load_fleet
+from photosynth.miners.driver import MACHINES
 from photosynth.miners.luxos import LuxosMachine
 from photosynth.operations.manifest import begin
 from photosynth.operations.opening import open_fleet
@@ -22,7 +24,6 @@ from photosynth.operations.running import RunningView
 from photosynth.operations.running_fleet import FleetSettings, RunningFleet
 from photosynth.operations.state import StateFolder
 from photosynth.operations.view import NotKnownError
-from photosynth.sites import machines as machines_module
 from photosynth.sites.site import SiteSettings
 
 pytestmark = pytest.mark.functional
@@ -58,7 +59,7 @@ def _settings(fleet: Fleet, state: StateFolder, number: int, ports: contextlib.E
     listener = ports.enter_context(socket.socket())
     listener.bind(("127.0.0.1", 0))
     listener.listen()
-    markets = synthetic_markets(mining)
+    markets = declared_markets(mining)
     return SiteSettings(
         mining=mining,
         market=markets.energy,
@@ -108,7 +109,8 @@ async def test_what_is_amiss_at_one_site_leaves_the_other_untouched(tmp_path: Pa
                 raise KeyError("watts")
             return await super().sleep()
 
-    monkeypatch.setattr(machines_module, "LuxosMachine", Odd)
+    odd = replace(MACHINES.need("luxos"), open=lambda at, _: Odd(at.id, at.host, at.port, at.site_ms))
+    monkeypatch.setitem(MACHINES._loaded, "luxos", odd)
     async with running(TWO_SITES, tmp_path / "state") as fleet:
         south, north = (fleet.sites[name] for name in SITES)
         for name in SITES:
@@ -131,7 +133,7 @@ async def test_what_is_amiss_at_one_site_leaves_the_other_untouched(tmp_path: Pa
         assert north.energy.running.controller.fault is None
         blocks = found(fleet, "north")
         await until(lambda: found(fleet, "north") > blocks, "north to find blocks on")
-        south.site.meters.connect(south.field.running.field.meters)
+        south.site.meters.connect(south.field.running.meters)
         await until(lambda: controller.fault is None and mining(fleet, "south") > 4, "south to mine again")
 
         broken |= set(list(south.machines.running.addresses.values())[:3])

@@ -50,9 +50,12 @@ def _node(node: Node) -> str:
 
 def schema() -> int:
     """Print the schema of a fleet file."""
-    from photosynth.fleet.schema import fleet_schema
+    from photosynth.fleet.schema import REGISTRIES, fleet_schema
 
     typer.echo(json.dumps(fleet_schema(), indent=2, ensure_ascii=False))
+    for registry in REGISTRIES:
+        for problem in registry.problems():
+            typer.echo(f"Left out: {problem}.", err=True)
     return ExitCode.OK
 
 

@@ -5,7 +5,7 @@ from datetime import date
 from pathlib import Path
 
 from photosynth.energy.coin_market import CoinMarket, CoinQuote
-from photosynth.energy.market import Market, SyntheticMarket
+from photosynth.energy.market import Market
 from photosynth.energy.prices import Prices
 from photosynth.energy.recorded_market import RecordedEnergy, RecordedMarket
 from photosynth.fleet import MiningSite
@@ -14,6 +14,7 @@ from photosynth.simulation.recorded_site import nominal_of, recorded_coin_market
 from photosynth.simulation.replay import generation_of
 from photosynth.simulation.series import Series, write_series
 from photosynth.sites.configuration import declared_coin_market, tariff_of
+from photosynth.sites.drivers import market_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,12 @@ class _UntilEnd:
         return self.coin.at(min(instant_ms, self.end_ms - 1))
 
 
-def synthetic_markets(mining: MiningSite) -> Markets:
-    """The fleet file's own: a synthetic price and the declared mainnet figures, which every site that is loaded has."""
+def declared_markets(mining: MiningSite) -> Markets:
+    """The fleet file's own: the market that it names and the declared mainnet figures, which every site that is loaded has."""
     site, demonstration = mining.site, mining.node.demonstration
     assert demonstration is not None, "a site on another chain than regtest is refused when it is loaded"
     coin = declared_coin_market(demonstration)
-    market = SyntheticMarket(tariff_of(site), site.simulation.seed)
-    return Markets(market, coin, site.start_ms(), None, None)
+    return Markets(market_of(site), coin, site.start_ms(), None, None)
 
 
 def recorded_markets(mining: MiningSite, day: date, data: Path) -> Markets:

@@ -21,8 +21,9 @@ from pydantic_core import PydanticUndefined
 from photosynth import documents
 from photosynth.cli.app import app
 from photosynth.fleet import Fleet
+from photosynth.fleet.by_name import ByName, by_name
 from photosynth.fleet.texts import field_texts, parser_of
-from photosynth.fleet.units import Dimension
+from photosynth.settings.units import Dimension
 from photosynth.simulation.backtest_report import BacktestReport
 from photosynth.treasury.evidence.check_chain_export import ChainReport
 from photosynth.treasury.evidence.report import StreamReport, VerifyReport
@@ -134,37 +135,53 @@ def _models_in(annotation: Any) -> Iterator[type[Any]]:
 
 
 def _fleet_sections() -> Iterator[str]:
-    queue: list[tuple[str, tuple[type[BaseModel], ...]]] = [("", (Fleet,))]
-    seen: set[tuple[type[BaseModel], ...]] = set()
+    queue: list[tuple[str, type[BaseModel], ByName | None]] = [("", Fleet, None)]
+    seen: set[type[BaseModel]] = set()
     while queue:
-        path, models = queue.pop(0)
-        if models in seen:
+        path, model, named = queue.pop(0)
+        if model in seen:
             continue
-        seen.add(models)
-        paragraphs = "\n\n".join(_first_paragraph(model) for model in models)
-        yield f"\n## {f'`{path}`' if path else 'The whole file'}\n{paragraphs}\n\n"
+        seen.add(model)
+        yield f"\n## {f'`{path}`' if path else 'The whole file'}\n{_first_paragraph(model)}\n\n"
+        drivers = [] if named is None else [named.registry.need(name) for name, _ in named.parts()]
+        if named is not None:
+            yield "".join(f"- `{named.key}: {driver.name}`: {driver.title}.\n" for driver in drivers) + "\n"
         yield "| key | value | needed | meaning |\n| --- | --- | --- | --- |\n"
-        for key, field, text in _keys(models):
+        for key, field, text in _keys(model, named):
             needed = "yes" if field.is_required() else _default(field.default)
             yield f"| `{key}` | {_cell(_value(field.annotation, field.metadata))} | {needed} | {_cell(text)} |\n"
             several = "[]" if get_origin(field.annotation) is tuple else ""
-            if inner := tuple(_models_in(field.annotation)):
-                queue.append((f"{path}.{key}{several}".lstrip("."), inner))
+            queue += [
+                (f"{path}.{key}{several}".lstrip("."), inner, mark) for inner, mark in _parts_in(field.annotation, field.metadata)
+            ]
 
 
-def _keys(models: tuple[type[BaseModel], ...]) -> Iterator[tuple[str, FieldInfo, str]]:
-    """Each key with its text; where a part may be of several kinds, a key that only some of them have says of which."""
-    if len(models) == 1:
-        texts = field_texts(models[0])
-        yield from ((field.alias or name, field, texts[name]) for name, field in models[0].model_fields.items())
-        return
-    kinds = {model: get_args(model.model_fields["kind"].annotation)[0] for model in models}
-    yield "kind", FieldInfo(annotation=Literal[tuple(kinds.values())]), "What it is."  # type: ignore[arg-type]
-    for model in models:
-        texts = field_texts(model)
-        for name, field in model.model_fields.items():
-            if name != "kind":
-                yield field.alias or name, field, f"`{kinds[model]}`: {texts[name]}"
+def _parts_in(annotation: Any, metadata: list[Any]) -> Iterator[tuple[type[BaseModel], ByName | None]]:
+    """The parts that a field may hold, each with what names its driver, if something does."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation, by_name(metadata)
+    elif get_origin(annotation) is Annotated:
+        yield from _parts_in(get_args(annotation)[0], list(get_args(annotation)[1:]))
+    else:
+        for part in get_args(annotation):
+            yield from _parts_in(part, [])
+
+
+def _keys(model: type[BaseModel], named: ByName | None) -> Iterator[tuple[str, FieldInfo, str]]:
+    """Each key with its text; one that only a driver has says of which."""
+    texts = field_texts(model)
+    for name, field in model.model_fields.items():
+        if named is not None and name == named.key:
+            names: Any = Literal[tuple(name for name, _ in named.parts())]
+            default = PydanticUndefined if named.default is None else named.default
+            yield name, FieldInfo(annotation=names, default=default), texts[name]
+        else:
+            yield field.alias or name, field, texts[name]
+    for driver, part in () if named is None else named.parts():
+        more = field_texts(part)
+        for name, field in part.model_fields.items():
+            if name not in model.model_fields:
+                yield field.alias or name, field, f"`{driver}`: {more[name]}"
 
 
 def _default(value: Any) -> str:
@@ -182,7 +199,7 @@ def _value(annotation: Any, metadata: list[Any]) -> str:
     parser = parser_of(metadata)
     if isinstance(parser, Dimension):
         return f"{parser.name} in {parser.unit_list()}, like `{parser.example}`"
-    if parser is not None and parser.__doc__ and parser.__module__.endswith("fleet.values"):
+    if parser is not None and parser.__doc__ and parser.__module__.endswith("settings.values"):
         return _sentence_part(parser.__doc__)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:

@@ -1,14 +1,14 @@
-"""The simulated field of a fleet file: the world process, met through the same drivers as a real site."""
+"""The simulation of a site: the world process, whose meters and machines are met through the same drivers as real ones."""
 
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from photosynth.energy.simulated_meters import SimulatedMeters
-from photosynth.fleet import MachineSpec, Photovoltaic, Site, Wind
+from photosynth.fleet import MachineSpec, Site
 from photosynth.simulation.child import WorldProcess
-from photosynth.simulation.sun import Panels
-from photosynth.simulation.wind import Turbine
+from photosynth.simulation.source_model import SOURCE_MODELS
 from photosynth.simulation.world_config import (
     LoadConfig,
     MachineConfig,
@@ -19,8 +19,6 @@ from photosynth.simulation.world_config import (
 from photosynth.sites.clock import RunningClock
 from photosynth.sites.configuration import machine_model
 from photosynth.sites.field import Field
-
-MILLI = 1000
 
 
 def world_config(site: Site, folder: Path, clock: RunningClock, pool: tuple[str, int], series: Path | None) -> WorldConfig:
@@ -33,19 +31,7 @@ def world_config(site: Site, folder: Path, clock: RunningClock, pool: tuple[str,
         time=TimeConfig.of(clock.time),
         connection_w=site.grid.connection_w,
         curtailable=site.grid.curtailable,
-        panels=tuple(
-            Panels(
-                latitude=float(site.latitude),
-                longitude=float(site.longitude),
-                tilt_deg=source.tilt_mdeg / MILLI,
-                azimuth_deg=source.azimuth_mdeg / MILLI,
-                peak_w=source.peak_w,
-                inverter_w=source.peak_w,
-            )
-            for source in site.sources
-            if isinstance(source, Photovoltaic)
-        ),
-        turbines=tuple(_turbine(source) for source in site.sources if isinstance(source, Wind)),
+        sources=_plants(site),
         loads=tuple(LoadConfig(load.id, load.base_w, load.weekday_peak_w, load.weekend_peak_w) for load in site.loads),
         meters=tuple(MeterConfig(m.id, m.role, m.party, m.class_ppm, m.register_step_j) for m in site.meters),
         models=tuple(machine_model(model) for model in site.machines.models),
@@ -58,17 +44,13 @@ def world_config(site: Site, folder: Path, clock: RunningClock, pool: tuple[str,
     )
 
 
-def _turbine(source: Wind) -> Turbine:
-    climate = source.climate
-    return Turbine(
-        id=source.id,
-        hub_height_mm=source.hub_height_mm,
-        curve=tuple((point.wind_mm_s, point.power_w) for point in source.power_curve.points),
-        mean_mm_s=climate.mean_mm_s,
-        shape=float(climate.shape),
-        height_mm=climate.height_mm,
-        roughness_mm=climate.roughness_mm,
-    )
+def _plants(site: Site) -> dict[str, tuple[Any, ...]]:
+    """What the world process is told of each source, by kind."""
+    plants: dict[str, tuple[Any, ...]] = {}
+    for source in site.sources:
+        told = SOURCE_MODELS.need(source.kind).plant(source.id, source, site)
+        plants[source.kind] = (*plants.get(source.kind, ()), told)
+    return plants
 
 
 def _machine(spec: MachineSpec, scale: int) -> MachineConfig:
@@ -91,22 +73,21 @@ class SimulatedField:
         self._site, self._folder, self._series = site, folder, series
 
     async def __call__(self, clock: RunningClock, pool: tuple[str, int]) -> Field:
-        """Start the world and connect to its meters; its machines connect to the pool by themselves."""
+        """Start the world; its machines connect to the pool by themselves."""
         self._folder.mkdir(parents=True, exist_ok=True)
         config = world_config(self._site, self._folder, clock, pool, self._series)
         world = await WorldProcess.start(config, log=self._said)
-        meters = SimulatedMeters(*world.ready.meters)
-        real = {spec.id: (spec.address.host, spec.address.port) for spec in self._site.machine_specs() if spec.address}
+        sources = SimulatedMeters(*world.ready.meters)
 
         async def close() -> None:
-            await meters.close()
+            await sources.close()
             await world.stop()
 
         async def ended() -> str:
             code = await world.wait()
             return f"the simulated site's process ended with code {code}; its last words: {world.last_words or 'none'}"
 
-        return Field(meters, {**world.ready.machines, **real}, close, ended)
+        return Field(sources, world.ready.meters, world.ready.machines, close, ended)
 
     def _said(self, line: str) -> None:
         structlog.get_logger().info("world", site=self._site.name, said=line)

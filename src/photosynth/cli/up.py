@@ -114,13 +114,13 @@ def _end_simulations(state: StateFolder) -> None:
 
 
 def _markets(mining: MiningSite, options: UpOptions) -> "Markets":
-    from photosynth.cli.markets import recorded_markets, synthetic_markets
+    from photosynth.cli.markets import declared_markets, recorded_markets
     from photosynth.energy.recorded_files import RecordedDataError
 
     try:
         if options.replay is not None and options.data is not None:
             return recorded_markets(mining, options.replay, options.data)
-        return synthetic_markets(mining)
+        return declared_markets(mining)
     except RecordedDataError as error:
         raise CommandError(sentence(error), ExitCode.BAD_INPUT) from None
 

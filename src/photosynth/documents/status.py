@@ -70,7 +70,7 @@ class SiteStatus(Document):
     speed: float
     """Site seconds per second."""
     replay: str | None = Field(description="the recorded day that drives the site")
-    sources: list[Literal["photovoltaic", "wind"]]
+    sources: list[str]
     """What its sources live on, each kind once."""
     generation_w: int | None
     """What the sources make."""

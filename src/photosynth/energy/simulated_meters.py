@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 
+from photosynth.energy.meter_driver import SIMULATED, DeclaredMeter, MeterAccess, MeterDriver
 from photosynth.energy.metering_protocol import (
     LONGEST_LINE,
     ReadAnswer,
@@ -83,3 +85,18 @@ class SimulatedMeters:
         if not answer.endswith(b"\n"):
             raise ConnectionError("the connection was closed")
         return answer
+
+
+def _open(at: MeterAccess, meters: Sequence[DeclaredMeter]) -> SimulatedMeters:
+    if at.simulation is None:
+        raise MeterError(f"nothing simulates the meters {', '.join(meter.spec.id for meter in meters)} here")
+    return SimulatedMeters(*at.simulation)
+
+
+DRIVER = MeterDriver(
+    name=SIMULATED,
+    title="A simulated meter, read from its site's simulation",
+    tier="specification",
+    simulated=True,
+    open=_open,
+)

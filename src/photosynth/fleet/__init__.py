@@ -3,14 +3,14 @@
 from photosynth.fleet.fleet import Clock, Console, Fleet, LedgerPolicy, MiningSite, Party
 from photosynth.fleet.load import load_fleet, parse_fleet
 from photosynth.fleet.machines import Group, Habit, MachineSpec, Model
-from photosynth.fleet.market import DemandCharge, ExportTerms, Market, MarketingFee, Premium, PriceComponent
+from photosynth.fleet.market import DemandCharge, ExportTerms, MarketingFee, MarketPart, Premium, PriceComponent
 from photosynth.fleet.node import Credentials, Demonstration, Node, NodeHabit
 from photosynth.fleet.pool import Pool
 from photosynth.fleet.problems import FleetFileError, Problem
 from photosynth.fleet.site import Grid, Load, Meter, Simulation, Site
-from photosynth.fleet.sources import Photovoltaic, Source, SourceKind, Wind
-from photosynth.fleet.values import Address
+from photosynth.fleet.sources import SourcePart
 from photosynth.fleet.wallet import Wallet
+from photosynth.settings.values import Address
 
 __all__ = [
     "Address",
@@ -28,7 +28,7 @@ __all__ = [
     "LedgerPolicy",
     "Load",
     "MachineSpec",
-    "Market",
+    "MarketPart",
     "MarketingFee",
     "Meter",
     "MiningSite",
@@ -36,17 +36,14 @@ __all__ = [
     "Node",
     "NodeHabit",
     "Party",
-    "Photovoltaic",
     "Pool",
     "Premium",
     "PriceComponent",
     "Problem",
     "Simulation",
     "Site",
-    "Source",
-    "SourceKind",
+    "SourcePart",
     "Wallet",
-    "Wind",
     "load_fleet",
     "parse_fleet",
 ]

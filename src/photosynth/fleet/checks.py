@@ -9,10 +9,11 @@ from photosynth.fleet.plain import dangling, did_you_mean, each, repeated, texts
 from photosynth.fleet.port_checks import check_ports
 from photosynth.fleet.problems import Finding, Path
 from photosynth.fleet.site_checks import LISTS_WITH_PARTY, check_site
-from photosynth.fleet.units import shown
 from photosynth.fleet.yaml_source import Value
 from photosynth.networks.grammar import Network
-from photosynth.networks.registry import NetworkError, check_accounts, installed, network
+from photosynth.networks.registry import check_accounts, installed, network
+from photosynth.registry import RegistryError
+from photosynth.settings.units import shown
 from photosynth.treasury.accounts import FOR_INCOME
 
 _LISTS: tuple[tuple[str, str, str], ...] = (
@@ -76,7 +77,7 @@ def _network(where: Path, item: Mapping[str, Value]) -> Generator[Finding, None,
         found = network(name)
         if found is not None:
             check_accounts(found, FOR_INCOME)
-    except NetworkError as error:
+    except RegistryError as error:
         yield Finding((*where, "network"), str(error), "Mend or remove that package")
         return None
     if found is None:

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from photosynth.fleet.node import Node
-from photosynth.fleet.part import Part
 from photosynth.fleet.site import Site
-from photosynth.fleet.units import Seconds, mistake
-from photosynth.fleet.values import Address, Id, ListenAddress, Text
 from photosynth.fleet.wallet import Wallet
+from photosynth.settings.part import Part
+from photosynth.settings.units import Seconds, mistake
+from photosynth.settings.values import Address, Id, ListenAddress, Text
 
 LONGEST_METER_GRACE_S = 7 * 86_400
 """Nothing after a quarter hour that waits is closed either, and what is open is held in memory."""

@@ -1,18 +1,19 @@
 """Reading a fleet file: every mistake at once, each with line, column, what it is and how to mend it."""
 
-from collections.abc import Iterator
 from pathlib import Path as FilePath
-from typing import Any, cast, get_args
+from typing import Annotated, Any, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
+from photosynth.fleet.by_name import by_name
 from photosynth.fleet.checks import check
 from photosynth.fleet.fleet import Fleet
 from photosynth.fleet.include import Gathered, gather
 from photosynth.fleet.plain import did_you_mean
 from photosynth.fleet.problems import Finding, FleetFileError, Path, Problem, path_text
-from photosynth.fleet.units import shown
 from photosynth.fleet.yaml_source import LARGEST_FILE, Value, YamlRefusedError
+from photosynth.settings.units import shown
 
 MOST_PROBLEMS = 200
 
@@ -76,17 +77,14 @@ def _follows(error: dict[str, Any]) -> bool:
 
 def _finding(error: dict[str, Any], root: Value) -> Finding:
     """What one of pydantic's errors means to the person who wrote the file."""
-    place: Path = tuple(error["loc"])
-    path = _written(place, root)
+    path: Path = tuple(error["loc"])
     kind, context, value = error["type"], error.get("ctx", {}), error.get("input")
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
-        return _kind(path, context, value)
     if kind == "fleet":
         return Finding((*path, context["at"]) if context["at"] else path, context["what"], context["mend"])
     if kind == "missing":
-        return Finding(path, "it is missing", f"Add `{path[-1]}:`{_example(place)}", at_key=True)
+        return Finding(path, "it is missing", f"Add `{path[-1]}:`{_example(path, root)}", at_key=True)
     if kind == "extra_forbidden":
-        known = _keys_at(place[:-1])
+        known = _keys_at(path[:-1], root)
         mend = did_you_mean(str(path[-1]), known, f"Remove it; known here are {', '.join(known)}")
         return Finding(path, "this key is not known", mend, at_key=True)
     if kind == "literal_error":
@@ -94,40 +92,13 @@ def _finding(error: dict[str, Any], root: Value) -> Finding:
         if path == ("version",):
             return Finding(path, f"version {shown(value)} of the format is not known", "Write `version: 2`")
         if path[0] == "sites" and path[-1] == "simulated":
-            return Finding(path, "real meters cannot be read yet", "Write `simulated: true`")
+            return Finding(path, "real sources and loads cannot be read yet", "Write `simulated: true`")
         text = "it takes only" if len(choices) == 1 else "it takes one of"
         if not isinstance(value, str) and str(value) in choices:
             return Finding(path, f"{shown(value)} is a number where a text is needed", f'Put it in quotes: "{value}"')
         mend = did_you_mean(str(value), choices, f"Write {' or '.join(choices)}")
         return Finding(path, f"{shown(value)} is not known here; {text} {', '.join(choices)}", mend)
     return Finding(path, *_plain(kind, context, value))
-
-
-def _written(place: Path, root: Value) -> Path:
-    """A place without what pydantic puts into it: which kind of part it held an entry against, which the file has no key for."""
-    path: list[str | int] = []
-    value: Value = root
-    for part in place:
-        if isinstance(part, str) and path and isinstance(path[-1], int) and isinstance(value, dict) and value.get("kind") == part:
-            continue
-        path.append(part)
-        if isinstance(value, dict):
-            value = value.get(str(part))
-        elif isinstance(value, tuple) and isinstance(part, int):
-            value = value[part]
-        else:
-            value = None
-    return tuple(path)
-
-
-def _kind(path: Path, context: dict[str, Any], value: object) -> Finding:
-    """An entry whose kind is missing or not known, so that nothing else of it can be judged."""
-    where = (*path, str(context["discriminator"]).strip("'"))
-    if "tag" not in context:
-        return Finding(where, "it is missing", f"Add `{where[-1]}:`", at_key=True)
-    choices = _choices(str(context["expected_tags"]))
-    mend = did_you_mean(str(context["tag"]), choices, f"Write {' or '.join(choices)}")
-    return Finding(where, f"{shown(context['tag'])} is not known here; it takes one of {', '.join(choices)}", mend)
 
 
 def _plain(kind: str, context: dict[str, Any], value: object) -> tuple[str, str]:
@@ -158,33 +129,50 @@ def _choices(expected: str) -> list[str]:
     return [part.strip(" '") for part in expected.replace(" or ", ",").split(",")]
 
 
-def _models_at(path: Path) -> list[type[BaseModel]]:
-    """The class of what stands at a place, or several where it may be of several kinds and the place does not say which."""
-    models: list[type[BaseModel]] = [Fleet]
+def _model_at(path: Path, root: Value) -> type[BaseModel] | None:
+    """The class of what stands at a place; None where it is none or cannot be told."""
+    model: type[BaseModel] | None = Fleet
+    annotation: Any = Fleet
+    metadata: list[Any] = []
+    value: Any = root
     for part in path:
         if isinstance(part, int):
-            continue
-        of_kind = [model for model in models if len(models) > 1 and part in get_args(model.model_fields["kind"].annotation)]
-        fields = [field for model in models for name, field in model.model_fields.items() if (field.alias or name) == part]
-        models = of_kind or [inner for field in fields for inner in _models_in(field.annotation)]
-    return models
+            annotation, metadata = next(iter(get_args(annotation)), None), []
+            value = value[part] if isinstance(value, tuple) and part < len(value) else None
+        else:
+            field = _field_at(model, part)
+            annotation, metadata = (None, []) if field is None else (field.annotation, field.metadata)
+            value = value.get(part) if isinstance(value, dict) else None
+        model = _model_of(annotation, metadata, value)
+    return model
 
 
-def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+def _model_of(annotation: Any, metadata: list[Any], value: object) -> type[BaseModel] | None:
+    """The class that a value of the file is held against."""
+    named = by_name(metadata)
+    if named is not None:
+        return named.part_of(value)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for part in get_args(annotation):
-        yield from _models_in(part)
+        return annotation
+    inner, more = get_args(annotation), []
+    if get_origin(annotation) is Annotated:
+        inner, more = inner[:1], list(inner[1:])
+    return next((model for part in inner if (model := _model_of(part, more, value)) is not None), None)
 
 
-def _keys_at(path: Path) -> list[str]:
-    return list(dict.fromkeys(field.alias or name for model in _models_at(path) for name, field in model.model_fields.items()))
+def _field_at(model: type[BaseModel] | None, key: str) -> FieldInfo | None:
+    fields = {} if model is None else model.model_fields
+    return next((field for name, field in fields.items() if (field.alias or name) == key), None)
 
 
-def _example(path: Path) -> str:
+def _keys_at(path: Path, root: Value) -> list[str]:
+    model = _model_at(path, root)
+    return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _example(path: Path, root: Value) -> str:
     """How the missing value would be written, where its unit says so."""
-    known = [item for model in _models_at(path[:-1]) for item in model.model_fields.items()]
-    field = next((field for name, field in known if (field.alias or name) == path[-1]), None)
+    field = _field_at(_model_at(path[:-1], root), str(path[-1]))
     for marker in field.metadata if field else ():
         dimension = getattr(getattr(marker, "func", None), "__self__", None)
         if dimension is not None:

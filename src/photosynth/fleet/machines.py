@@ -1,13 +1,15 @@
 """The machines of a fleet file: models by nameplate, groups of like machines, and the bad habits of simulated ones."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from photosynth.fleet.part import Part
-from photosynth.fleet.units import HashRate, Money, PositiveSeconds, PositiveWatts, Seconds, Watts, mistake
-from photosynth.fleet.values import Address, Id, ListenAddress, Text, WorkerName
+from photosynth.fleet.by_name import ByName
+from photosynth.miners.driver import MACHINES
+from photosynth.settings.part import Part
+from photosynth.settings.units import HashRate, Money, PositiveSeconds, PositiveWatts, Seconds, Watts, mistake
+from photosynth.settings.values import Address, Id, ListenAddress, Text, WorkerName
 
 
 class Model(Part):
@@ -58,7 +60,7 @@ class Group(Part):
     """How many."""
     party: Id
     """Who owns them."""
-    driver: Literal["luxos"]
+    driver: str
     """The dialect in which they take commands."""
     worker: WorkerName = "{machine}"
     """Their name at the pool; {machine}, {group}, {model} and {party} are filled in."""
@@ -73,6 +75,10 @@ class Group(Part):
                 f"{self.count} machines have {len(self.addresses)} addresses", "Give each machine its address", "addresses"
             )
         return self
+
+
+DrivenGroup = Annotated[Group, ByName("driver", "driver of machines", MACHINES)]
+"""A group with what its driver is told."""
 
 
 class Habit(Part):
@@ -104,7 +110,7 @@ class Machines(Part):
 
     models: tuple[Model, ...] = Field(min_length=1, max_length=200)
     """The models."""
-    groups: tuple[Group, ...] = Field(min_length=1, max_length=200)
+    groups: tuple[DrivenGroup, ...] = Field(min_length=1, max_length=200)
     """The groups."""
     habits: tuple[Habit, ...] = Field(default=(), max_length=1000)
     """Bad habits of simulated machines."""
@@ -112,13 +118,16 @@ class Machines(Part):
 
 @dataclass(frozen=True, slots=True)
 class MachineSpec:
-    """One machine as declared: where it stands, whose it is, how it is spoken to. ``address`` None means simulated."""
+    """One machine as declared: where it stands, whose it is, how it is spoken to. ``address`` None means simulated.
+
+    ``settings`` are its driver's, which are also its group."""
 
     id: str
     group: str
     model: Model
     party: str
     driver: str
+    settings: Part
     worker: str
     address: Address | None
     habit: Habit | None
@@ -146,6 +155,7 @@ def specs(machines: Machines) -> tuple[MachineSpec, ...]:
                     models[group.model],
                     group.party,
                     group.driver,
+                    group,
                     group.worker.format(**names),
                     address,
                     habits.get(machine),

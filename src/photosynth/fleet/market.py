@@ -4,9 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from photosynth.fleet.part import Part
-from photosynth.fleet.units import DemandPrice, EnergyPrice
-from photosynth.fleet.values import Day, Text
+from photosynth.energy.market_kind import MARKETS
+from photosynth.fleet.by_name import ByName
+from photosynth.settings.part import Part
+from photosynth.settings.units import DemandPrice, EnergyPrice
+from photosynth.settings.values import Day, Text
 
 
 class PriceComponent(Part):
@@ -68,10 +70,10 @@ class ExportTerms(Part):
     """The direct marketer's fee; leave it out where there is none."""
 
 
-class Market(Part):
+class MarketPart(Part):
     """Where prices come from and what is added to them."""
 
-    kind: Literal["synthetic"]
+    kind: str
     """Source of the spot price. Recorded days are chosen on the command line with --replay."""
     import_components: Annotated[tuple[PriceComponent, ...], Field(alias="import", max_length=50)]
     """Each component of a bought kilowatt-hour beside the spot price."""
@@ -79,3 +81,7 @@ class Market(Part):
     """Price of the highest import; leave it out where the tariff has none."""
     export: ExportTerms = ExportTerms()
     """What fed-in energy earns."""
+
+
+Market = Annotated[MarketPart, ByName("kind", "kind of market", MARKETS)]
+"""The market of a site."""

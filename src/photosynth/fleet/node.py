@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from photosynth.fleet.part import Part
-from photosynth.fleet.units import CoinPrice, PositiveSeconds, Satoshis, mistake, shown
-from photosynth.fleet.values import Day, FilePath, Id, RpcUrl
+from photosynth.settings.part import Part
+from photosynth.settings.units import CoinPrice, PositiveSeconds, Satoshis, mistake, shown
+from photosynth.settings.values import Day, FilePath, Id, RpcUrl
 
 LONGEST_BLOCK_INTERVAL_S = 86_400
 """Seconds that the demonstration's target is steered to at most."""

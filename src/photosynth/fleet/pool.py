@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from photosynth.fleet.part import Part
-from photosynth.fleet.units import PositiveSeconds, mistake
-from photosynth.fleet.values import AllowedNetwork, Id, ListenAddress, VersionMask, parse_network
+from photosynth.settings.part import Part
+from photosynth.settings.units import PositiveSeconds, mistake
+from photosynth.settings.values import AllowedNetwork, Id, ListenAddress, VersionMask, parse_network
 
 LOOPBACK_NETWORKS = (parse_network("127.0.0.0/8"), parse_network("::1/128"))
 

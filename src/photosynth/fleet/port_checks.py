@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from photosynth.fleet.plain import each
 from photosynth.fleet.problems import Finding, Path, path_text
-from photosynth.fleet.values import Address, parse_address
 from photosynth.fleet.yaml_source import Value
-from photosynth.networks.registry import NetworkError, network
+from photosynth.networks.registry import network
+from photosynth.registry import RegistryError
+from photosynth.settings.values import Address, parse_address
 
 _EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared with, and not listened on
 
@@ -70,7 +71,7 @@ def _ports_of(node: Mapping[str, Value]) -> dict[str, Value]:
         return found
     try:
         known = network(str(node.get("network")))
-    except NetworkError:  # said where the node names its network
+    except RegistryError:  # said where the node names its network
         return found
     role = None if known is None else known.roles.get(str(node.get("role")))
     chain = str(node.get("chain"))

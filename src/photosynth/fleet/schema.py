@@ -10,17 +10,25 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from photosynth.energy.market_kind import MARKETS
+from photosynth.energy.meter_driver import METERS
+from photosynth.energy.source_kind import SOURCES
+from photosynth.fleet.by_name import by_name
 from photosynth.fleet.fleet import Fleet
 from photosynth.fleet.texts import field_texts, parser_of
-from photosynth.fleet.units import Dimension
+from photosynth.miners.driver import MACHINES
 from photosynth.networks.registry import installed
+from photosynth.registry import Registry
+from photosynth.settings.units import Dimension
 
 Schema = dict[str, Any]
+REGISTRIES: tuple[Registry[Any], ...] = (MACHINES, METERS, SOURCES, MARKETS)
+"""Whose drivers a fleet file may name beside its nodes' networks."""
 _SCALAR = ["string", "number"]
 
 
 def fleet_schema() -> Schema:
-    """The schema, with the networks that are installed here."""
+    """The schema, with the networks and drivers that are installed here and can be used."""
     models: dict[str, Schema] = {}
     whole = _model(Fleet, models)
     for name in ("Node", "Wallet"):
@@ -46,6 +54,9 @@ def _model(model: type[BaseModel], models: dict[str, Schema]) -> Schema:
 
 
 def _value(annotation: Any, metadata: list[Any], models: dict[str, Schema]) -> Schema:
+    named = by_name(metadata)
+    if named is not None:
+        return {"oneOf": [_reference(part, models) for _, part in named.parts()]}
     parser = parser_of(metadata)
     if isinstance(parser, Dimension):
         return {"type": _SCALAR, "examples": [parser.example]}
@@ -64,11 +75,15 @@ def _value(annotation: Any, metadata: list[Any], models: dict[str, Schema]) -> S
     if origin is dict:
         return {"type": "object", "additionalProperties": _value(arguments[1], [], models)}
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        if annotation.__name__ not in models:
-            models[annotation.__name__] = {}
-            models[annotation.__name__] = _model(annotation, models)
-        return {"$ref": f"#/$defs/{annotation.__name__}"}
+        return _reference(annotation, models)
     return _plain(annotation, parser, metadata)
+
+
+def _reference(model: type[BaseModel], models: dict[str, Schema]) -> Schema:
+    if model.__name__ not in models:
+        models[model.__name__] = {}
+        models[model.__name__] = _model(model, models)
+    return {"$ref": f"#/$defs/{model.__name__}"}
 
 
 def _plain(annotation: Any, parser: Any, metadata: list[Any]) -> Schema:

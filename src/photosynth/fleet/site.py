@@ -6,14 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from photosynth.energy.meter_driver import METERS, SIMULATED
+from photosynth.fleet.by_name import ByName
 from photosynth.fleet.machines import Machines, MachineSpec, specs
 from photosynth.fleet.market import Market
-from photosynth.fleet.part import Part
 from photosynth.fleet.pool import Pool
-from photosynth.fleet.sources import Source, SourceKind
-from photosynth.fleet.units import HashRate, Joules, PositiveWatts, Watts, mistake
-from photosynth.fleet.values import Id, Latitude, LocalTime, Longitude, Text, Zone
+from photosynth.fleet.sources import Source
 from photosynth.quantities.balance import MeterRole
+from photosynth.settings.part import Part
+from photosynth.settings.units import HashRate, Joules, PositiveWatts, Watts, mistake
+from photosynth.settings.values import Id, Latitude, LocalTime, Longitude, Text, Zone
 
 
 class Simulation(Part):
@@ -87,11 +89,22 @@ class Meter(Part):
     """Who owns it."""
     register_step_j: Joules
     """The smallest step that its register shows."""
+    driver: str = SIMULATED
+    """How it is read; without it, it is simulated."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether it is read from the site's simulation."""
+        return self.driver == SIMULATED
 
     @property
     def class_ppm(self) -> int:
         """Largest error of the accuracy class, in millionths of the reading."""
         return {"0.2": 2000, "0.5": 5000, "1": 10_000, "2": 20_000}[self.accuracy_class.rstrip("S")]
+
+
+DrivenMeter = Annotated[Meter, ByName("driver", "driver of meters", METERS, default=SIMULATED)]
+"""A meter with what its driver is told."""
 
 
 class Site(Part):
@@ -111,7 +124,7 @@ class Site(Part):
     longitude: Longitude
     """Degrees east; negative west of Greenwich."""
     simulated: Literal[True]
-    """Whether sources, load, meters and market are simulated. Meters of a real site cannot be read yet, so it is true."""
+    """Whether sources and load are simulated. Those of a real site cannot be read yet, so it is true."""
     simulation: Simulation
     """What stands in for the physical world."""
     grid: Grid
@@ -120,7 +133,7 @@ class Site(Part):
     """What generates behind the connection."""
     loads: Annotated[tuple[Load, ...], Field(max_length=100)] = ()
     """What comes before mining."""
-    meters: Annotated[tuple[Meter, ...], Field(max_length=100)]
+    meters: Annotated[tuple[DrivenMeter, ...], Field(max_length=100)]
     """One meter of each role."""
     market: Market
     """Prices."""
@@ -141,7 +154,7 @@ class Site(Part):
         """Which party each declared worker belongs to; a guest's name is not among them."""
         return {spec.worker: spec.party for spec in self._specs}
 
-    def source_kinds(self) -> tuple[SourceKind, ...]:
+    def source_kinds(self) -> tuple[str, ...]:
         """What its sources live on, each kind once, in the file's order."""
         return tuple(dict.fromkeys(source.kind for source in self.sources))
 
@@ -150,8 +163,9 @@ class Site(Part):
         return int(self.simulation.start.replace(tzinfo=self.zone).astimezone(UTC).timestamp()) * 1000
 
     def real_parts(self) -> tuple[str, ...]:
-        """The machines that are real; where there are any, the fleet's clock runs at speed 1."""
-        return tuple(spec.id for spec in self._specs if spec.address is not None)
+        """The machines and meters that are real; where there are any, the fleet's clock runs at speed 1."""
+        meters = tuple(meter.id for meter in self.meters if not meter.simulated)
+        return (*(spec.id for spec in self._specs if spec.address is not None), *meters)
 
     def represented_hash_rate_hs(self) -> int:
         """What the simulated machines stand for together at full power, in hashes per second."""

@@ -4,11 +4,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from photosynth.drivers import D
+from photosynth.energy.source_kind import SOURCES
 from photosynth.fleet.machines import machine_ids
 from photosynth.fleet.plain import at, dangling, did_you_mean, each, repeated, texts
 from photosynth.fleet.problems import Finding, Path, path_text
 from photosynth.fleet.yaml_source import Value
+from photosynth.miners.driver import MACHINES
 from photosynth.quantities.balance import ROLES
+from photosynth.registry import Registry, RegistryError
 from photosynth.stratum.names import MAX_WORKER_NAME
 
 _LISTS_WITH_IDS: tuple[tuple[Path, str], ...] = (
@@ -34,6 +38,7 @@ def check_site(root: Value, under: Path) -> Iterator[Finding]:
     ]
     yield from dangling(groups, texts(root, ("machines", "models"), "id"), "model", "machines.models")
     yield from _machines(root, under)
+    yield from _not_simulated(root, under)
     yield from _meter_roles(root, under)
     yield from _start(root, under)
     yield from _components(root, under)
@@ -71,6 +76,28 @@ def _machines(root: Value, under: Path) -> Iterator[Finding]:
             yield Finding((*where, "machine"), f"no machine is called {named[:40]}", mend)
         elif named not in simulated:
             yield Finding((*where, "machine"), f"{named} is a real machine, which has habits of its own", "Remove the habit")
+
+
+def _not_simulated(root: Value, under: Path) -> Iterator[Finding]:
+    """What shall be simulated, and nothing simulates it."""
+    for where, group in each(root, ("machines", "groups"), under):
+        driver = _driver(MACHINES, group.get("driver"))
+        if driver is not None and not driver.simulated and not group.get("addresses"):
+            mend = "Add `addresses:` with the host and port of each machine"
+            what = f"nothing simulates machines of the driver {driver.name}, and it has no addresses of real ones"
+            yield Finding((*where, "driver"), what, mend)
+    for where, source in each(root, ("sources",), under):
+        kind = _driver(SOURCES, source.get("kind"))
+        if kind is not None and not kind.simulated:
+            mend = f"Write one of {', '.join(found.name for found in SOURCES.usable() if found.simulated)}"
+            yield Finding((*where, "kind"), f"nothing simulates a source of the kind {kind.name}", mend)
+
+
+def _driver(registry: Registry[D], name: Value) -> D | None:
+    try:
+        return registry.get(name) if isinstance(name, str) else None
+    except RegistryError:
+        return None  # which is told where the part is read
 
 
 def _workers(where: Path, worker: str, group: dict[str, Value], names: list[str], seen: dict[str, Path]) -> Iterator[Finding]:

@@ -1,17 +1,23 @@
 """What a class says of its fields: the texts below them, and what reads each value."""
 
+import contextlib
 from typing import Any
 
 from pydantic import BaseModel
 
 from photosynth.attribute_docstrings import attribute_docstrings
-from photosynth.fleet.units import Dimension
+from photosynth.settings.units import Dimension
 
 
 def field_texts(model: type[BaseModel]) -> dict[str, str]:
     """What is said of each field of a class: in its description, or in the text below it, as the source has it."""
-    described = {name: field.description for name, field in model.model_fields.items() if field.description}
-    return attribute_docstrings(model) | described
+    found: dict[str, str] = {}
+    for ancestor in reversed(model.__mro__):
+        if issubclass(ancestor, BaseModel) and ancestor.model_fields:
+            with contextlib.suppress(OSError, TypeError):  # a class without a source: one that is made, or of another package
+                found |= attribute_docstrings(ancestor)
+    found |= {name: field.description for name, field in model.model_fields.items() if field.description}
+    return {name: found.get(name, "") for name in model.model_fields}
 
 
 def parser_of(metadata: list[Any]) -> Any:

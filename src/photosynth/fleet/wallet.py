@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from photosynth.fleet.part import Part
-from photosynth.fleet.units import mistake, shown
-from photosynth.fleet.values import STANDARD_SCRIPT, Id, Script
+from photosynth.settings.part import Part
+from photosynth.settings.units import mistake, shown
+from photosynth.settings.values import STANDARD_SCRIPT, Id, Script
 
 PUBLISHED_TEST_SCRIPT = bytes.fromhex("0014751e76e8199196d454941c45d1b3a323f1433bd6")
 """Pays the private key 1 (BIP173's test vector): anybody can spend it, so it is for demonstrations alone."""

@@ -53,7 +53,9 @@ class MinerControl:
     ) -> None:
         limits = CallLimits() if limits is None else limits
         self._doors = {machine.id: GuardedMachine(machine, clock.site_ms, limits) for machine in machines}
-        self._units = {machine: Unit(machine, models[machine], int(poll_s * 1000)) for machine in self._doors}
+        self._units = {
+            name: Unit(name, models[name], int(poll_s * 1000), takes_power=door.takes_power) for name, door in self._doors.items()
+        }
         self._traffic = Traffic(self._doors, audit, clock, 2 * concurrency)
         self._clock, self._poll_s, self._concurrency, self._sleep = clock, poll_s, concurrency, sleep
         self._shares_of, self._share_patience_ms = shares_of, share_patience_s * 1000

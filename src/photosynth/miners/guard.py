@@ -22,6 +22,7 @@ from photosynth.miners.machine import (
     Machine,
     MachineError,
     MachineReading,
+    TakesPower,
 )
 
 log = structlog.get_logger()
@@ -143,7 +144,13 @@ class GuardedMachine:
     def __init__(self, machine: Machine, site_ms: Callable[[], int], limits: CallLimits) -> None:
         self.id = machine.id
         self._machine, self._site_ms, self._limits = machine, site_ms, limits
+        self._power = machine if isinstance(machine, TakesPower) else None
         self._guard = Guard(self.id, MachineError)
+
+    @property
+    def takes_power(self) -> bool:
+        """Whether it can be told how much to draw."""
+        return self._power is not None
 
     async def read(self, full: bool) -> MachineReading:
         """What it does now. Raises MachineError."""
@@ -164,7 +171,10 @@ class GuardedMachine:
 
     async def set_power(self, watts: int) -> Answer:
         """Tell it how many watts to draw. Raises MachineError."""
-        return await self._call("set_power", lambda: self._machine.set_power(watts), sound_answer, self._limits.command_s)
+        machine = self._power
+        if machine is None:
+            return Answer(False, "its driver has no way to tell it a power")
+        return await self._call("set_power", lambda: machine.set_power(watts), sound_answer, self._limits.command_s)
 
     async def close(self) -> None:
         """Let the driver go; nothing that it does keeps others from being closed."""

@@ -20,6 +20,7 @@ from photosynth.miners.cgminer import (
     status_of,
     text,
 )
+from photosynth.miners.driver import MachineDriver
 from photosynth.miners.machine import Activity, Answer, Identity, MachineError, MachineReading, MalformedError, RefusedError
 
 SESSION_BUSY_CODE = 402
@@ -161,3 +162,12 @@ def _hottest(boards: list[AnswerDict]) -> int | None:
     corners = ("TopLeft", "TopRight", "BottomLeft", "BottomRight")
     found = [value for board in boards[:16] for corner in corners if (value := count(board, corner, MAX_CELSIUS)) is not None]
     return max(found, default=None)
+
+
+DRIVER = MachineDriver(
+    name="luxos",
+    title="LuxOS, over its TCP API",
+    tier="specification",
+    simulated=True,
+    open=lambda at, _: LuxosMachine(at.id, at.host, at.port, at.site_ms),
+)

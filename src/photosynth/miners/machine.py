@@ -1,7 +1,7 @@
 """The door to one machine: the protocol that every driver keeps, and what passes through it."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 from msgspec import Meta
 
@@ -73,15 +73,14 @@ class Answer:
 
 
 class Machine(Protocol):
-    """A driver of one machine. Every method raises UnreachableError or MalformedError; none waits without a bound."""
+    """A driver of one machine. Every method raises UnreachableError or MalformedError; none waits without a bound.
+
+    This is what every machine can do; what only some can has a protocol of its own, and a driver of others no such method.
+    """
 
     @property
     def id(self) -> str:
         """The name in the fleet file."""
-        ...
-
-    async def identify(self) -> Identity:
-        """What it is."""
         ...
 
     async def read(self, full: bool = False) -> MachineReading:
@@ -96,10 +95,24 @@ class Machine(Protocol):
         """Hash again, at the power last set."""
         ...
 
+    async def close(self) -> None:
+        """Give back what it holds."""
+        ...
+
+
+@runtime_checkable
+class TakesPower(Protocol):
+    """A machine that can be told how much to draw; any other is switched only."""
+
     async def set_power(self, watts: int) -> Answer:
         """Draw about so many watts when awake, as near below as its profiles allow."""
         ...
 
-    async def close(self) -> None:
-        """Give back what it holds."""
+
+@runtime_checkable
+class Identifies(Protocol):
+    """A machine that says what it is."""
+
+    async def identify(self) -> Identity:
+        """What it is."""
         ...

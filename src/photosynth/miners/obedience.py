@@ -42,9 +42,11 @@ class Learnt:
 class Obedience:
     """One machine's record. Times are site milliseconds, powers watts."""
 
-    def __init__(self, conditions: Conditions) -> None:
+    def __init__(self, conditions: Conditions, best: Literal["steps", "on_off"] = "steps") -> None:
         self._conditions = conditions
-        self.regulation: Regulation = "steps"
+        self.best = best
+        """What its driver can do at most."""
+        self.regulation: Regulation = best
         self.fixed_power_w: int | None = None
         self.next_test_ms = 0
         self._deaf = self._ignored = self._retests = 0
@@ -55,7 +57,7 @@ class Obedience:
     @property
     def takes_limits(self) -> bool:
         """Whether nothing yet speaks against its obeying a power limit."""
-        return self._ignored == 0
+        return self.best == "steps" and self._ignored == 0
 
     def obeyed_off(self) -> None:
         """It sleeps, or was seen asleep: whatever was said of its being switched off does not hold any more."""
@@ -64,7 +66,7 @@ class Obedience:
         self._deaf = self._retests = 0
         if self._limit is not None:  # it did nothing at all and does something again: a limit is worth a try, too
             self._limit, self._ignored = None, PROOFS_TO_NAME - 1
-        self._off, self.regulation = None, "steps"
+        self._off, self.regulation = None, self.best
         self._say()
 
     def obeyed_limit(self, wanted_on: bool) -> None:
@@ -73,14 +75,14 @@ class Obedience:
             return  # it runs at the one power that it has
         self._ignored, self._limit = 0, None
         if self.regulation == "none" and wanted_on:
-            self.regulation, self._deaf = "steps", PROOFS_TO_NAME - 1
+            self.regulation, self._deaf = self.best, PROOFS_TO_NAME - 1
         self._say()
 
     def ignored_off(self, now_ms: int, power_w: int | None, evidence: str) -> None:
         """It was told to sleep and stayed awake."""
         self._deaf += 1
         self._off = _again(self._off, evidence, now_ms)
-        if self._deaf >= PROOFS_TO_NAME or self.regulation != "steps":
+        if self._deaf >= PROOFS_TO_NAME or self.regulation != self.best:
             self._give_up(now_ms, power_w)
         self._say()
 
@@ -102,7 +104,7 @@ class Obedience:
             self.fixed_power_w = power_w if power_w is not None else self.fixed_power_w
         if self._regulate_again_ms is not None and now_ms >= self._regulate_again_ms:
             self._regulate_again_ms = None
-            self.regulation, self._ignored = "steps", PROOFS_TO_NAME - 1
+            self.regulation, self._ignored = self.best, PROOFS_TO_NAME - 1
 
     def memory(self) -> Learnt:
         """What outlives a restart."""
@@ -119,11 +121,14 @@ class Obedience:
     def remember(self, learnt: Learnt, now_ms: int) -> None:
         """Take up what an earlier life's :meth:`memory` gave; no test is put off for longer than one may be."""
         self.fixed_power_w = learnt.fixed_power_w
-        self.regulation = "steps" if learnt.regulation == "none" and learnt.off is None else learnt.regulation
+        off = learnt.off
+        limit = learnt.limit if self.best == "steps" else None  # its driver may be another one now
+        unproven = (learnt.regulation == "none" and off is None) or (learnt.regulation == "on_off" and limit is None)
+        self.regulation = self.best if unproven or learnt.regulation == "steps" else learnt.regulation
         self.next_test_ms = min(learnt.next_test_ms, now_ms + LONGEST_RETEST_MS)
         if learnt.regulate_again_ms is not None:
             self._regulate_again_ms = min(learnt.regulate_again_ms, now_ms + DAY_MS)
-        self._off, self._limit = off, limit = learnt.off, learnt.limit
+        self._off, self._limit = off, limit
         self._deaf = PROOFS_TO_NAME if self.regulation == "none" else PROOFS_TO_NAME - 1 if off is not None else 0
         self._ignored = 0 if limit is None else PROOFS_TO_NAME
         self._say()

@@ -28,12 +28,15 @@ DRIFTS_TO_RESEND = 2
 
 
 class Unit:
-    """One machine's control state. ``floor_wall_ms`` is the least wall time between a command and its judgement."""
+    """One machine's control state. ``floor_wall_ms`` is the least wall time between a command and its judgement.
 
-    def __init__(self, machine: str, model: MachineModel, floor_wall_ms: int) -> None:
+    ``takes_power`` is whether its driver can tell it a power; where not, it is switched only.
+    """
+
+    def __init__(self, machine: str, model: MachineModel, floor_wall_ms: int, *, takes_power: bool = True) -> None:
         self.id, self.model = machine, model
         self.conditions = Conditions(machine)
-        self.obedience = Obedience(self.conditions)
+        self.obedience = Obedience(self.conditions, "steps" if takes_power else "on_off")
         self.oddities = Oddities(model, self.conditions)
         self.presence = Presence(self.conditions)
         self.restlessness = Restlessness(self.conditions)
@@ -121,11 +124,13 @@ class Unit:
             return None
         if now_ms < max(self._next_try_ms, self.obedience.next_test_ms if self.regulation == "none" else 0):
             return None
+        exact = self.obedience.best == "steps"  # what cannot be told a power is only asked to run
         if not is_on(self.model, self.reading):
-            return Command("wake", goal) if now_ms >= self.restlessness.wait_until_ms else None
+            return Command("wake", goal, exact) if now_ms >= self.restlessness.wait_until_ms else None
         there = judge(self.model, goal, self.reading).power_met is not False
         if self.regulation != "steps":  # a fixed load gets its rare test, here by a power
-            return Command("set_power", goal) if self.regulation == "none" and not there else None
+            told = self.regulation == "none" and exact and not there
+            return Command("set_power", goal) if told else None
         if self._set_w is None and there:
             self._set_w = goal  # whoever sent it there
         if self._set_w != goal or self._drifts >= DRIFTS_TO_RESEND:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from photosynth.quantities.assets import Asset
+from photosynth.registry import Tier
 
 
 class Unknown(Enum):
@@ -152,8 +153,6 @@ class Command:
     access: Access
 
 
-Tier = Literal["real software", "recorded answers", "specification"]
-"""What a network's package was tested against: the software itself, recorded answers of it, or its specification."""
 DutyState = Literal["DONE", "LATE", "MISSED", "UNKNOWN"]
 """What became of something that a network expected; UNKNOWN is not MISSED."""
 IncomeState = Literal["accrued", "claimed", "received"]

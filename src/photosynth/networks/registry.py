@@ -5,72 +5,31 @@ is its :class:`~photosynth.networks.grammar.Network`.
 """
 
 from collections.abc import Container
-from functools import cache
-from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 
 from photosynth.networks.grammar import IncomeKind, Network
 from photosynth.quantities.assets import ASSETS, Asset
+from photosynth.registry import Registry, RegistryError
 
-GROUP = "photosynth.networks"
-OURS = ("bitcoin",)
 _STATES = {"accrued", "claimed", "received"}
 
 
-class NetworkError(Exception):
-    """A package announces a network and does not give one; the message names it."""
-
-
-@cache
 def network(name: str) -> Network | None:
-    """The network of a name, None where none is installed. Raises NetworkError."""
-    if name in OURS:
-        found: Network = import_module(f"photosynth.networks.{name}.network").NETWORK
-        return found
-    announced = _announced().get(name)
-    return None if announced is None else _load(announced)
+    """The network of a name, None where none is installed. Raises RegistryError."""
+    return NETWORKS.get(name)
 
 
 def installed() -> tuple[str, ...]:
     """The names of all that are installed, the house's own first."""
-    return (*OURS, *sorted(_announced().keys() - set(OURS)))
-
-
-@cache
-def _announced() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
-
-
-def _load(point: EntryPoint) -> Network:
-    where = f"the entry point {point.name} = {point.value} of the group {GROUP}"
-    try:
-        found = point.load()
-    except (Exception, SystemExit) as error:  # a foreign package may raise anything while it is imported
-        raise NetworkError(f"{where} cannot be loaded: {type(error).__name__}: {error}") from error
-    if not isinstance(found, Network) or found.name != point.name:
-        raise NetworkError(f"{where} is no photosynth.networks.grammar.Network of that name")
-    try:
-        well_formed = _well_formed(found)
-    except (AttributeError, TypeError):
-        well_formed = False
-    if not well_formed:
-        raise NetworkError(f"{where}: its chains, roles or what these say are not of the kinds that the grammar names")
-    try:
-        wrong = _wrong_with_income(found)
-    except (AttributeError, TypeError):
-        wrong = "its income or assets are not of the kinds that the grammar names"
-    if wrong is not None:
-        raise NetworkError(f"{where}: {wrong}")
-    return found
+    return NETWORKS.installed()
 
 
 def check_accounts(found: Network, chart: Container[str]) -> None:
-    """Raise NetworkError where a rule of a network posts to an account that is not among those of a chart."""
+    """Raise RegistryError where a rule of a network posts to an account that is not among those of a chart."""
     for kind in found.income:
         for rule in kind.postings:
             for leg in rule.legs:
                 if leg.account not in chart:
-                    raise NetworkError(
+                    raise RegistryError(
                         f"the network {found.name} would post its income `{kind.name}`, {rule.state}, to the account "
                         f"{leg.account[:20]}, which the chart of accounts does not have for income"
                     )
@@ -103,6 +62,16 @@ def _wrong_with_kind(kind: IncomeKind, codes: Container[str]) -> str | None:
     return None
 
 
+def _wrong_with(found: Network) -> str | None:
+    """What keeps a network from being used. Raises AttributeError or TypeError where it is all wrong."""
+    if not _well_formed(found):
+        return "its chains, roles or what these say are not of the kinds that the grammar names"
+    try:
+        return _wrong_with_income(found)
+    except (AttributeError, TypeError):
+        return "its income or assets are not of the kinds that the grammar names"
+
+
 def _well_formed(found: Network) -> bool:
     """Whether a fleet file can be held against a network. Raises AttributeError or TypeError where it is all wrong."""
     texts = [*found.chains, *found.embedded, *found.simulated, *found.roles.keys()]
@@ -110,3 +79,6 @@ def _well_formed(found: Network) -> bool:
         texts += [*role.runs, *role.endpoints.keys(), *role.endpoints.values(), *role.ports.keys()]
         texts += [chain for usual in role.ports.values() for chain, _ in usual.items()]
     return bool(found.chains and found.roles) and all(isinstance(text, str) for text in texts)
+
+
+NETWORKS = Registry("photosynth.networks", Network, {"bitcoin": "photosynth.networks.bitcoin.network:NETWORK"}, _wrong_with)

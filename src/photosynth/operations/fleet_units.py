@@ -100,7 +100,7 @@ class Units:
         choice = NodeChoice(mine)
 
         async def open_field() -> OpenedField:
-            return OpenedField(await site.settings.open_field(site.clock, site.pool_address), site.meters)
+            return OpenedField(site, await site.settings.open_field(site.clock, site.pool_address))
 
         async def open_machines() -> Machines:
             return Machines(site, field.running.field)

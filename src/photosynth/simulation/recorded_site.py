@@ -12,6 +12,7 @@ from photosynth.simulation.backtest_facts import BacktestConfig
 from photosynth.simulation.backtest_machines import BacktestMachine
 from photosynth.simulation.factory import FactoryLoad
 from photosynth.simulation.replay import Nominal
+from photosynth.simulation.source_model import SOURCE_MODELS, Weather
 from photosynth.sites.configuration import declared_coin_market, dispatch_policy, machine_model, tariff_of
 
 FEES_SAT = 2_000_000
@@ -20,11 +21,19 @@ FEES_DATE = "2026-02-12"
 
 
 def nominal_of(site: Site) -> Nominal:
-    """Its sources' nameplate power by kind, which the recorded sun's and wind's yearly maxima are scaled to."""
+    """Its sources' nameplate power by the weather whose recorded maximum is scaled to it. Raises RecordedDataError."""
     return Nominal(
-        solar_w=sum(source.nominal_w for source in site.sources if source.kind == "photovoltaic"),
-        wind_w=sum(source.nominal_w for source in site.sources if source.kind == "wind"),
+        solar_w=sum(source.nominal_w for source in site.sources if _follows(source.kind) == "sun"),
+        wind_w=sum(source.nominal_w for source in site.sources if _follows(source.kind) == "wind"),
     )
+
+
+def _follows(kind: str) -> Weather:
+    """The recorded weather that a kind of source follows. Raises RecordedDataError where none tells of it."""
+    weather = SOURCE_MODELS.need(kind).follows
+    if weather is None:
+        raise RecordedDataError(f"nothing that is recorded tells what a source of kind {kind} made")
+    return weather
 
 
 def recorded_coin_market(mining: MiningSite, data: Path) -> CoinMarket:

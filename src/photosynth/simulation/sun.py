@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from photosynth.files.whole import write_whole
+from photosynth.simulation.source_model import SourceModelError
 
 MINUTES = 1440
 TURBIDITY = {False: 4.0, True: 2.8}
@@ -27,7 +28,7 @@ PER_KELVIN = -0.0035
 """Loss of a crystalline module per kelvin above 25 degrees Celsius (PVWatts)."""
 
 
-class SunError(Exception):
+class SunError(SourceModelError):
     """A day's sun could not be computed; the message says why."""
 
 

@@ -10,15 +10,21 @@ profile, linear interpolation of the power curve, density correction of IEC 6140
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from photosynth.simulation.source_model import SourceModel, World
 from photosynth.simulation.sun import air_temperature_c
+
+if TYPE_CHECKING:
+    from photosynth.energy.wind_turbine import Wind
+    from photosynth.fleet import Site
 
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
@@ -122,3 +128,41 @@ def _noise(name: str, step: int) -> float:
     """A normal variable of its own for each step, from the seed alone."""
     digest = blake2b(f"{name}/{step}".encode(), digest_size=8).digest()
     return _NORMAL.inv_cdf((int.from_bytes(digest, "big") + 0.5) / 2**64)
+
+
+class WindGeneration:
+    """Turbines of a simulated site: what they make at any instant is told at once."""
+
+    def __init__(self, turbines: tuple[Turbine, ...], seed: int) -> None:
+        self.watts = generation_w(turbines, seed)
+
+    async def begin(self, first_ms: int, last_ms: int) -> None:
+        """Nothing needs to be there before."""
+
+    def ready_for(self, site_ms: int) -> bool:
+        """Always."""
+        return True
+
+    async def close(self) -> None:
+        """Nothing is under way."""
+
+
+def turbine_of(name: str, source: "Wind", _: "Site") -> Turbine:
+    """A declared turbine as the world process is told of it."""
+    climate = source.climate
+    return Turbine(
+        id=name,
+        hub_height_mm=source.hub_height_mm,
+        curve=tuple((point.wind_mm_s, point.power_w) for point in source.power_curve.points),
+        mean_mm_s=climate.mean_mm_s,
+        shape=float(climate.shape),
+        height_mm=climate.height_mm,
+        roughness_mm=climate.roughness_mm,
+    )
+
+
+def _generation(plants: Sequence[Any], world: World) -> WindGeneration:
+    return WindGeneration(msgspec.convert(plants, tuple[Turbine, ...]), world.seed)
+
+
+MODEL = SourceModel(name="wind", tier="specification", plant=turbine_of, generation=_generation, follows="wind")

@@ -11,99 +11,29 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from photosynth.energy.market import is_bright_day
 from photosynth.files.whole import write_whole
-from photosynth.simulation import sun
+from photosynth.registry import RegistryError
 from photosynth.simulation.asics import AsicFleet
 from photosynth.simulation.factory import FactoryLoad
 from photosynth.simulation.meter_server import MeterServer
 from photosynth.simulation.one_process import take_place
 from photosynth.simulation.series import read_series
-from photosynth.simulation.site_physics import MINUTE_MS, SitePhysics
-from photosynth.simulation.wind import generation_w
+from photosynth.simulation.site_physics import SitePhysics
+from photosynth.simulation.source_model import SOURCE_MODELS, Generation, SourceModelError
+from photosynth.simulation.source_model import World as SourceWorld
 from photosynth.simulation.world_config import WorldConfig, WorldReady
 
 TICK_S = 0.15
 SAVE_EVERY_S = 1.0
 STATE_FILE = "state.json"
-SUN_RETRY_S = 20.0
 LONGEST_GAP_MS = 86_400_000
 """A longer standstill, or one back in time, is not filled in: registers stand still over it."""
-
-
-class SunSeries:
-    """The sun by UTC day from the cache; the next day is computed in the afternoon, so that midnight finds it there."""
-
-    def __init__(self, config: WorldConfig, folder: Path) -> None:
-        self.config, self.folder = config, folder
-        self._days: dict[date, sun.SunDay] = {}
-        self._wanted: asyncio.Task[None] | None = None
-        self._retry_at = 0.0
-
-    async def need(self, day: date) -> None:
-        """Have a day, computing it where it is not cached. Raises SunError."""
-        if day in self._days:
-            return
-        path = sun.day_path(self.folder, self.config.panels, self.config.seed, day)
-        known = sun.read_day(path)
-        if known is None:
-            bright = is_bright_day(self.config.seed, day)
-            known = await sun.compute_day(sun.SunRequest(self.config.panels, self.config.seed, day, bright, str(path)))
-        self._days[day] = known
-        for old in [item for item in self._days if item < day - timedelta(days=1)]:
-            del self._days[old]
-        sun.forget_old_days(self.folder, day)
-
-    def watts(self, site_ms: int) -> int:
-        """Watts in the minute of an instant. Raises SunError where its day was not computed."""
-        day_number, within_ms = divmod(site_ms, 86_400_000)
-        day = self._days.get(_EPOCH + timedelta(days=day_number))
-        if day is None:
-            raise sun.SunError(f"the sun of {_EPOCH + timedelta(days=day_number)} is not known")
-        return day.watts[within_ms // MINUTE_MS]
-
-    def ready_for(self, site_ms: int) -> bool:
-        """Whether an instant's day is there; what is missing, or tomorrow in the afternoon (UTC), begins to be computed.
-
-        A failure is told and tried again later.
-        """
-        today = _EPOCH + timedelta(days=site_ms // 86_400_000)
-        known = today in self._days
-        wanted = today + timedelta(days=1) if known and site_ms % 86_400_000 >= 43_200_000 else today
-        computing = self._wanted is not None and not self._wanted.done()
-        if wanted not in self._days and not computing and time.monotonic() >= self._retry_at:
-            self._retry_at = time.monotonic() + SUN_RETRY_S
-            self._wanted = asyncio.create_task(self._try(wanted))
-        return known
-
-    async def _try(self, day: date) -> None:
-        try:
-            await self.need(day)
-            self._retry_at = 0.0
-        except (sun.SunError, OSError) as error:
-            print(f"world: {error}", file=sys.stderr, flush=True)
-
-    async def close(self) -> None:
-        """Give up what is being computed."""
-        if self._wanted is not None:
-            self._wanted.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._wanted
-
-
-_EPOCH = date(1970, 1, 1)
-
-
-def utc_day(site_ms: int) -> date:
-    """The UTC day of an instant."""
-    return datetime.fromtimestamp(site_ms / 1000, UTC).date()
 
 
 class World:
@@ -114,7 +44,7 @@ class World:
         self.folder = Path(config.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.time = config.time.scaled()
-        self.sun = SunSeries(config, self.folder) if config.series_path is None and config.panels else None
+        self.sources: tuple[Generation, ...] = ()
         self.resumed = False
         self.site: SitePhysics
         self.fleet: AsicFleet
@@ -127,7 +57,10 @@ class World:
         return self.time.site_ms(time.monotonic_ns())
 
     async def start(self) -> WorldReady:
-        """Begin where the last life ended, or anew; then listen. Raises SunError, OSError, ValueError, KeyError."""
+        """Begin where the last life ended, or anew; then listen.
+
+        Raises SourceModelError, RegistryError, OSError, ValueError, KeyError.
+        """
         kept = self._load(self.site_ms())
         config = self.config
         zone = ZoneInfo(config.zone)
@@ -174,24 +107,22 @@ class World:
         """The sources' power by instant, from where the last life ended (None: from now) on."""
         if self.config.series_path is not None:
             return read_series(Path(self.config.series_path)).at
-        wind_w = generation_w(self.config.turbines, self.config.seed)
-        if self.sun is None:
-            return wind_w
+        place = SourceWorld(self.config.seed, self.folder)
+        self.sources = tuple(SOURCE_MODELS.need(kind).generation(plants, place) for kind, plants in self.config.sources.items())
         now_ms = self.site_ms()
-        day, last = utc_day(min(now_ms, since_ms or now_ms)), utc_day(max(now_ms, since_ms or now_ms))
-        while day <= last:
-            await self.sun.need(day)
-            day += timedelta(days=1)
-        sun_w = self.sun.watts
-        return lambda at_ms: sun_w(at_ms) + wind_w(at_ms)
+        since_ms = since_ms or now_ms
+        for source in self.sources:
+            await source.begin(min(now_ms, since_ms), max(now_ms, since_ms))
+        return lambda at_ms: sum(source.watts(at_ms) for source in self.sources)
 
     def step(self) -> None:
         """Bring everything to the site's time."""
         now_ms = self.site_ms()
         if now_ms <= self.site.now_ms:
             return
-        if self.sun is not None and not self.sun.ready_for(now_ms):
-            return  # registers stand still until the day is computed, then catch up
+        ready = [source.ready_for(now_ms) for source in self.sources]  # each is asked, as each begins then what takes long
+        if not all(ready):
+            return  # registers stand still until what they make is computed, then catch up
         self._mining_w, energy_j = self.fleet.advance(now_ms)
         self.site.advance(now_ms, energy_j * 1000)
 
@@ -215,8 +146,8 @@ class World:
         self.step()
         self.save()
         await self.fleet.close()
-        if self.sun is not None:
-            await self.sun.close()
+        for source in self.sources:
+            await source.close()
 
     def _load(self, now_ms: int) -> dict[str, Any] | None:
         try:
@@ -245,7 +176,7 @@ async def run(config: WorldConfig) -> int:
     try:
         take_place(world.folder)  # before what the devices remember is read: who was here before writes it no more
         ready = await world.start()
-    except (sun.SunError, OSError, ValueError, KeyError) as error:
+    except (SourceModelError, RegistryError, OSError, ValueError, KeyError) as error:
         print(f"world: {error}", file=sys.stderr, flush=True)
         return 1
     sys.stdout.buffer.write(msgspec.json.encode(ready) + b"\n")

@@ -1,6 +1,6 @@
 """What the world process is told when it starts: one JSON line, checked against these types."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -10,8 +10,6 @@ from photosynth.quantities.balance import MeterRole
 from photosynth.quantities.instants import ScaledTime
 from photosynth.simulation.asics import AsicSpec
 from photosynth.simulation.habits import Habit
-from photosynth.simulation.sun import Panels
-from photosynth.simulation.wind import Turbine
 
 
 class TimeConfig(msgspec.Struct, frozen=True):
@@ -70,7 +68,7 @@ class MachineConfig(msgspec.Struct, frozen=True):
 
 class WorldConfig(msgspec.Struct, frozen=True):
     """The whole simulated site. ``series_path`` names a recorded day's generation (``simulation.series``) instead of what
-    ``panels`` and ``turbines`` would make.
+    ``sources`` would make: by kind, what its model (``simulation.source_model``) tells of each plant.
 
     Powers in watts; ``folder`` keeps the devices' own memory and the sun's cache; port 0 takes a free one.
     """
@@ -81,8 +79,7 @@ class WorldConfig(msgspec.Struct, frozen=True):
     time: TimeConfig
     connection_w: int
     curtailable: bool
-    panels: tuple[Panels, ...]
-    turbines: tuple[Turbine, ...]
+    sources: dict[str, tuple[Any, ...]]
     loads: tuple[LoadConfig, ...]
     meters: tuple[MeterConfig, ...]
     models: tuple[MachineModel, ...]

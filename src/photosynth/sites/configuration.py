@@ -200,7 +200,7 @@ def site_facts(mining: MiningSite, genesis_hash: bytes) -> SiteFacts:
         wallet=mining.wallet.id,
         asset=DEMONSTRATION_ASSET if mining.node.demonstration else "BTC",
         meters=tuple(
-            MeterInfo(m.id, m.role, m.party, m.accuracy_class.rstrip("S"), m.register_step_j, simulated=site.simulated)
+            MeterInfo(m.id, m.role, m.party, m.accuracy_class.rstrip("S"), m.register_step_j, simulated=m.simulated)
             for m in site.meters
         ),
         export_limit_w=site.grid.connection_w,

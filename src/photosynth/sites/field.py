@@ -1,19 +1,27 @@
-"""The field: meters, sources and machines behind their drivers, real or simulated; the site does not know which."""
+"""The field: meters, sources and machines of a site; the site does not know which of them are simulated."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from photosynth.energy.meters import Sources
 from photosynth.sites.clock import RunningClock
-from photosynth.sites.guarded_meters import GuardedMeters, MetersAndSources
+from photosynth.sites.drivers import meters_of
+from photosynth.sites.site_meters import SiteMeters
+
+if TYPE_CHECKING:
+    from photosynth.sites.site import OperatedSite
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """The opened field: where machines answer, the meters, and how it is left."""
+    """What stands in a field beside what the fleet file tells: the sources' control, and where what is simulated answers."""
 
-    meters: MetersAndSources
-    machines: dict[str, tuple[str, int]]
+    sources: Sources
+    metering: tuple[str, int] | None
+    """Host and port where the simulated meters answer."""
+    machines: Mapping[str, tuple[str, int]]
+    """Host and port of each simulated machine."""
     close: Callable[[], Awaitable[None]]
     ended: Callable[[], Awaitable[str]]
     """Waits until it ends by itself, as a simulated one may that is a process; says why."""
@@ -23,7 +31,7 @@ class OpenField(Protocol):
     """How a field is opened, once the pool's port listens and the clock runs."""
 
     async def __call__(self, clock: RunningClock, pool: tuple[str, int]) -> Field:
-        """Connect; a simulated field is started here."""
+        """Connect; what is simulated is started here."""
         ...
 
 
@@ -32,11 +40,12 @@ class FieldEndedError(Exception):
 
 
 class OpenedField:
-    """The field of one site in operation: its meters are connected to the site's guard as long as it is open."""
+    """The field of one site in operation: its meters stand behind the site's guard as long as it is open."""
 
-    def __init__(self, field: Field, guard: GuardedMeters) -> None:
-        self.field, self._guard = field, guard
-        guard.connect(field.meters)
+    def __init__(self, site: "OperatedSite", field: Field) -> None:
+        self.field, self._guard = field, site.meters
+        self.meters = SiteMeters(field.sources, meters_of(site.declared, field.metering, site.clock.site_ms))
+        self._guard.connect(self.meters)
 
     async def run(self) -> None:
         """Watch it. Raises FieldEndedError where it ends by itself."""
@@ -45,4 +54,5 @@ class OpenedField:
     async def close(self) -> None:
         """Hang up."""
         self._guard.disconnect()
+        await self.meters.close()
         await self.field.close()

@@ -40,11 +40,11 @@ class GuardedMeters:
 
     async def read(self) -> dict[str, MeterReading]:
         """Every meter's register and power now, by its id."""
-        return await self._call("read", lambda inner: inner.read(), _readings)
+        return await self._call("read", lambda inner: inner.read(), sound_readings)
 
     async def profile(self, interval_start_ms: int) -> dict[str, IntervalReading] | None:
         """Every meter's latched registers of one quarter hour; None where it has not ended or is kept no longer."""
-        return await self._call("profile", lambda inner: inner.profile(interval_start_ms), _profile)
+        return await self._call("profile", lambda inner: inner.profile(interval_start_ms), sound_profile)
 
     async def read_source(self) -> SourceReading:
         """Power, what is available, and the limits in force."""
@@ -64,7 +64,8 @@ class GuardedMeters:
             raise MeterError(f"the meters' driver is at fault: its {error}") from error
 
 
-def _readings(found: object) -> dict[str, MeterReading]:
+def sound_readings(found: object) -> dict[str, MeterReading]:
+    """Readings whose every field is of its kind and within reason. Raises TypeError and ValueError."""
     if not isinstance(found, dict):
         raise TypeError(f"a {type(found).__name__} instead of readings")
     for name, reading in found.items():
@@ -78,7 +79,8 @@ def _readings(found: object) -> dict[str, MeterReading]:
     return found
 
 
-def _profile(found: object) -> dict[str, IntervalReading] | None:
+def sound_profile(found: object) -> dict[str, IntervalReading] | None:
+    """Latched registers whose every field is of its kind and within reason. Raises TypeError and ValueError."""
     if found is None:
         return None
     if not isinstance(found, dict):

@@ -3,8 +3,8 @@
 import asyncio
 
 from photosynth.miners.control import MinerControl
-from photosynth.miners.luxos import LuxosMachine
 from photosynth.sites.configuration import machine_model
+from photosynth.sites.drivers import machines_of
 from photosynth.sites.field import Field
 from photosynth.sites.site import OperatedSite
 
@@ -18,8 +18,9 @@ class Machines:
 
     def __init__(self, site: OperatedSite, field: Field) -> None:
         self._site = site
-        self.addresses = field.machines
         specs = site.declared.machine_specs()
+        declared = {spec.id: (spec.address.host, spec.address.port) for spec in specs if spec.address is not None}
+        self.addresses = {**field.machines, **declared}
         models = {model.id: machine_model(model) for model in site.declared.machines.models}
         workers = {spec.id: spec.worker for spec in specs}
         totals = site.log.account.totals
@@ -29,7 +30,7 @@ class Machines:
             return 0 if found is None else found.accepted
 
         self.control = MinerControl(
-            [LuxosMachine(spec.id, *field.machines[spec.id], site.clock.site_ms) for spec in specs],
+            machines_of(site.declared, field.machines, site.clock.site_ms),
             {spec.id: models[spec.model.id] for spec in specs},
             site.clock,
             site.audit,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from photosynth.cli.markets import synthetic_markets
+from photosynth.cli.markets import declared_markets
 from photosynth.cli.simulated_field import world_config
 from photosynth.energy.coin_market import outlook
 from photosynth.fleet import parse_fleet
@@ -67,7 +67,7 @@ def test_an_accepted_fleet_can_be_told_to_every_engine(name: str) -> None:
     text, number = re.subn(old, new, TEXT, count=1)
     assert number == 1
     (mining,) = parse_fleet(text.encode(), "fleet.yaml", Path()).mining_sites()
-    site, markets = mining.site, synthetic_markets(mining)
+    site, markets = mining.site, declared_markets(mining)
     for speed_milli in (1, 1000, mining.fleet.clock.speed * 1000, 3_600_000):
         pace = Pace(speed_milli)
         assert demonstration_target(mining.node, [site], pace) is not None

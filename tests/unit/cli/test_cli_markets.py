@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from photosynth.cli.app import app
-from photosynth.cli.markets import recorded_markets, synthetic_markets
+from photosynth.cli.markets import declared_markets, recorded_markets
 from photosynth.fleet import MiningSite, load_fleet
 from photosynth.quantities.instants import market_day_bounds_ms
 from photosynth.simulation.series import read_series
@@ -53,7 +53,7 @@ def test_the_days_sun_is_written_for_the_world(mining: MiningSite, data: Path, t
     series = read_series(path)
     assert (len(series.watts), series.start_ms) == (24 * 60, market_day_bounds_ms(DAY)[0])
     assert max(series.watts) <= 600_000
-    assert synthetic_markets(mining).series_in(tmp_path / "other") is None
+    assert declared_markets(mining).series_in(tmp_path / "other") is None
     assert not (tmp_path / "other").exists()
 
 

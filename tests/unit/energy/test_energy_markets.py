@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from photosynth.energy.coin_market import DeclaredCoinMarket, declared_quote, outlook, strike_cent_per_mwh, subsidy_sat
-from photosynth.energy.market import SyntheticMarket, day_ahead_published_ms
+from photosynth.energy.market import day_ahead_published_ms
 from photosynth.energy.prices import PriceComponent, Tariff, cent_per_mwh
 from photosynth.energy.recorded_coin_market import RecordedCoinMarket, has_coin_files
 from photosynth.energy.recorded_files import RecordedDataError
 from photosynth.energy.recorded_market import HOURLY_FILE, RecordedEnergy, RecordedMarket, read_hourly_file
+from photosynth.energy.synthetic_market import SyntheticMarket
 from photosynth.quantities.instants import INTERVAL_MS, iso_utc, market_day_bounds_ms
 
 TARIFF = Tariff(

@@ -60,7 +60,7 @@ CASES = {
     "class as a number": ('role: own_generation, class: "0.5"', "role: own_generation, class: ^0.5", "a number where a text", '"0.5"'),
     "second role": ("role: export", "role: ^import", "already measured by grid-import", "one meter per role"),
     "version": ("version: 2", "version: ^1", "version `1` of the format", "Write `version: 2`"),
-    "real meters": ("simulated: true", "simulated: ^false", "real meters cannot be read yet", "simulated: true"),
+    "real site": ("simulated: true", "simulated: ^false", "real sources and loads cannot be read yet", "simulated: true"),
     "no such day": ("commissioned: 2025-05-01", "commissioned: ^2025-02-30", "is not a date", "2026-01-01"),
     "no such zone": ("zone: Europe/Berlin", "zone: ^Europe/Backnang", "not a time zone", "Europe/Berlin"),
     "skipped hour": ("start: 2026-06-14T11:00", "start: ^2026-03-29T02:30", "is skipped by Europe/Berlin", "another hour"),

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
-from photosynth.fleet import Photovoltaic, load_fleet, parse_fleet
-from photosynth.fleet.units import ALL, ENERGY_PRICE, POWER, Dimension
+from photosynth.energy.photovoltaic import Photovoltaic
+from photosynth.fleet import load_fleet, parse_fleet
+from photosynth.settings.units import ALL, ENERGY_PRICE, POWER, Dimension
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 TEXT = (EXAMPLES / "backnang.yaml").read_text(encoding="utf-8")

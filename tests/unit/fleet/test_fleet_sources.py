@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from tests.unit.fleet.test_fleet_schema import example
 
-from photosynth.fleet import FleetFileError, Problem, Wind, load_fleet, parse_fleet
+from photosynth.energy.wind_turbine import Wind, betz_w
+from photosynth.fleet import FleetFileError, Problem, load_fleet, parse_fleet
 from photosynth.fleet.schema import fleet_schema
-from photosynth.fleet.sources import betz_w
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 TEXT = (EXAMPLES / "operator.yaml").read_text(encoding="utf-8")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from photosynth.networks import registry
-from photosynth.networks.grammar import IncomeKind, Leg, Network, PostingRule, Recipe, Tier
+from photosynth.networks.grammar import IncomeKind, Leg, Network, PostingRule, Recipe
+from photosynth.registry import Tier
 from photosynth.treasury.accounts import FOR_INCOME
 
 ROOT = Path(__file__).parents[3]
@@ -38,7 +39,7 @@ def announced(folder: Path, name: str) -> Network:
 
 
 def test_every_folder_is_registered_and_no_other_name_is() -> None:
-    assert tuple(folder.name for folder in FOLDERS) == tuple(sorted(registry.OURS))
+    assert tuple(folder.name for folder in FOLDERS) == tuple(sorted(registry.NETWORKS.ours))
 
 
 @pytest.mark.parametrize("folder", [*FOLDERS, TALLY], ids=lambda folder: folder.name)

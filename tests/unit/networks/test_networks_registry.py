@@ -1,6 +1,5 @@
 """Networks are found by name: the house's own, and those that other packages announce."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -9,10 +8,10 @@ from typing import cast
 import pytest
 
 from photosynth.fleet import FleetFileError, parse_fleet
-from photosynth.networks import registry
 from photosynth.networks.grammar import IncomeKind, Leg, Network, PostingRule, Role, Run
-from photosynth.networks.registry import NetworkError, installed, network
+from photosynth.networks.registry import NETWORKS, installed, network
 from photosynth.quantities.assets import Asset
+from photosynth.registry import RegistryError
 
 TALLY = Network("tally", "Tally", ("main",), {"counter": Role(("external",), {"rpc": "JSON-RPC"})})
 WRONG = "not a network"
@@ -53,13 +52,12 @@ NODE = "version: 2\noperator: me\nnodes: [{id: t-1, network: tally, chain: main,
 
 
 @pytest.fixture
-def announce(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, EntryPoint]]:
+def announce(monkeypatch: pytest.MonkeyPatch) -> dict[str, EntryPoint]:
     """What packages announce, for as long as a test takes."""
     points: dict[str, EntryPoint] = {}
-    monkeypatch.setattr(registry, "_announced", lambda: points)
-    network.cache_clear()
-    yield points
-    network.cache_clear()
+    monkeypatch.setattr(NETWORKS, "_announced", lambda: tuple(points.values()))
+    monkeypatch.setattr(NETWORKS, "_loaded", {})
+    return points
 
 
 def point(name: str, value: str) -> EntryPoint:
@@ -85,7 +83,7 @@ def test_another_packages_network_is_checked_like_ours(announce: dict[str, Entry
 @pytest.mark.parametrize("value", [f"{__name__}:WRONG", f"{__name__}:NOTHING", "no.such.module:NETWORK"])
 def test_a_package_that_announces_no_network_is_named(announce: dict[str, EntryPoint], value: str) -> None:
     announce["tally"] = point("tally", value)
-    with pytest.raises(NetworkError, match="the entry point tally = "):
+    with pytest.raises(RegistryError, match="the entry point tally = "):
         network("tally")
     with pytest.raises(FleetFileError, match=r"nodes\[1\].network: the entry point tally"):
         parse_fleet((NODE + "}]\n").encode(), "x", Path())
@@ -133,5 +131,5 @@ def test_a_package_that_asks_the_program_to_exit_is_named(
     (tmp_path / "exits_when_imported.py").write_text("raise SystemExit(0)")
     monkeypatch.syspath_prepend(str(tmp_path))
     announce["tally"] = point("tally", "exits_when_imported:NETWORK")
-    with pytest.raises(NetworkError, match="SystemExit"):
+    with pytest.raises(RegistryError, match="SystemExit"):
         network("tally")

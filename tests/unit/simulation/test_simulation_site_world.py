@@ -21,14 +21,13 @@ from photosynth.energy.simulated_meters import SimulatedMeters
 from photosynth.miners.model import MachineModel
 from photosynth.quantities.balance import MeterRole
 from photosynth.quantities.instants import INTERVAL_MS
-from photosynth.simulation import sun
-from photosynth.simulation import world as world_module
+from photosynth.simulation import sun, sun_series
 from photosynth.simulation.child import WorldError, WorldProcess
 from photosynth.simulation.meter_server import MOST_CONNECTIONS, MeterServer
 from photosynth.simulation.one_process import NOTE, end_left
 from photosynth.simulation.series import Series, write_series
 from photosynth.simulation.site_physics import SitePhysics
-from photosynth.simulation.world import SunSeries
+from photosynth.simulation.sun_series import SunSeries
 from photosynth.simulation.world_config import (
     LoadConfig,
     MachineConfig,
@@ -56,8 +55,7 @@ def config(folder: Path, start_ms: int = START_MS, speed_milli: int = 300_000) -
         time=TimeConfig(start_ms, time.monotonic_ns(), speed_milli),
         connection_w=400_000,
         curtailable=True,
-        panels=(),
-        turbines=(),
+        sources={},
         loads=(LoadConfig("factory", 38_000, 210_000, 62_000),),
         meters=METERS,
         models=(MODEL,),
@@ -299,8 +297,8 @@ async def test_tomorrows_sun_is_computed_in_the_afternoon_and_a_failure_is_tried
         return sun.SunDay(request.day, tuple(range(1440)))
 
     monkeypatch.setattr(sun, "compute_day", compute)
-    monkeypatch.setattr(world_module, "SUN_RETRY_S", 0.0)
-    series = SunSeries(config(tmp_path), tmp_path)
+    monkeypatch.setattr(sun_series, "SUN_RETRY_S", 0.0)
+    series = SunSeries((), 1, tmp_path)
     morning_ms = START_MS - START_MS % 86_400_000
     today = date(2026, 6, 14)
     await series.need(today)

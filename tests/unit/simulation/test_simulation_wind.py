@@ -35,7 +35,9 @@ HOUR_MS = 3_600_000
 def turbine() -> Turbine:
     """The example's, as the world is told of it."""
     clock = RunningClock(ScaledTime(START_MS, 0, 1000))
-    return world_of(SITE, Path("world"), clock, ("127.0.0.1", 3334), None).turbines[0]
+    told = world_of(SITE, Path("world"), clock, ("127.0.0.1", 3334), None).sources["wind"][0]
+    assert isinstance(told, Turbine)
+    return told
 
 
 def test_a_year_of_wind_has_the_declared_distribution(turbine: Turbine) -> None:
@@ -89,7 +91,7 @@ def test_wind_rises_with_height_and_counts_more_in_cold_air(turbine: Turbine) ->
 async def test_a_world_of_wind_alone_runs_and_meters_what_the_turbine_makes(tmp_path: Path, turbine: Turbine) -> None:
     base = world_config(tmp_path)
     now = TimeConfig(base.time.anchor_site_ms, time.monotonic_ns(), 1000)
-    config = replace(base, series_path=None, turbines=(turbine,), time=now, connection_w=700_000)
+    config = replace(base, series_path=None, sources={"wind": (turbine,)}, time=now, connection_w=700_000)
     world = await WorldProcess.start(config, log=lambda line: None)
     meters = SimulatedMeters(*world.ready.meters)
     try:

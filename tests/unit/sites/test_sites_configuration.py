@@ -8,7 +8,7 @@ import pytest
 from photosynth.energy.coin_market import outlook
 from photosynth.fleet import MiningSite, load_fleet
 from photosynth.fleet.pool import PoolLimits
-from photosynth.fleet.values import Address
+from photosynth.settings.values import Address
 from photosynth.sites.configuration import (
     LONGEST_REFRESH_S,
     Pace,

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, ValidationInfo
 
-from photosynth.fleet.units import mistake, shown
+from photosynth.settings.units import mistake, shown
 
 Network = IPv4Network | IPv6Network
 
