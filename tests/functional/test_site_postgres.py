@@ -5,7 +5,7 @@ What was answered true is in the share log whatever the server does, and the boo
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -116,6 +116,7 @@ def awake(site: RunningSite) -> set[str]:
     return {machine["id"] for machine in site.get("machines") if machine["state"] not in ("sleeping", "unreachable")}
 
 
+SPOOL = "audit-spool.jsonl"
 SOON_S = 25
 """Within so much a stop is answered, and a Ctrl-C ends the process, on a computer that has other things to do. The guide says ten
 seconds; a process that waits for every question to a server that hangs takes a minute."""
@@ -154,7 +155,7 @@ def away(server: Postgres, how: str) -> Iterator[None]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.server}-{case.known}-{case.end}")
 def test_a_stop_without_the_server_and_what_it_sent_out_outlive_the_process(
-    case: Case, site: RunningSite, server: Postgres, tmp_path: Path
+    case: Case, site: RunningSite, server: Postgres, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     site.start()
     site.wait_for(lambda: site.part()["machines"]["running"] >= 1, "a machine to run")
@@ -164,20 +165,27 @@ def test_a_stop_without_the_server_and_what_it_sent_out_outlive_the_process(
         guest = goes_on_without(site, "meanwhile", everywhere) if case.known else guest_of(site, "meanwhile")
         asked_s = time.monotonic()
         told = site.command("stop-mining", "--reason", "storm", "--json")
-        assert (t := time.monotonic() - asked_s) < SOON_S
-        print("MEASURED stop", case, t)
+        told_s = time.monotonic() - asked_s
+        record_property("stop_s", round(told_s, 1))
+        assert told_s < SOON_S
         stopped = json.loads(told.stdout)
         assert (stopped["id"], stopped["answer"]) == (0, None), (
             "it has no number yet, and the next start knows of it all the same"
         )
-        waits = ended(site, case.end)
+        if case.end == "Ctrl-C":
+            ended_s = site.stop()
+            record_property("end_s", round(ended_s, 1))
+            assert ended_s < SOON_S
+        else:
+            killed_once_the_stop_has_ended(site)
+        waits = kept_for_the_next_start(site, case.end)
         keys = sorted({line["key"] for line in waits}, key=lambda key: int(key.rsplit(":", 1)[1]))  # as they were told
         assert {line["kind"] for line in waits} >= {"stop_mining", "sleep"}
     for one in (everywhere, guest):
         one.stop()
 
     site.start()
-    assert not (site.state / "audit-spool.jsonl").exists()
+    assert not (site.state / SPOOL).exists()
     assert site.part()["site"]["stopped"]
     site.wait_for(lambda: awake(site) <= {DISOBEYS}, "everything that obeys to be asleep")
     address = server.address(site.place.rsplit("/", 1)[1])
@@ -195,16 +203,16 @@ def test_a_stop_without_the_server_and_what_it_sent_out_outlive_the_process(
     site.stop()
 
 
-def ended(site: RunningSite, how: str) -> list[dict[str, Any]]:
-    """End the process while the server is away; the lines of what the audit keeps for the next start."""
-    spool = site.state / "audit-spool.jsonl"
-    if how == "Ctrl-C":
-        assert (t := site.stop()) < SOON_S
-        print("MEASURED end", t)
-    else:
-        # The end of the stop too: it comes a moment after the answer.
-        site.wait_for(lambda: any('"stop_mining"' in line and '"planned"' not in line for line in lines_of(spool)), "its end")
-        site.kill()
+def killed_once_the_stop_has_ended(site: RunningSite) -> None:
+    """Its end is kept a moment after the answer."""
+    spool = site.state / SPOOL
+    site.wait_for(lambda: any('"stop_mining"' in line and '"planned"' not in line for line in lines_of(spool)), "its end")
+    site.kill()
+
+
+def kept_for_the_next_start(site: RunningSite, how: str) -> list[dict[str, Any]]:
+    """The lines of what the audit keeps; whoever ended the process with Ctrl-C was told of them."""
+    spool = site.state / SPOOL
     first, *waits = map(json.loads, lines_of(spool))
     assert first == {"state": json.loads((site.state / "manifest.json").read_bytes())["state"]}
     number = len({line["key"] for line in waits})

@@ -266,9 +266,11 @@ class AuditLog:
     async def _keep_what_waits(self) -> None:
         """Write to the spool what waits while the database takes nothing, until nothing waits."""
         try:
-            while self._new or self._ended:
+            while self._new or self._ended or self._in_spool:
                 if self._is_away():
                     await self._keep()
+                elif not self.waiting:
+                    await self._forget_spool()  # the database took everything before the spool's disk had
                 self._told.clear()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(SPOOL_AFTER_S):
@@ -311,9 +313,11 @@ class AuditLog:
             try:
                 await asyncio.to_thread(self._spool.clear)
             except OSError as error:
-                log.warning("the spool of the audit cannot be removed", error=str(error))
+                if self._spool_error is None:
+                    log.warning("the spool of the audit cannot be removed", error=str(error))
+                self._spool_error = str(error)
             else:
-                self._in_spool = False
+                self._in_spool, self._spool_error = False, None
 
     async def _commit(self, new: list[Action], ended: list[Action]) -> bool:
         """Write some entries as one transaction; whether the disk took them."""

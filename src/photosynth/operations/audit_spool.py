@@ -1,9 +1,9 @@
 """What the audit's entries wait in while the database takes none, so that they outlive the process: a file of lines.
 
 The first line names the state that it is of. Each other is an action as its row is to be, with its key; the last line of a key
-counts, in the place of its first. It is booked at the next start, in order, before anything else is written to the audit. An
-entry whose key the database knows is not written again, so a line may be booked, or appended, twice. Once everything that waited
-is in the database, the file is removed.
+counts. It is booked at the next start, in the order in which the actions were told and before anything else is written to the
+audit. An entry whose key the database knows is not written again, so a line may be booked, or appended, twice. Once everything
+that waited is in the database, the file is removed.
 """
 
 import json
@@ -34,7 +34,8 @@ class SpooledAction(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    key: Annotated[str, Field(min_length=1, max_length=200)]
+    key: Annotated[str, Field(max_length=200, pattern=r"^[0-9a-z]+:[0-9]{1,18}$")]
+    """Of a start, and the number that it had there."""
     site: _Text | None
     time_ms: _Number
     wall_ms: _Number
@@ -69,7 +70,9 @@ class AuditSpool:
         with self._turn:
             descriptor = own_file(self.path, os.O_WRONLY | os.O_CREAT)
             try:
-                size = os.fstat(descriptor).st_size if self._size is None else self._size
+                size = there = os.fstat(descriptor).st_size
+                if self._size is not None:
+                    size = self._size if self._size <= there else 0  # somebody emptied or removed it: it begins anew
                 if size == 0:
                     lines = self._first_line + lines
                 if size + len(lines) > MOST_BYTES:
@@ -87,12 +90,8 @@ class AuditSpool:
     def clear(self) -> None:
         """Remove it: everything is in the database. Raises OSError."""
         with self._turn:
-            try:
-                self.path.unlink()
-            except FileNotFoundError:
-                return
-            finally:
-                self._size = None
+            self.path.unlink(missing_ok=True)
+            self._size = None
             sync_folder(self.path.parent)
 
     def read(self) -> list[SpooledAction]:
@@ -136,8 +135,9 @@ class AuditSpool:
 
     def book(self, tx: Connection) -> int:
         """Write what it holds into the audit, each action once; how many. Raises as :meth:`read` does."""
-        found = {action.key: action for action in self.read()}  # in the order of their first lines, each as its last one
-        for action in found.values():
+        found = {action.key: action for action in self.read()}  # each as its last line
+        # A plan is numbered when it is made and gets its line when it came to nothing, so lines alone are in no order.
+        for action in sorted(found.values(), key=lambda action: int(action.key.rsplit(":")[-1])):
             values: dict[str, Any] = action.model_dump()
             write_action(tx, values.pop("site"), **values)
         return len(found)

@@ -159,7 +159,9 @@ def _gather_running(folder: StateFolder, gathered: StateFolder) -> None:
             copy_files([folder.node(node) / "blocks.log", folder.node(node) / MARK], gathered.node(node))
         for site in manifest.active_sites():
             files = folder.site(site)
-            copy_files([path for path in (files.world, files.stopped) if path.exists()], gathered.site(site).world.parent)
+            for path in (files.world, files.stopped):
+                with suppress(FileNotFoundError):  # resumed just now
+                    copy_files([path], gathered.site(site).world.parent)
         copy_files([path for path in folder.movable() if path not in (folder.sites, folder.audit_spool)], gathered.root)
         save_manifest(gathered, manifest)
         check_parts(gathered, manifest)

@@ -22,16 +22,17 @@ def take_place(folder: Path) -> None:
     """End who was here before, and note that this process is here now. Raises OSError, also where that one does not end."""
     end_left(folder)
     own = psutil.Process()
-    known = {"pid": own.pid, "created": own.create_time()}
+    known = {"pid": own.pid, "created": own.create_time(), "folder": _identity(folder)}
     write_whole(folder / NOTE, json.dumps(known).encode(), durable=False)
 
 
 def end_left(folder: Path) -> None:
     """End the process that a folder's note tells of, where it still lives: it is known by its id and the time of its start.
 
-    It is killed: what is stopped takes no other signal. Raises TimeoutError where it does not even end then.
+    A note that came with a copy of the folder, as in a backup, tells of the original's process, which is left alone. Others are
+    killed: what is stopped takes no other signal. Raises TimeoutError where it does not even end then.
     """
-    process = _noted(folder / NOTE)
+    process = _noted(folder)
     if process is None:
         return
     with contextlib.suppress(psutil.NoSuchProcess):
@@ -42,11 +43,18 @@ def end_left(folder: Path) -> None:
             raise TimeoutError(f"process {process.pid}, left by an earlier run, does not end: see what it waits for") from None
 
 
-def _noted(note: Path) -> psutil.Process | None:
+def _noted(folder: Path) -> psutil.Process | None:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, psutil.Error):
-        known = json.loads(note.read_bytes())
+        known = json.loads((folder / NOTE).read_bytes())
         pid = int(known["pid"])
         process = psutil.Process(pid)
-        if pid != os.getpid() and process.create_time() == known["created"] and process.status() != psutil.STATUS_ZOMBIE:
+        here = known["folder"] == _identity(folder) and process.create_time() == known["created"]
+        if here and pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
             return process
     return None
+
+
+def _identity(folder: Path) -> list[int]:
+    """What a folder keeps where it is moved, and no copy of it has."""
+    found = folder.stat()
+    return [found.st_dev, found.st_ino]

@@ -70,7 +70,7 @@ def test_a_run_whose_time_is_over_before_it_began_says_so(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize(
-    ("left", "code", "said"),
+    "case",
     [
         (Left(0, 0, ()), ExitCode.OK, "holds everything; the next start resumes there"),
         (Left(3, 0, ()), ExitCode.OK, "did not take 3 entries of the audit; they wait in "),
@@ -79,8 +79,9 @@ def test_a_run_whose_time_is_over_before_it_began_says_so(tmp_path: Path, monkey
     ],
 )
 def test_a_run_ends_well_only_where_the_next_start_knows_everything(
-    left: Left, code: ExitCode, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    case: tuple[Left, ExitCode, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    left, code, said = case
     monkeypatch.setattr(RunningFleet, "left", lambda fleet: left)
     file = tmp_path / "nodes.yaml"
     file.write_text("operator: nobody\n")

@@ -473,8 +473,14 @@ def test_a_torn_last_line_is_no_fault_and_another_damaged_one_is_named(spool: Au
         assert AuditSpool(spool.path, STATE).read() == [line_of(1), line_of(2)]
     spool.path.write_bytes(whole + b"\0" * 20 + b"\n")
     assert AuditSpool(spool.path, STATE).read() == [line_of(1), line_of(2)]
-    for damaged in (b"m2", b'"m\\u0000"', b'"m\xff"'):
-        spool.path.write_bytes(longer.replace(b'"m2"', damaged))
+    for good, damaged in (
+        (b'"m2"', b"m2"),
+        (b'"m2"', b'"m\\u0000"'),
+        (b'"m2"', b'"m\xff"'),
+        (b'"k:2"', b'"k\\u0000:2"'),
+        (b'"k:2"', b'"k"'),
+    ):
+        spool.path.write_bytes(longer.replace(good, damaged))
         with pytest.raises(StateError, match="line 3 is damaged"):
             spool.read()
     for torn in range(longer.index(b"\n") + 1):
@@ -511,6 +517,13 @@ def test_a_server_that_took_entries_and_whose_answer_was_lost_has_them_once(data
             finish_cut_off(tx)
     found = [(row.key, row.result, row.read_back) for row in reversed(rows(database))]
     assert found == [("k:1", "unverified", None), ("k:2", "done", "asleep"), ("k:3", "unverified", None)]
+
+
+def test_they_are_booked_in_the_order_in_which_they_were_told(database: Database, spool: AuditSpool) -> None:
+    """A plan that came to nothing gets its line then, and not when it was made."""
+    spool.append([line_of(9), line_of(11)])
+    spool.append([line_of(10)])
+    assert [subject for subject, _ in book(database, spool)] == ["m9", "m10", "m11"]
 
 
 def test_a_start_that_ends_while_it_books_has_booked_nothing(database: Database, spool: AuditSpool) -> None:
@@ -619,3 +632,57 @@ def test_what_a_failed_write_left_is_overwritten_by_the_next(spool: AuditSpool, 
     spool.append([line_of(4)])
     assert spool.read() == [line_of(1), line_of(4)]
     assert spool.path.stat().st_mode & 0o077 == 0
+
+
+def test_a_spool_that_somebody_empties_or_removes_begins_anew(spool: AuditSpool) -> None:
+    """As on a full disk: what is left of it must not keep the next start from beginning."""
+    for by_hand in (lambda: spool.path.write_bytes(b""), spool.path.unlink):
+        spool.append([line_of(1)])
+        by_hand()
+        spool.append([line_of(2)])
+        assert spool.read() == [line_of(2)]
+
+
+def test_what_a_failed_write_left_is_overwritten_also_after_it_could_not_be_removed(
+    spool: AuditSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool.append([line_of(1)])
+    torn = spool.path.read_bytes() + b'{"key": "k:2"'
+    spool.path.write_bytes(torn)  # as a full disk leaves it
+
+    def refuse(path: Path, *, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "read-only")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        with pytest.raises(OSError, match="read-only"):
+            spool.clear()
+    spool.append([line_of(3)])
+    assert spool.read() == [line_of(1), line_of(3)]
+
+
+async def test_what_the_database_took_while_the_spools_disk_was_slow_is_not_left_in_the_spool(
+    database: Database, spool: AuditSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROW_PATIENCE_S", 0.05)
+    monkeypatch.setattr(module, "SPOOL_AFTER_S", 0.01)
+    disk, appended, began, go_on = Disk(), spool.append, threading.Event(), threading.Event()
+
+    def slow(actions: Sequence[SpooledAction]) -> None:
+        began.set()
+        assert go_on.wait(60)
+        appended(actions)
+
+    monkeypatch.setattr(spool, "append", slow)
+    audit = AuditLog(database, disk, TurnedClock(), spool)
+    disk.full = True
+    note(audit, "m1")
+    await asyncio.to_thread(began.wait, 60)
+    disk.full = False
+    assert await audit.flush()
+    go_on.set()
+    async with asyncio.timeout(60):
+        while audit._guard is not None:
+            await asyncio.sleep(0.01)
+    assert not spool.path.exists()
+    await audit.close()

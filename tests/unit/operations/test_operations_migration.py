@@ -37,7 +37,7 @@ from photosynth.treasury.parties import keep_parties
 
 SITE = "backnang"
 WAITS = SpooledAction(
-    key="2", site=SITE, time_ms=3, wall_ms=4, actor="a", kind="stop_mining", subject="site", reason="storm", request="",
+    key="start:2", site=SITE, time_ms=3, wall_ms=4, actor="a", kind="stop_mining", subject="site", reason="storm", request="",
     result="planned", answer=None, read_back=None, verified=None, finished_ms=None,
 )  # fmt: skip
 """What the database did not take before the system stopped, while an operator had switched the site off."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -169,11 +170,27 @@ def test_only_the_process_that_is_noted_is_ended(note: bytes, tmp_path: Path) ->
         (tmp_path / NOTE).write_bytes(note % other.pid if b"%d" in note else note)
         end_left(tmp_path)
         assert other.poll() is None, "another one has its number now"
-        known = {"pid": other.pid, "created": psutil.Process(other.pid).create_time()}
+        here = tmp_path.stat()
+        known = {
+            "pid": other.pid,
+            "created": psutil.Process(other.pid).create_time(),
+            "folder": [here.st_dev, here.st_ino],
+        }
         (tmp_path / NOTE).write_text(json.dumps(known))
         end_left(tmp_path)
         assert not psutil.pid_exists(other.pid)
         end_left(tmp_path)
+
+
+async def test_the_world_of_a_copied_folder_leaves_the_originals_alone(tmp_path: Path) -> None:
+    """A backup of a running site is tried beside it: its world's folder came with the note."""
+    given = config(tmp_path)
+    original = await WorldProcess.start(given, log=lambda line: None)
+    shutil.copytree(tmp_path / "world", tmp_path / "copied")
+    end_left(tmp_path / "copied")
+    assert psutil.pid_exists(original.ready.pid)
+    await original.stop()
+    assert original.returncode == 0
 
 
 async def test_a_world_that_cannot_start_says_why(tmp_path: Path) -> None:
