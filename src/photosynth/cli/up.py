@@ -26,7 +26,7 @@ from photosynth.fleet import Fleet, MiningSite
 from photosynth.operations.manifest import begin, check_parts
 from photosynth.operations.state import ApiAddress, StateError, StateFolder
 from photosynth.runtimes.process import left_running
-from photosynth.storage.address import Address
+from photosynth.storage.address import Address, Place
 from photosynth.storage.errors import StorageError
 
 if TYPE_CHECKING:
@@ -220,9 +220,9 @@ class _Up:
         finally:
             for fleet in opened:
                 await fleet.close()
-        left = opened[0].left()
-        typer.echo(_last_words(left, options, state.audit_spool), err=options.json_log)
-        return ExitCode.UNAVAILABLE if left.forgotten else ExitCode.OK
+        said, code = last_words(opened[0].left(), options.state, self.state.audit_spool)
+        typer.echo(said, err=options.json_log)
+        return code
 
     async def _site(self, mining: MiningSite) -> "SiteSettings":
         """What one site of this run is given."""
@@ -341,8 +341,8 @@ class _Up:
             write_whole(self.state.status, status.model_dump_json().encode(), durable=False)
 
 
-def _last_words(left: "Left", options: UpOptions, spool: Path) -> str:
-    """What the state holds now that everything is closed, and what it does not."""
+def last_words(left: "Left", state: Place, spool: Path) -> tuple[str, ExitCode]:
+    """What the state holds now that everything is closed, and what it does not; UNAVAILABLE where the next start lacks some."""
     said = []
     if left.spooled:
         said.append(
@@ -355,8 +355,9 @@ def _last_words(left: "Left", options: UpOptions, spool: Path) -> str:
         names = ", ".join(left.unkept_switches)
         said.append(f"Whether an operator stopped {names} could not be written down: look at it after the next start.")
     if not said:
-        return f"Stopped. {options.state} holds everything; the next start resumes there."
-    return " ".join(("Stopped.", *said, "Quarter hours that are not in the books yet are closed from share log and meters."))
+        return f"Stopped. {state} holds everything; the next start resumes there.", ExitCode.OK
+    said.append("Quarter hours that are not in the books yet are closed from share log and meters.")
+    return " ".join(("Stopped.", *said)), ExitCode.UNAVAILABLE if left.forgotten else ExitCode.OK
 
 
 def ended_by(error: Exception, log: Path) -> CommandError:
