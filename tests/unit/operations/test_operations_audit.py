@@ -686,3 +686,38 @@ async def test_what_the_database_took_while_the_spools_disk_was_slow_is_not_left
             await asyncio.sleep(0.01)
     assert not spool.path.exists()
     await audit.close()
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_wherever_the_disk_is_full_in_a_write_the_spool_can_be_read_and_goes_on(
+    before: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier, added, later = [line_of(1)][:before], [line_of(2), line_of(3)], [line_of(4)]
+    written = os.pwrite
+    room = 0
+    while True:
+        spool = AuditSpool(tmp_path / f"spool-{room}", STATE)
+        if earlier:
+            spool.append(earlier)
+        left = [room]
+
+        def as_far_as_there_is_room(descriptor: int, content: bytes, at: int, left: list[int] = left) -> int:
+            if not left[0]:
+                raise OSError(errno.ENOSPC, "no space is left")
+            done = written(descriptor, content[: left[0]], at)
+            left[0] -= done
+            return done
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwrite", as_far_as_there_is_room)
+            try:
+                spool.append(added)
+            except OSError:
+                # A kill now: what of it is there went out, and is kept as far as it is whole.
+                assert AuditSpool(spool.path, STATE).read() in (earlier, [*earlier, added[0]], [*earlier, *added])
+            else:
+                break
+        spool.append(later)
+        assert AuditSpool(spool.path, STATE).read() == earlier + later
+        room += 1
+    assert room > 2 * len(line_of(2).model_dump_json())
