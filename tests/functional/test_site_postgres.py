@@ -158,7 +158,7 @@ def test_a_stop_without_the_server_and_what_it_sent_out_outlive_the_process(
     case: Case, site: RunningSite, server: Postgres, tmp_path: Path
 ) -> None:
     site.start()
-    site.wait_for(lambda: site.part()["machines"]["running"] >= 1, "a machine to run")
+    site.wait_for(lambda: (site.part()["machines"]["running"] or 0) >= 1, "a machine to run")
     site.wait_for(lambda: totals(site)["records"] >= 1, "a quarter hour")
     everywhere, before = guest_of(site, "all-the-time"), totals(site)
     with away(server, case.server):
