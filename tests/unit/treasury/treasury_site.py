@@ -133,6 +133,8 @@ class FakeNode:
 
     def __post_init__(self) -> None:
         self.chain = [self.genesis]
+        self._unspent_of: list[bytes] = []
+        self._unspent: dict[tuple[bytes, int], tuple[int, bytes, int, bool]] = {}
 
     def extend(self, count: int = 1, *, value_sat: int = 5000, script: bytes = SCRIPT, salt: int = 0) -> list[bytes]:
         """Mine so many blocks on the tip and return their hashes."""
@@ -194,6 +196,8 @@ class FakeNode:
 
     def unspent(self) -> dict[tuple[bytes, int], tuple[int, bytes, int, bool]]:
         """Satoshis, script, height of every unspent output, and whether a coinbase made it."""
+        if self._unspent_of == self.chain:
+            return self._unspent
         found: dict[tuple[bytes, int], tuple[int, bytes, int, bool]] = {}
         for height, block_hash in enumerate(self.chain[1:], 1):
             for at, transaction in enumerate(Block.parse(self.blocks[block_hash]).transactions):
@@ -201,6 +205,7 @@ class FakeNode:
                     found.pop((entry.previous_txid, entry.previous_index), None)
                 for number, output in enumerate(transaction.outputs):
                     found[transaction.txid, number] = (output.value_sat, output.script, height, at == 0)
+        self._unspent_of, self._unspent = list(self.chain), found
         return found
 
     async def close(self) -> None:
