@@ -60,7 +60,7 @@ class StoppedFleet:
         """The last status, with what the state says now, and powers unknown."""
         from photosynth.operations.last_status import left_part
         from photosynth.operations.summaries import evidence_status, ledger_status, unknown_nodes
-        from photosynth.sites.stopping import switched_off
+        from photosynth.sites.switched_off import switched_off
         from photosynth.storage.at_rest import RestingDatabase
 
         last = self._last_status()

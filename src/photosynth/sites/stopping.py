@@ -13,16 +13,8 @@ import threading
 from pathlib import Path
 
 from photosynth.files.whole import own_file, sync_folder
+from photosynth.sites.switched_off import switched_off
 from photosynth.storage.errors import StorageError
-
-
-def switched_off(mark: Path) -> bool:
-    """Whether an operator has switched a site off, which holds until it is resumed. Raises OSError where that cannot be seen."""
-    try:
-        mark.lstat()
-    except FileNotFoundError:
-        return False
-    return True
 
 
 class StopSwitch:

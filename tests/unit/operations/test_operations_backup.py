@@ -14,7 +14,7 @@ from tests.unit.operations.test_operations_migration import SITE, WAITS, elsewhe
 from photosynth.operations.audit_spool import AuditSpool
 from photosynth.operations.backup import DamagedBackupError, back_up, restore
 from photosynth.operations.state import StateError, StateFolder
-from photosynth.sites.stopping import switched_off
+from photosynth.sites.switched_off import switched_off
 from photosynth.storage.address import Place
 from photosynth.storage.at_rest import holds_state
 

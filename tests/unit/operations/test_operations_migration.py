@@ -22,7 +22,7 @@ from photosynth.operations.migration import migrate
 from photosynth.operations.resting import open_stopped_evidence
 from photosynth.operations.state import StateError, StateFolder, StateInUseError
 from photosynth.operations.state_files import EmptyState
-from photosynth.sites.stopping import switched_off
+from photosynth.sites.switched_off import switched_off
 from photosynth.storage import Database, DatabaseThread, StorageError
 from photosynth.storage.actions import write_action
 from photosynth.storage.address import Address, Place

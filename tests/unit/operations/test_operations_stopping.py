@@ -24,7 +24,8 @@ from photosynth.operations.running import RunningView
 from photosynth.operations.running_fleet import RunningFleet
 from photosynth.simulation.habits import Habit
 from photosynth.sites import stopping as stopping_module
-from photosynth.sites.stopping import StopSwitch, switched_off
+from photosynth.sites.stopping import StopSwitch
+from photosynth.sites.switched_off import switched_off
 from photosynth.storage import Database, DatabaseThread, StorageError
 from photosynth.storage.actions import read_actions
 from photosynth.storage.meta import get_meta
