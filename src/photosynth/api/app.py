@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request
 from fastapi.params import Depends as DependsMarker
 from fastapi.responses import Response, StreamingResponse
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from photosynth.api import problems
 from photosynth.api.chain import ChainImport, hex_lines
@@ -31,18 +31,28 @@ from photosynth.documents import (
 )
 from photosynth.operations.ledger_document import as_document
 from photosynth.operations.view import LONGEST_CURSOR, CursorError, FleetView, NotKnownError
+from photosynth.quantities.texts import objection
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 HEIGHT_LIMIT = 2**31
 ID_LIMIT = 2**63 - 1
 
+
+def _kept(text: str) -> str:
+    if (said := objection(text)) is not None:
+        raise ValueError(f"it {said}")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_kept)]
+"""What is written to the database, or looked for in it."""
 Count = Annotated[int, Query(ge=1, le=1000)]
 Before = Annotated[int | None, Query(ge=1, le=ID_LIMIT, description="only what is older than this id")]
 Instant = Annotated[int | None, Query(ge=0, le=ID_LIMIT, description="the fleet's time, milliseconds since the epoch, UTC")]
-Name = Annotated[str, Path(min_length=1, max_length=128)]
-OfNetwork = Annotated[str | None, Query(max_length=32, description="one network; without it all of them")]
-OfNode = Annotated[str | None, Query(max_length=128, description="a node by its name; without it the first Bitcoin node")]
-OfSite = Annotated[str | None, Query(max_length=128, description="one site by its name; without it all of them")]
+Name = Annotated[Text, Path(min_length=1, max_length=128)]
+OfNetwork = Annotated[Text | None, Query(max_length=32, description="one network; without it all of them")]
+OfNode = Annotated[Text | None, Query(max_length=128, description="a node by its name; without it the first Bitcoin node")]
+OfSite = Annotated[Text | None, Query(max_length=128, description="one site by its name; without it all of them")]
 
 
 class WriteRequest(BaseModel):
@@ -50,14 +60,14 @@ class WriteRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    reason: str = Field(min_length=1, max_length=500)
-    actor: str = Field(default="api", min_length=1, max_length=100)
+    reason: Text = Field(min_length=1, max_length=500)
+    actor: Text = Field(default="api", min_length=1, max_length=100)
 
 
 class MiningRequest(WriteRequest):
     """The same of mining: at one site, or at all of them."""
 
-    site: str | None = Field(default=None, max_length=128, description="one site by its name; null is every site")
+    site: Text | None = Field(default=None, max_length=128, description="one site by its name; null is every site")
 
 
 class Health(BaseModel):
@@ -209,7 +219,7 @@ def _add_reads(app: FastAPI, view: FleetView) -> None:
     @app.get("/api/v1/day", tags=["site"], responses=NOT_KNOWN)
     async def day(
         points: Annotated[int, Query(ge=2, le=2000)] = 288,
-        site: Annotated[str | None, Query(max_length=128, description="the site; without it the fleet file's first")] = None,
+        site: Annotated[Text | None, Query(max_length=128, description="the site; without it the fleet file's first")] = None,
     ) -> list[DayPoint]:
         """The curve of a site's current market day so far."""
         return await view.day(points, site)
@@ -256,7 +266,7 @@ def _add_reads(app: FastAPI, view: FleetView) -> None:
     async def actions(
         limit: Count = 200,
         before_id: Before = None,
-        subject: Annotated[str | None, Query(max_length=128)] = None,
+        subject: Annotated[Text | None, Query(max_length=128)] = None,
         site: OfSite = None,
     ) -> list[ActionDocument]:
         """Every change to the world, newest first; those of the whole fleet go with every site."""
@@ -269,7 +279,7 @@ def _add_income(app: FastAPI, view: FleetView) -> None:
         response: Response,
         network: OfNetwork = None,
         limit: Count = 200,
-        cursor: Annotated[str | None, Query(max_length=LONGEST_CURSOR, description="where the page before ended")] = None,
+        cursor: Annotated[Text | None, Query(max_length=LONGEST_CURSOR, description="where the page before ended")] = None,
     ) -> list[IncomeDocument]:
         """What networks paid for running their nodes, newest first; the header `Link` names the next page, where there is one."""
         try:

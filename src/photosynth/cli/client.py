@@ -77,17 +77,17 @@ class ApiClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def answers(self) -> bool:
-        """Whether a Photosynth answers there; ``zones`` are its sites' from then on."""
+    async def answers(self, question: str) -> bool:
+        """Whether a Photosynth answers there; of a status ``zones`` are its sites' from then on."""
         import httpx2
 
         try:
-            found = await self._http.get("/api/v1/status", timeout=5)
+            found = await self._http.get(f"/api/v1/{question}", timeout=5)
         except httpx2.ConnectError:
             return False
         except self._errors as error:
             raise self._no_answer(error) from None
-        if found.status_code == 200:
+        if found.status_code == 200 and question == "status":
             self.zones = _zones_in(found.content)
         return found.status_code == 200
 
@@ -297,7 +297,7 @@ class Opened:
 async def open_fleet(state: Place) -> AsyncIterator[Opened]:
     """The fleet of a state folder, running or stopped. Raises CommandError where there is none or it cannot be read."""
     until_s, view = time.monotonic() + START_PATIENCE_S, None
-    while (api := await running_api(state)) is None:
+    while (api := await running_api(state, "status")) is None:
         try:
             view = await _stopped(state)
             break
@@ -342,10 +342,13 @@ async def _stopped(state: Place) -> Any:
     return open_stopped(state)
 
 
-async def running_api(state: Place) -> ApiClient | None:
-    """The API of the system that runs on a state folder, None where none does; one that starts or stops is waited for."""
+async def running_api(state: Place, question: str = "nodes") -> ApiClient | None:
+    """The API of the system that runs on a state folder, None where none does; one that starts or stops is waited for.
+
+    It is asked a question first; the nodes are known without the database, so that a stop waits for none.
+    """
     until_s = time.monotonic() + START_PATIENCE_S
-    while (api := await _answering(state)) is None and (user := StateFolder(state).user()) is not None:
+    while (api := await _answering(state, question)) is None and (user := StateFolder(state).user()) is not None:
         if time.monotonic() > until_s:
             raise CommandError(
                 f"Process {user} runs on {state} and does not answer: it is starting or stopping. "
@@ -356,7 +359,7 @@ async def running_api(state: Place) -> ApiClient | None:
     return api
 
 
-async def _answering(state: Place) -> ApiClient | None:
+async def _answering(state: Place, question: str) -> ApiClient | None:
     try:
         address = StateFolder(state).read_api()
     except StateError as error:
@@ -365,7 +368,7 @@ async def _answering(state: Place) -> ApiClient | None:
         return None
     api = ApiClient(address)
     try:
-        if await api.answers():
+        if await api.answers(question):
             return api
     except CommandError:
         await api.close()

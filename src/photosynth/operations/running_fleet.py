@@ -37,6 +37,21 @@ FATAL = (StateError, StorageError, ShareLogError, SealError, OtherBooksError, Wr
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """What is not where it belongs: entries of the audit that wait in the spool, those that nothing took, and the sites of which
+    it could not be written down whether they are switched off."""
+
+    spooled: int
+    lost: int
+    unkept_switches: tuple[str, ...]
+
+    @property
+    def forgotten(self) -> bool:
+        """Whether the next start does not know all of it."""
+        return bool(self.lost or self.unkept_switches)
+
+
+@dataclass(frozen=True, slots=True)
 class FleetSettings:
     """What one run of a fleet is given: its file, its state, its clock's speed, what each site is given, what opens models."""
 
@@ -78,8 +93,18 @@ class RunningFleet:
         """Begin every part. Raises what is wrong with the state itself; then nothing runs any more."""
         await self.supervisor.start(START_PATIENCE_S)
 
+    def end_soon(self) -> None:
+        """This process ends: nothing waits for a database that is away any more."""
+        self.database.hurry()
+
+    def left(self) -> Left:
+        """What of operators' decisions and of what was done the database and the disks do not hold; final once it is closed."""
+        unkept = tuple(name for name, units in self.sites.items() if not units.site.stop.kept)
+        return Left(*self.audit.left, unkept)
+
     async def close(self) -> None:
         """Close everything in the reverse order; safe to call twice."""
+        self.end_soon()
         await self.supervisor.close()
         await self.watch.close()
         await self.held.aclose()

@@ -77,7 +77,7 @@ class StoppedFleet:
                         part,
                         self._account(part.name),
                         self._tip(database, chain),
-                        stopped=switched_off(database, part.name),
+                        stopped=switched_off(self._folder.site(part.name).stopped),
                         embedded=self._embedded(chain) is not None,
                     )
                 )

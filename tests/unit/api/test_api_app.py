@@ -357,6 +357,30 @@ async def test_a_write_says_why(body: Any) -> None:
     assert not site.stopped
 
 
+@pytest.mark.parametrize("field", ["reason", "actor", "site"])
+@pytest.mark.parametrize(("letter", "name"), [("\0", "U+0000"), ("\x1b", "U+001B"), ("\n", "U+000A"), ("\x9b", "U+009B")])
+async def test_a_control_character_is_refused_by_the_name_of_its_field(field: str, letter: str, name: str) -> None:
+    site = FakeSite()
+    async with client(site) as http:
+        body = {"reason": "storm", field: f"sto{letter}rm"}
+        answer = await http.post("/api/v1/actions/stop-mining", headers=WRITE, json=body)
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["field"] == f"body.{field}"
+    assert f"a control character, {name}, as its character 4" in error["what"]
+    assert (site.stopped, site.log) == (False, [])
+
+
+@pytest.mark.parametrize(
+    "path", ["actions?subject=%00", "actions?site=%00", "trace/%00", "income?network=%00", "day?site=%00", "nodes/%00/log"]
+)
+async def test_no_question_reaches_a_database_with_what_it_cannot_hold(path: str) -> None:
+    async with client(FakeSite()) as http:
+        answer = await http.get(f"/api/v1/{path}")
+    assert answer.status_code == 422
+    assert "control character, U+0000" in answer.json()["errors"][0]["what"]
+
+
 async def test_the_chain_leaves_and_enters_as_lines_of_hex() -> None:
     chain = Chain()
     async with client(FakeSite(), chain) as http:

@@ -13,10 +13,6 @@ from photosynth.operations.view import NotKnownError
 from photosynth.pool.places import GUESTS
 from photosynth.pool.records import ShareRecord
 from photosynth.pool.share_log import ShareLog
-from photosynth.sites.switched_off import STOPPED
-from photosynth.storage import Database
-from photosynth.storage.meta import put_meta
-from photosynth.storage.scopes import of_site
 from photosynth.stratum.work import double_sha256
 
 
@@ -87,8 +83,7 @@ async def test_a_status_is_narrowed_to_a_site_and_an_unknown_one_is_refused(tmp_
 async def test_a_stop_that_came_after_the_last_status_is_told(tmp_path: Path) -> None:
     folder = whole(tmp_path)
     folder.status.write_bytes((await FakeSite().status()).model_dump_json().encode())
-    with Database(folder.database) as database, database.begin() as tx:
-        put_meta(tx, of_site("backnang"), STOPPED, True)
+    folder.site("backnang").stopped.touch()
     folder.unlock()
     assert (await looked_at(tmp_path)).sites[0].site.stopped
 
