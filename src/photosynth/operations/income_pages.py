@@ -12,6 +12,7 @@ from photosynth.documents import IncomeDocument
 from photosynth.operations.ledger_lines import Reader
 from photosynth.operations.summaries import like
 from photosynth.operations.view import LONGEST_CURSOR, CursorError, IncomePage
+from photosynth.quantities.texts import objection
 from photosynth.treasury.income import IncomePlace, read_income
 
 PIECE = 500
@@ -55,6 +56,6 @@ def _place(cursor: str) -> IncomePlace:
         told = None
     if isinstance(told, list) and [type(item) for item in told] == [int, int, str, str, str]:
         time_ms, height, *texts = told
-        if abs(time_ms) <= _LARGEST and abs(height) <= _LARGEST and not any("\0" in text for text in texts):
+        if abs(time_ms) <= _LARGEST and abs(height) <= _LARGEST and not any(map(objection, texts)):
             return IncomePlace(time_ms, height, *texts)
     raise CursorError("cursor is none that a page of this list gave")

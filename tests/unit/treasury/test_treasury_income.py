@@ -113,7 +113,18 @@ def test_page_by_page_it_is_the_whole_list(books: Database, limit: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "cursor", ["", "x", "W10=", "WzFd", "e30=", "\u00e4", "WzEsIDEsICJhIiwgImIiLCAiXHUwMDAwIl0=", "[" * 3000]
+    "cursor",
+    [
+        "",
+        "x",
+        "W10=",
+        "WzFd",
+        "e30=",
+        "\u00e4",
+        "WzEsIDEsICJhIiwgImIiLCAiXHUwMDAwIl0=",
+        "[" * 3000,
+        "WzEsIDEsICJhIiwgImIiLCAiXHVkODAwIl0=",
+    ],
 )
 def test_a_cursor_of_ones_own_is_refused(books: Database, cursor: str) -> None:
     with books.read() as tx, pytest.raises(CursorError, match="none that a page"):
