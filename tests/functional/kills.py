@@ -9,6 +9,7 @@ from tests.functional.guest import Guest
 from tests.functional.running_site import PATIENCE_S, RunningSite, photosynth
 
 from photosynth.operations.state import StateFolder
+from photosynth.pool.accounting import WorkAccount
 from photosynth.pool.segments import open_segments
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.treasury import Identity, verify
@@ -53,6 +54,8 @@ class Kills:
     def judge(self) -> dict[str, dict[str, int]]:
         """Hold what lies on disk against what was answered; counts by site for whoever prints them."""
         counts = {name: self._judge_site(name) for name in self.sites}
+        claims = [block for name in self.sites for block in self._account(name).claims]
+        assert len(claims) == len(set(claims)), "a block was claimed by the pools of two sites"
         assert self._asked("SELECT 'keys', count(*) - count(DISTINCT key) FROM postings") == {"keys": 0}
         assert self._one("SELECT count(*) FROM postings WHERE id NOT IN (SELECT posting_id FROM posting_lines)") == 0
         for stream in (None, *self.sites):
@@ -78,8 +81,11 @@ class Kills:
             self.answered[name] += guest.accepted
             self.submitted[name] += guest.submitted
 
+    def _account(self, name: str) -> WorkAccount:
+        return open_segments(StateFolder(self.site.state).site(name).shares, read_only=True).account
+
     def _judge_site(self, name: str) -> dict[str, int]:
-        account = open_segments(StateFolder(self.site.state).site(name).shares, read_only=True).account
+        account = self._account(name)
         kept = account.totals[GUEST].accepted
         assert self.answered[name] <= kept <= self.submitted[name], (name, self.answered, kept, self.submitted)
         records = self._asked("SELECT site, count(*) FROM intervals GROUP BY site")[name]

@@ -11,7 +11,8 @@ import structlog
 from photosynth.bitcoin.node import NodeUnavailableError
 from photosynth.networks.grammar import Access
 from photosynth.operations import consistency
-from photosynth.operations.audit import AuditLog, finish_cut_off
+from photosynth.operations.audit import AuditLog
+from photosynth.operations.audit_spool import AuditSpool, finish_cut_off
 from photosynth.operations.bitcoin_nodes import NodeChoice
 from photosynth.operations.evidence_keys import open_identity
 from photosynth.operations.fleet_units import Units, chain_of
@@ -69,17 +70,18 @@ class _Opening:
         held.callback(self.database.close)
         readers = Readers(self.database)
         held.callback(readers.close)
+        self.spool = AuditSpool(state.audit_spool, known.state)
         pasts, identities = await self.run(self._claim)
         logs = {name: await self._log(name, past) for name, past in pasts.items()}
         self.clock = self._clock(pasts, logs)
-        self.audit = AuditLog(self.database, self.run, self.clock)
+        self.audit = AuditLog(self.database, self.run, self.clock, self.spool)
         held.push_async_callback(self.audit.close)
         self.heads = EvidenceHeads()
         operated = [self._site(site, logs[site.name], pasts[site.name]) for site in settings.sites]
         books = FleetBooks(fleet_facts(settings.fleet), identities[BOOKS])
         made = Units(settings.fleet, state, self.manifest, self.database, self.run, books)
         nodes = made.nodes(settings.speed_milli)
-        chains = made.chains(operated, nodes)
+        chains = made.chains(operated, nodes, self.clock)
         sites = {
             site.name: made.site(site, identities[site.name], chains[chain_of(site.mining.node)], nodes, len(operated))
             for site in operated
@@ -122,15 +124,18 @@ class _Opening:
         )
 
     def _claim(self) -> tuple[dict[str, Past], dict[str, Identity]]:
-        """On the database's thread: whose it is, what a kill cut off, each site's past and key, the books' key."""
+        """On the database's thread: whose it is, what waits for it, what a kill cut off, each site's past, every key."""
         pasts, keys = {}, {}
         with self.database.begin() as tx:
             consistency.claim_database(tx, self.state, self.manifest.now)
+            if booked := self.spool.book(tx):
+                log.info("actions that waited for the database are booked", number=booked)
             finish_cut_off(tx)
             for site in self.settings.sites:
                 pasts[site.name] = read_past(tx, site.name, tariff_of(site.mining.site).demand_period)
                 keys[site.name] = open_identity(tx, self.state, site.name)
             keys[BOOKS] = open_identity(tx, self.state, BOOKS)
+        self.spool.clear()
         self.manifest.database_made()
         return pasts, keys
 
@@ -180,7 +185,7 @@ class _Opening:
             heads=self.heads,
             log=share_log,
             began_ms=self.clock.site_ms() if began_ms is None else began_ms,
-            stop=StopSwitch(name, self.database, self.run, stopped=past.stopped),
+            stop=StopSwitch(self.state.site(name).stopped),
             notes=DayNotes(past.import_peak, past.machine_memory),
         )
 

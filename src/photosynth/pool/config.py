@@ -31,6 +31,9 @@ class PoolConfig:
     extranonce1_size: int = 4
     extranonce2_size: int = 8
     tag: bytes = b"/photosynth/"
+    mark: bytes = b""
+    """Stands in each coinbase behind the tag: no other pool that pays to the same script may have the same one. Without it a
+    share could be handed in at both, and after a crash each would take the other's block for its own."""
 
     declared: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Workers of the fleet's own machines, who always have a place, each with the sources that its machines mine from (as

@@ -1,8 +1,8 @@
 """Jobs: a template with a coinbase of ours, ready to be sent, and the book of those that may still be answered.
 
-A job's key is a number that never comes again in one log; it stands in the coinbase, before the extranonce, so no header
-belongs to two jobs. On the wire its id is ``key * 256 + alias`` in hexadecimal: an alias is the same job told once more
-to one miner, whose difficulty changed in between.
+A job's key is a number that never comes again in one log; it stands in the coinbase, behind the pool's mark and before the
+extranonce, so no header belongs to two jobs. On the wire its id is ``key * 256 + alias`` in hexadecimal: an alias is the same
+job told once more to one miner, whose difficulty changed in between.
 """
 
 from dataclasses import dataclass, field
@@ -82,7 +82,7 @@ class JobMaker:
             template.witness_commitment,
             plan.commitment,
             self._config.extranonce1_size + self._config.extranonce2_size,
-            tag=self._config.tag + (key % (1 << 8 * KEY_BYTES)).to_bytes(KEY_BYTES, "big"),
+            tag=self._config.tag + self._config.mark + (key % (1 << 8 * KEY_BYTES)).to_bytes(KEY_BYTES, "big"),
         )
         time_s = max(template.min_time_s, wall_ms // 1000)
         return PoolJob(key, template, coinbase, self._branch, time_s, cut, plan, now_s)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from ipaddress import ip_network
 
 from photosynth.bitcoin.demonstration import DemonstrationTarget
@@ -25,6 +26,7 @@ LONGEST_REFRESH_S = 30.0
 SHORTEST_REFRESH_S = 1.0
 REFRESHES_PER_BLOCK = 10
 """How often a job is renewed between two blocks, so that a coinbase claims nearly all the work that was done."""
+MARK_BYTES = 8
 DEMONSTRATION_ASSET = "demonstration BTC"
 
 
@@ -147,12 +149,18 @@ def pool_config(mining: MiningSite, pace: Pace, pools: int = 1) -> PoolConfig:
         start_difficulty=per_machine_hs * pool.share_interval_s / 2**32,
         min_difficulty=limits.share_hashes / 2**32,
         refresh_s=pace.refresh_s(mining.node.demonstration),
+        mark=pool_mark(mining),
         declared=sources_of_machines(specs),
         max_connections=connections,
         max_connections_per_address=min(connections, limits.connections_per_address),
         max_workers=limits.workers,
         max_workers_per_address=limits.workers_per_address,
     )
+
+
+def pool_mark(mining: MiningSite) -> bytes:
+    """What stands in the coinbases of one site's pool alone; it says nothing of the site to others."""
+    return sha256(f"{mining.fleet.operator}/{mining.site.name}".encode()).digest()[:MARK_BYTES]
 
 
 def sources_of_machines(specs: Iterable[MachineSpec]) -> dict[str, frozenset[str]]:

@@ -59,6 +59,11 @@ class FleetBooks:
         others = (known for known in self.fleet.chains if known.name != chain.name)
         self.fleet = replace(self.fleet, chains=(*others, chain))
 
+    def tell(self, tx: Connection) -> None:
+        """Say in evidence that has begun what is known by now, before anything of it is posted. Raises OtherBooksError."""
+        if lines.last_of_kind(tx, BOOKS, "books") is not None:
+            self.open(tx)
+
     def open(self, tx: Connection) -> bytes:
         """Begin or continue the evidence and return the root that coinbases commit to.
 
@@ -83,19 +88,13 @@ class FleetBooks:
             raise TreasuryError("the evidence has no line yet: open the books first")
         return newest.root
 
-    def go_on(self, tx: Connection) -> bool:
-        """Write down the configuration where it is another by now; False where the evidence has not begun."""
-        if lines.last_line(tx, BOOKS) is None:
-            return False
-        self.open(tx)
-        return True
-
     def record_some(self, tx: Connection) -> EvidenceRecord | None:
         """One line of what was posted since the last one; None where that is nothing, or the evidence has not begun.
 
         Raises OtherBooksError as :meth:`open`.
         """
-        return record_some(tx, self.identity) if self.go_on(tx) else None
+        self.tell(tx)
+        return record_some(tx, self.identity)
 
     def record_postings(self, tx: Connection) -> EvidenceRecord | None:
         """All of it, in as many lines as that takes; returns the newest."""

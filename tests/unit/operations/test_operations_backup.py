@@ -9,10 +9,12 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from tests.unit.operations.test_operations_migration import elsewhere, exported, files_of, lived_in, own_data_folder
+from tests.unit.operations.test_operations_migration import SITE, WAITS, elsewhere, exported, files_of, lived_in, own_data_folder
 
+from photosynth.operations.audit_spool import AuditSpool
 from photosynth.operations.backup import DamagedBackupError, back_up, restore
 from photosynth.operations.state import StateError, StateFolder
+from photosynth.sites.switched_off import switched_off
 from photosynth.storage.address import Place
 from photosynth.storage.at_rest import holds_state
 
@@ -26,6 +28,9 @@ async def test_a_restored_state_is_the_same_to_the_byte(tmp_path: Path, elsewher
     assert (tmp_path / "site.backup").stat().st_mode & 0o777 == 0o600
     assert restore(tmp_path / "site.backup", tmp_path / "restored").before
     assert await exported(tmp_path / "restored") == await exported(elsewhere)
+    restored = StateFolder(tmp_path / "restored")
+    assert AuditSpool(restored.audit_spool, "ab" * 16).read() == [WAITS]
+    assert switched_off(restored.site(SITE).stopped)
     assert files_of(tmp_path / "restored") == files_of(StateFolder(elsewhere).root)
     assert {path.stat().st_mode & 0o077 for path in (tmp_path / "restored").rglob("*")} == {0}
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []

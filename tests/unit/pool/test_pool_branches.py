@@ -78,10 +78,11 @@ class Model:
 class World:
     """A pool's link to a chain, and everything that may happen to both."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, node: BranchingNode | None = None, mark: bytes = b"") -> None:
         self.folder = folder
         self.clock = ManualClock()
-        self.node = BranchingNode(self.clock)
+        self.node = BranchingNode(self.clock) if node is None else node
+        self.config = PoolConfig(mark=mark)
         self.model = Model()
         self.ear, self.policy = Ear(), AllOfIt()
         self.jobs: list[PoolJob] = []
@@ -93,7 +94,7 @@ class World:
     def open(self) -> None:
         self.log = ShareLog(self.folder / str(self.lives), batch_s=0)
         self.link = ChainLink(
-            PoolConfig(), self.node, self.clock, policy=self.policy, log=self.log, events=self.ear, on_job=self.on_job
+            self.config, self.node, self.clock, policy=self.policy, log=self.log, events=self.ear, on_job=self.on_job
         )
         self.log.live_jobs = self.link.live_jobs
 
@@ -244,3 +245,21 @@ async def test_also_in_long_lives(tmp_path: Path, seed: int) -> None:
     await play(world, seed, chance.choices([*STEPS, "bury"], [1] * len(STEPS) + [0.1], k=300))
     assert len(world.model.ours) > 20
     assert len(world.log.account.claims) <= len(world.model.ours)
+
+
+async def test_pools_that_pay_one_script_on_one_node_take_each_others_blocks_for_those_of_others(tmp_path: Path) -> None:
+    south = World(tmp_path / "south", mark=b"south")
+    north = World(tmp_path / "north", south.node, mark=b"north")
+    for world in (south, north):
+        await world.begin()
+        await world.share("a")
+        await world.follow()
+    ours, theirs = south.jobs[-1], north.jobs[-1]
+    assert (ours.key, ours.template.height, ours.plan) == (theirs.key, theirs.template.height, theirs.plan)
+    await south.solve(ours, None)
+    await north.restart(kill=True)
+    assert (south.log.account.blocks_found, north.log.account.blocks_found) == (1, 0)
+    assert not north.ear.blocks
+    for world in (south, north):
+        await world.link.close()
+        await world.log.close()

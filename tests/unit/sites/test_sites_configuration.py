@@ -87,6 +87,14 @@ def test_the_pool_starts_where_machines_need_no_long_search_for_their_difficulty
     assert config.start_difficulty == (50_000 // 102) * 10 / 2**32
 
 
+def test_each_sites_pool_has_a_mark_of_its_own(mining: MiningSite) -> None:
+    other = replace(mining, site=mining.site.model_copy(update={"name": "another"}))
+    marks = [pool_config(found, Pace(60_000)).mark for found in (mining, other, mining)]
+    assert [len(mark) for mark in marks] == [8, 8, 8]
+    assert marks[0] != marks[1]
+    assert marks[0] == marks[2]
+
+
 def test_the_pools_limits_come_from_the_fleet_file(mining: MiningSite) -> None:
     config = pool_config(mining, Pace(60_000))
     assert config.min_difficulty * 2**32 == 128

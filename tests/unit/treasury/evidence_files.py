@@ -36,29 +36,44 @@ def next_identity(stream: str) -> Identity:
     return Identity.from_seed(bytes([0x0B if stream == "books" else 0x0A]) * 32)
 
 
-def seal_all(bodies: list[dict[str, Any]], seed: bytes = SITE_SEED) -> list[bytes]:
-    """The bodies as lines under fresh hashes and signatures; each follows on the one before it in its stream."""
-    heads: dict[str, bytes] = {}
-    identities: dict[str, Identity] = {}
-    lines = []
-    for body in bodies:
+class Sealing:
+    """Seals bodies under fresh hashes and signatures; each follows on the one before it in its stream."""
+
+    def __init__(self, seed: bytes = SITE_SEED) -> None:
+        self._seed = seed
+        self._heads: dict[str, bytes] = {}
+        self._identities: dict[str, Identity] = {}
+
+    def copy(self) -> "Sealing":
+        """One that goes on from here by itself."""
+        other = Sealing(self._seed)
+        other._heads, other._identities = dict(self._heads), dict(self._identities)
+        return other
+
+    def line(self, body: dict[str, Any]) -> bytes:
+        """A body as the next line of its stream."""
         data = body.get("data")
         stream = body["stream"] if isinstance(body.get("stream"), str) else "backnang"
-        identity = identities.get(stream) or identity_of(stream, seed)
+        identity = self._identities.get(stream) or identity_of(stream, self._seed)
         if body.get("kind") in ("site", "books") and isinstance(data, dict) and _is_key(data.get("public_key")):
             data["public_key"] = identity.public_key.hex()
-        previous = heads.get(stream, NO_HASH)
+        previous = self._heads.get(stream, NO_HASH)
         if "previous" in body:
             body["previous"] = previous.hex()
         following = next_identity(stream)
         if body.get("kind") == "key" and isinstance(data, dict) and data.get("public_key") == following.public_key.hex():
-            identities[stream] = following
+            self._identities[stream] = following
             if "proof" in data and isinstance(data["proof"], str) and len(data["proof"]) == 128:
                 data["proof"] = following.proof(previous).hex()
         sealed = identity.seal(canonical(body))
-        heads[stream] = sealed.hash
-        lines.append(sealed.text() + b"\n")
-    return lines
+        self._heads[stream] = sealed.hash
+        return sealed.text() + b"\n"
+
+
+def seal_all(bodies: list[dict[str, Any]], seed: bytes = SITE_SEED) -> list[bytes]:
+    """The bodies as lines."""
+    sealing = Sealing(seed)
+    return [sealing.line(body) for body in bodies]
 
 
 def _is_key(value: Any) -> bool:
