@@ -105,7 +105,7 @@ class _Opening:
         units += [unit for site in sites.values() for unit in site.every()]
         income = made.income(watch, self.clock)
         units += [] if income is None else [income]
-        recorded = RecordedPostings(books, self.database, self.run, self.clock)
+        recorded = RecordedPostings(books, self.database, self.run, self.clock, self.heads)
         supervisor = Supervisor([*units, _recorded(recorded), _watched(watch)], fatal=FATAL)
         return RunningFleet(
             settings=settings,

@@ -17,6 +17,7 @@ from photosynth.operations.manifest import Seen, check_parts, save_manifest
 from photosynth.operations.resting import begun, read_state
 from photosynth.operations.state import StateFolder
 from photosynth.sites.clock import RunningClock
+from photosynth.sites.heads import EvidenceHeads
 from photosynth.storage import Database, Runner, StorageError
 from photosynth.storage.address import Place
 from photosynth.treasury.evidence.envelope import BOOKS
@@ -40,10 +41,13 @@ def next_ms(site_ms: int) -> int:
 
 
 class RecordedPostings:
-    """Writes the postings down by the hour of fleet time; a service. What an earlier run left comes at once."""
+    """Writes the postings down by the hour of fleet time; a service. What an earlier run left comes at once.
 
-    def __init__(self, books: FleetBooks, database: Database, run: Runner, clock: RunningClock) -> None:
-        self._books, self._database, self._run, self._clock = books, database, run, clock
+    ``heads`` are told of each hour's lines, so that the next jobs of every pool commit to them.
+    """
+
+    def __init__(self, books: FleetBooks, database: Database, run: Runner, clock: RunningClock, heads: EvidenceHeads) -> None:
+        self._books, self._database, self._run, self._clock, self._heads = books, database, run, clock, heads
         self._fault: str | None = None
 
     async def run(self) -> None:
@@ -65,8 +69,13 @@ class RecordedPostings:
 
     async def record(self) -> None:
         """Write down everything that is posted by now, a line a transaction. Raises StorageError, TreasuryError."""
-        while await self._run(self._record_some) is not None:
-            pass
+        newest: EvidenceRecord | None = None
+        try:
+            while (record := await self._run(self._record_some)) is not None:
+                newest = record
+        finally:
+            if newest is not None:
+                self._heads.moved(newest)
 
     async def close(self) -> None:
         """The last ones are written down by :meth:`finish`, when whoever posts has ended too."""

@@ -17,6 +17,7 @@ from photosynth.operations.resting import open_stopped_evidence
 from photosynth.operations.running import RunningView
 from photosynth.operations.state import StateFolder
 from photosynth.sites.clock import RunningClock
+from photosynth.sites.heads import EvidenceHeads
 from photosynth.storage import Database, StorageError
 from photosynth.treasury import verify
 from photosynth.treasury.fleet_books import unrecorded
@@ -37,7 +38,7 @@ class Books:
         if not self.lines:
             return None
         self.lines -= 1
-        return object()
+        return SimpleNamespace(id=self.asked, root=bytes([self.asked]))
 
 
 class Clock:
@@ -68,8 +69,9 @@ async def at_once(call: Callable[[], Any]) -> Any:
     return call()
 
 
-def recorded_by(books: Books, clock: Clock) -> RecordedPostings:
-    return RecordedPostings(cast(Any, books), cast(Any, Transactions()), at_once, cast(RunningClock, clock))
+def recorded_by(books: Books, clock: Clock, heads: EvidenceHeads | None = None) -> RecordedPostings:
+    known = heads or EvidenceHeads()
+    return RecordedPostings(cast(Any, books), cast(Any, Transactions()), at_once, cast(RunningClock, clock), known)
 
 
 def test_the_next_hour_is_a_little_past_the_full_one() -> None:
@@ -109,6 +111,26 @@ async def test_a_disk_that_is_full_is_tried_again_and_ends_nothing(monkeypatch: 
         await recorded_by(books, Clock()).run()
     assert (books.lines, waits[:2]) == (0, [1.0, 1.0])
     await recorded_by(Books(faults=1), Clock()).finish()
+
+
+async def test_the_next_jobs_commit_to_what_was_written_down_also_where_the_disk_fails_then() -> None:
+    heads, books = EvidenceHeads(), Books(lines=3)
+    told = list[bytes]()
+    heads.listen(lambda: told.append(heads.root))
+    await recorded_by(books, Clock(), heads).record()
+    assert told == [b"\x03"], "once, with the newest of them"
+    await recorded_by(books, Clock(), heads).record()
+    assert told == [b"\x03"]
+    real, books.lines = books.record_some, 2
+
+    def fails_then(tx: object) -> object:
+        books.faults = books.lines == 1
+        return real(tx)
+
+    books.record_some = fails_then  # type: ignore[method-assign]
+    with pytest.raises(StorageError):
+        await recorded_by(books, Clock(), heads).record()
+    assert told == [b"\x03", b"\x06"]
 
 
 def left_by_a_kill(folder: StateFolder) -> bool:
