@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 from tests.unit.treasury.evidence_files import next_identity
+from tests.unit.treasury.test_treasury_other_verifier import energy_holds
 from tests.unit.treasury.treasury_site import BOOKS_SEED, CHAIN, COIN, FLEET, WALLET, DemoSite, as_node, fleet_of
 
 from photosynth.quantities.instants import INTERVAL_MS
@@ -69,7 +70,7 @@ def test_an_hour_of_quarter_hours_is_one_line(db: Database, tmp_path: Path) -> N
     with db.begin() as tx:
         assert site.fleet.record_postings(tx) is not None
         total = count_postings(tx)
-    assert holds(db, site, tmp_path / "evidence.jsonl") == total
+    assert holds(db, site, tmp_path / "evidence.jsonl") == total == energy_holds(tmp_path / "evidence.jsonl")
 
 
 def verify_lacks(db: Database, site: DemoSite, path: Path) -> bool:
