@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tarfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,14 @@ async def test_it_goes_into_a_database_of_either_kind(tmp_path: Path, elsewhere:
         restore(tmp_path / "site.backup", elsewhere)
 
 
+def unpacked(packed: bytes) -> bytes | None:
+    """What is packed; None where it is no whole archive."""
+    try:
+        return gzip.decompress(packed)
+    except (EOFError, OSError, zlib.error):
+        return None
+
+
 async def test_whatever_is_damaged_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     await lived_in(tmp_path / "first")
     file, broken, target = tmp_path / "site.backup", tmp_path / "broken", tmp_path / "restored"
@@ -52,6 +61,8 @@ async def test_whatever_is_damaged_is_refused_and_leaves_nothing(tmp_path: Path)
     whole = file.read_bytes()
     some = range(0, len(whole), len(whole) // 60)
     for damaged in [whole[:at] for at in some] + [whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :] for at in some if at > 9]:
+        if unpacked(damaged) == unpacked(whole):
+            continue  # packing has several ways to write a run of zeros
         broken.write_bytes(damaged)
         with pytest.raises(DamagedBackupError):
             restore(broken, target)

@@ -183,7 +183,7 @@ def test_changed_bytes_of_a_line_are_judged_alike(where: float, piece: bytes, cu
     st.integers(0, 3),
 )
 def test_changed_and_sealed_bytes_are_judged_alike(where: float, piece: bytes, cut: int) -> None:
-    body = split_line(LINES[AT][:-1]).body
+    body = split_line(LINES[AT]).body
     at = int(where * len(body))
     both([*LINES[:AT], IDENTITY.seal(body[:at] + piece + body[at + cut :]).text() + b"\n"])
 
@@ -263,7 +263,7 @@ def test_a_source_is_read_in_its_one_spelling_only(spelling: bytes) -> None:
 
 
 def test_a_number_beyond_the_safe_ones_is_read_with_care() -> None:
-    body = split_line(LINES[AT][:-1]).body
+    body = split_line(LINES[AT]).body
     body = body[len(b'{"data":') : body.rindex(b',"kind":"')]
     start = str(BODIES[AT]["data"]["wall_end_ms"]).encode()
     assert read_quarter_hour(body) is not None
