@@ -1,7 +1,7 @@
 """How long `photosynth verify` takes for a year of quarter hours: `python tests/benchmarks/verify_year.py [records [branch]]`.
 
 The file is made once and kept in the temporary folder: one site and the fleet's books, 35,040 quarter hours of 12 kB with a
-signed line each, and one for every four in the books' stream, which writes down an hour's postings together. In each quarter
+signed line each, and one for every sixteen in the books' stream, which writes down four hours' postings together. In each quarter
 hour stand five meters, the postings of its energy, four workers with 40 shares that were really hashed
 at a toy target, and 32 best headers of one job, which are more than half of it. The chain grows by one block in each, and
 every third is the site's: it stands there with its four rows of attribution, is accrued, and is made available when it is 100
@@ -53,9 +53,9 @@ BLOCK_TARGET = TWO_256 // 8 - 1
 MATURITY = 100
 OURS_EVERY = 3
 """Every so many blocks of the chain, one is the site's."""
-HOUR = 4
+BOOKS_EVERY = 16
 """So many quarter hours have their postings in one line of the books."""
-FORMAT = 5
+FORMAT = 6
 
 
 def double(data: bytes) -> bytes:
@@ -86,7 +86,7 @@ class Year:
             quarter_hour, postings = self.record(n, START_MS + (n - 1) * INTERVAL_MS)
             yield self.line(SITE.site, "quarter_hour", quarter_hour)
             posted += postings
-            if n % HOUR == 0 or n == records:
+            if n % BOOKS_EVERY == 0 or n == records:
                 yield self.line(BOOKS, "postings", postings_data([], posted))
                 posted = []
         for stream in (SITE.site, BOOKS):

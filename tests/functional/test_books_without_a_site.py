@@ -6,8 +6,11 @@ import pytest
 from tests.contract.solving import Recipe, mine
 from tests.functional.test_two_sites import running, until
 
+from photosynth.operations.evidence_door import evidence_lines
 from photosynth.operations.running import RunningView
 from photosynth.operations.running_fleet import RunningFleet
+from photosynth.operations.state import StateFolder
+from photosynth.treasury import Identity, verify
 
 pytestmark = pytest.mark.functional
 
@@ -68,3 +71,9 @@ async def test_a_failover_is_no_reorganisation_and_a_heavier_branch_is(tmp_path:
         await follows(7, 7, "the books to stay with who is further")
         assert await reversals(fleet) == 2
         assert books.books.running.fault is None
+    path, folder = tmp_path / "evidence.jsonl", StateFolder(tmp_path / "state")
+    path.write_bytes(b"".join(line + b"\n" for line in evidence_lines(folder)))
+    report = verify(path, Identity.open(folder.key("books")).public_key)
+    assert (report.reason, report.complete) == (None, True)
+    events = [path.read_bytes().count(b'"event":"%b"' % event) for event in (b"coinbase_accrued", b"coinbase_accrued_reversed")]
+    assert events == [9, 2]

@@ -209,7 +209,11 @@ class Units:
             asset = "BTC" if demonstration is None else DEMONSTRATION_ASSET
             self._books.know(ChainFact(chain, genesis_hash, asset))
             with self._database.begin() as tx:
-                self._books.tell(tx)
+                # Where sites mine on it, the first of them begins the evidence with the chain already named.
+                if sites:
+                    self._books.tell(tx)
+                else:
+                    self._books.open(tx)
 
         async def start() -> FollowedChain:
             if not mine:

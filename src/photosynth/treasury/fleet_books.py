@@ -1,6 +1,6 @@
 """The fleet's books in evidence: chains and wallets, then everything that is posted, in the transaction of the caller.
 
-Postings are written down by the hour and not one by one (whoever calls :meth:`FleetBooks.record_some` says when), and always
+Postings are written down every few hours and not one by one (whoever calls :meth:`FleetBooks.record_some` says when), and always
 before an export, before the key changes and at the end of a run. In which line a posting is stands in the database with that
 line: a kill leaves each in one line or in none, and the next line begins where the last one ended.
 """

@@ -1,4 +1,4 @@
-"""When the postings of a fleet come into evidence: by the hour, at the end of a run, before an export, after a kill."""
+"""When the postings of a fleet come into evidence: every four hours, at the end of a run, before an export, after a kill."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from tests.unit.operations.test_operations_migration import lived_in
 from photosynth.operations.evidence_door import UnrecordedError, evidence_lines
 from photosynth.operations.key_rotation import rotate_stopped_key
 from photosynth.operations.manifest import load_manifest
-from photosynth.operations.recording import HOUR_MS, PAST_MS, RecordedPostings, next_ms, record_stopped
+from photosynth.operations.recording import PAST_MS, PERIOD_MS, RecordedPostings, next_ms, record_stopped
 from photosynth.operations.resting import open_stopped_evidence
 from photosynth.operations.running import RunningView
 from photosynth.operations.state import StateFolder
@@ -45,7 +45,7 @@ class Clock:
     """Fleet time stands; whoever waits for a time is told how long, and moves it there."""
 
     def __init__(self) -> None:
-        self.now_ms = 10 * HOUR_MS + 7
+        self.now_ms = 10 * PERIOD_MS + 7
 
     def site_ms(self) -> int:
         return self.now_ms
@@ -74,14 +74,14 @@ def recorded_by(books: Books, clock: Clock, heads: EvidenceHeads | None = None) 
     return RecordedPostings(cast(Any, books), cast(Any, Transactions()), at_once, cast(RunningClock, clock), known)
 
 
-def test_the_next_hour_is_a_little_past_the_full_one() -> None:
-    full = 10 * HOUR_MS
+def test_the_next_time_is_a_little_past_the_full_hour() -> None:
+    full = 10 * PERIOD_MS
     assert next_ms(full) == full + PAST_MS
     assert next_ms(full + PAST_MS - 1) == full + PAST_MS
-    assert next_ms(full + PAST_MS) == full + HOUR_MS + PAST_MS
+    assert next_ms(full + PAST_MS) == full + PERIOD_MS + PAST_MS
 
 
-async def test_all_is_written_down_at_once_and_then_by_the_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_all_is_written_down_at_once_and_then_every_four_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     books, clock, waits = Books(lines=3), Clock(), list[float]()
 
     async def sleep(seconds: float) -> None:
@@ -95,7 +95,7 @@ async def test_all_is_written_down_at_once_and_then_by_the_hour(monkeypatch: pyt
     with pytest.raises(asyncio.CancelledError):
         await recorded_by(books, clock).run()
     assert books.asked == 4 + 3 + 3
-    assert waits == [(PAST_MS - 7) / 1000, HOUR_MS / 1000, HOUR_MS / 1000]
+    assert waits == [(PAST_MS - 7) / 1000, PERIOD_MS / 1000, PERIOD_MS / 1000]
 
 
 async def test_a_disk_that_is_full_is_tried_again_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

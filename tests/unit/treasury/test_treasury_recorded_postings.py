@@ -1,4 +1,4 @@
-"""Postings come into the books' evidence by the hour: each in one line, whatever cuts it off, and no line without end."""
+"""Postings come into the books' evidence every few hours: each in one line, whatever cuts it off, and no line without end."""
 
 import json
 from collections.abc import Iterator
