@@ -1,4 +1,4 @@
-"""The books' postings into evidence: four hours' at a time while the fleet runs, and what is left before an export and at the end.
+"""The books' postings into evidence: four hours' at a time while the fleet runs, and what is left at an export and the end.
 
 A signature a posting would be most of what a verifier has to check. What waits meanwhile is in the journal, and what a quarter
 hour posts follows from its site's line, which every coinbase after it commits to.
