@@ -15,7 +15,7 @@ from tests.browser.fake_incidents import FakeIncidents
 from tests.browser.fake_site import FakeSite
 
 from photosynth import documents as doc
-from photosynth.operations.view import FleetView, NotKnownError, chosen_sites, known_site
+from photosynth.operations.view import FleetView, IncomePage, NotKnownError, chosen_sites, known_site
 from photosynth.quantities.instants import iso_utc
 
 SECOND = {
@@ -46,10 +46,10 @@ class FakeFleet:
         wanted = known_site(self.names, site)
         return [one for one in self.sites if wanted in (None, one.name)]
 
-    async def status(self) -> doc.Status:
+    async def status(self, site: str | None = None) -> doc.Status:
         if self.failing:
             raise NotKnownError("the fleet's loop has stopped")
-        found = [await site.status() for site in self.sites or [self.nodes_of]]
+        found = [await one.status() for one in self._of(site) or [self.nodes_of]]
         parts = [part for status in found for part in status.sites] if self.sites else []
         gone = doc.Condition(
             id="node_unreachable:btc-2",
@@ -121,8 +121,12 @@ class FakeFleet:
         for posting in reversed(document.postings) if oldest_first else document.postings:
             yield posting.model_dump_json().encode() + b"\n"
 
-    async def income(self, network: str | None = None) -> list[doc.IncomeDocument]:
-        return []
+    async def income(self, network: str | None = None, limit: int = 1000, cursor: str | None = None) -> IncomePage:
+        return IncomePage([], None)
+
+    async def income_lines(self, network: str | None = None) -> AsyncIterator[bytes]:
+        for _ in ():
+            yield b""
 
     async def incidents(
         self, site: str | None = None, *, resolved: bool = False, limit: int = 1000, before_id: int | None = None

@@ -5,6 +5,7 @@ Everything is a function of site time, so that two readings at one time agree.
 
 import math
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from tests.browser.fake_books import FakeBooks
@@ -12,7 +13,7 @@ from tests.browser.fake_day import BLOCK_MS, MODELS, QUARTER_MS, REWARD_SAT, STA
 from tests.browser.fake_incidents import FakeIncidents
 
 from photosynth import documents as doc
-from photosynth.operations.view import NotKnownError
+from photosynth.operations.view import IncomePage, NotKnownError
 from photosynth.quantities.instants import iso_utc
 
 
@@ -30,7 +31,7 @@ class FakeSite(FakeBooks):
     log: list[doc.ActionDocument] = field(default_factory=list)
     made_up: FakeIncidents = field(default_factory=FakeIncidents)
 
-    async def status(self) -> doc.Status:
+    async def status(self, site: str | None = None) -> doc.Status:
         self.polls += 1
         if self.failing:
             raise NotKnownError("the site's loop has stopped")
@@ -58,6 +59,7 @@ class FakeSite(FakeBooks):
                 peers=0,
                 warnings=[],
                 demonstration=True,
+                observed_ms=int((self.frozen or time.time()) * 1000) if known else None,
                 last_block_age_s=int((now - START_MS) % BLOCK_MS / 1000 / self.speed) if known else None,
             ),
             site=doc.SiteStatus(
@@ -266,8 +268,12 @@ class FakeSite(FakeBooks):
         self.log.append(action)
         return action
 
-    async def income(self, network: str | None = None) -> list[doc.IncomeDocument]:
-        return []
+    async def income(self, network: str | None = None, limit: int = 1000, cursor: str | None = None) -> IncomePage:
+        return IncomePage([], None)
+
+    async def income_lines(self, network: str | None = None) -> AsyncIterator[bytes]:
+        for _ in ():
+            yield b""
 
     async def incidents(
         self, site: str | None = None, *, resolved: bool = False, limit: int = 1000, before_id: int | None = None

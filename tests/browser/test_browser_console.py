@@ -88,6 +88,9 @@ def test_the_field_has_the_focus_when_it_is_said_what_is_missing(site: Site, ope
     dialog.get_by_role("button", name="Stop mining").click()
     expect(dialog.get_by_role("alert")).to_have_text("Say why: the audit keeps it.")
     assert page.evaluate("focused") == "INPUT"  # who types on as soon as it is read loses no letter
+    dialog.get_by_label("Reason").fill("smo\x07ke")
+    dialog.get_by_role("button", name="Stop mining").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("The reason has a control character, U+0007, as its character 4")
 
 
 def test_the_table_of_machines_is_filtered_and_leads_to_a_machine(site: Site, open_page: Open) -> None:

@@ -117,6 +117,12 @@ async def test_what_is_amiss_at_one_site_leaves_the_other_untouched(tmp_path: Pa
             await until(lambda name=name: found(fleet, name) >= 1, f"a block of {name}")  # type: ignore[misc]
         await until(lambda: mining(fleet, "north") == 8, "all of north to run")
         assert troubled(fleet) == set()
+        view = RunningView(fleet)
+        every, only = await view.status(), await view.status("north")
+        assert ([part.name for part in every.sites], [part.name for part in only.sites]) == ([*SITES], ["north"])
+        assert only.ledger.postings < every.ledger.postings
+        with pytest.raises(NotKnownError, match="there is south, north"):
+            await view.status("nowhere")
 
         class Broken:
             """Meters whose driver raises what nobody declared."""

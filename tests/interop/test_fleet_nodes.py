@@ -157,3 +157,32 @@ def test_a_node_that_comes_back_on_another_chain_is_refused(
         fleet.site.end()
         with suppress(OSError, ValueError, psutil.Error):
             psutil.Process(json.loads((fleet.site.state / "nodes" / "child" / "process.json").read_bytes())["pid"]).kill()
+
+
+def test_the_chain_of_each_node_leaves_and_enters_by_its_name(fleet: Fleet, bitcoind: RunningBitcoind, tmp_path: Path) -> None:
+    site = fleet.site.start()
+    for name in ("child", "other", "btc-1"):
+        fleet.until(name, "healthy", state="healthy")
+    site.wait_for(lambda: fleet.node("btc-1")["head"] >= 3, "three blocks")
+    own = tmp_path / "own.txt"
+    assert site.command("chain", "export", str(own), "--node", "btc-1").returncode == 0
+    for name in ("child", "other"):
+        told = site.command("chain", "import", str(own), "--node", name, "--json")
+        assert (told.returncode, json.loads(told.stdout)["reasons"]) == (0, {})
+        back = tmp_path / f"{name}.txt"
+        assert site.command("chain", "export", str(back), "--node", name).returncode == 0
+        assert back.read_text() == own.read_text()
+    assert bitcoind.rpc("getblockcount") == len(own.read_text().split())
+    first = tmp_path / "first.txt"
+    assert site.command("chain", "export", str(first)).returncode == 0
+    assert first.read_text() == own.read_text(), "without a name the first of the file, which is the child"
+    unknown = site.command("chain", "export", str(first), "--node", "btc-9")
+    assert (unknown.returncode, "child, other, btc-1" in unknown.stderr) == (2, True)
+    bitcoind.process.terminate()
+    bitcoind.process.wait(60)
+    for what in ("export", "import"):
+        gone = site.command("chain", what, str(own), "--node", "other")
+        assert (gone.returncode, "is bitcoind running" in gone.stderr) == (3, True), gone.stderr
+    site.stop()
+    left = site.command("chain", "export", str(first), "--node", "other")
+    assert (left.returncode, "inside this program; there is btc-1" in left.stderr) == (2, True)

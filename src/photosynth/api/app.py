@@ -2,7 +2,9 @@
 
 import hmac
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 
 from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request
 from fastapi.params import Depends as DependsMarker
@@ -30,27 +32,30 @@ from photosynth.documents import (
     WorkersDocument,
 )
 from photosynth.operations.ledger_document import as_document
-from photosynth.operations.view import FleetView, NotKnownError
+from photosynth.operations.view import LONGEST_CURSOR, CursorError, FleetView, NotKnownError
+from photosynth.quantities.texts import objection
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 HEIGHT_LIMIT = 2**31
 ID_LIMIT = 2**63 - 1
 
+
+def _kept(text: str) -> str:
+    if (said := objection(text)) is not None:
+        raise ValueError(f"it {said}")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_kept)]
+"""What is written to the database, or looked for in it."""
 Count = Annotated[int, Query(ge=1, le=1000)]
 Before = Annotated[int | None, Query(ge=1, le=ID_LIMIT, description="only what is older than this id")]
 Instant = Annotated[int | None, Query(ge=0, le=ID_LIMIT, description="the fleet's time, milliseconds since the epoch, UTC")]
 IncidentId = Annotated[int, Path(ge=1, le=ID_LIMIT)]
-Name = Annotated[str, Path(min_length=1, max_length=128)]
-OfSite = Annotated[str | None, Query(max_length=128, description="one site by its name; without it all of them")]
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("it has characters that cannot be printed")
-    return text
-
-
-PersonName = Annotated[str, AfterValidator(_printable)]
+Name = Annotated[Text, Path(min_length=1, max_length=128)]
+OfNetwork = Annotated[Text | None, Query(max_length=32, description="one network; without it all of them")]
+OfNode = Annotated[Text | None, Query(max_length=128, description="a node by its name; without it the first Bitcoin node")]
+OfSite = Annotated[Text | None, Query(max_length=128, description="one site by its name; without it all of them")]
 
 
 class WriteRequest(BaseModel):
@@ -58,8 +63,8 @@ class WriteRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    reason: str = Field(min_length=1, max_length=500)
-    actor: str = Field(default="api", min_length=1, max_length=100)
+    reason: Text = Field(min_length=1, max_length=500)
+    actor: Text = Field(default="api", min_length=1, max_length=100)
 
 
 class ByRequest(BaseModel):
@@ -67,13 +72,13 @@ class ByRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    by: PersonName = Field(min_length=1, max_length=100)
+    by: Text = Field(min_length=1, max_length=100)
 
 
 class MiningRequest(WriteRequest):
     """The same of mining: at one site, or at all of them."""
 
-    site: str | None = Field(default=None, max_length=128, description="one site by its name; null is every site")
+    site: Text | None = Field(default=None, max_length=128, description="one site by its name; null is every site")
 
 
 class Health(BaseModel):
@@ -148,6 +153,7 @@ def create_app(
             raise HTTPException(401, detail, headers={"WWW-Authenticate": "Bearer"})
 
     _add_reads(app, view)
+    _add_income(app, view)
     _add_streams(app, chain, evidence, Depends(writer))
 
     @app.post("/api/v1/actions/stop-mining", tags=["actions"], dependencies=[Depends(writer)], responses=NOT_KNOWN)
@@ -185,10 +191,10 @@ def create_app(
 
 
 def _add_reads(app: FastAPI, view: FleetView) -> None:
-    @app.get("/api/v1/status", tags=["fleet"])
-    async def status() -> Status:
-        """Everything in one document."""
-        return await view.status()
+    @app.get("/api/v1/status", tags=["fleet"], responses=NOT_KNOWN)
+    async def status(site: OfSite = None) -> Status:
+        """Everything in one document; of a site its part and its books, with what is the whole fleet's."""
+        return await view.status(site)
 
     @app.get("/api/v1/health", tags=["fleet"], responses={503: {"model": Health}})
     async def health(response: Response) -> Health:
@@ -246,7 +252,7 @@ def _add_reads(app: FastAPI, view: FleetView) -> None:
     @app.get("/api/v1/day", tags=["site"], responses=NOT_KNOWN)
     async def day(
         points: Annotated[int, Query(ge=2, le=2000)] = 288,
-        site: Annotated[str | None, Query(max_length=128, description="the site; without it the fleet file's first")] = None,
+        site: Annotated[Text | None, Query(max_length=128, description="the site; without it the fleet file's first")] = None,
     ) -> list[DayPoint]:
         """The curve of a site's current market day so far."""
         return await view.day(points, site)
@@ -284,13 +290,6 @@ def _add_reads(app: FastAPI, view: FleetView) -> None:
         lines = await _started(view.ledger_lines(from_ms, to_ms, limit, oldest_first=oldest_first, site=site))
         return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
-    @app.get("/api/v1/income", tags=["ledger"])
-    async def income(
-        network: Annotated[str | None, Query(max_length=32, description="one network; without it all of them")] = None,
-    ) -> list[IncomeDocument]:
-        """What networks paid for running their nodes, newest first: all of it."""
-        return await view.income(network)
-
     @app.get("/api/v1/trace/{block_or_txid}", tags=["ledger"], responses=NOT_KNOWN)
     async def trace(block_or_txid: Name, site: OfSite = None) -> TraceDocument:
         """A block's satoshis back to workers, quarter hours, meters and prices. By height, hash or coinbase txid."""
@@ -300,20 +299,48 @@ def _add_reads(app: FastAPI, view: FleetView) -> None:
     async def actions(
         limit: Count = 200,
         before_id: Before = None,
-        subject: Annotated[str | None, Query(max_length=128)] = None,
+        subject: Annotated[Text | None, Query(max_length=128)] = None,
         site: OfSite = None,
     ) -> list[ActionDocument]:
         """Every change to the world, newest first; those of the whole fleet go with every site."""
         return await view.actions(limit, before_id, subject, site)
 
 
+def _add_income(app: FastAPI, view: FleetView) -> None:
+    @app.get("/api/v1/income", tags=["ledger"], responses=NOT_KNOWN)
+    async def income(
+        response: Response,
+        network: OfNetwork = None,
+        limit: Count = 200,
+        cursor: Annotated[Text | None, Query(max_length=LONGEST_CURSOR, description="where the page before ended")] = None,
+    ) -> list[IncomeDocument]:
+        """What networks paid for running their nodes, newest first; the header `Link` names the next page, where there is one."""
+        try:
+            page = await view.income(network, limit, cursor)
+        except CursorError as error:
+            raise HTTPException(422, f"{error}.") from None
+        if page.cursor is not None:
+            wanted = {"network": network, "limit": limit, "cursor": page.cursor}
+            query = urlencode({name: value for name, value in wanted.items() if value is not None})
+            response.headers["Link"] = f'</api/v1/income?{query}>; rel="next"'
+        return list(page.entries)
+
+    @app.get("/api/v1/income/export", tags=["ledger"], response_class=StreamingResponse, responses=NOT_KNOWN)
+    async def income_export(network: OfNetwork = None) -> StreamingResponse:
+        """All of it as lines of JSON, newest first."""
+        lines = await _started(view.income_lines(network))
+        return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
+
+
 def _add_streams(app: FastAPI, chain: ChainPort | None, evidence: EvidencePort | None, writer: DependsMarker) -> None:
-    @app.get("/api/v1/chain/export", tags=["chain"], response_class=StreamingResponse)
-    async def chain_export(from_height: Annotated[int, Query(ge=0, le=HEIGHT_LIMIT)] = 1) -> StreamingResponse:
-        """Blocks from a height to the tip, one line of hexadecimal each."""
+    @app.get("/api/v1/chain/export", tags=["chain"], response_class=StreamingResponse, responses=NOT_KNOWN)
+    async def chain_export(
+        from_height: Annotated[int, Query(ge=0, le=HEIGHT_LIMIT)] = 1, node: OfNode = None
+    ) -> StreamingResponse:
+        """Blocks of a node from a height to the tip, one line of hexadecimal each."""
         if chain is None:
             raise HTTPException(503, "No Bitcoin node is attached.")
-        lines = await _started(hex_lines(chain.blocks(from_height)))
+        lines = await _started(hex_lines(chain.blocks(from_height, node)))
         return StreamingResponse(lines, media_type="text/plain; charset=ascii", headers={"Cache-Control": "no-store"})
 
     @app.post(
@@ -321,14 +348,16 @@ def _add_streams(app: FastAPI, chain: ChainPort | None, evidence: EvidencePort |
         tags=["chain"],
         dependencies=[writer],
         response_class=Response,
-        responses={200: {"content": {"application/x-ndjson": {}}}},
+        responses={**NOT_KNOWN, 200: {"content": {"application/x-ndjson": {}}}},
         openapi_extra={"requestBody": {"required": True, "content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
-    async def chain_import(request: Request) -> Response:
-        """Submit blocks, one line of hexadecimal each; answers lines of JSON while it goes."""
+    async def chain_import(request: Request, node: OfNode = None) -> Response:
+        """Submit blocks to a node, one line of hexadecimal each; answers lines of JSON while it goes."""
         if chain is None:
             raise HTTPException(503, "No Bitcoin node is attached.")
-        return ChainImport(request, chain)
+        async with AsyncExitStack() as held:
+            taker = await held.enter_async_context(chain.taking(node))
+            return ChainImport(request, taker, held.pop_all())
 
     @app.get("/api/v1/evidence/export", tags=["proof"], response_class=StreamingResponse, responses=NOT_KNOWN)
     async def evidence_export(site: OfSite = None) -> StreamingResponse:

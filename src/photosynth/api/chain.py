@@ -3,13 +3,14 @@
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from photosynth.api.chain_port import ChainPort
+from photosynth.api.chain_port import BlockTaker
 from photosynth.bitcoin.node import NodeUnavailableError
 
 BLOCK_LIMIT_BYTES = 4_000_000
@@ -53,21 +54,26 @@ class ChainImport(Response):
 
     One block at a time, so that one that the pool finds meanwhile waits for no more than that.
     A line ``{"line": n, "accepted": a, "reasons": {...}}`` at most every half second; the last has ``"done"``, true
-    where every line was read, and ``"error"`` where it stopped. Starlette's streaming response listens for a disconnect by
+    where every line was read, and ``"error"`` where it stopped; with ``"unavailable"`` where that is the node's fault and not
+    the line's. Starlette's streaming response listens for a disconnect by
     reading the request's messages, which are the body here; so this one speaks ASGI itself.
     """
 
     media_type = "application/x-ndjson"
 
-    def __init__(self, request: Request, chain: ChainPort) -> None:
-        """Prepare the import of a request's body."""
+    def __init__(self, request: Request, taker: BlockTaker, held: AsyncExitStack) -> None:
+        """Prepare the import of a request's body; ``held`` is closed when it is over."""
         super().__init__(headers={"Cache-Control": "no-store"})
         del self.headers["content-length"]
         self._request = request
-        self._chain = chain
+        self._taker, self._held = taker, held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
+        async with self._held:
+            await self._answer(send)
+
+    async def _answer(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         read = accepted = number = 0
         reasons: Counter[str] = Counter()
@@ -81,7 +87,7 @@ class ChainImport(Response):
         try:
             async for number, line in split_lines(self._request.stream()):  # noqa: B007
                 raw = bytes.fromhex(line.decode("ascii"))
-                verdict = await self._chain.submit(raw)
+                verdict = await self._taker.submit_block(raw)
                 read += 1
                 if verdict.reason is None:
                     accepted += 1
@@ -94,7 +100,9 @@ class ChainImport(Response):
             return
         except ValueError:
             await tell(done=False, error=f"line {number} is not a block in hexadecimal")
-        except (LineTooLongError, NodeUnavailableError) as error:
+        except LineTooLongError as error:
             await tell(done=False, error=str(error))
+        except NodeUnavailableError as error:
+            await tell(done=False, error=str(error), unavailable=True)
         else:
             await tell(done=True)

@@ -11,6 +11,7 @@ from photosynth.cli.options import (
     FleetArgument,
     JsonOption,
     NodeCommand,
+    NodeOption,
     SiteOption,
     StateOption,
     UpOptions,
@@ -296,11 +297,11 @@ def ledger(
 
 @chain.command("export", epilog="Example: photosynth chain export blocks.txt")
 @command
-def chain_export(file: OutputArgument, state: StateOption) -> int:
-    """Write blocks 1 to the tip, one line of hexadecimal each."""
+def chain_export(file: OutputArgument, state: StateOption, node: NodeOption = None) -> int:
+    """Write blocks 1 to the tip of a node, one line of hexadecimal each."""
     from photosynth.cli.transfer import export_chain
 
-    return export_chain(state, file)
+    return export_chain(state, file, node)
 
 
 @chain.command("import", epilog="Example: photosynth chain import blocks.txt")
@@ -308,12 +309,13 @@ def chain_export(file: OutputArgument, state: StateOption) -> int:
 def chain_import(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="One block per line, in hexadecimal; - is standard input.")],
     state: StateOption,
+    node: NodeOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Submit blocks, reorganisations included, and count the node's verdicts."""
+    """Submit blocks to a node, reorganisations included, and count its verdicts."""
     from photosynth.cli.transfer import import_chain
 
-    return import_chain(state, file, as_json)
+    return import_chain(state, file, node, as_json)
 
 
 @evidence.command("export", epilog="Example: photosynth evidence export evidence.jsonl")

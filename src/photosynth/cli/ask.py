@@ -14,6 +14,7 @@ from photosynth.cli.errors import CommandError, ExitCode, sentence
 from photosynth.cli.format import output, user_style
 from photosynth.documents import ActionDocument
 from photosynth.operations.view import NotKnownError
+from photosynth.quantities.texts import objection, printable
 from photosynth.storage.address import Place
 
 T = TypeVar("T")
@@ -75,6 +76,8 @@ def act_on(
     if len(reason) > LONGEST_REASON:
         message = f"--reason has {len(reason)} characters; the audit keeps {LONGEST_REASON}, so say it more briefly."
         raise CommandError(message, ExitCode.BAD_INPUT)
+    if (said := objection(reason.strip())) is not None:
+        raise CommandError(f"--reason {said}.", ExitCode.BAD_INPUT)
     wanted_by = actor()
 
     async def run() -> int:
@@ -105,6 +108,6 @@ def actor() -> str:
 
 def _user() -> str:
     try:
-        return getpass.getuser()[:80]
+        return printable(getpass.getuser(), 80)
     except (OSError, KeyError):
         return "unknown"

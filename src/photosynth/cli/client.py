@@ -28,7 +28,7 @@ from photosynth.documents import (
     WorkersDocument,
 )
 from photosynth.operations.state import ApiAddress, StateError, StateFolder, StateInUseError
-from photosynth.operations.view import FleetView, NotKnownError, RefusedError
+from photosynth.operations.view import FleetView, IncomePage, NotKnownError, RefusedError
 from photosynth.quantities.instants import MARKET_ZONE
 from photosynth.storage.address import Place
 
@@ -80,23 +80,23 @@ class ApiClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def answers(self) -> bool:
-        """Whether a Photosynth answers there; ``zones`` are its sites' from then on."""
+    async def answers(self, question: str) -> bool:
+        """Whether a Photosynth answers there; of a status ``zones`` are its sites' from then on."""
         import httpx2
 
         try:
-            found = await self._http.get("/api/v1/status", timeout=5)
+            found = await self._http.get(f"/api/v1/{question}", timeout=5)
         except httpx2.ConnectError:
             return False
         except self._errors as error:
             raise self._no_answer(error) from None
-        if found.status_code == 200:
+        if found.status_code == 200 and question == "status":
             self.zones = _zones_in(found.content)
         return found.status_code == 200
 
-    async def status(self) -> Status:
-        """Everything in one document."""
-        return await self._get("/api/v1/status", Status)
+    async def status(self, site: str | None = None) -> Status:
+        """Everything in one document, of one site or of all."""
+        return await self._get("/api/v1/status", Status, site=site)
 
     async def workers(self, site: str | None = None) -> WorkersDocument:
         """The pools' workers."""
@@ -106,9 +106,20 @@ class ApiClient:
         """Every machine."""
         return await self._list("/api/v1/machines", MachineDocument, site=site)
 
-    async def income(self, network: str | None = None) -> list[IncomeDocument]:
-        """What networks paid."""
-        return await self._list("/api/v1/income", IncomeDocument, network=network)
+    async def income(self, network: str | None = None, limit: int = 1000, cursor: str | None = None) -> IncomePage:
+        """What networks paid, a page of it."""
+        params = _given({"network": network, "limit": limit, "cursor": cursor})
+        answer = await self._request("GET", "/api/v1/income", params=params)
+        from urllib.parse import parse_qs, urlsplit
+
+        following = answer.links.get("next", {}).get("url", "")
+        cursors = parse_qs(urlsplit(following).query).get("cursor", [])
+        return IncomePage(self._read(answer, TypeAdapter(list[IncomeDocument])), cursors[0] if cursors else None)
+
+    async def income_lines(self, network: str | None = None) -> AsyncIterator[bytes]:
+        """All of it as lines of JSON, in pieces as they come."""
+        async for piece in self._stream("GET", "/api/v1/income/export", params=_given({"network": network})):
+            yield piece
 
     async def incidents(
         self, site: str | None = None, *, resolved: bool = False, limit: int = 1000, before_id: int | None = None
@@ -197,9 +208,9 @@ class ApiClient:
         """Let the dispatch decide again, at one site or at all."""
         return await self._act("actions/resume-mining", actor, reason, site=site)
 
-    async def chain_lines(self) -> AsyncIterator[bytes]:
-        """The pieces of the chain's export."""
-        async for piece in self._stream("GET", "/api/v1/chain/export"):
+    async def chain_lines(self, node: str | None = None) -> AsyncIterator[bytes]:
+        """The pieces of the export of a node's chain."""
+        async for piece in self._stream("GET", "/api/v1/chain/export", params=_given({"node": node})):
             yield piece
 
     async def evidence_lines(self, site: str | None = None) -> AsyncIterator[bytes]:
@@ -207,10 +218,10 @@ class ApiClient:
         async for piece in self._stream("GET", "/api/v1/evidence/export", params=_given({"site": site})):
             yield piece
 
-    async def import_chain(self, pieces: AsyncIterator[bytes]) -> dict[str, Any]:
-        """Hand blocks in; the last line of the answer, which counts the verdicts."""
+    async def import_chain(self, pieces: AsyncIterator[bytes], node: str | None = None) -> dict[str, Any]:
+        """Hand blocks to a node; the last line of the answer, which counts the verdicts."""
         answer, last = b"", b""
-        async for piece in self._stream("POST", "/api/v1/chain/import", pieces):
+        async for piece in self._stream("POST", "/api/v1/chain/import", pieces, _given({"node": node})):
             answer += piece
             *lines, answer = answer.split(b"\n")
             last = next((line for line in reversed(lines) if line), last)
@@ -308,7 +319,7 @@ class Opened:
 async def open_fleet(state: Place) -> AsyncIterator[Opened]:
     """The fleet of a state folder, running or stopped. Raises CommandError where there is none or it cannot be read."""
     until_s, view = time.monotonic() + START_PATIENCE_S, None
-    while (api := await running_api(state)) is None:
+    while (api := await running_api(state, "status")) is None:
         try:
             view = await _stopped(state)
             break
@@ -353,10 +364,13 @@ async def _stopped(state: Place) -> Any:
     return open_stopped(state)
 
 
-async def running_api(state: Place) -> ApiClient | None:
-    """The API of the system that runs on a state folder, None where none does; one that starts or stops is waited for."""
+async def running_api(state: Place, question: str = "nodes") -> ApiClient | None:
+    """The API of the system that runs on a state folder, None where none does; one that starts or stops is waited for.
+
+    It is asked a question first; the nodes are known without the database, so that a stop waits for none.
+    """
     until_s = time.monotonic() + START_PATIENCE_S
-    while (api := await _answering(state)) is None and (user := StateFolder(state).user()) is not None:
+    while (api := await _answering(state, question)) is None and (user := StateFolder(state).user()) is not None:
         if time.monotonic() > until_s:
             raise CommandError(
                 f"Process {user} runs on {state} and does not answer: it is starting or stopping. "
@@ -367,7 +381,7 @@ async def running_api(state: Place) -> ApiClient | None:
     return api
 
 
-async def _answering(state: Place) -> ApiClient | None:
+async def _answering(state: Place, question: str) -> ApiClient | None:
     try:
         address = StateFolder(state).read_api()
     except StateError as error:
@@ -376,7 +390,7 @@ async def _answering(state: Place) -> ApiClient | None:
         return None
     api = ApiClient(address)
     try:
-        if await api.answers():
+        if await api.answers(question):
             return api
     except CommandError:
         await api.close()

@@ -17,6 +17,7 @@ from photosynth.documents import AlertTestDocument, IncidentDocument
 from photosynth.operations.view import NotKnownError, RefusedError
 from photosynth.quantities.format import duration
 from photosynth.quantities.instants import iso_utc
+from photosynth.quantities.texts import objection
 from photosynth.storage.address import Place
 
 MOST = 10_000
@@ -44,9 +45,11 @@ def incidents(state: Place, site: str | None, with_resolved: bool, as_json: bool
 def acknowledge(state: Place, incident_id: int, by: str, as_json: bool) -> int:
     """Take one on in the running system, under a name."""
     name = by.strip()
-    if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        what = f"--by takes a name of 1 to {LONGEST_NAME} printable characters; the audit and everybody else see it."
+    if not name or len(name) > LONGEST_NAME:
+        what = f"--by takes a name of 1 to {LONGEST_NAME} characters; the audit and everybody else see it."
         raise CommandError(what, ExitCode.BAD_INPUT)
+    if (said := objection(name)) is not None:
+        raise CommandError(f"--by {said}.", ExitCode.BAD_INPUT)
 
     async def run() -> int:
         api = await running_api(state)

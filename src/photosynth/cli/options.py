@@ -80,6 +80,10 @@ StateOption = Annotated[
 SiteOption = Annotated[
     str | None, typer.Option("--site", metavar="NAME", show_default="all sites", help="One site of the fleet, by its name.")
 ]
+NodeOption = Annotated[
+    str | None,
+    typer.Option("--node", metavar="ID", show_default="the first Bitcoin node", help="A Bitcoin node of the fleet, by its name."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the JSON document and nothing else.")]
 FleetArgument = Annotated[
     Path | None, typer.Argument(metavar="[FLEET]", show_default="examples/operator.yaml", help="The fleet file.")

@@ -12,7 +12,7 @@ from photosynth.quantities.assets import Asset
 from photosynth.quantities.format import Style
 
 if TYPE_CHECKING:
-    from photosynth.documents import LedgerStatus, SitePart, Status
+    from photosynth.documents import ChainStatus, LedgerStatus, SitePart, Status
 
 Row = tuple[str, str]
 
@@ -70,7 +70,7 @@ def _of_site(part: "SitePart", style: Style) -> list[Row]:
         ("  shares", f"{fmt.count(pool.shares_accepted, style)} accepted, {fmt.count(pool.shares_rejected, style)} rejected"),
         ("  work really hashed", fmt.hashes(int(pool.work_hashes), style)),
         ("  work represented", fmt.hashes(int(pool.represented_hashes), style)),
-        ("Chain", f"{chain.network}, {chain.software or fmt.UNKNOWN}" + ("" if chain.synchronised else ", NOT synchronised")),
+        ("Chain", f"{chain.network}, {chain.software or fmt.UNKNOWN}" + _not_synchronised(chain)),
         ("  height", fmt.count(chain.height, style) + tip_age),
         ("  blocks found here", fmt.count(pool.blocks_found, style)),
     ]
@@ -117,3 +117,11 @@ def _condition(at: str, severity: str, subject: str, summary: str, advice: str) 
     style = {"critical": "bold red", "warning": "yellow"}.get(severity, "dim")
     stop = "" if summary.endswith((".", "!", "?")) else "."
     return Text(f"{severity}: {at}{subject}: {summary}{stop} {advice}", style=style)
+
+
+def _not_synchronised(chain: "ChainStatus") -> str:
+    """That a chain is not to be trusted now, with how old it is where its node is silent."""
+    if chain.synchronised:
+        return ""
+    silent = chain.observed_ms is not None and chain.warnings
+    return ", NOT synchronised" + (f": {chain.warnings[0]}" if silent else "")

@@ -14,6 +14,8 @@ from photosynth.sites.clock import RunningClock
 
 OWN_CHAIN = "simulated-chain"
 """The folder beside the nodes' own where the chain lies that they have where there is no node to follow."""
+PROCESS = "simulated-nodes"
+"""The folder beside the nodes' own where their process notes who it is."""
 
 
 def networks_config(
@@ -23,6 +25,7 @@ def networks_config(
     interval_s = next((node.demonstration.block_interval_s for node in nodes if node.demonstration is not None), 600)
     return NetworksConfig(
         time=TimeConfig.of(clock.time),
+        folder=str(folder / PROCESS),
         nodes=tuple(
             NodeConfig(node.id, node.network, node.chain, str(folder / node.id), _port(node, listened), _habits(node))
             for node in nodes

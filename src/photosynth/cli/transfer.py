@@ -30,19 +30,19 @@ HARMLESS = frozenset({"duplicate", "inconclusive", "duplicate-inconclusive"})
 """Reasons that blame no block (BIP22): it is known already, or lies on a side branch."""
 
 
-def export_chain(state: Place, file: Path) -> int:
-    """Write the blocks of the active chain."""
+def export_chain(state: Place, file: Path, node: str | None) -> int:
+    """Write the blocks of a node's active chain."""
 
     async def lines() -> AsyncGenerator[bytes]:
         api = await running_api(state)
         if api is not None:
             async with api:
-                async for piece in api.chain_lines():
+                async for piece in api.chain_lines(node):
                     yield piece
             return
         from photosynth.operations.resting import open_stopped_chain
 
-        async with open_stopped_chain(state) as chain:
+        async with open_stopped_chain(state, node) as chain:
             async for raw in chain.blocks(1):
                 yield raw.hex().encode() + b"\n"
 
@@ -66,10 +66,7 @@ def export_evidence(state: Place, file: Path, site: str | None) -> int:
             async for line in evidence.lines(site):
                 yield line + b"\n"
 
-    try:
-        number = _run(lambda: _write(file, lines(), "lines"))
-    except NotKnownError as error:
-        raise CommandError(sentence(error), ExitCode.BAD_INPUT) from None
+    number = _run(lambda: _write(file, lines(), "lines"))
     return _told(file, f"{count(number, user_style())} lines of evidence")
 
 
@@ -90,9 +87,9 @@ def rotate_key(state: Place, site: str | None) -> int:
     return ExitCode.OK
 
 
-def import_chain(state: Place, file: Path, as_json: bool) -> int:
-    """Submit a file's blocks; 0 where none was refused as invalid, 1 where one was, 2 where a line is no block."""
-    result = _run(lambda: _submit(state, file))
+def import_chain(state: Place, file: Path, node: str | None, as_json: bool) -> int:
+    """Submit a file's blocks to a node; 0 where none was refused as invalid, 1 where one was, 2 where a line is no block."""
+    result = _run(lambda: _submit(state, file, node))
     reasons: dict[str, int] = result["reasons"]
     if as_json:
         sys.stdout.write(json.dumps(result, sort_keys=True) + "\n")
@@ -102,9 +99,8 @@ def import_chain(state: Place, file: Path, as_json: bool) -> int:
         for reason, number in sorted(reasons.items()):
             typer.echo(f"{count(number, style)} {reason}")
     if result.get("error"):
-        raise CommandError(
-            f"The import of {file} stopped: {result['error']}. The blocks before it were submitted.", ExitCode.BAD_INPUT
-        )
+        code = ExitCode.UNAVAILABLE if result.get("unavailable") else ExitCode.BAD_INPUT
+        raise CommandError(f"The import of {file} stopped: {result['error']}. The blocks before it were submitted.", code)
     return ExitCode.OK if set(reasons) <= HARMLESS else ExitCode.NO
 
 
@@ -116,6 +112,8 @@ def _run(work: Callable[[], Awaitable[Any]]) -> Any:
         return asyncio.run(run())
     except (StateError, NodeUnavailableError) as error:
         raise CommandError(sentence(error), ExitCode.UNAVAILABLE) from None
+    except NotKnownError as error:
+        raise CommandError(sentence(error), ExitCode.BAD_INPUT) from None
 
 
 def _told(file: Path, what: str) -> int:
@@ -169,13 +167,13 @@ def _progress(what: str) -> Iterator[Callable[[int], None]]:
         yield lambda number: shown.update(f"{count(number, user_style())} {what}")
 
 
-async def _submit(state: Place, file: Path) -> dict[str, Any]:
+async def _submit(state: Place, file: Path, node: str | None) -> dict[str, Any]:
     with _opened(file) as source, _progress("bytes") as progress:
         api = await running_api(state)
         if api is not None:
             async with api:
-                return await api.import_chain(_pieces(source, progress))
-        return await _submit_stopped(state, source, progress)
+                return await api.import_chain(_pieces(source, progress), node)
+        return await _submit_stopped(state, source, node, progress)
 
 
 @contextlib.contextmanager
@@ -199,7 +197,7 @@ async def _pieces(source: IO[bytes], progress: Callable[[int], None]) -> AsyncIt
         yield piece
 
 
-async def _submit_stopped(state: Place, source: IO[bytes], progress: Callable[[int], None]) -> dict[str, Any]:
+async def _submit_stopped(state: Place, source: IO[bytes], node: str | None, progress: Callable[[int], None]) -> dict[str, Any]:
     from photosynth.cli.logs import warnings_only
     from photosynth.operations.resting import open_stopped_node
 
@@ -227,8 +225,8 @@ async def _submit_stopped(state: Place, source: IO[bytes], progress: Callable[[i
                 return
             yield raw
 
-    async with open_stopped_node(state) as node:
-        async for verdict in node.submit_all(lines()):
+    async with open_stopped_node(state, node) as opened:
+        async for verdict in opened.submit_all(lines()):
             blocks += 1
             accepted += verdict.accepted
             if verdict.reason is not None:

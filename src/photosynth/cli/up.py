@@ -26,14 +26,14 @@ from photosynth.fleet import Fleet, MiningSite
 from photosynth.operations.manifest import begin, check_parts
 from photosynth.operations.state import ApiAddress, StateError, StateFolder
 from photosynth.runtimes.process import left_running
-from photosynth.storage.address import Address
+from photosynth.storage.address import Address, Place
 from photosynth.storage.errors import StorageError
 
 if TYPE_CHECKING:
     from photosynth.cli.markets import Markets
     from photosynth.documents import Status
     from photosynth.operations.running import RunningView
-    from photosynth.operations.running_fleet import RunningFleet
+    from photosynth.operations.running_fleet import Left, RunningFleet
     from photosynth.sites.site import SiteSettings
 
 SHOW_EVERY_S = 1.0
@@ -76,6 +76,8 @@ def _prepare(state: StateFolder, fleet: Fleet, options: UpOptions) -> None:
             "Start without --fresh, which takes it over, and stop with Ctrl-C; or end it: "
             f"kill {' '.join(map(str, running.values()))}"
         )
+    if options.fresh:
+        _end_simulations(state)
     if options.fresh and isinstance(state.database, Address):
         from photosynth.storage.postgres import set_tables_aside
 
@@ -99,6 +101,16 @@ def _prepare(state: StateFolder, fleet: Fleet, options: UpOptions) -> None:
         for sentence_of_site in said:
             typer.echo(sentence_of_site, err=True)
     check_parts(state, manifest)
+
+
+def _end_simulations(state: StateFolder) -> None:
+    """End the children of a killed run that would otherwise go on in what is set aside. Raises OSError."""
+    from photosynth.cli.simulated_nodes import PROCESS
+    from photosynth.simulation.one_process import end_left
+
+    worlds = [state.site(path.name).world for path in (state.sites.iterdir() if state.sites.is_dir() else ())]
+    for folder in (*worlds, state.nodes / PROCESS):
+        end_left(folder)
 
 
 def _markets(mining: MiningSite, options: UpOptions) -> "Markets":
@@ -163,18 +175,17 @@ class _Up:
             loop.call_later(self.options.run_for_s, self._end_of_time, stop)
 
         try:
-            await self._serve(stop)
+            return await self._serve(stop)
         except (CommandError, OSError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever ends the fleet is said in a sentence, and kept in the log
             raise ended_by(error, self.state.log) from None
-        return ExitCode.OK
 
     def _end_of_time(self, stop: asyncio.Event) -> None:
         self.out_of_time = True
         stop.set()
 
-    async def _serve(self, stop: asyncio.Event) -> None:
+    async def _serve(self, stop: asyncio.Event) -> ExitCode:
         from photosynth.cli.simulated_nodes import StartSimulatedNodes
         from photosynth.operations.opening import open_fleet
         from photosynth.operations.running import RunningView
@@ -198,17 +209,20 @@ class _Up:
                         ExitCode.UNAVAILABLE,
                     )
                 typer.echo("Stopped before the fleet had started; nothing ran.", err=options.json_log)
-                return
+                return ExitCode.OK
             view = RunningView(opened[0])
             async with self._web(view, opened[0]) as url:
                 await self._until_stopped(stop, view, url)
+                opened[0].end_soon()
             if ending := view.processes():
                 said = f"Ending {', '.join(ending)}; a node may need minutes to write what it holds."
                 typer.echo(said, err=options.json_log)
         finally:
             for fleet in opened:
                 await fleet.close()
-        typer.echo(f"Stopped. {options.state} holds everything; the next start resumes there.", err=options.json_log)
+        said, code = last_words(opened[0].left(), options.state, self.state.audit_spool)
+        typer.echo(said, err=options.json_log)
+        return code
 
     async def _site(self, mining: MiningSite) -> "SiteSettings":
         """What one site of this run is given."""
@@ -235,11 +249,11 @@ class _Up:
         from photosynth.api.app import LOOPBACK_NAMES, create_app
         from photosynth.api.server import WebServer
         from photosynth.console import mount
-        from photosynth.operations.running import ChainDoor
+        from photosynth.operations.chain_door import ChainDoor
 
         token = secrets.token_urlsafe(32)
         hosts = (*LOOPBACK_NAMES, self.fleet.console.listen.host)
-        chain = ChainDoor(fleet.first_node) if fleet.nodes else None
+        chain = ChainDoor(self.fleet, fleet.nodes, fleet.watch)
         app = create_app(view, token=token, allowed_hosts=hosts, chain=chain, evidence=view)
         mount(app, view)
         server = WebServer(app)
@@ -325,6 +339,25 @@ class _Up:
 
         with contextlib.suppress(OSError):
             write_whole(self.state.status, status.model_dump_json().encode(), durable=False)
+
+
+def last_words(left: "Left", state: Place, spool: Path) -> tuple[str, ExitCode]:
+    """What the state holds now that everything is closed, and what it does not; UNAVAILABLE where the next start lacks some."""
+    said = []
+    if left.spooled:
+        said.append(
+            f"The database did not take {left.spooled} entries of the audit; they wait in {spool}, "
+            "and the next start writes them."
+        )
+    if left.lost:
+        said.append(f"{left.lost} entries of the audit are lost: neither the database nor the disk took them.")
+    if left.unkept_switches:
+        names = ", ".join(left.unkept_switches)
+        said.append(f"Whether an operator stopped {names} could not be written down: look at it after the next start.")
+    if not said:
+        return f"Stopped. {state} holds everything; the next start resumes there.", ExitCode.OK
+    said.append("Quarter hours that are not in the books yet are closed from share log and meters.")
+    return " ".join(("Stopped.", *said)), ExitCode.UNAVAILABLE if left.forgotten else ExitCode.OK
 
 
 def ended_by(error: Exception, log: Path) -> CommandError:

@@ -17,6 +17,7 @@ from photosynth.console.numbers import Numbers, preferred_locale
 from photosynth.console.page import Page, box, html, text_field
 from photosynth.console.snapshot import Snapshot
 from photosynth.documents import ActionDocument
+from photosynth.quantities.texts import objection
 
 _log = logging.getLogger(__name__)
 
@@ -230,9 +231,10 @@ def _dialog(
 
     async def act() -> None:
         reason = said["reason"].strip()
-        if not reason:
+        wrong = objection(reason)
+        if not reason or wrong is not None:
             page.run("focus", name)  # first, so that nothing typed after the words appear is lost
-            page.run("patch", {f"{name}-missing": "Say why: the audit keeps it."})
+            page.run("patch", {f"{name}-missing": f"The reason {wrong}." if wrong else "Say why: the audit keeps it."})
             return
         dialog.close()
         try:

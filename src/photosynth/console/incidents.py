@@ -15,6 +15,7 @@ from photosynth.console.numbers import Numbers
 from photosynth.console.page import Page, box, choice, html, search_box, text_field
 from photosynth.console.snapshot import Snapshot
 from photosynth.documents import IncidentDocument
+from photosynth.quantities.texts import objection
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ class _List:
 
         async def act() -> None:
             name, asked = self.name.strip(), self.asked
-            if not name or len(name) > LONGEST_NAME or not name.isprintable():
+            if not name or len(name) > LONGEST_NAME or objection(name) is not None:
                 self.page.run("focus", "taker")
                 self.page.run("patch", {"taker-missing": f"Say who: a name of at most {LONGEST_NAME} characters."})
                 return

@@ -52,6 +52,10 @@ class ChainStatus(Document):
     """What the node warns of."""
     demonstration: bool = Field(description="whether difficulty and money are a demonstration's")
     last_block_age_s: int | None = Field(description="wall seconds since the tip arrived")
+    observed_ms: int | None = Field(
+        description="wall time at which the node said so: of one that does not answer now the rest is what it said last; "
+        "null where it never did"
+    )
 
 
 class SiteStatus(Document):

@@ -3,40 +3,41 @@
 Entries gather while one commit is under way and go with the next, so that switching off a hundred machines is a few commits
 and not two hundred. They are written in the order in which they were told.
 
-Where the disk takes nothing, whoever plans is refused. What went out without waiting stays here and is tried again and again,
-in bounded memory: beyond ``MOST_WAITING`` entries, further ones of the same kind to the same subject are counted in one.
+Where the database takes nothing, whoever plans is refused: a plan raises power or changes what runs, and that is not urgent; a
+record that nobody can look at yet, in a spool with an end, is no leave for it. What went out without waiting stays here and is
+tried again and again, in bounded memory: beyond ``MOST_WAITING`` entries, further ones of the same kind to the same subject are
+counted in one. What has waited for ``SPOOL_AFTER_S`` is also in the spool, so that it outlives this process however that ends; of
+those that are counted the first is, so that a kill may take their number and never that they went out.
 """
 
 import asyncio
 import contextlib
 import os
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, NamedTuple, TypeVar
 
-import sqlalchemy as sa
 import structlog
-from sqlalchemy import Connection
+from pydantic import ValidationError
 
 from photosynth.actions import Action, End, NotAuditedError, Result
-from photosynth.quantities.instants import Clock, iso_utc
+from photosynth.operations.audit_entries import LONGEST_READ_BACK, MAX_TEXT, Counted, clean, values_of
+from photosynth.operations.audit_spool import AuditSpool, SpooledAction
+from photosynth.quantities.instants import Clock
 from photosynth.storage import Database, Runner, StorageError
-from photosynth.storage.actions import ActionRow, finish_action, read_action, write_action
-from photosynth.storage.tables import ACTIONS
+from photosynth.storage.actions import ActionRow, finish_action, write_action
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
-MAX_TEXT = 500
-LONGEST_READ_BACK = 8_000
-"""A stop's names every machine that stayed awake."""
 MOST_WAITING = 5_000
 BATCH = 500
 RETRY_S = 2.0
-ROW_PATIENCE_S = 5.0
-"""How long an answer waits for its row: a slow disk must not make a stop look as if nobody answered."""
-
-
-_Row = tuple[str | None, dict[str, Any]]
-"""An action's site and values."""
+SPOOL_AFTER_S = 1.0
+"""So long a commit may take before what waits is written to the spool; later it is written there at once."""
+ROW_PATIENCE_S = 2.0
+"""How long an answer waits for its number: a slow database must not make a stop look as if nobody answered."""
+CLOSE_PATIENCE_S = 10.0
+"""How long the end waits for the database, which was told to hurry, and for the disk of the spool."""
 
 
 class ActionNotWrittenError(StorageError, NotAuditedError):
@@ -47,38 +48,35 @@ class ActionNotWrittenError(StorageError, NotAuditedError):
         self.kind, self.place, self.undecided = cause.kind, cause.place, cause.undecided
 
 
-@dataclass(slots=True)
-class _Counted:
-    """Many of the same kind to the same subject, for which there was no room: the first, the last, and how many."""
+class Waiting(NamedTuple):
+    """How many entries the database does not have: those that the spool keeps, and those that nothing keeps."""
 
-    first: Action
-    last: Action
-    number: int
-
-    def entry(self) -> Action:
-        """One entry that stands for all of them; its end is the last one's."""
-        first, last = self.first, self.last
-        request = last.request
-        if self.number > 1:
-            request += f" ({self.number} times until {iso_utc(last.time_ms)}, too many to be kept singly)"
-        texts = (last.actor, last.kind, last.subject, last.reason, request[:MAX_TEXT])
-        return Action(*texts, first.time_ms, first.wall_ms, end=last.end, key=first.key, site=first.site)
+    spooled: int
+    lost: int
 
 
 class AuditLog:
-    """Writes every action down; satisfies ``actions.ActionSink``."""
+    """Writes every action down; satisfies ``actions.ActionSink``. The spool holds nothing when it begins."""
 
-    def __init__(self, database: Database, run: Runner, clock: Clock) -> None:
-        self._database, self._run, self._clock = database, run, clock
+    def __init__(self, database: Database, run: Runner, clock: Clock, spool: AuditSpool) -> None:
+        self._database, self._run, self._clock, self._spool = database, run, clock, spool
+        self._spooled: dict[Action, End | None] = {}
+        """What the spool has of those that wait: each with the end that it had by then."""
+        self._spooling = asyncio.Lock()
+        self._guard: asyncio.Task[None] | None = None
+        self._committing_since_s: float | None = None
+        self._told = asyncio.Event()
+        self._spool_error: str | None = None
+        self._in_spool = False
         self._new: dict[Action, None] = {}
         self._ended: dict[Action, None] = {}
         self._under_way: frozenset[Action] = frozenset()
         self._plans: dict[Action, asyncio.Future[None]] = {}
-        self._counted: dict[tuple[str | None, str, str], _Counted] = {}
+        self._counted: dict[tuple[str | None, str, str], Counted] = {}
         self._stood_for: dict[Action, Action] = {}
         self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._flushes: set[asyncio.Task[bool]] = set()
+        self._under_hand: set[asyncio.Task[Any]] = set()
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
         self._error: str | None = None
@@ -92,7 +90,16 @@ class AuditLog:
     @property
     def fault(self) -> str | None:
         """Why nothing can be written down now; None where everything can."""
-        return self._error
+        if self._error is None or self._spool_error is None:
+            return self._error
+        return f"{self._error} A kill would lose them, for neither can they be kept beside it: {self._spool_error}"
+
+    @property
+    def left(self) -> Waiting:
+        """What waits by now, and whether it outlives this process."""
+        waiting = (*self._new, *self._ended)
+        spooled = sum(action in self._spooled and self._spooled[action] is action.end for action in waiting)
+        return Waiting(spooled, self.waiting - spooled)
 
     def at(self, site: str) -> "SiteAudit":
         """The same for what is done at one site."""
@@ -126,7 +133,7 @@ class AuditLog:
         if len(self._new) < MOST_WAITING and not self._counted:  # what is counted comes before it
             self._new[action] = None
         else:
-            counted = self._counted.setdefault((action.site, kind, subject), _Counted(action, action, 0))
+            counted = self._counted.setdefault((action.site, kind, subject), Counted(action, action, 0))
             counted.last, counted.number = action, counted.number + 1
         self._start()
         return action
@@ -135,7 +142,7 @@ class AuditLog:
         """Write down what came of an action; it goes with the next commit. Raises ValueError where that was told before."""
         if action.end is not None:
             raise ValueError(f"'{action.kind}' of {action.subject} was finished before")
-        texts = (_clean(answer, MAX_TEXT), _clean(read_back, LONGEST_READ_BACK))
+        texts = (clean(answer, MAX_TEXT), clean(read_back, LONGEST_READ_BACK))
         action.end = End(result, *texts, verified, self._clock.site_ms())
         entry = self._stood_for.pop(action, action)
         entry.end = action.end
@@ -148,69 +155,82 @@ class AuditLog:
 
         Whoever ceases to wait for it does not end it: what a commit wrote must be known to be written.
         """
-        task = asyncio.get_running_loop().create_task(self._flush())
-        self._flushes.add(task)
-        task.add_done_callback(self._flushes.discard)
+        return await self._brought_to_its_end(self._flush())
+
+    async def _brought_to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """Of some work, which goes on where whoever asked for it waits no longer."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._under_hand.add(task)
+        task.add_done_callback(self._under_hand.discard)
         return await asyncio.shield(task)
 
     async def row(self, action: Action) -> ActionRow:
-        """An action as it is stored; as it waits to be, with the number 0, where it cannot be written down now."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ROW_PATIENCE_S):
-                await self.flush()
-        number = action.id
-        if number is None:
-            return ActionRow(id=0, site=action.site, **_values(action, action.end))
+        """An action as it is stored; as it waits to be, with the number 0, where the database is away.
 
-        def read() -> ActionRow | None:
-            with self._database.read() as tx:
-                return read_action(tx, number)
-
-        with contextlib.suppress(TimeoutError, StorageError):
-            async with asyncio.timeout(ROW_PATIENCE_S):
-                found = await self._run(read)
-            assert found is not None, "an action is never deleted"
-            return found
-        return ActionRow(id=number, site=action.site, **_values(action, action.end))
+        By then it is on a disk, if any takes it.
+        """
+        if not self._is_away():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ROW_PATIENCE_S):
+                    await self.flush()
+        if action.id is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ROW_PATIENCE_S):
+                    await self._brought_to_its_end(self._keep())
+        return ActionRow(id=action.id or 0, site=action.site, **values_of(action, action.end))
 
     async def close(self) -> None:
-        """Wait until everything is written, or cannot be; what cannot be is told to the log."""
+        """Wait until everything is written, or cannot be in time; that goes to the spool. See ``left``."""
         self._closing = True
         self._wake.set()
-        if self._writer is not None:
-            await asyncio.shield(self._writer)
-        if not await self.flush():
-            log.error("actions could not be written down", number=self.waiting, error=self._error)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_PATIENCE_S):
+                if self._writer is not None:
+                    await asyncio.shield(self._writer)
+                await self.flush()
+        if self.waiting:
+            self._make_room()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_PATIENCE_S):
+                    await self._brought_to_its_end(self._keep())
+            log.error("actions could not be written down", **self.left._asdict(), error=self._error)
+        if self._guard is not None:
+            self._guard.cancel()
         self._closing = False
 
     def _action(self, site: str | None, *texts: str) -> Action:
-        actor, kind, subject, reason, request = (_clean(text, MAX_TEXT) or "" for text in texts)
+        actor, kind, subject, reason, request = (clean(text, MAX_TEXT) or "" for text in texts)
         self._number += 1
         key = f"{self._start_key}:{self._number}"
         return Action(actor, kind, subject, reason, request, self._clock.site_ms(), self._clock.wall_ms(), key=key, site=site)
 
     def _make_room(self) -> None:
-        """Once entries are written again, those that were only counted get theirs."""
-        if not self._counted or len(self._new) > MOST_WAITING // 2:
-            return
+        """Those that were only counted get an entry each."""
         for counted in self._counted.values():
             entry = counted.entry()
             self._new[entry] = None
+            self._spooled.pop(counted.first, None)
             if counted.last.end is None:
                 self._stood_for[counted.last] = entry
         self._counted.clear()
 
     def _start(self) -> None:
         self._wake.set()
+        self._told.set()
+        loop = asyncio.get_running_loop()
         if self._writer is None:
-            self._writer = asyncio.get_running_loop().create_task(self._write())
+            self._writer = loop.create_task(self._write())
+        if self._guard is None:
+            self._guard = loop.create_task(self._keep_what_waits())
 
     async def _flush(self) -> bool:
         async with self._turn:
             while self._new or self._ended:
                 if not await self._commit(list(self._new)[:BATCH], list(self._ended)[:BATCH]):
                     return False
-                self._make_room()
+                if len(self._new) <= MOST_WAITING // 2:
+                    self._make_room()
+            await self._forget_spool()
         return True
 
     async def _write(self) -> None:
@@ -229,12 +249,83 @@ class AuditLog:
         finally:
             self._writer = None
 
+    # The spool.
+
+    def _is_away(self) -> bool:
+        """Whether the database refuses entries, or has had some for so long that it may hang."""
+        since_s = self._committing_since_s
+        return self._error is not None or (since_s is not None and asyncio.get_running_loop().time() - since_s >= SPOOL_AFTER_S)
+
+    def _unspooled(self) -> dict[Action, End | None]:
+        """What waits and the spool does not have as it is now; a plan is not tried before the database has it."""
+        waiting = {action: action.end for action in (*self._new, *self._ended) if action not in self._plans}
+        # Of those that are counted the first, without its end: it is written again with the number, under the same key.
+        waiting |= {counted.first: None for counted in self._counted.values()}
+        return {action: end for action, end in waiting.items() if action not in self._spooled or self._spooled[action] is not end}
+
+    async def _keep_what_waits(self) -> None:
+        """Write to the spool what waits while the database takes nothing, until nothing waits."""
+        try:
+            while self._new or self._ended or self._in_spool:
+                if self._is_away():
+                    await self._keep()
+                elif not self.waiting:
+                    await self._forget_spool()  # the database took everything before the spool's disk had
+                self._told.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(SPOOL_AFTER_S):
+                        await self._told.wait()
+        finally:
+            self._guard = None
+
+    async def _keep(self) -> None:
+        """Write to the spool what it does not have. What its disk does not take is tried again, as long as it waits."""
+        async with self._spooling:
+            entries, lines = self._unspooled(), list[SpooledAction]()
+            for action, end in [*entries.items()]:
+                try:
+                    lines.append(SpooledAction(site=action.site, **values_of(action, end)))
+                except ValidationError as error:  # a mistake of ours in one entry must not keep the others from it
+                    log.error("an action cannot be kept", kind=action.kind, subject=action.subject, exc_info=error)
+            if not lines:
+                return
+            try:
+                await asyncio.to_thread(self._spool.append, lines)
+            except OSError as error:
+                if self._spool_error is None:
+                    log.error("actions cannot be kept in the spool either", error=str(error))
+                self._spool_error = str(error)
+                return
+            self._spool_error = None
+            counted = {item.first for item in self._counted.values()}
+            for action, end in entries.items():
+                if action in self._new or action in self._ended or action in counted:
+                    self._spooled[action] = end
+            self._in_spool = True
+
+    async def _forget_spool(self) -> None:
+        """The database has everything: what the spool has of it is needed no more."""
+        if not self._in_spool:
+            return
+        async with self._spooling:
+            if self._spooled:
+                return
+            try:
+                await asyncio.to_thread(self._spool.clear)
+            except OSError as error:
+                if self._spool_error is None:
+                    log.warning("the spool of the audit cannot be removed", error=str(error))
+                self._spool_error = str(error)
+            else:
+                self._in_spool, self._spool_error = False, None
+
     async def _commit(self, new: list[Action], ended: list[Action]) -> bool:
         """Write some entries as one transaction; whether the disk took them."""
         ends = [action.end for action in new]
-        rows = [(action.site, _values(action, end)) for action, end in zip(new, ends, strict=True)]
+        rows = [(action.site, values_of(action, end)) for action, end in zip(new, ends, strict=True)]
         updates = [(action.id, action.end) for action in ended]
         self._under_way = frozenset(new)
+        self._committing_since_s = asyncio.get_running_loop().time()
         try:
             numbers = await self._run(lambda: self._write_rows(rows, updates))
         except StorageError as error:
@@ -243,18 +334,20 @@ class AuditLog:
         except Exception as error:  # noqa: BLE001 - a mistake of ours in one entry must not keep the others from being written
             return await self._singly(new, ended, error)
         finally:
-            self._under_way = frozenset()
+            self._under_way, self._committing_since_s = frozenset(), None
         if self._error is not None:
             log.info("actions are written down again")
         self._error = None
         for action, number, end in zip(new, numbers, ends, strict=True):
             action.id = number
             del self._new[action]
+            self._spooled.pop(action, None)
             if action.end is not end:
                 self._ended[action] = None
             self._tell(action, None)
         for action in ended:
             del self._ended[action]
+            self._spooled.pop(action, None)
         return True
 
     async def _singly(self, new: list[Action], ended: list[Action], error: Exception) -> bool:
@@ -271,6 +364,7 @@ class AuditLog:
             log.error("an action cannot be written down", kind=action.kind, subject=action.subject, exc_info=error)
             self._new.pop(action, None)
             self._ended.pop(action, None)
+            self._spooled.pop(action, None)
             self._tell(action, NotAuditedError(f"'{action.kind}' of {action.subject} cannot be written down: {error}"))
         return True
 
@@ -338,41 +432,3 @@ class SiteAudit:
     def finished(self, action: Action, result: Result, answer: str | None, read_back: str | None, verified: bool | None) -> None:
         """Write down what came of an action."""
         self._audit.finished(action, result, answer, read_back, verified)
-
-
-def _values(action: Action, end: End | None) -> dict[str, Any]:
-    return {
-        "key": action.key,
-        "time_ms": action.time_ms,
-        "wall_ms": action.wall_ms,
-        "actor": action.actor,
-        "kind": action.kind,
-        "subject": action.subject,
-        "reason": action.reason,
-        "request": action.request,
-        "result": "planned" if end is None else end.result,
-        "answer": None if end is None else end.answer,
-        "read_back": None if end is None else end.read_back,
-        "verified": None if end is None else end.verified,
-        "finished_ms": None if end is None else end.at_ms,
-    }
-
-
-def _clean(text: str | None, longest: int) -> str | None:
-    """Words of a machine or a person as a database takes them: bounded, without halves of characters and without NUL."""
-    return None if text is None else text[:longest].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
-
-
-def finish_cut_off(tx: Connection) -> None:
-    """Finish actions that a kill cut off: nobody saw what came of them."""
-    cut_off = tx.execute(sa.select(ACTIONS.c.id, ACTIONS.c.time_ms).where(sa.text("result = 'planned'"))).all()
-    for row in cut_off:
-        finish_action(
-            tx,
-            row.id,
-            result="unverified",
-            answer="the system stopped before an answer came",
-            read_back=None,
-            verified=None,
-            finished_ms=row.time_ms,
-        )

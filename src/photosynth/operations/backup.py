@@ -5,7 +5,8 @@ SHA-256. The tables are a SQLite file whatever database they came from, so that 
 
 Of a running system the parts are taken in an order in which they belong together. The manifest comes first: it tells only of
 what was there before it. Then the share log, then one consistent state of the tables, which must reach as far as the log's
-checkpoint and no further than its end; where a quarter hour was closed in between, both are taken again. The block log only
+checkpoint and no further than its end; where a quarter hour was closed in between, both are taken again. What the audit has
+in its spool is taken before the tables, so that it is in one of them whenever it is booked. The block log only
 grows and comes after the tables, so it has every block that they followed; index and consensus database are rebuilt from it
 at the first start. Devices and clock come last: they go on from where they are, as after a kill.
 """
@@ -21,7 +22,7 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -146,6 +147,9 @@ def _gather_running(folder: StateFolder, gathered: StateFolder) -> None:
         with ExitStack() as open_:
             if (seqs := _gather_shares(folder, gathered, manifest)) is None:
                 continue
+            gathered.audit_spool.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # it was booked just now
+                copy_files([folder.audit_spool], gathered.root)
             tx = open_.enter_context(open_.enter_context(Database(folder.database, read_only=True)).read())
             if not all(first <= booked_shares(tx, site) <= last for site, (first, last) in seqs.items()):
                 continue  # a quarter hour was closed in between
@@ -154,9 +158,11 @@ def _gather_running(folder: StateFolder, gathered: StateFolder) -> None:
             gathered.node(node).mkdir(mode=0o700, parents=True)
             copy_files([folder.node(node) / "blocks.log", folder.node(node) / MARK], gathered.node(node))
         for site in manifest.active_sites():
-            if (world := folder.site(site).world).exists():
-                copy_files([world], gathered.site(site).world.parent)
-        copy_files([path for path in folder.movable() if path != folder.sites], gathered.root)
+            files = folder.site(site)
+            for path in (files.world, files.stopped):
+                with suppress(FileNotFoundError):  # resumed just now
+                    copy_files([path], gathered.site(site).world.parent)
+        copy_files([path for path in folder.movable() if path not in (folder.sites, folder.audit_spool)], gathered.root)
         save_manifest(gathered, manifest)
         check_parts(gathered, manifest)
         return

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from photosynth.bitcoin.demonstration import DemonstrationTarget
 from photosynth.bitcoin.node import BitcoinNode, Coin, NodeHealth, NodeUnavailableError, Template, Tip, Verdict
 from photosynth.fleet import Node
+from photosynth.networks.grammar import Access
+from photosynth.operations.node_access import access_of
 from photosynth.operations.supervisor import Unit
 
 T = TypeVar("T")
@@ -21,9 +23,9 @@ LOOK_AGAIN_S = 10.0
 
 
 class OpenedNode:
-    """A node that answers, as long as it is open."""
+    """A node as long as it is open; ``genesis_hash`` is its chain's first block, None of one that was not asked for it."""
 
-    def __init__(self, node: BitcoinNode, genesis_hash: bytes) -> None:
+    def __init__(self, node: BitcoinNode, genesis_hash: bytes | None) -> None:
         self.node, self.genesis_hash = node, genesis_hash
 
     async def run(self) -> None:
@@ -44,18 +46,22 @@ async def open_bitcoin_node(
         from photosynth.bitcoin_node import open_node
 
         return await open_node(folder, node.chain, payout_scripts=payout_scripts, demonstration=demonstration)
-    from photosynth.networks.bitcoin.node import BitcoindNode
-    from photosynth.networks.bitcoin.rpc import CredentialsFile, UserWithPasswordFile
+    access = access_of(node, folder.parent)
+    if access is None:
+        raise NodeUnavailableError(f"{node.id} is a model of a node, which nobody can mine on; name a real one")
+    return bitcoind(access, demonstration, folder / "demonstration.json")
 
-    how, url = node.credentials, node.endpoints["rpc"]
-    assert how is not None, "a node that somebody else runs is declared with its credentials"
-    remembered = folder / "demonstration.json"
-    if how.cookie_file is not None:
-        return BitcoindNode(url, CredentialsFile(how.cookie_file), demonstration, name=node.id, state_file=remembered)
-    assert how.user is not None
-    assert how.password_file is not None
-    credentials = UserWithPasswordFile(how.user, how.password_file)
-    return BitcoindNode(url, credentials, demonstration, name=node.id, state_file=remembered)
+
+def bitcoind(access: Access, demonstration: DemonstrationTarget | None = None, remembered: Path | None = None) -> BitcoinNode:
+    """A bitcoind through its JSON-RPC, whether it answers or not. Raises NodeUnavailableError where nothing lets us in."""
+    from photosynth.networks.bitcoin.node import BitcoindNode
+    from photosynth.networks.bitcoin.rpc import credentials_of
+
+    try:
+        credentials = credentials_of(access)
+    except ValueError as error:
+        raise NodeUnavailableError(str(error)) from error
+    return BitcoindNode(access.endpoints["rpc"], credentials, demonstration, name=access.name, state_file=remembered)
 
 
 async def answering(node: BitcoinNode) -> OpenedNode:
@@ -70,7 +76,74 @@ async def answering(node: BitcoinNode) -> OpenedNode:
     return OpenedNode(node, genesis_hash)
 
 
-class NodeChoice:
+class _Questions:
+    """The questions to a node, however they are put; with what follows a ``bitcoin.node.BitcoinNode``."""
+
+    async def _ask(self, question: Callable[[BitcoinNode], Awaitable[T]]) -> T:
+        """Put one. Raises NodeUnavailableError where nobody answers."""
+        raise NotImplementedError
+
+    async def health(self) -> NodeHealth:
+        """What the node says of itself now."""
+        return await self._ask(lambda node: node.health())
+
+    async def tip(self) -> Tip:
+        """The best block now."""
+        return await self._ask(lambda node: node.tip())
+
+    async def wait_for_tip(self, known: bytes, timeout_s: float) -> Tip:
+        """The best block as soon as it is another than ``known``, or after the time-out as it is."""
+        return await self._ask(lambda node: node.wait_for_tip(known, timeout_s))
+
+    async def template(self, long_poll_id: str | None = None) -> Template:
+        """A template for the next block; with an id, as soon as it differs from that one."""
+        return await self._ask(lambda node: node.template(long_poll_id))
+
+    async def block_hash(self, height: int) -> bytes | None:
+        """The hash at a height of the active chain, None past the tip."""
+        return await self._ask(lambda node: node.block_hash(height))
+
+    async def block(self, block_hash: bytes) -> bytes | None:
+        """A whole serialised block of any branch, None where it is unknown."""
+        return await self._ask(lambda node: node.block(block_hash))
+
+    async def height_of(self, block_hash: bytes) -> int | None:
+        """The height of a block of the active chain, None where it is not in it."""
+        return await self._ask(lambda node: node.height_of(block_hash))
+
+    async def coins(self, script: bytes) -> tuple[Coin, ...]:
+        """All unspent outputs that pay exactly this output script, immature ones included."""
+        return await self._ask(lambda node: node.coins(script))
+
+    async def coin_value(self, txid: bytes, index: int) -> int | None:
+        """Satoshis of one unspent output of the active chain, None where there is none: it was never made, or is spent."""
+        return await self._ask(lambda node: node.coin_value(txid, index))
+
+    async def close(self) -> None:
+        """Nothing is held: the nodes are the fleet's."""
+
+
+class OneOfThem(_Questions):
+    """One of several nodes alone, which holds nobody up either: what is read of it is of one chain."""
+
+    def __init__(self, choice: "NodeChoice", name: str, opened: OpenedNode) -> None:
+        self.name = name
+        self._choice, self._opened = choice, opened
+
+    async def submit_block(self, raw: bytes) -> Verdict:
+        """Hand over a block."""
+        return await self._ask(lambda node: node.submit_block(raw))
+
+    @property
+    def coins_by_index(self) -> bool:
+        """Whether it finds coins by an index."""
+        return self._opened.node.coins_by_index
+
+    async def _ask(self, question: Callable[[BitcoinNode], Awaitable[T]]) -> T:
+        return await self._choice.ask_one(self.name, self._opened, question)
+
+
+class NodeChoice(_Questions):
     """Some nodes of one chain in order of preference, as one; satisfies ``bitcoin.node.BitcoinNode``.
 
     The first that answers is asked. One that does not is passed over until it does again, so that a node that takes questions
@@ -88,25 +161,19 @@ class NodeChoice:
     def genesis_hash(self) -> bytes:
         """The hash of the chain's first block. Raises NodeUnavailableError."""
         for unit in self._nodes.values():
-            if unit.service is not None:
+            if unit.service is not None and unit.service.genesis_hash is not None:
                 return unit.service.genesis_hash
         raise NodeUnavailableError(self._none_open())
 
-    async def health(self) -> NodeHealth:
-        """What the node says of itself now."""
-        return await self._ask(lambda node: node.health())
+    def one_by_one(self) -> "list[OneOfThem]":
+        """Each of them that is open, in the order in which they are asked."""
+        opened = [(name, self._nodes[name].service) for name in self._in_order()]
+        return [OneOfThem(self, name, service) for name, service in opened if service is not None]
 
-    async def tip(self) -> Tip:
-        """The best block now."""
-        return await self._ask(lambda node: node.tip())
-
-    async def wait_for_tip(self, known: bytes, timeout_s: float) -> Tip:
-        """The best block as soon as it is another than ``known``, or after the time-out as it is."""
-        return await self._ask(lambda node: node.wait_for_tip(known, timeout_s))
-
-    async def template(self, long_poll_id: str | None = None) -> Template:
-        """A template for the next block; with an id, as soon as it differs from that one."""
-        return await self._ask(lambda node: node.template(long_poll_id))
+    def not_open(self) -> list[str]:
+        """Those that are not, with why."""
+        closed = [(name, unit) for name, unit in self._nodes.items() if unit.service is None]
+        return [f"{name}: {unit.fault or 'it is not open yet'}" for name, unit in closed]
 
     async def submit_block(self, raw: bytes) -> Verdict:
         """Hand over a block to all at once: a block that waits is lost to another one.
@@ -143,33 +210,10 @@ class NodeChoice:
             raise NodeUnavailableError("; ".join(faults))
         return next((found for found in best if found.accepted), best[0])
 
-    async def block_hash(self, height: int) -> bytes | None:
-        """The hash at a height of the active chain, None past the tip."""
-        return await self._ask(lambda node: node.block_hash(height))
-
-    async def block(self, block_hash: bytes) -> bytes | None:
-        """A whole serialised block of any branch, None where it is unknown."""
-        return await self._ask(lambda node: node.block(block_hash))
-
-    async def height_of(self, block_hash: bytes) -> int | None:
-        """The height of a block of the active chain, None where it is not in it."""
-        return await self._ask(lambda node: node.height_of(block_hash))
-
-    async def coins(self, script: bytes) -> tuple[Coin, ...]:
-        """All unspent outputs that pay exactly this output script, immature ones included."""
-        return await self._ask(lambda node: node.coins(script))
-
     @property
     def coins_by_index(self) -> bool:
         """Whether every node that may be asked finds coins by an index."""
         return all(unit.service.node.coins_by_index for unit in self._nodes.values() if unit.service is not None)
-
-    async def coin_value(self, txid: bytes, index: int) -> int | None:
-        """Satoshis of one unspent output of the active chain, None where there is none: it was never made, or is spent."""
-        return await self._ask(lambda node: node.coin_value(txid, index))
-
-    async def close(self) -> None:
-        """Nothing is held: the nodes are the fleet's."""
 
     async def _ask(self, question: Callable[[BitcoinNode], Awaitable[T]]) -> T:
         """The first answer. Raises NodeUnavailableError where nobody answers."""
@@ -179,14 +223,20 @@ class NodeChoice:
             if opened is None:
                 continue
             try:
-                answer = await self._answer(name, opened.node, question)
+                return await self.ask_one(name, opened, question)
             except NodeUnavailableError as error:
                 faults.append(str(error))
-                self._passed_over(name, opened)
-            else:
-                self._silent.pop(name, None)
-                return answer
         raise NodeUnavailableError("; ".join(faults) or self._none_open())
+
+    async def ask_one(self, name: str, opened: OpenedNode, question: Callable[[BitcoinNode], Awaitable[T]]) -> T:
+        """One node's answer; it is passed over where it has none. Raises NodeUnavailableError."""
+        try:
+            answer = await self._answer(name, opened.node, question)
+        except NodeUnavailableError:
+            self._passed_over(name, opened)
+            raise
+        self._silent.pop(name, None)
+        return answer
 
     async def _answer(self, name: str, node: BitcoinNode, question: Callable[[BitcoinNode], Awaitable[T]]) -> T:
         """One node's answer, however long that takes as long as it is there, or nobody else is to be asked."""
@@ -242,8 +292,7 @@ class NodeChoice:
         self._leave(asyncio.ensure_future(look()))
 
     def _none_open(self) -> str:
-        said = [f"{name}: {unit.fault or 'it is not open yet'}" for name, unit in self._nodes.items()]
-        return f"no Bitcoin node is open ({'; '.join(said)})"
+        return f"no Bitcoin node is open ({'; '.join(self.not_open()) or 'there is none'})"
 
     def _leave(self, task: "asyncio.Future[Any]") -> None:
         """Let a question run to its end."""

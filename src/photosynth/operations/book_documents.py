@@ -11,7 +11,6 @@ from photosynth.documents import (
     BalanceRow,
     BlockDocument,
     DayPoint,
-    IncomeDocument,
     LedgerDocument,
     Line,
     MeterInterval,
@@ -29,7 +28,6 @@ from photosynth.treasury.accounts import account_name
 from photosynth.treasury.assets import read_assets
 from photosynth.treasury.facts import MeterInfo
 from photosynth.treasury.glance import followed_top
-from photosynth.treasury.income import read_income
 from photosynth.treasury.journal import Balance, StoredPosting, count_postings_of, postings, trial_balance
 from photosynth.treasury.mining.blocks import BlockRow, read_blocks
 from photosynth.treasury.mining.trace import TracedInterval, duration_s, trace
@@ -55,14 +53,6 @@ def ledger_document(
 def _balance(row: Balance) -> BalanceRow:
     amounts = {name: str(getattr(row, name)) for name in ("opening", "debit", "credit", "closing")}
     return like(BalanceRow, row, name=account_name(row.account), **amounts)
-
-
-def income_documents(tx: Connection, network: str | None) -> list[IncomeDocument]:
-    """What networks paid, of one where it is named, newest first."""
-    return [
-        like(IncomeDocument, fact, network=chain.partition("/")[0], node=node, amount=str(fact.amount))
-        for chain, node, fact in read_income(tx, network)
-    ]
 
 
 def block_documents(tx: Connection, site: str | None, limit: int) -> list[BlockDocument]:

@@ -6,9 +6,11 @@ import contextlib
 import structlog
 
 from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError
+from photosynth.operations.bitcoin_nodes import NodeChoice
 from photosynth.storage import Database, Runner, StorageError
-from photosynth.treasury.following import ChainBooks
+from photosynth.treasury.following import ChainBooks, Followed, NodeBehindError, WrongChainError
 from photosynth.treasury.journal import TreasuryError
+from photosynth.treasury.reconciliation import Reconciliation
 
 log = structlog.get_logger()
 
@@ -18,14 +20,60 @@ RECONCILE_EVERY_S = 10.0
 FOLLOW_AT_START_S = 2.0
 
 
+class ChainFollower:
+    """Brings the journal to the tip of a chain by one of its nodes: the first in order of preference that has what it knows.
+
+    A node that is behind the books, or on a branch with less work, is passed over: what others have is no reorganisation.
+    """
+
+    def __init__(self, books: ChainBooks, nodes: NodeChoice, database: Database, run: Runner) -> None:
+        self._books, self._nodes, self._database, self._run = books, nodes, database, run
+        self.source: BitcoinNode = nodes
+        """Who was followed last."""
+
+    async def follow(self) -> Followed:
+        """Follow whoever has what the books know; where nobody has, what the first one said who answers.
+
+        Raises NodeUnavailableError where nobody answers, WrongChainError where every node has another chain, other
+        TreasuryErrors, and StorageError.
+        """
+        lagging: list[tuple[Followed, BitcoinNode]] = []
+        faults, wrong = self._nodes.not_open(), list[WrongChainError]()
+        for node in self._nodes.one_by_one():
+            try:
+                followed = await self._books.follow(node, self._database, self._run)
+            except NodeUnavailableError as error:
+                faults.append(str(error))
+            except WrongChainError as error:
+                wrong.append(error)
+            else:
+                if followed.begun and not followed.behind:
+                    self.source = node
+                    return followed
+                lagging.append((followed, node))
+        if lagging:
+            followed, self.source = lagging[0]
+            return followed
+        if wrong and not faults:
+            raise wrong[0]
+        raise NodeUnavailableError("; ".join([*faults, *map(str, wrong)]) or "no node of this chain is declared")
+
+    async def reconcile(self) -> Reconciliation | None:
+        """Hold the journal against the coins of who was followed last; None where that one is behind. Raises as a follow does."""
+        try:
+            return await self._books.reconcile(self.source, self._database, self._run)
+        except NodeBehindError:
+            return None
+
+
 class FollowedChain:
     """Keeps the journal at the tip of a chain, and holds it against the node's coins; made by :func:`open_chain_books`."""
 
-    def __init__(self, chain: str, books: ChainBooks, node: BitcoinNode, database: Database, run: Runner) -> None:
+    def __init__(self, chain: str, follower: ChainFollower) -> None:
         self.chain = chain
         self.reconciled: bool | None = None
         """Whether journal and chain agreed when they were last compared; None before that."""
-        self._books, self._node, self._database, self._run = books, node, database, run
+        self._follower = follower
         self._faults: dict[str, str] = {}
 
     @property
@@ -43,13 +91,16 @@ class FollowedChain:
         known = b""
         while True:
             try:
-                tip = await self._node.wait_for_tip(known, TIP_POLL_S)
-                if tip.hash != known:
-                    followed = await self._books.follow(self._node, self._database, self._run)
-                    known = followed.tip.hash
-                self._well("blocks")
+                with contextlib.suppress(NodeUnavailableError):  # another one may answer
+                    known = (await self._follower.source.wait_for_tip(known, TIP_POLL_S)).hash
+                followed = await self._follower.follow()  # also where it is the same: one that is preferred may have caught up
+                if followed.behind:
+                    why = f"the best block {followed.tip.height} of their node is behind what they know; they keep that until"
+                    self._faulty("blocks", f"{why} a branch with more work is told of")
+                else:
+                    self._well("blocks")
             except (NodeUnavailableError, StorageError, TreasuryError) as error:
-                self._faulty("blocks", error)
+                self._faulty("blocks", str(error))
                 await asyncio.sleep(RETRY_S)
 
     async def _compare(self) -> None:
@@ -59,14 +110,16 @@ class FollowedChain:
                 await self._reconcile()
                 self._well("coins")
             except (NodeUnavailableError, StorageError, TreasuryError) as error:
-                self._faulty("coins", error)
+                self._faulty("coins", str(error))
             await asyncio.sleep(RECONCILE_EVERY_S)
 
     async def close(self) -> None:
         """Nothing is held: what was committed is complete."""
 
     async def _reconcile(self) -> None:
-        result = await self._books.reconcile(self._node, self._database, self._run)
+        result = await self._follower.reconcile()
+        if result is None:
+            return
         if self.reconciled is not False and not result.agrees:
             log.error(
                 "journal and chain disagree",
@@ -79,22 +132,23 @@ class FollowedChain:
             )
         self.reconciled = result.agrees
 
-    def _faulty(self, what: str, error: Exception) -> None:
+    def _faulty(self, what: str, why: str) -> None:
         if what not in self._faults:
-            log.warning("the books have to wait", chain=self.chain, what=what, error=str(error))
-        self._faults[what] = str(error)
+            log.warning("the books have to wait", chain=self.chain, what=what, error=why)
+        self._faults[what] = why
 
     def _well(self, what: str) -> None:
         if self._faults.pop(what, None) is not None:
             log.info("the books go on", chain=self.chain, what=what)
 
 
-async def open_chain_books(chain: str, books: ChainBooks, node: BitcoinNode, database: Database, run: Runner) -> FollowedChain:
+async def open_chain_books(chain: str, books: ChainBooks, nodes: NodeChoice, database: Database, run: Runner) -> FollowedChain:
     """Bring the journal to the chain's tip; a long one that is new to the books is followed while everything runs.
 
     Raises WrongChainError and other TreasuryErrors, NodeUnavailableError, StorageError.
     """
+    follower = ChainFollower(books, nodes, database, run)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(FOLLOW_AT_START_S):
-            await books.follow(node, database, run)
-    return FollowedChain(chain, books, node, database, run)
+            await follower.follow()
+    return FollowedChain(chain, follower)

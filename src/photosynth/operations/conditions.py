@@ -75,14 +75,28 @@ def system_conditions(
         summary = "the pool cannot work as it should"
         found.append(_critical("pool", "pool", summary, pool_fault, "Free disk space, or mend the Bitcoin node."))
     if books_fault is not None:
-        advice = "It is tried again and again; nothing is lost meanwhile. Mend what it names."
-        found.append(_critical("books_wait", "books", "the books have to wait", books_fault, advice))
+        found.append(_critical("books_wait", "books", "the books have to wait", books_fault, _BOOKS_GO_ON))
     if waiting is not None:
         found.append(_waiting(waiting))
     if reconciled is False:
-        summary = "journal and chain do not agree to the satoshi"
-        advice = "Pay nothing out; find the transaction that touched these coins. The log names them."
-        found.append(_critical("books_disagree", "books", summary, "see the log", advice))
+        found.append(_critical("books_disagree", "books", _BOOKS_DISAGREE, "see the log", _PAY_NOTHING))
+    return [item.model_copy(update={"since_ms": now_ms}) for item in found]
+
+
+_BOOKS_GO_ON = "It is tried again and again; nothing is lost meanwhile. Mend what it names."
+_BOOKS_DISAGREE = "journal and chain do not agree to the satoshi"
+_PAY_NOTHING = "Pay nothing out; find the transaction that touched these coins. The log names them."
+
+
+def chain_conditions(chain: str, fault: str | None, reconciled: bool | None, now_ms: int) -> list[Condition]:
+    """What is wrong with the books of a chain that no site mines on; a site tells of those of its own."""
+    found = []
+    if fault is not None:
+        summary = f"the books of {chain} have to wait"
+        found.append(_critical(f"books_wait:{chain}", chain, summary, fault, _BOOKS_GO_ON))
+    if reconciled is False:
+        summary = f"{chain}: {_BOOKS_DISAGREE}"
+        found.append(_critical(f"books_disagree:{chain}", chain, summary, "see the log", _PAY_NOTHING))
     return [item.model_copy(update={"since_ms": now_ms}) for item in found]
 
 

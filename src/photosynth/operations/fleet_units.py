@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from photosynth.bitcoin.node import NodeUnavailableError
 from photosynth.fleet import Fleet, Node
@@ -16,7 +17,7 @@ from photosynth.operations.supervisor import Unit
 from photosynth.quantities.instants import Clock
 from photosynth.sites.bookkeeper import coin_fact
 from photosynth.sites.books import KeptBooks, Noted, open_books
-from photosynth.sites.configuration import Pace, demonstration_target, site_facts, wallet_facts
+from photosynth.sites.configuration import DEMONSTRATION_ASSET, Pace, declared_coin_market, demonstration_target, wallet_facts
 from photosynth.sites.energy import Energy
 from photosynth.sites.field import OpenedField
 from photosynth.sites.machines import Machines
@@ -54,11 +55,12 @@ class SiteUnits:
 
 @dataclass(frozen=True, slots=True)
 class ChainUnits:
-    """One chain that sites mine on, with its books."""
+    """One chain with its books: ``mined`` is whether sites mine on it, which tell of its books then."""
 
     name: str
     node: NodeChoice
     books: Unit[FollowedChain]
+    mined: bool
 
 
 def chain_of(node: Node) -> str:
@@ -66,10 +68,19 @@ def chain_of(node: Node) -> str:
     return f"{node.network}/{node.chain}"
 
 
+def mined_on(fleet: Fleet) -> set[str]:
+    """The nodes that a site's pool may mine on."""
+    return {name for site in fleet.sites for name in site.pool.node}
+
+
 def bitcoin_nodes(fleet: Fleet) -> tuple[Node, ...]:
-    """The Bitcoin nodes that are opened here: those inside this program, and those that sites mine on."""
-    named = {name for site in fleet.sites for name in site.pool.node}
-    return tuple(node for node in fleet.nodes if node.network == "bitcoin" and (node.run == "embedded" or node.id in named))
+    """The Bitcoin nodes that are opened here: those inside this program, those that sites mine on, those that books follow."""
+    mined, followed = mined_on(fleet), {f"{wallet.network}/{wallet.chain}" for wallet in fleet.wallets}
+
+    def opened(node: Node) -> bool:
+        return node.run == "embedded" or node.id in mined or (node.run != "simulated" and chain_of(node) in followed)
+
+    return tuple(node for node in fleet.nodes if node.network == "bitcoin" and opened(node))
 
 
 class Units:
@@ -85,12 +96,13 @@ class Units:
         """A unit for each Bitcoin node that is opened here; ``speed_milli`` is how fast a demonstration's blocks come."""
         return {node.id: self._node(node, Pace(speed_milli)) for node in bitcoin_nodes(self._fleet)}
 
-    def chains(self, sites: Sequence[OperatedSite], nodes: Mapping[str, Unit[OpenedNode]]) -> dict[str, ChainUnits]:
-        """The books of each chain that sites mine on, following the nodes that they mine on."""
-        of_chain: dict[str, list[OperatedSite]] = {}
+    def chains(self, sites: Sequence[OperatedSite], nodes: Mapping[str, Unit[OpenedNode]], clock: Clock) -> dict[str, ChainUnits]:
+        """The books of each Bitcoin chain that has a wallet or a site: of the nodes that its sites prefer, then of the others."""
+        mining: dict[str, list[OperatedSite]] = {}
         for site in sites:
-            of_chain.setdefault(chain_of(site.mining.node), []).append(site)
-        return {chain: self._chain(chain, found, nodes) for chain, found in of_chain.items()}
+            mining.setdefault(chain_of(site.mining.node), []).append(site)
+        held = [f"{wallet.network}/{wallet.chain}" for wallet in self._fleet.wallets if wallet.network == "bitcoin"]
+        return {chain: self._chain(chain, mining.get(chain, []), nodes, clock) for chain in dict.fromkeys([*mining, *held])}
 
     def site(
         self, site: OperatedSite, identity: Identity, chain: ChainUnits, nodes: Mapping[str, Unit[OpenedNode]], pools: int
@@ -150,21 +162,21 @@ class Units:
         async def start() -> OpenedNode:
             target = demonstration_target(node, paced, pace)
             if node.run != "embedded":
-                return await answering(await open_bitcoin_node(node, folder, scripts, target))
+                opened = await open_bitcoin_node(node, folder, scripts, target)
+                # One that only books follow is there whether it answers or not: the watch over nodes tells of it.
+                return await answering(opened) if mining else OpenedNode(opened, None)
             try:
-                opened = await answering(await open_bitcoin_node(node, folder, scripts, target))
+                found = await answering(await open_bitcoin_node(node, folder, scripts, target))
             except NodeUnavailableError as error:  # it is a part of this state
                 raise StateError(str(error)) from error
             try:
                 if preferring:
-                    await consistency.check_chain(
-                        opened.node, await self._run(lambda: self._followed_top(chain_of(node))), folder
-                    )
+                    await consistency.check_chain(found.node, await self._run(lambda: self._followed_top(chain_of(node))), folder)
                 self._manifest.node_made(node.id)
             except BaseException:
-                await opened.close()
+                await found.close()
                 raise
-            return opened
+            return found
 
         return Unit(f"node:{node.id}", "node", start, close_s=NODE_CLOSE_S)
 
@@ -177,28 +189,53 @@ class Units:
             keep_parties(tx, [self._fleet.operator], {party.id: party.name for party in self._fleet.parties})
             keep_wallets(tx, wallet_facts(self._fleet))
 
-    def _chain(self, chain: str, sites: Sequence[OperatedSite], nodes: Mapping[str, Unit[OpenedNode]]) -> ChainUnits:
-        mine = {name: nodes[name] for site in sites for name in site.declared.pool.node}
-        choice, first, ledger = NodeChoice(mine), sites[0], self._fleet.ledger
-        wallets = wallet_facts(self._fleet)
+    def _chain(
+        self, chain: str, sites: Sequence[OperatedSite], nodes: Mapping[str, Unit[OpenedNode]], clock: Clock
+    ) -> ChainUnits:
+        preferred = [name for site in sites for name in site.declared.pool.node]
+        others = [node.id for node in self._fleet.nodes if node.id in nodes and chain_of(node) == chain]
+        mine = {name: nodes[name] for name in [*preferred, *others]}
+        choice, ledger = NodeChoice(mine), self._fleet.ledger
+        declaring = [site.mining.node for site in sites[:1]] or [n for n in self._fleet.nodes if chain_of(n) == chain]
+        demonstration = next((node.demonstration for node in declaring if node.demonstration is not None), None)
+        declared = None if demonstration is None else declared_coin_market(demonstration)
+        market = sites[0].settings.coin_market if sites else declared
 
         def quote_at(at_ms: int) -> CoinFact | None:
-            quote = first.settings.coin_market.at(at_ms)
+            quote = None if market is None else market.at(at_ms)
             return None if quote is None else coin_fact(quote)
 
+        def begin(genesis_hash: bytes) -> None:
+            asset = "BTC" if demonstration is None else DEMONSTRATION_ASSET
+            self._books.know(ChainFact(chain, genesis_hash, asset))
+            with self._database.begin() as tx:
+                # Where sites mine on it, the first of them begins the evidence with the chain already named.
+                if sites:
+                    self._books.tell(tx)
+                else:
+                    self._books.open(tx)
+
         async def start() -> FollowedChain:
-            known = ChainFact(chain, choice.genesis_hash, site_facts(first.mining, choice.genesis_hash).asset)
-            await self._run(lambda: self._books.know(known))
+            if not mine:
+                raise NodeUnavailableError(
+                    f"no node of {chain} is declared in whose blocks its wallets could be looked for, and a model is none: "
+                    "declare one with `run: embedded`, `process` or `external`"
+                )
+            genesis_hash = await choice.block_hash(0)
+            if genesis_hash is None:
+                raise NodeUnavailableError(f"no node of {chain} knows a genesis block; let one finish its start")
+            await self._run(partial(begin, genesis_hash))
             await self._run(self._keep_owners)
             books = ChainBooks(
                 chain,
-                [wallet for wallet in wallets if wallet.chain == chain],
+                [wallet for wallet in wallet_facts(self._fleet) if wallet.chain == chain],
                 ledger.recognise_mining_revenue,
                 quote_at,
-                clock=first.clock,
+                clock=clock,
                 found_by=lambda block_hash: next((site.name for site in sites if site.found_block(block_hash)), None),
                 scan_every_ms=ledger.coin_scan_s * 1000,
             )
             return await open_chain_books(chain, books, choice, self._database, self._run)
 
-        return ChainUnits(chain, choice, Unit("fleet", f"books of {chain}", start, after_one_of=list(mine.values())))
+        books = Unit("fleet", f"books of {chain}", start, after_one_of=list(mine.values()))
+        return ChainUnits(chain, choice, books, mined=bool(sites))

@@ -56,6 +56,7 @@ def left_part(part: "SitePart", account: "WorkAccount", tip: RestingTip, *, stop
         "peers": 0 if embedded else None,
         "warnings": tip.warnings,
         "last_block_age_s": tip.age_s,
+        "observed_ms": None,
     }
     return part.model_copy(
         update={

@@ -18,9 +18,10 @@ from photosynth.actions import ActionSink
 from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError
 from photosynth.documents.nodes import NodeCondition, NodeDocument, NodeState, ProcessDocument
 from photosynth.fleet import Node
-from photosynth.networks.grammar import Access, Judgement, Place, Probe, Report
+from photosynth.networks.grammar import Access, Judgement, Probe, Report
 from photosynth.networks.registry import network
 from photosynth.operations.foreign import words_of
+from photosynth.operations.node_access import access_of, command_of
 from photosynth.operations.node_look import NodeLook
 from photosynth.operations.view import NotKnownError
 from photosynth.runtimes.process import ChildProcess, Workload
@@ -387,32 +388,15 @@ def _made(node: Node, here: Here) -> _Watched:
         return _Watched(node)
     if node.run == "simulated" and (spoken_to := here.simulated) is not None:
         return _looked_at(node, probe, lambda: spoken_to(node.id))
-    if node.run == "external":
-        return _looked_at(node, probe, lambda: _access(node))
-    if node.run == "process" and role.command is not None and node.program is not None:
-        own = here.folder / node.id
-        data = node.data or own / "data"
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        command = role.command(Place(node.id, node.chain, node.program, data, node.ports, node.flags))
-        workload = Workload(node.id, f"{here.mark}:{node.id}", command.arguments, own, command.stop_s)
+    command = command_of(node, here.folder)
+    if command is not None:
+        workload = Workload(node.id, f"{here.mark}:{node.id}", command.arguments, here.folder / node.id, command.stop_s)
         watched = _looked_at(node, probe, lambda: command.access)
         watched.process = ChildProcess(workload, here.actions)
         return watched
-    return _Watched(node)
+    access = access_of(node, here.folder)
+    return _Watched(node) if access is None else _looked_at(node, probe, lambda: access)
 
 
 def _looked_at(node: Node, probe: Callable[[Access], Probe], access: Callable[[], Access]) -> _Watched:
     return _Watched(node, NodeLook(node.id, lambda: probe(access())), access)
-
-
-def _access(node: Node) -> Access:
-    how = node.credentials
-    return Access(
-        name=node.id,
-        chain=node.chain,
-        endpoints=node.endpoints,
-        cookie_file=None if how is None else how.cookie_file,
-        user=None if how is None else how.user,
-        password_file=None if how is None else how.password_file,
-        token_file=None if how is None else how.token_file,
-    )

@@ -12,7 +12,8 @@ from photosynth.bitcoin.node import NodeUnavailableError
 from photosynth.networks.grammar import Access
 from photosynth.operations import consistency
 from photosynth.operations.alerting.alerts import AlertService, open_alerts
-from photosynth.operations.audit import AuditLog, finish_cut_off
+from photosynth.operations.audit import AuditLog
+from photosynth.operations.audit_spool import AuditSpool, finish_cut_off
 from photosynth.operations.bitcoin_nodes import NodeChoice
 from photosynth.operations.evidence_keys import open_identity
 from photosynth.operations.fleet_look import FleetLook
@@ -22,6 +23,7 @@ from photosynth.operations.manifest import check_parts, load_manifest, write_mar
 from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.noting import KeptManifest
 from photosynth.operations.readers import Readers
+from photosynth.operations.recording import RecordedPostings
 from photosynth.operations.running_fleet import FATAL, FleetSettings, KeptTime, RunningFleet, WatchedNodes
 from photosynth.operations.simulated_nodes import SimulatedNodes
 from photosynth.operations.state import StateError
@@ -71,17 +73,18 @@ class _Opening:
         held.callback(self.database.close)
         readers = Readers(self.database)
         held.callback(readers.close)
+        self.spool = AuditSpool(state.audit_spool, known.state)
         pasts, identities = await self.run(self._claim)
         logs = {name: await self._log(name, past) for name, past in pasts.items()}
         self.clock = self._clock(pasts, logs)
-        self.audit = AuditLog(self.database, self.run, self.clock)
+        self.audit = AuditLog(self.database, self.run, self.clock, self.spool)
         held.push_async_callback(self.audit.close)
         self.heads = EvidenceHeads()
         operated = [self._site(site, logs[site.name], pasts[site.name]) for site in settings.sites]
         books = FleetBooks(fleet_facts(settings.fleet), identities[BOOKS])
         made = Units(settings.fleet, state, self.manifest, self.database, self.run, books)
         nodes = made.nodes(settings.speed_milli)
-        chains = made.chains(operated, nodes)
+        chains = made.chains(operated, nodes, self.clock)
         sites = {
             site.name: made.site(site, identities[site.name], chains[chain_of(site.mining.node)], nodes, len(operated))
             for site in operated
@@ -116,7 +119,8 @@ class _Opening:
 
         incidents = Unit("fleet", "incidents", look)
         alerts = Unit("fleet", "alerts", alert, needs=[incidents])
-        supervisor = Supervisor([*units, _watched(watch), incidents, alerts], fatal=FATAL)
+        recorded = RecordedPostings(books, self.database, self.run, self.clock, self.heads)
+        supervisor = Supervisor([*units, _recorded(recorded), _watched(watch), incidents, alerts], fatal=FATAL)
         running = RunningFleet(
             settings=settings,
             manifest=self.manifest,
@@ -130,21 +134,25 @@ class _Opening:
             watch=watch,
             incidents=incidents,
             alerts=alerts,
+            recorded=recorded,
             supervisor=supervisor,
             held=held.pop_all(),
         )
         return running
 
     def _claim(self) -> tuple[dict[str, Past], dict[str, Identity]]:
-        """On the database's thread: whose it is, what a kill cut off, each site's past and key, the books' key."""
+        """On the database's thread: whose it is, what waits for it, what a kill cut off, each site's past, every key."""
         pasts, keys = {}, {}
         with self.database.begin() as tx:
             consistency.claim_database(tx, self.state, self.manifest.now)
+            if booked := self.spool.book(tx):
+                log.info("actions that waited for the database are booked", number=booked)
             finish_cut_off(tx)
             for site in self.settings.sites:
                 pasts[site.name] = read_past(tx, site.name, tariff_of(site.mining.site).demand_period)
                 keys[site.name] = open_identity(tx, self.state, site.name)
             keys[BOOKS] = open_identity(tx, self.state, BOOKS)
+        self.spool.clear()
         self.manifest.database_made()
         return pasts, keys
 
@@ -194,7 +202,7 @@ class _Opening:
             heads=self.heads,
             log=share_log,
             began_ms=self.clock.site_ms() if began_ms is None else began_ms,
-            stop=StopSwitch(name, self.database, self.run, stopped=past.stopped),
+            stop=StopSwitch(self.state.site(name).stopped),
             notes=DayNotes(past.import_peak, past.machine_memory),
         )
 
@@ -222,6 +230,13 @@ def _spoken_to(models: Unit[SimulatedNodes], node_id: str) -> Access:
     if models.service is None:
         raise NodeUnavailableError(models.fault or "its model does not run yet")
     return models.service.access[node_id]
+
+
+def _recorded(recorded: RecordedPostings) -> Unit[RecordedPostings]:
+    async def start() -> RecordedPostings:
+        return recorded
+
+    return Unit("fleet", "evidence of postings", start)
 
 
 def _watched(watch: NodeWatch) -> Unit[WatchedNodes]:

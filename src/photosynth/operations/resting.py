@@ -1,6 +1,7 @@
 """Parts of a stopped fleet's state, opened to be read as they were left, and its node opened to take blocks in.
 
 Reading changes nothing: no file of the state is made, repaired or written, so that it can be read by whoever may not write it.
+The one exception is an export of evidence after a kill, which writes down first what was posted and not signed yet.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -58,11 +59,14 @@ class StoppedChain:
 
 
 @asynccontextmanager
-async def open_stopped_chain(state: Place) -> AsyncIterator[StoppedChain]:
-    """The chain of a stopped fleet, to read. Raises StateError, and NodeUnavailableError where its node is a bitcoind."""
+async def open_stopped_chain(state: Place, node: str | None = None) -> AsyncIterator[StoppedChain]:
+    """The chain of a stopped fleet's node, without a name of the first inside the program, to read.
+
+    Raises StateError, NotKnownError, and NodeUnavailableError where no node is inside the program.
+    """
     from photosynth.bitcoin_node.reading import RestingChain
 
-    with read_state(state) as (folder, manifest), RestingChain(folder.node(_embedded(manifest))) as chain:
+    with read_state(state) as (folder, manifest), RestingChain(folder.node(_embedded(manifest, node))) as chain:
         yield StoppedChain(chain)
 
 
@@ -80,19 +84,19 @@ class StoppedNode:
 
 
 @asynccontextmanager
-async def open_stopped_node(state: Place) -> AsyncIterator[StoppedNode]:
-    """The node of a stopped fleet, to write; a chain that was lost begins anew, so that an export can be brought back.
+async def open_stopped_node(state: Place, name: str | None = None) -> AsyncIterator[StoppedNode]:
+    """A node of a stopped fleet, without a name the first inside the program, to write.
 
-    Raises StateError, and NodeUnavailableError where its node is a bitcoind.
+    A chain that was lost begins anew, so that an export can be brought back. Raises as :func:`open_stopped_chain`.
     """
     from photosynth.bitcoin_node import open_node
 
     folder = StateFolder(state)
-    _embedded(begun(folder))
+    _embedded(begun(folder), name)
     folder.lock()
     try:
         manifest = begun(folder)
-        name = _embedded(manifest)
+        name = _embedded(manifest, name)
         node = await open_node(folder.node(name), manifest.nodes[name].chain.partition("/")[2])
         try:
             write_mark(folder.node(name), manifest)
@@ -103,11 +107,19 @@ async def open_stopped_node(state: Place) -> AsyncIterator[StoppedNode]:
         folder.unlock()
 
 
-def _embedded(manifest: Manifest) -> str:
+def _embedded(manifest: Manifest, wanted: str | None) -> str:
     name = manifest.first_embedded()
     if name is None:
         raise NodeUnavailableError("no node of this fleet is inside this program: ask the bitcoind, or start the fleet")
-    return name
+    known = manifest.active_nodes()
+    if wanted is not None and wanted not in known:
+        from photosynth.operations.view import NotKnownError
+
+        raise NotKnownError(
+            f"There is no node {wanted[:80]!r} inside this program; there is {', '.join(known)}. "
+            "Nodes that run elsewhere can be asked while the fleet runs."
+        )
+    return wanted or name
 
 
 class StoppedEvidence:
@@ -135,6 +147,9 @@ class StoppedEvidence:
 
 @asynccontextmanager
 async def open_stopped_evidence(state: Place) -> AsyncIterator[StoppedEvidence]:
-    """The evidence of a stopped fleet. Raises StateError and StorageError."""
+    """The evidence of a stopped fleet, with the postings that a kill left out of it. Raises StateError and StorageError."""
+    from photosynth.operations.recording import record_stopped
+
+    record_stopped(state)
     with read_state(state) as (folder, _):
         yield StoppedEvidence(folder)

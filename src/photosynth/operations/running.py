@@ -1,12 +1,12 @@
 """The view of a running fleet: documents from its sites, its nodes and its books, and the writes, audited."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 
 import structlog
 
-from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError, Verdict
 from photosynth.documents import (
     ActionDocument,
     AlertTestDocument,
@@ -15,7 +15,6 @@ from photosynth.documents import (
     DayPoint,
     IncidentDocument,
     IncidentsStatus,
-    IncomeDocument,
     LedgerDocument,
     MachineDocument,
     NodeDocument,
@@ -28,14 +27,15 @@ from photosynth.documents.status import EvidenceStatus, LedgerStatus
 from photosynth.operations import book_documents as books
 from photosynth.operations import conditions as wrong
 from photosynth.operations import status as parts
-from photosynth.operations.evidence_door import evidence_lines
+from photosynth.operations.evidence_door import UnrecordedError, evidence_lines
 from photosynth.operations.glance import Glance
 from photosynth.operations.incident_documents import incident_documents
+from photosynth.operations.income_pages import income_lines, income_page
 from photosynth.operations.ledger_lines import ledger_lines
 from photosynth.operations.running_fleet import RunningFleet
 from photosynth.operations.site_door import SiteDoor
 from photosynth.operations.summaries import count_nodes, evidence_status, ledger_status
-from photosynth.operations.view import NotKnownError, RefusedError, chosen_sites, known_site
+from photosynth.operations.view import IncomePage, NotKnownError, RefusedError, chosen_sites, known_network, known_site
 from photosynth.quantities.instants import iso_utc
 from photosynth.sites.configuration import asset_of, site_facts
 from photosynth.treasury.evidence.export import NoEvidenceError
@@ -60,16 +60,18 @@ class RunningView:
         self._sites = {name: SiteDoor(fleet, units, fleet.chains[units.chain]) for name, units in fleet.sites.items()}
         self._since: dict[str, dict[str, int]] = {}
         self._books: Glance[_OfBooks] = Glance(fleet.database.place)
+        self._books_of: dict[str, Glance[LedgerStatus]] = {name: Glance(fleet.database.place) for name in self._sites}
 
     def processes(self) -> list[str]:
         """The nodes whose processes run here, each with its process's id."""
         found = [(node.id, node.process) for node in self._fleet.watch.nodes()]
         return [f"{name} (process {process.pid})" for name, process in found if process is not None]
 
-    async def status(self) -> Status:
-        """Everything in one document."""
+    async def status(self, site: str | None = None) -> Status:
+        """Everything in one document; of a site its part and its books, with what is the whole fleet's."""
+        doors = self._doors(site)
         fleet, now_ms = self._fleet, self._fleet.clock.site_ms()
-        chain = next((door.units.chain for door in self._sites.values()), None)
+        chain = next(iter(fleet.chains), None)
         asset = asset_of(fleet.settings.fleet)
 
         async def look() -> _OfBooks:
@@ -84,10 +86,12 @@ class RunningView:
             )
 
         ledger, evidence, unknown, strange, unfit = await self._books.look(look)
-        nodes = fleet.watch.nodes()
-        sites = await asyncio.gather(
-            *(self._part(door, [item for item in unknown if item.site == door.name]) for door in self._sites.values())
-        )
+        nodes, watched = fleet.watch.nodes(), fleet.incidents.service
+        sites = await asyncio.gather(*(self._part(door, [item for item in unknown if item.site == door.name]) for door in doors))
+        if site is not None:
+            ledger = await self._books_of[site].look(
+                lambda: fleet.readers.read(lambda tx: ledger_status(tx, doors[0].units.chain, asset, site))
+            )
         conditions = self._fleet_conditions(nodes) + wrong.unexplained_conditions(strange) + wrong.misfit_conditions(unfit)
         return Status(
             time=iso_utc(now_ms),
@@ -99,7 +103,7 @@ class RunningView:
             nodes=count_nodes(nodes),
             ledger=ledger,
             evidence=evidence,
-            incidents=IncidentsStatus(open=None if fleet.incidents.service is None else fleet.incidents.service.incidents.open()),
+            incidents=IncidentsStatus(open=None if watched is None else watched.incidents.open(site)),
             conditions=conditions,
         )
 
@@ -167,9 +171,14 @@ class RunningView:
         site = known_site(list(self._sites), site)
         return ledger_lines(self._fleet.readers.read, site, from_ms, to_ms, limit, before_id=before_id, oldest_first=oldest_first)
 
-    async def income(self, network: str | None = None) -> list[IncomeDocument]:
-        """What networks paid, newest first: all of it, or one network's."""
-        return await self._fleet.readers.read(lambda tx: books.income_documents(tx, network))
+    async def income(self, network: str | None = None, limit: int = 1000, cursor: str | None = None) -> IncomePage:
+        """What networks paid, newest first, of all or of one: so much of it, from where the page before says."""
+        known_network(network)
+        return await self._fleet.readers.read(lambda tx: income_page(tx, network, limit, cursor))
+
+    def income_lines(self, network: str | None = None) -> AsyncIterator[bytes]:
+        """All of it as lines of JSON, an IncomeDocument each."""
+        return income_lines(self._fleet.readers.read, known_network(network))
 
     async def incidents(
         self, site: str | None = None, *, resolved: bool = False, limit: int = 1000, before_id: int | None = None
@@ -285,10 +294,17 @@ class RunningView:
 
         Raises NotKnownError where there is no such evidence, or none yet.
         """
-        lines = evidence_lines(self._fleet.settings.state, site)
+        line: bytes | None = None
         try:
-            while (line := await asyncio.to_thread(next, lines, None)) is not None:
+            while line is None:
+                await self._fleet.recorded.record()
+                lines = evidence_lines(self._fleet.settings.state, site)
+                # A quarter hour may be closed just in between.
+                with contextlib.suppress(UnrecordedError):
+                    line = await asyncio.to_thread(next, lines, None)
+            while line is not None:
                 yield line
+                line = await asyncio.to_thread(next, lines, None)
         except NoEvidenceError as error:
             raise NotKnownError(f"{error}.") from None
 
@@ -310,6 +326,9 @@ class RunningView:
         named = [door.site.declared.pool.node for door in self._sites.values()]
         told = {names[0] for names in named if len(names) == 1}
         found += wrong.node_conditions([node for node in nodes if node.id not in told], now_ms)
+        for chain in (chain for chain in fleet.chains.values() if not chain.mined):
+            if (followed := chain.books.service) is not None:
+                found += wrong.chain_conditions(chain.name, followed.fault, followed.reconciled, now_ms)
         of_sites = {f"site:{name}" for name in self._sites}
         found += wrong.trouble_conditions([item for item in fleet.supervisor.troubles() if item.scope not in of_sites], now_ms)
         if fleet.clock.ended and fleet.settings.sites:
@@ -337,29 +356,3 @@ def _by_site(doors: list[SiteDoor], texts: list[str]) -> str:
     if len(doors) == 1:
         return texts[0]
     return "\n".join(f"{door.name}: {text}" for door, text in zip(doors, texts, strict=True))
-
-
-class ChainDoor:
-    """The API's door to the chain of a running site; satisfies ``api.chain_port.ChainPort``."""
-
-    def __init__(self, node: BitcoinNode) -> None:
-        self._node = node
-
-    async def blocks(self, from_height: int) -> AsyncIterator[bytes]:
-        """Serialised blocks of the active chain, from a height to the tip, in order.
-
-        Raises NodeUnavailableError where a block cannot be had, or is no longer on the one given before.
-        """
-        node, height, before = self._node, from_height, b""
-        while (block_hash := await node.block_hash(height)) is not None:
-            raw = await node.block(block_hash)
-            if raw is None:
-                raise NodeUnavailableError(f"the node cannot give block {height} of its chain: it may be pruned")
-            if before and raw[4:36] != before:
-                raise NodeUnavailableError(f"the chain was reorganised at block {height} while it was read: read it again")
-            yield raw
-            height, before = height + 1, block_hash
-
-    async def submit(self, raw: bytes) -> Verdict:
-        """Hand in one serialised block."""
-        return await self._node.submit_block(raw)

@@ -11,12 +11,13 @@ import structlog
 from photosynth.fleet import Fleet
 from photosynth.operations.alerting.alerts import AlertService, Failing
 from photosynth.operations.audit import AuditLog
-from photosynth.operations.bitcoin_nodes import NodeChoice, OpenedNode
+from photosynth.operations.bitcoin_nodes import OpenedNode
 from photosynth.operations.fleet_units import ChainUnits, SiteUnits
 from photosynth.operations.incidents.watch import IncidentWatch
 from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.noting import KeptManifest
 from photosynth.operations.readers import Readers
+from photosynth.operations.recording import RecordedPostings
 from photosynth.operations.simulated_nodes import OpenSimulatedNodes
 from photosynth.operations.state import StateError, StateFolder
 from photosynth.operations.supervisor import Supervisor, Unit
@@ -36,6 +37,21 @@ START_PATIENCE_S = 2.0
 REMEMBER_S = 1.0
 FATAL = (StateError, StorageError, ShareLogError, SealError, OtherBooksError, WrongChainError)
 """What is wrong with the state itself, which only an operator can mend: it ends a start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is not where it belongs: entries of the audit that wait in the spool, those that nothing took, and the sites of which
+    it could not be written down whether they are switched off."""
+
+    spooled: int
+    lost: int
+    unkept_switches: tuple[str, ...]
+
+    @property
+    def forgotten(self) -> bool:
+        """Whether the next start does not know all of it."""
+        return bool(self.lost or self.unkept_switches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +85,7 @@ class RunningFleet:
     watch: NodeWatch
     incidents: Unit[IncidentWatch]
     alerts: Unit[AlertService]
+    recorded: RecordedPostings
     supervisor: Supervisor
     held: contextlib.AsyncExitStack
     """What was opened before the parts, and is closed after them."""
@@ -77,11 +94,6 @@ class RunningFleet:
     def state_id(self) -> str:
         """What tells this state from every other."""
         return self.manifest.now.state
-
-    @property
-    def first_node(self) -> NodeChoice:
-        """The first Bitcoin node of the fleet file that is opened here; unavailable where there is none."""
-        return NodeChoice(dict([*self.nodes.items()][:1]))
 
     @property
     def undelivered(self) -> list[Failing]:
@@ -97,9 +109,20 @@ class RunningFleet:
         """Begin every part. Raises what is wrong with the state itself; then nothing runs any more."""
         await self.supervisor.start(START_PATIENCE_S)
 
+    def end_soon(self) -> None:
+        """This process ends: nothing waits for a database that is away any more."""
+        self.database.hurry()
+
+    def left(self) -> Left:
+        """What of operators' decisions and of what was done the database and the disks do not hold; final once it is closed."""
+        unkept = tuple(name for name, units in self.sites.items() if not units.site.stop.kept)
+        return Left(*self.audit.left, unkept)
+
     async def close(self) -> None:
         """Close everything in the reverse order; safe to call twice."""
+        self.end_soon()
         await self.supervisor.close()
+        await self.recorded.finish()
         await self.watch.close()
         await self.held.aclose()
 

@@ -49,6 +49,8 @@ class SiteDoor:
         """How often it was stopped: a resume that was asked for before a stop does not undo it."""
         self._started_ms = self.site.clock.site_ms()
         self._health: NodeHealth | None = None
+        self._answered: parts.Answered | None = None
+        """What the node said when it last answered, however long ago."""
         self._health_s, self._answered_s = -HEALTH_AGE_S, 0.0
         self._asking: asyncio.Task[None] | None = None
 
@@ -104,20 +106,21 @@ class SiteDoor:
         )
 
     def chain_status(self, health: NodeHealth | None) -> ChainStatus:
-        """The chain that it mines on."""
+        """The chain that it mines on, with what :meth:`health` said just now; without an answer as it was told last."""
         mining = self.units.mining.service
-        now_s = self.site.clock.wall_ms() // 1000
-        age_s = None if health is None or health.tip.height == 0 else max(0, now_s - health.tip.time_s)
-        return parts.chain_status(self.site.mining, health, None if mining is None else mining.pool.template, age_s)
+        template = None if mining is None else mining.pool.template
+        now_ms = self.site.clock.wall_ms()
+        return parts.chain_status(self.site.mining, self._answered, template, fresh=health is not None, now_ms=now_ms)
 
     async def health(self) -> NodeHealth | None:
         """What its node says of itself, not asked more often than once a second; None where it does not answer.
 
         A node that takes the question and keeps silent holds up no page.
         """
-        if self._asking is None and time.monotonic() - self._health_s > HEALTH_AGE_S:
+        begun = self._asking is None and time.monotonic() - self._health_s > HEALTH_AGE_S
+        if begun:
             self._asking = asyncio.ensure_future(self._ask_health())
-        if self._asking is not None:
+        if self._asking is not None and (begun or self._answered is None):  # nobody else waits for one that is silent
             await asyncio.wait({self._asking}, timeout=HEALTH_PATIENCE_S)
         if self._asking is not None and time.monotonic() - self._answered_s > HEALTH_KEPT_S:
             return None
@@ -129,6 +132,7 @@ class SiteDoor:
             with contextlib.suppress(NodeUnavailableError):
                 answer = await self.units.node.health()
                 self._answered_s = time.monotonic()
+                self._answered = parts.Answered(answer, self.site.clock.wall_ms())
         finally:
             self._health, self._health_s, self._asking = answer, time.monotonic(), None
 

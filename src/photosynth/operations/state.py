@@ -101,9 +101,9 @@ class StateFolder:
         return self.keys / f"{stream}.key"
 
     def site(self, site: str) -> SiteFiles:
-        """What is files of a site: its share log, what its simulated devices remember by themselves, its key."""
+        """What is files of a site: its share log, what its simulated devices remember, an operator's stop, its key."""
         folder = self.sites / site
-        return SiteFiles(folder / "shares", folder / "world", self.key(site))
+        return SiteFiles(folder / "shares", folder / "world", folder / "stopped", self.key(site))
 
     @property
     def clock(self) -> Path:
@@ -114,6 +114,11 @@ class StateFolder:
     def status(self) -> Path:
         """The last status document, for questions after the end."""
         return self.root / "status.json"
+
+    @property
+    def audit_spool(self) -> Path:
+        """The audit's entries that the database did not take yet."""
+        return self.root / "audit-spool.jsonl"
 
     @property
     def log(self) -> Path:
@@ -136,7 +141,7 @@ class StateFolder:
     def _all(self) -> tuple[Path, ...]:
         database = [self._file.with_name(self._file.name + end) for end in ("-wal", "-shm")]
         logs = (self.log, self.log.with_suffix(".old.jsonl"))
-        return self.manifest, *self.parts(), *database, self.clock, self.status, self._api, *logs
+        return self.manifest, *self.parts(), *database, self.clock, self.status, self.audit_spool, self._api, *logs
 
     def _within(self) -> list[Path]:
         """What lies in the folders of keys, sites and nodes, and of each site."""
@@ -149,7 +154,7 @@ class StateFolder:
 
     def movable(self) -> list[Path]:
         """Those that make up the same state elsewhere, beside database, manifest and nodes; of a stopped system only."""
-        found = (self.keys, self.sites, self.clock, self.status, self.log, self.log.with_suffix(".old.jsonl"))
+        found = (self.keys, self.sites, self.audit_spool, self.clock, self.status, self.log, self.log.with_suffix(".old.jsonl"))
         return [path for path in found if path.exists()]
 
     def lock(self, *, reading: bool = False) -> None:

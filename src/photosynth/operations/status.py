@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from photosynth.bitcoin.node import NodeHealth, Template, hash_text
 from photosynth.documents import (
@@ -26,11 +27,21 @@ from photosynth.sites.mining_loads import mining_loads
 from photosynth.sites.power_picture import PowerPicture
 
 
-def chain_status(mining: MiningSite, health: NodeHealth | None, template: Template | None, tip_age_s: int | None) -> ChainStatus:
-    """The chain, as the node says it; without an answer nothing is claimed to be synchronised."""
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a node said of itself, and at which wall time."""
+
+    health: NodeHealth
+    wall_ms: int
+
+
+def chain_status(
+    mining: MiningSite, answered: Answered | None, template: Template | None, *, fresh: bool, now_ms: int
+) -> ChainStatus:
+    """The chain as the node says it, or said it last: where it does not answer now nothing is claimed to be synchronised."""
     target = None if template is None else template.target
     demonstration = mining.node.demonstration is not None
-    if health is None:
+    if answered is None:
         return ChainStatus(
             network=mining.node.chain,
             software=None,
@@ -43,7 +54,11 @@ def chain_status(mining: MiningSite, health: NodeHealth | None, template: Templa
             warnings=["the Bitcoin node does not answer"],
             demonstration=demonstration,
             last_block_age_s=None,
+            observed_ms=None,
         )
+    health, age_s = answered.health, max(0, now_ms - answered.wall_ms) // 1000
+    silent = [] if fresh else [f"the Bitcoin node does not answer; this is what it said {age_s} s ago"]
+    target = target if fresh else None
     return ChainStatus(
         network=health.chain,
         software=health.software,
@@ -51,11 +66,12 @@ def chain_status(mining: MiningSite, health: NodeHealth | None, template: Templa
         tip=hash_text(health.tip.hash),
         target=None if target is None else str(target),
         difficulty=difficulty_of_target(target) if target else None,
-        synchronised=health.synchronised,
+        synchronised=fresh and health.synchronised,
         peers=health.peers,
-        warnings=list(health.warnings),
+        warnings=[*silent, *health.warnings],
         demonstration=demonstration,
-        last_block_age_s=tip_age_s,
+        last_block_age_s=None if health.tip.height == 0 else max(0, now_ms // 1000 - health.tip.time_s),
+        observed_ms=answered.wall_ms,
     )
 
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
         BlockDocument,
         DayPoint,
         IncidentDocument,
-        IncomeDocument,
         LedgerDocument,
         MachineDocument,
         NodeDocument,
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
         WorkersDocument,
     )
     from photosynth.operations.last_status import RestingTip
+    from photosynth.operations.view import IncomePage
     from photosynth.pool.accounting import WorkAccount
     from photosynth.pool.records import WorkerTotals
     from photosynth.storage import Database
@@ -58,29 +58,29 @@ class StoppedFleet:
             self._database.close()
         self._release()
 
-    async def status(self) -> "Status":
-        """The last status, with what the state says now, and powers unknown."""
+    async def status(self, site: str | None = None) -> "Status":
+        """The last status, with what the state says now, and powers unknown; of a site its part and its books."""
+        chosen = self._chosen(site)
         from photosynth.operations.last_status import left_part
-        from photosynth.operations.summaries import evidence_status, ledger_status, unknown_nodes
+        from photosynth.operations.summaries import evidence_status, ledger_status, open_incidents, unknown_nodes
         from photosynth.sites.switched_off import switched_off
         from photosynth.storage.at_rest import RestingDatabase
-        from photosynth.storage.open_incidents import OPEN_NOW
 
         last = self._last_status()
         remembered = RememberedTime.load(self._folder.clock)
         with RestingDatabase(self._folder.database) as database:
-            chain = next((part.identity["chain"] for part in self._manifest.active_sites().values()), None)
-            ledger, evidence = ledger_status(database, chain, last.ledger.asset), evidence_status(database)
-            incidents = int(database.exec_driver_sql(OPEN_NOW).fetchall()[0][0])
+            chain = next((self._manifest.sites[name].identity["chain"] for name in chosen), None)
+            ledger, evidence = ledger_status(database, chain, last.ledger.asset, site), evidence_status(database)
+            incidents = open_incidents(database, site)
             sites = []
-            for part in (part for part in last.sites if part.name in self._names):
+            for part in (part for part in last.sites if part.name in chosen):
                 chain = self._manifest.sites[part.name].identity["chain"]
                 sites.append(
                     left_part(
                         part,
                         self._account(part.name),
                         self._tip(database, chain),
-                        stopped=switched_off(database, part.name),
+                        stopped=switched_off(self._folder.site(part.name).stopped),
                         embedded=self._embedded(chain) is not None,
                     )
                 )
@@ -125,11 +125,20 @@ class StoppedFleet:
             ],
         )
 
-    async def income(self, network: str | None = None) -> "list[IncomeDocument]":
-        """What networks paid, newest first: all of it, or one network's."""
-        from photosynth.operations.book_documents import income_documents
+    async def income(self, network: str | None = None, limit: int = 1000, cursor: str | None = None) -> "IncomePage":
+        """What networks paid, newest first, of all or of one: so much of it, from where the page before says."""
+        from photosynth.operations.income_pages import income_page
+        from photosynth.operations.view import known_network
 
-        return self._query(lambda tx: income_documents(tx, network))
+        known_network(network)
+        return self._query(lambda tx: income_page(tx, network, limit, cursor))
+
+    def income_lines(self, network: str | None = None) -> AsyncIterator[bytes]:
+        """All of it as lines of JSON, an IncomeDocument each."""
+        from photosynth.operations.income_pages import income_lines
+        from photosynth.operations.view import known_network
+
+        return income_lines(self._reading, known_network(network))
 
     async def incidents(
         self, site: str | None = None, *, resolved: bool = False, limit: int = 1000, before_id: int | None = None

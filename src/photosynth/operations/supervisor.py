@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 WELL_AFTER_S = 120.0
-"""Whoever ran for so long before it failed is begun again after the first pause."""
+"""Whoever ran for so long has recovered, as the log then says; where it fails later it is begun again after the first pause."""
 SLOW_S = 10.0
 """A start that takes longer is a trouble, and named to those who wait for it."""
 CLOSE_S = 20.0
@@ -74,6 +74,8 @@ class Unit(Generic[S]):
         self.fault: str | None = None
         """Why its last life ended, until the next one has begun."""
         self.fault_wall_ms = 0
+        self.told: str | None = None
+        """What the log says of it: why it failed, until it has run well for a while again."""
         self.since_s, self.since_wall_ms = 0.0, 0
 
     @property
@@ -210,6 +212,7 @@ class Supervisor:
             return error
         unit.service = service
         self._enter(unit, "running")
+        settling = asyncio.get_running_loop().create_task(self._settle(unit), name=f"{unit.id} settles")
         working = asyncio.get_running_loop().create_task(service.run(), name=f"{unit.id} runs")
         losing = asyncio.get_running_loop().create_task(self._lost(unit), name=f"{unit.id} watches")
         fault: BaseException | None = None
@@ -219,7 +222,7 @@ class Supervisor:
                 fault = _end_of(working)
                 self._failed(unit, fault)
         finally:
-            await self._end_life(unit, service, working, losing)
+            await self._end_life(unit, service, working, losing, settling)
         return fault
 
     async def _end_life(self, unit: Unit[Any], service: Service, *tasks: "asyncio.Task[None]") -> None:
@@ -261,18 +264,26 @@ class Supervisor:
         while all(other.state == "running" for other in unit.needs):
             await self._next_change()
 
+    async def _settle(self, unit: Unit[Any]) -> None:
+        """Say that what failed runs again, once it has done so for a while: what fails every minute has not recovered between."""
+        if unit.told is not None:
+            await self._sleep(WELL_AFTER_S)
+            unit.told = None
+            log.info("a part of the system runs again", unit=unit.id)
+
     def _failed(self, unit: Unit[Any], error: BaseException) -> None:
         if self._starting and isinstance(error, self._fatal) and self._ended_by is None:
             self._ended_by = error
         if unit.fault is None:
             unit.fault_wall_ms = self._wall_ms()
-            known = isinstance(error, OSError) or type(error).__module__.startswith("photosynth.")
-            log.warning("a part of the system is down", unit=unit.id, error=words_of(error), exc_info=None if known else error)
         unit.fault = words_of(error)
+        if unit.told != unit.fault:
+            unit.told = unit.fault
+            known = isinstance(error, OSError) or type(error).__module__.startswith("photosynth.")
+            log.warning("a part of the system is down", unit=unit.id, error=unit.fault, exc_info=None if known else error)
 
     def _enter(self, unit: Unit[Any], state: State) -> None:
-        if state == "running" and unit.fault is not None:
-            log.info("a part of the system runs again", unit=unit.id)
+        if state == "running":
             unit.fault = None
         if state in ("waiting", "starting"):
             unit.since_s, unit.since_wall_ms = self._monotonic(), self._wall_ms()

@@ -1,6 +1,7 @@
 """What the API, the console and the command line may ask of a fleet, running or stopped."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from photosynth.documents import (
@@ -22,12 +23,27 @@ NAMED = 20
 """How many sites a sentence names."""
 
 
+LONGEST_CURSOR = 4000
+
+
 class NotKnownError(Exception):
     """What was asked for does not exist here; the message says what does."""
 
 
 class RefusedError(Exception):
     """What was asked for cannot be done as things are; the message says why."""
+
+
+class CursorError(ValueError):
+    """A cursor is none that a page gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncomePage:
+    """Some payments, newest first, and the cursor of the page behind them; None where these were the last."""
+
+    entries: Sequence[IncomeDocument]
+    cursor: str | None
 
 
 class FleetView(Protocol):
@@ -37,8 +53,8 @@ class FleetView(Protocol):
     fleet does not have.
     """
 
-    async def status(self) -> Status:
-        """Everything in one document."""
+    async def status(self, site: str | None = None) -> Status:
+        """Everything in one document; of a site its part and its books, with what is the whole fleet's."""
         ...
 
     async def workers(self, site: str | None = None) -> WorkersDocument:
@@ -84,8 +100,15 @@ class FleetView(Protocol):
         """
         ...
 
-    async def income(self, network: str | None = None) -> list[IncomeDocument]:
-        """What networks paid, newest first: all of it, or one network's."""
+    async def income(self, network: str | None = None, limit: int = 1000, cursor: str | None = None) -> IncomePage:
+        """What networks paid, newest first, of all or of one: so much of it, from where the page before says.
+
+        Raises NotKnownError for a network that is not installed, and CursorError.
+        """
+        ...
+
+    def income_lines(self, network: str | None = None) -> AsyncIterator[bytes]:
+        """All of it as pieces of whole lines of JSON, an IncomeDocument each. Raises NotKnownError."""
         ...
 
     async def incidents(
@@ -146,6 +169,15 @@ def known_site(names: Sequence[str], site: str | None) -> str | None:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     there = f"there is {', '.join(names[:NAMED])}{more}" if names else "it has none"
     raise NotKnownError(f"There is no site {site[:80]!r} in this fleet; {there}.")
+
+
+def known_network(network: str | None) -> str | None:
+    """A network that was asked for, None where all are meant. Raises NotKnownError, which names the installed ones."""
+    from photosynth.networks.registry import installed
+
+    if network is None or network in (known := installed()):
+        return network
+    raise NotKnownError(f"There is no network {network[:40]!r} here; there is {', '.join(known[:NAMED])}.")
 
 
 def chosen_sites(names: Sequence[str], site: str | None) -> Sequence[str]:

@@ -22,6 +22,7 @@ from photosynth.registry import RegistryError
 from photosynth.simulation.asics import AsicFleet
 from photosynth.simulation.factory import FactoryLoad
 from photosynth.simulation.meter_server import MeterServer
+from photosynth.simulation.one_process import take_place
 from photosynth.simulation.series import read_series
 from photosynth.simulation.site_physics import SitePhysics
 from photosynth.simulation.source_model import SOURCE_MODELS, Generation, SourceModelError
@@ -173,6 +174,7 @@ async def run(config: WorldConfig) -> int:
     loop.add_reader(sys.stdin.fileno(), lambda: None if os.read(sys.stdin.fileno(), 4096) else stop.set())
     world = World(config)
     try:
+        take_place(world.folder)  # before what the devices remember is read: who was here before writes it no more
         ready = await world.start()
     except (SourceModelError, RegistryError, OSError, ValueError, KeyError) as error:
         print(f"world: {error}", file=sys.stderr, flush=True)

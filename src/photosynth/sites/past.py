@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 from photosynth.energy.import_peak import DemandPeriod, ImportPeak, period_start_ms
 from photosynth.quantities.instants import INTERVAL_S
 from photosynth.sites.bookkeeper import MACHINE_MEMORY, SHARE_SEQ
-from photosynth.sites.switched_off import switched_off
 from photosynth.storage.meta import get_meta
 from photosynth.storage.scopes import of_site
 from photosynth.storage.tables import INTERVALS
@@ -31,7 +30,6 @@ class Past:
     import_peak: ImportPeak
     share_seq: int
     machine_memory: dict[str, Any] | None
-    stopped: bool
 
 
 def read_past(tx: Connection, site: str, demand_period: DemandPeriod) -> Past:
@@ -47,7 +45,6 @@ def read_past(tx: Connection, site: str, demand_period: DemandPeriod) -> Past:
         import_peak=peak,
         share_seq=booked_shares(tx, site),
         machine_memory=get_meta(tx, of_site(site), MACHINE_MEMORY),
-        stopped=switched_off(tx, site),
     )
 
 

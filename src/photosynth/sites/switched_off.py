@@ -1,12 +1,12 @@
-"""Whether an operator has switched a site off, as the database has it; in plain SQL, for a database at rest as well."""
+"""Whether an operator has switched a site off, as its file says; for whoever only reads, and imports nothing that runs."""
 
-from photosynth.storage.scopes import of_site
-from photosynth.treasury.glance import Asked, noted
-
-STOPPED = "stopped"
-"""Key in ``meta`` of a site: whether an operator has switched it off."""
+from pathlib import Path
 
 
-def switched_off(tx: Asked, site: str) -> bool:
-    """Whether an operator has switched a site off, which holds until it is resumed."""
-    return noted(tx, of_site(site), STOPPED) is True
+def switched_off(mark: Path) -> bool:
+    """Whether an operator has switched a site off, which holds until it is resumed. Raises OSError where that cannot be seen."""
+    try:
+        mark.lstat()
+    except FileNotFoundError:
+        return False
+    return True

@@ -46,6 +46,10 @@ class Backend(Protocol):
         """Open a connection whose transactions write, one after the other and durable; the schema is not looked at."""
         ...
 
+    def hurry(self, answer_s: float) -> None:
+        """Have nothing wait longer for an answer, what waits now neither; from any thread."""
+        ...
+
     def reading(self) -> Opened:
         """Open a connection whose transactions read one consistent state each."""
         ...

@@ -19,6 +19,9 @@ from photosynth.storage.schema import stored_revision, upgrade
 
 T = TypeVar("T")
 
+HURRIED_ANSWER_S = 3.0
+"""What a process that ends waits for an answer: what it still asks for takes a healthy database a tenth of it."""
+
 
 class Runner(Protocol):
     """Runs a call that blocks somewhere else than on the event loop."""
@@ -43,7 +46,7 @@ class Database:
         self.made = False
         """Whether there were no tables before."""
         self._closed = False
-        backend = backend_of(place, at_rest=at_rest)
+        self._backend = backend = backend_of(place, at_rest=at_rest)
         self._reader = _Side(backend, backend.reading)
         self._writer = None if read_only or at_rest else _Side(backend, backend.writing)
         try:
@@ -83,6 +86,16 @@ class Database:
         with self._reader.transaction() as tx:
             yield tx
 
+    def hurry(self, answer_s: float = HURRIED_ANSWER_S) -> None:
+        """This process ends: nothing waits longer than so many seconds for an answer, and what breaks stays broken.
+
+        From any thread. Every call raises StorageError soon where the database is away, those under way too.
+        """
+        self._backend.hurry(answer_s)
+        for side in (self._reader, self._writer):
+            if side is not None:
+                side.hurried = True
+
     def close(self) -> None:
         """Close both connections; safe to call twice."""
         self._closed = True
@@ -105,10 +118,15 @@ class _Side:
         self._errors: tuple[type[Exception], ...] = (sa.exc.DBAPIError, *backend.errors)
         self._turn = threading.RLock()
         self._opened: Opened | None = None
+        self.hurried = False
+        """Whether what breaks from now on stays broken."""
+        self._given_up = False
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         with self._turn:
+            if self._given_up:
+                raise StorageError("unavailable", self._backend.place, "it did not answer any more when this process ended.")
             committing = False
             try:
                 connection, transaction = self._begun()
@@ -119,6 +137,7 @@ class _Side:
                 broken = self._opened is None or self._opened.broken()
                 if broken:
                     self._forget()
+                    self._given_up = self.hurried
                 known = self._backend.error(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
                 if known is None:
                     raise
@@ -130,7 +149,7 @@ class _Side:
             try:
                 return self._opened.connection, self._opened.connection.begin()
             except self._errors:
-                if not self._opened.broken():
+                if self.hurried or not self._opened.broken():
                     raise
                 self._forget()  # it broke while nobody used it: nothing was begun, so nothing is lost
         self._opened = self._connect()

@@ -80,11 +80,12 @@ class PostgresServer:
 
     def __init__(self, address: Address) -> None:
         self.place = address
+        self._patience = Patience()
         self._name = f"photosynth writer {os.urandom(8).hex()}"
 
     def writing(self) -> Opened:
         """The session holds the writer's lock as long as it lives. Raises StorageError where another process has it."""
-        raw = connect(self.place, self._name)
+        raw = connect(self.place, self._name, self._patience)
         try:
             self.take_lock(raw)
             _see_to_schema(raw, self.place)
@@ -95,9 +96,13 @@ class PostgresServer:
 
     def reading(self) -> Opened:
         """Each transaction sees one state, and the server refuses what it tries to write."""
-        raw = connect(self.place, "photosynth reader")
+        raw = connect(self.place, "photosynth reader", self._patience)
         begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
         return Opened(open_engine("postgresql+psycopg://", lambda: raw, begin), lambda: raw.closed)
+
+    def hurry(self, answer_s: float) -> None:
+        """Of its sessions."""
+        self._patience.hurry(answer_s)
 
     def error(self, error: BaseException | None) -> StorageError | None:
         """By SQLSTATE (PostgreSQL, appendix A); without one, the session was lost or never made."""
@@ -147,7 +152,23 @@ def discard_tables(address: Address) -> None:
         raise server.error(error) or error from error
 
 
-def connect(address: Address, name: str) -> psycopg.Connection[Any]:
+class Patience:
+    """How long the sessions of a server wait for an answer; less from one moment on, also for what waits by then."""
+
+    def __init__(self) -> None:
+        self._hurried: tuple[float, float] | None = None
+
+    def hurry(self, answer_s: float) -> None:
+        """From now on so long."""
+        self._hurried = answer_s, time.monotonic()
+
+    def over(self, asked_s: float) -> bool:
+        """Whether what was asked at a moment has waited long enough; seconds of the monotonic clock."""
+        answer_s, since_s = (ANSWER_S, 0.0) if self._hurried is None else self._hurried
+        return time.monotonic() - max(asked_s, since_s) > answer_s
+
+
+def connect(address: Address, name: str, patience: Patience | None = None) -> psycopg.Connection[Any]:
     """A session in autocommit with every limit set. Raises psycopg.Error, StorageError where its passfile is of no use."""
     _check_passfile(address)
     raw = _Session.connect(
@@ -160,6 +181,8 @@ def connect(address: Address, name: str) -> psycopg.Connection[Any]:
         autocommit=True,
         **{**_CLIENT, **dict(address.parameters)},
     )
+    if patience is not None:
+        raw.patience = patience
     raw.adapters.register_loader("numeric", _WholeNumber)
     return raw
 
@@ -227,15 +250,36 @@ class _WholeNumber(Loader):
         return int(text) if text.isdigit() and len(text) < 4300 else exact_integer(Decimal(text.decode("ascii")))
 
 
+class _NoAnswerError(Exception):
+    """An answer was waited for long enough."""
+
+
 class _Session(psycopg.Connection[Any]):
     """A session that gives up where nothing answers."""
 
+    patience = Patience()
+
     def wait(self, gen: Generator[Any, Any, T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait for the server. Raises psycopg.OperationalError after ``ANSWER_S``; the session is closed then."""
+        """Wait for the server. Raises psycopg.OperationalError after its patience; the session is closed then."""
         try:
-            return super().wait(gen, interval, ANSWER_S if timeout is None else timeout)
-        except psycopg.OperationalError:
-            if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
-                raise
-            self.pgconn.finish()  # the answer that is still to come would be taken for another statement's
-            raise psycopg.OperationalError(f"no answer within {ANSWER_S} s") from None
+            return super().wait(self._while_patient(gen), interval, timeout)
+        except _NoAnswerError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.pgconn.finish()  # the answer that is still to come would be taken for another statement's
+            raise psycopg.OperationalError("no answer in time") from None
+
+    def _while_patient(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+        """The same, which looks at the clock whenever it is woken: as often as the interval has it."""
+        asked_s = time.monotonic()
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if not ready and self.patience.over(asked_s):
+                    raise _NoAnswerError
+                wanted = gen.send(ready)
+        except StopIteration as ended:
+            answer: T = ended.value
+            return answer
+        finally:
+            gen.close()

@@ -31,6 +31,9 @@ class SqliteFile:
         connect = self._resting if self._at_rest else self._living("ro", "PRAGMA query_only = ON")
         return self._opened(connect, "BEGIN")
 
+    def hurry(self, answer_s: float) -> None:
+        """Nothing to do: a file answers within its ``busy_timeout``."""
+
     def error(self, error: BaseException | None) -> StorageError | None:
         """By SQLite's primary result codes."""
         return sqlite_error(error, self.place)

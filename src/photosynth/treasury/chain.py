@@ -12,7 +12,9 @@ from sqlalchemy import Connection
 
 from photosynth.bitcoin.block import Block
 from photosynth.bitcoin.node import hash_text
+from photosynth.bitcoin.target import target_of_bits
 from photosynth.bitcoin.transaction import Transaction
+from photosynth.quantities.work import work_of_target
 from photosynth.storage.tables import BLOCKS, CHAIN, COINS, WALLETS
 from photosynth.treasury import accounts as a
 from photosynth.treasury.facts import CoinFact, Recognition, WalletFact
@@ -91,6 +93,13 @@ def followed_bottom(tx: Connection, chain: str) -> int:
     return found or 0
 
 
+def work_above(tx: Connection, chain: str, height: int) -> int:
+    """The hashes that it took on average to find the followed blocks above a height."""
+    above = (CHAIN.c.chain == chain, CHAIN.c.height > height, CHAIN.c.bits.is_not(None))
+    found = tx.execute(sa.select(CHAIN.c.bits, sa.func.count()).where(*above).group_by(CHAIN.c.bits))
+    return sum(number * work_of_target(target_of_bits(bits)) for bits, number in found)
+
+
 def begin_at(tx: Connection, chain: str, height: int, block_hash: bytes) -> None:
     """Start following above a block: what it and those below it pay is no matter of the books, or an opening balance."""
     tx.execute(CHAIN.insert().values(chain=chain, height=height, hash=block_hash))
@@ -101,7 +110,7 @@ def connect(tx: Connection, view: ChainView, height: int, block: Block, *, now: 
 
     What becomes available is left to :func:`mature` at the end of a batch, unless this block may spend of it.
     """
-    tx.execute(CHAIN.insert().values(chain=view.chain, height=height, hash=block.hash))
+    tx.execute(CHAIN.insert().values(chain=view.chain, height=height, hash=block.hash, bits=block.header.bits))
     if len(block.transactions) > 1:
         mature(tx, view, height, now)
     ours = _ours_spent(tx, view.chain, block.transactions[1:])

@@ -7,10 +7,12 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from photosynth.bitcoin.block import Block
+from photosynth.bitcoin.block import HEADER_BYTES, Block, Header
 from photosynth.bitcoin.node import BitcoinNode, Coin, Tip, hash_text
+from photosynth.bitcoin.target import target_of_bits
 from photosynth.bitcoin.wire import FormatError
 from photosynth.quantities.instants import Clock
+from photosynth.quantities.work import work_of_target
 from photosynth.storage import Database, Runner
 from photosynth.storage.meta import forget_meta, get_meta, put_meta
 from photosynth.storage.scopes import of_chain
@@ -46,6 +48,18 @@ class Followed:
     complete: bool
     begun: bool = True
     """Whether the books have come to the first block that they look at: a node that is far behind is not there yet."""
+    behind: bool = False
+    """Whether the node lacks blocks that the books know, and has no branch with more work: they keep what they have then."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """The work of a node's branch above a fork, up to one of its blocks."""
+
+    fork: int
+    height: int
+    hash: bytes
+    work: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +77,10 @@ class WrongChainError(TreasuryError):
     """The node's chain is another than that of the books below where they begin; the operator has mixed up two states."""
 
 
+class NodeBehindError(Exception):
+    """The node lacks blocks that the books know, so that its coins tell nothing of theirs."""
+
+
 class ChainBooks:
     """Keeps the journal at the tip of one chain: coinbases, receipts and spends of our wallets, maturity, reorganisations.
 
@@ -70,6 +88,9 @@ class ChainBooks:
     that they looked for before. ``quote_at`` gives what a coin is worth at an instant of site time; ``found_by`` tells the
     site whose pool found a block, None where none did, and is called off the event loop. All coins are read off a node at
     most every ``scan_every_ms`` of wall time, but off one that finds them by an index every time.
+
+    A block leaves the books for a branch with more work alone: a node that merely lacks it, as one that others have left behind,
+    is waited for.
     """
 
     def __init__(
@@ -92,6 +113,7 @@ class ChainBooks:
         self._kept = False
         self._looked_at: Outpoint | None = None
         self._doubtful: set[Outpoint] = set()
+        self._weighed: _Weighed | None = None
 
     async def follow(self, node: BitcoinNode, db: Database, run: Runner) -> Followed:
         """Bring the journal to the node's tip; calls wait for each other.
@@ -105,16 +127,22 @@ class ChainBooks:
     async def reconcile(self, node: BitcoinNode, db: Database, run: Runner) -> Reconciliation:
         """Follow, then hold the journal against coins of the node: some of those in the books, now and then all of its own.
 
-        What differs is looked at again in every call, coin by coin and at one and the same tip, until it agrees.
+        What differs is looked at again in every call, coin by coin and at one and the same tip, until it agrees. Raises besides
+        NodeBehindError: its coins are those of another moment than the books'.
         """
         followed = await self.follow(node, db, run)
         if not followed.begun:
             return Reconciliation(followed.tip.height, 0, 0, 0, (), ())
+        if followed.behind:
+            raise NodeBehindError
         if node.coins_by_index or await run(lambda: self._scan_is_due(db)):
             self._doubtful |= await self._scan(node, db, run)
         looked = self._doubtful | set(await run(lambda: self._next(db)))
         while True:
-            tip = (await self.follow(node, db, run)).tip
+            followed = await self.follow(node, db, run)
+            if followed.behind:
+                raise NodeBehindError
+            tip = followed.tip
             coins = {outpoint: await node.coin_value(*outpoint) for outpoint in looked}
             unchanged = (await node.tip()).hash == tip.hash
             result = await run(partial(self._compare, db, coins, tip)) if unchanged else None
@@ -173,6 +201,12 @@ class ChainBooks:
             if stand.top == tip.hash and stand.again is None:
                 return Followed(tip, connected, disconnected, complete=True)
             fork = await self._fork(node, db, run, stand)
+            if fork < stand.height:
+                more = await self._has_more_work(node, db, run, fork, tip)
+                if more is None:
+                    continue  # its chain changed while it was weighed
+                if not more:
+                    return Followed(tip, connected, disconnected, complete=True, behind=True)
             if stand.again is not None:
                 fork = min(fork, max(stand.bottom, stand.again - 1))
             if fork < stand.height or stand.again is not None:
@@ -259,6 +293,40 @@ class ChainBooks:
             else:
                 high = middle
         return low
+
+    async def _has_more_work(self, node: BitcoinNode, db: Database, run: Runner, fork: int, tip: Tip) -> bool | None:
+        """Whether the node's branch above a fork has more work than the books'; None where it changed meanwhile.
+
+        What was weighed before is not read again, so that a branch which never becomes the heavier one costs a block a block.
+        """
+
+        def ours_above() -> int:
+            with db.read() as tx:
+                return chain.work_above(tx, self.view.chain, fork)
+
+        ours, known = await run(ours_above), self._weighed
+        if known is None or known.fork != fork or await node.block_hash(known.height) != known.hash:
+            begin_hash = await node.block_hash(fork)
+            if begin_hash is None:
+                return None
+            known = _Weighed(fork, fork, begin_hash, 0)
+        for height in range(known.height + 1, tip.height + 1):
+            if known.work > ours:
+                break
+            block_hash = await node.block_hash(height)
+            raw = None if block_hash is None else await node.block(block_hash)
+            if block_hash is None or raw is None:
+                return None
+            try:
+                header = Header.parse(raw[:HEADER_BYTES])
+                work = work_of_target(target_of_bits(header.bits))
+            except (FormatError, ValueError) as error:
+                raise TreasuryError(f"the node's block {hash_text(block_hash)} cannot be read: {error}") from error
+            if header.previous_hash != known.hash:
+                return None
+            known = _Weighed(fork, height, block_hash, known.work + work)
+        self._weighed = known
+        return known.work > ours
 
     async def _climb(self, node: BitcoinNode, db: Database, run: Runner, fork: int, tip: Tip) -> int:
         """Connect what lies above the fork in batches; stops early where the chain changed while it was read."""

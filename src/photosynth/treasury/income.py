@@ -139,11 +139,32 @@ def misfits(tx: Connection, limit: int = 5) -> list[Misfit]:
     ]
 
 
-def read_income(tx: Connection, network: str | None = None) -> list[tuple[str, str, IncomeFact]]:
-    """Every payment in every state that stands, newest first, of a network where one is named: its chain, its node and itself."""
-    query = sa.select(INCOME).order_by(INCOME.c.time_ms.desc(), INCOME.c.height.desc(), INCOME.c.id, INCOME.c.state)
+@dataclass(frozen=True, slots=True)
+class IncomePlace:
+    """Where a payment in one of its states stands in the list of all, newest first."""
+
+    time_ms: int
+    height: int
+    chain: str
+    id: str
+    state: str
+
+
+def read_income(
+    tx: Connection, network: str | None = None, *, limit: int | None = None, after: IncomePlace | None = None
+) -> list[tuple[str, str, IncomeFact]]:
+    """Payments in every state that stands, newest first, of a network where one is named: its chain, its node and itself.
+
+    All of them, or so many; those behind a place in the list, where one is given.
+    """
+    c = INCOME.c
+    query = sa.select(INCOME).order_by(c.time_ms.desc(), c.height.desc(), c.chain, c.id, c.state).limit(limit)
     if network is not None:
-        query = query.where(INCOME.c.chain.startswith(f"{network}/", autoescape=True))
+        query = query.where(c.chain.startswith(f"{network}/", autoescape=True))
+    if after is not None:
+        behind = sa.tuple_(c.chain, c.id, c.state) > sa.tuple_(*map(sa.literal, (after.chain, after.id, after.state)))
+        lower = sa.or_(c.height < after.height, sa.and_(c.height == after.height, behind))
+        query = query.where(c.time_ms <= after.time_ms, sa.or_(c.time_ms < after.time_ms, lower))
     return [(row.chain, row.node, fact_of(row)) for row in tx.execute(query)]
 
 

@@ -329,9 +329,15 @@ _LINES_BETWEEN = Prepared(
 )
 
 
-def postings_after(tx: Connection, last_id: int) -> list[StoredPosting]:
-    """Every posting with a higher id, oldest first."""
-    return _with_lines(tx, sa.select(POSTINGS).where(POSTINGS.c.id > last_id).order_by(POSTINGS.c.id))
+def postings_after(tx: Connection, last_id: int, most: int | None = None) -> list[StoredPosting]:
+    """Every posting with a higher id, oldest first; at most so many."""
+    return _with_lines(tx, sa.select(POSTINGS).where(POSTINGS.c.id > last_id).order_by(POSTINGS.c.id).limit(most))
+
+
+def last_posting_id(tx: Connection) -> int:
+    """The id of the newest posting, 0 before the first."""
+    found: int | None = tx.execute(sa.select(sa.func.max(POSTINGS.c.id))).scalar()
+    return found or 0
 
 
 def postings_by_key(tx: Connection, key_prefix: str) -> list[StoredPosting]:

@@ -1,6 +1,7 @@
 """The API: documents, errors as problems, the token before every write, and nothing of the inside."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from photosynth.api import create_app
 from photosynth.api.app import health_of
 from photosynth.api.chain import LineTooLongError, split_lines
 from photosynth.bitcoin.node import NodeUnavailableError, Verdict
-from photosynth.documents import LedgerDocument, PostingDocument, SitePart, Status
-from photosynth.operations.view import NotKnownError
+from photosynth.documents import IncomeDocument, LedgerDocument, PostingDocument, SitePart, Status
+from photosynth.operations.view import CursorError, IncomePage, NotKnownError
 from photosynth.storage import StorageError
 
 TOKEN = "a-token-for-tests"
@@ -24,19 +25,42 @@ WRITE = {"authorization": f"Bearer {TOKEN}"}
 
 
 class Chain:
-    """Three blocks, and a memory of what was handed in."""
+    """Three blocks, and a memory of what was handed in and to whom."""
 
     def __init__(self) -> None:
         self.submitted: list[bytes] = []
+        self.named: list[str | None] = []
         self.down = False
+        self.closed = 0
 
-    async def blocks(self, from_height: int) -> AsyncIterator[bytes]:
+    def _known(self, node: str | None) -> None:
+        if node not in (None, "btc-1"):
+            raise NotKnownError(f"There is no node {node!r} in this fleet; its Bitcoin nodes are btc-1.")
+        self.named.append(node)
+
+    async def blocks(self, from_height: int, node: str | None = None) -> AsyncIterator[bytes]:
+        self._known(node)
         if self.down:
             raise NodeUnavailableError("the node is not up; wait for it")
         for height in range(from_height, 4):
             yield bytes([height]) * 4
 
-    async def submit(self, raw: bytes) -> Verdict:
+    @contextlib.asynccontextmanager
+    async def _taking(self) -> AsyncIterator["Chain"]:
+        if self.down:
+            raise NodeUnavailableError("the node is not up; wait for it")
+        try:
+            yield self
+        finally:
+            self.closed += 1
+
+    def taking(self, node: str | None = None) -> contextlib.AbstractAsyncContextManager["Chain"]:
+        self._known(node)
+        return self._taking()
+
+    async def submit_block(self, raw: bytes) -> Verdict:
+        if raw == b"\x04" * 4:
+            raise NodeUnavailableError("the node went away; wait for it")
         self.submitted.append(raw)
         return Verdict("duplicate" if raw == b"\x02" * 4 else None)
 
@@ -143,6 +167,49 @@ async def test_what_is_not_known_is_a_404_problem(path: str) -> None:
     assert answer.json()["detail"]
 
 
+class Paid(FakeSite):
+    """A fleet that was paid 450 times."""
+
+    async def income(self, network: str | None = None, limit: int = 1000, cursor: str | None = None) -> IncomePage:
+        if network not in (None, "tally"):
+            raise NotKnownError(f"There is no network {network!r} here; there is bitcoin, tally.")
+        if cursor is not None and not cursor.isdecimal():
+            raise CursorError("cursor is none that a page of this list gave")
+        first = int(cursor or 0)
+        fee = {"network": "tally", "node": "t", "validator": None, "kind": "fee", "asset": "TALLY", "amount": "1"}
+        more = {"state": "received", "time_ms": 1, "position": "count 1"}
+        page = [IncomeDocument.model_validate({"id": f"fee-{n}", **fee, **more}) for n in range(first, min(450, first + limit))]
+        return IncomePage(page, str(first + limit) if first + limit < 450 else None)
+
+
+async def test_income_is_a_bounded_answer_that_names_the_next_page() -> None:
+    found: list[str] = []
+    async with client(Paid()) as http:
+        following = "/api/v1/income?network=tally&limit=200"
+        while following:
+            answer = await http.get(following)
+            assert len(answer.json()) <= 200
+            found += [one["id"] for one in answer.json()]
+            following = answer.links.get("next", {}).get("url", "")
+        assert len((await http.get("/api/v1/income")).json()) == 200, "nobody asked for a limit"
+        wrong = [await http.get(f"/api/v1/income?{query}") for query in ("cursor=x", "limit=1001", "network=etherium")]
+    assert found == [f"fee-{n}" for n in range(450)]
+    assert [answer.status_code for answer in wrong] == [422, 422, 404]
+    assert "there is bitcoin, tally" in wrong[2].json()["detail"]
+
+
+async def test_a_status_is_narrowed_to_a_site() -> None:
+    async with client(fleet("two")) as http:
+        every = (await http.get("/api/v1/status")).json()
+        one = (await http.get("/api/v1/status?site=jever")).json()
+        unknown = await http.get("/api/v1/status?site=nowhere")
+    assert [part["name"] for part in every["sites"]] == ["backnang", "jever"]
+    assert [part["name"] for part in one["sites"]] == ["jever"]
+    assert one["conditions"] == every["conditions"], "what is wrong with the fleet goes with every site"
+    assert one["incidents"]["open"] == len(one["conditions"]) + len(one["sites"][0]["conditions"])
+    assert (unknown.status_code, "there is backnang, jever" in unknown.json()["detail"]) == (404, True)
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -165,7 +232,7 @@ async def test_what_is_out_of_bounds_is_a_422_problem(path: str) -> None:
 
 async def test_a_bug_answers_500_without_the_inside() -> None:
     class Broken(FakeSite):
-        async def status(self) -> Any:
+        async def status(self, site: str | None = None) -> Any:
             raise ZeroDivisionError("secret of the inside")
 
     async with client(Broken()) as http:
@@ -290,6 +357,30 @@ async def test_a_write_says_why(body: Any) -> None:
     assert not site.stopped
 
 
+@pytest.mark.parametrize("field", ["reason", "actor", "site"])
+@pytest.mark.parametrize(("letter", "name"), [("\0", "U+0000"), ("\x1b", "U+001B"), ("\n", "U+000A"), ("\x9b", "U+009B")])
+async def test_a_control_character_is_refused_by_the_name_of_its_field(field: str, letter: str, name: str) -> None:
+    site = FakeSite()
+    async with client(site) as http:
+        body = {"reason": "storm", field: f"sto{letter}rm"}
+        answer = await http.post("/api/v1/actions/stop-mining", headers=WRITE, json=body)
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["field"] == f"body.{field}"
+    assert f"a control character, {name}, as its character 4" in error["what"]
+    assert (site.stopped, site.log) == (False, [])
+
+
+@pytest.mark.parametrize(
+    "path", ["actions?subject=%00", "actions?site=%00", "trace/%00", "income?network=%00", "day?site=%00", "nodes/%00/log"]
+)
+async def test_no_question_reaches_a_database_with_what_it_cannot_hold(path: str) -> None:
+    async with client(FakeSite()) as http:
+        answer = await http.get(f"/api/v1/{path}")
+    assert answer.status_code == 422
+    assert "control character, U+0000" in answer.json()["errors"][0]["what"]
+
+
 async def test_the_chain_leaves_and_enters_as_lines_of_hex() -> None:
     chain = Chain()
     async with client(FakeSite(), chain) as http:
@@ -310,6 +401,32 @@ async def test_an_import_names_the_line_that_is_no_block() -> None:
     assert last["done"] is False
     assert "line 2" in last["error"]
     assert chain.submitted == [b"\x01" * 4]
+    assert chain.closed == 1
+
+
+async def test_a_node_is_named_and_one_that_there_is_not_is_a_404_that_says_which_there_are() -> None:
+    chain = Chain()
+    async with client(FakeSite(), chain) as http:
+        assert (await http.get("/api/v1/chain/export?node=btc-1")).status_code == 200
+        assert (await http.post("/api/v1/chain/import?node=btc-1", headers=WRITE, content=b"01010101")).status_code == 200
+        unknown = [
+            await http.get("/api/v1/chain/export?node=btc-9"),
+            await http.post("/api/v1/chain/import?node=btc-9", headers=WRITE, content=b"01010101"),
+        ]
+    assert chain.named == ["btc-1", "btc-1"]
+    assert [answer.status_code for answer in unknown] == [404, 404]
+    assert all("its Bitcoin nodes are btc-1" in answer.json()["detail"] for answer in unknown)
+
+
+async def test_an_import_tells_a_node_that_went_away_from_a_line_that_is_no_block() -> None:
+    chain = Chain()
+    async with client(FakeSite(), chain) as http:
+        answer = await http.post("/api/v1/chain/import", headers=WRITE, content=b"01010101\n04040404\n")
+        chain.down = True
+        down = await http.post("/api/v1/chain/import", headers=WRITE, content=b"01010101\n")
+    last = httpx2.Response(200, content=answer.content.splitlines()[-1]).json()
+    assert (last["done"], last["unavailable"]) == (False, True)
+    assert (down.status_code, chain.closed) == (503, 1)
 
 
 async def _pieces(*pieces: bytes) -> AsyncIterator[bytes]:

@@ -39,7 +39,7 @@ from photosynth.documents import (
     WorkerDocument,
     WorkersDocument,
 )
-from photosynth.operations.view import NotKnownError, chosen_sites, known_site
+from photosynth.operations.view import IncomePage, NotKnownError, chosen_sites, known_site
 
 NOON_MS = 1_781_431_200_000  # 2026-06-14T10:00Z
 
@@ -57,6 +57,7 @@ SITE = SitePart(
         warnings=[],
         demonstration=True,
         last_block_age_s=4,
+        observed_ms=NOON_MS,
     ),
     site=SiteStatus(
         name="backnang",
@@ -353,7 +354,7 @@ class SampleView:
         self.made_up = FakeIncidents()
         self.lost_lines = 0
 
-    async def status(self) -> Status:
+    async def status(self, site: str | None = None) -> Status:
         """The one status."""
         return STATUS
 
@@ -417,8 +418,15 @@ class SampleView:
         for at in range(0, len(text), 10_007):
             yield text[at : at + 10_007]
 
-    async def income(self, network: str | None = None) -> list[IncomeDocument]:
-        """Of a network with validators and of one without."""
+    async def income(self, network: str | None = None, limit: int = 1000, cursor: str | None = None) -> IncomePage:
+        """Of a network with validators and of one without; a cursor says how many came before."""
+        first = int(cursor or 0)
+        found = self._income(network)[first:]
+        return IncomePage(found[:limit], str(first + limit) if len(found) > limit else None)
+
+    def _income(self, network: str | None) -> list[IncomeDocument]:
+        if network not in (None, "ethereum", "tally", "dot"):
+            raise NotKnownError(f"There is no network {network!r} here; there is ethereum, tally, dot.")
         return [one for one in INCOME if network in (None, one.network)]
 
     async def incidents(
@@ -434,6 +442,16 @@ class SampleView:
     async def test_alerts(self, actor: str) -> list[AlertTestDocument]:
         """As made up."""
         return await self.made_up.test_alerts(actor)
+
+    def income_lines(self, network: str | None = None) -> AsyncIterator[bytes]:
+        """The same, line by line."""
+        found = self._income(network)
+
+        async def lines() -> AsyncIterator[bytes]:
+            for one in found:
+                yield one.model_dump_json().encode() + b"\n"
+
+        return lines()
 
     async def nodes(self) -> list[NodeDocument]:
         """One that is well, and one that stopped answering."""

@@ -9,16 +9,17 @@ import sys
 import threading
 import types
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.cli_sample import NOON_MS, SITE, STATUS, SampleView, of_sites
+from tests.unit.cli import cli_sample
+from tests.unit.cli.cli_sample import INCOME, NOON_MS, SITE, STATUS, SampleView, of_sites
 from typer.testing import CliRunner, Result
 
 from photosynth.api.app import create_app
 from photosynth.api.server import WebServer, listen
-from photosynth.bitcoin.node import Verdict
+from photosynth.bitcoin.node import NodeUnavailableError, Verdict
 from photosynth.cli.app import app
 from photosynth.cli.fleet_check import site_of
 from photosynth.cli.options import UpOptions
@@ -45,19 +46,37 @@ def run(*arguments: str | Path, text: str | None = None) -> Result:
 class SampleChain:
     """A chain of seven blocks that knows them and refuses what begins with ff."""
 
-    async def blocks(self, from_height: int) -> AsyncIterator[bytes]:
+    @staticmethod
+    def named(node: str | None) -> None:
+        """Know one node, and its name."""
+        if node not in (None, "btc-1"):
+            raise NotKnownError(f"There is no node {node!r} in this fleet; its Bitcoin nodes are btc-1.")
+
+    async def blocks(self, from_height: int, node: str | None = None) -> AsyncIterator[bytes]:
         """The blocks from a height."""
+        self.named(node)
         for raw in BLOCKS[from_height - 1 :]:
             yield raw
 
-    async def submit(self, raw: bytes) -> Verdict:
-        """Known, bad or new."""
+    @asynccontextmanager
+    async def _taking(self) -> AsyncIterator["SampleChain"]:
+        yield self
+
+    def taking(self, node: str | None = None) -> AbstractAsyncContextManager["SampleChain"]:
+        """Itself, under its name."""
+        self.named(node)
+        return self._taking()
+
+    async def submit_block(self, raw: bytes) -> Verdict:
+        """Known, bad or new; with fe the node goes away."""
+        if raw[:1] == b"\xfe":
+            raise NodeUnavailableError("the node does not answer: see that it runs")
         return Verdict("duplicate" if raw in BLOCKS else "bad-txns" if raw[:1] == b"\xff" else None)
 
     async def submit_all(self, blocks: AsyncIterator[bytes]) -> AsyncIterator[Verdict]:
         """The same for many."""
         async for raw in blocks:
-            yield await self.submit(raw)
+            yield await self.submit_block(raw)
 
 
 class SampleEvidence:
@@ -110,7 +129,8 @@ def stopped(tmp_path: Path, view: SampleView, monkeypatch: pytest.MonkeyPatch) -
     seen, resting = types.ModuleType("photosynth.operations.stopped"), types.ModuleType("photosynth.operations.resting")
 
     @asynccontextmanager
-    async def chain(_state: Path) -> AsyncIterator[SampleChain]:
+    async def chain(_state: Path, node: str | None) -> AsyncIterator[SampleChain]:
+        SampleChain.named(node)
         yield SampleChain()
 
     @asynccontextmanager
@@ -192,6 +212,18 @@ class TestQuestions:
         assert set(found[0]) == {"id", "network", "node", "validator", "kind", "asset", "amount", "state", "time_ms", "position"}
         assert "no income of dot yet" in run("income", "--network", "dot", "--state", state).stdout
         assert run("income", "--network", "dot", "--json", "--state", state).stdout == "[]\n"
+        for more in ((), ("--json",)):
+            unknown = run("income", "--network", "etherium", *more, "--state", state)
+            assert (unknown.exit_code, unknown.stdout) == (2, "")
+            assert "no network 'etherium' here; there is ethereum, tally, dot" in unknown.stderr
+
+    def test_income_that_is_long(self, place: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A table shows the newest, JSON is the whole list."""
+        state = request.getfixturevalue(place)
+        monkeypatch.setattr(cli_sample, "INCOME", [INCOME[0].model_copy(update={"id": f"fee-{n}"}) for n in range(1300)])
+        assert "the newest 40" in run("income", "--state", state).stdout
+        found = json.loads(run("income", "--json", "--state", state).stdout)
+        assert [one["id"] for one in found] == [f"fee-{n}" for n in range(1300)]
 
     def test_trace(self, place: str, request: pytest.FixtureRequest) -> None:
         """A known block is traced; an unknown one is exit code 1 and a sentence."""
@@ -263,6 +295,19 @@ class TestQuestions:
         assert "line 2 is not a block in hexadecimal" in wrong.stderr
         assert run("chain", "import", tmp_path / "none.txt", "--state", state).exit_code == 2
         assert run("chain", "import", "-", "--state", state, text=BLOCKS[1].hex() + "\n").exit_code == 0
+        file.write_text(BLOCKS[0].hex() + "\n" + "fe" * 100)
+        gone = run("chain", "import", file, "--state", state)
+        assert (gone.exit_code, "node does not answer" in gone.stderr) == (3, True)
+
+    def test_a_node_of_the_fleet_is_named(self, place: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+        """Export and import take a node's name; one that there is not is wrong use, and the known ones are named."""
+        state, file = request.getfixturevalue(place), tmp_path / "blocks.txt"
+        assert run("chain", "export", file, "--node", "btc-1", "--state", state).exit_code == 0
+        assert run("chain", "import", file, "--node", "btc-1", "--state", state).exit_code == 0
+        for what in ("export", "import"):
+            unknown = run("chain", what, file, "--node", "btc-9", "--state", state)
+            assert (unknown.exit_code, "its Bitcoin nodes are btc-1" in unknown.stderr) == (2, True)
+        assert len(file.read_text().split()) == len(BLOCKS), "what was exported before is left"
 
 
 def test_stop_and_resume(running: Path, view: SampleView) -> None:

@@ -106,3 +106,11 @@ def test_days_that_no_clock_of_a_market_can_have_are_wrong_input() -> None:
 def test_a_reason_longer_than_the_audit_keeps_is_wrong_input(tmp_path: Path) -> None:
     told = CliRunner().invoke(app, ["stop-mining", "--reason", "x" * 501, "--state", str(tmp_path)])
     assert (told.exit_code, "501 characters" in told.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(("reason", "name"), [("smo\x07ke", "U+0007"), ("smo\nke", "U+000A"), ("smo\udcffke", "U+DCFF")])
+@pytest.mark.parametrize("kind", ["stop-mining", "resume-mining"])
+def test_a_reason_with_a_control_character_is_wrong_input(kind: str, reason: str, name: str, tmp_path: Path) -> None:
+    told = CliRunner().invoke(app, [kind, "--reason", reason, "--state", str(tmp_path)])
+    assert told.exit_code == 2
+    assert f"--reason has a control character, {name}, as its character 4" in " ".join(told.stderr.split())

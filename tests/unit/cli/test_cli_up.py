@@ -11,8 +11,9 @@ import structlog
 from photosynth.cli.errors import CommandError, ExitCode
 from photosynth.cli.options import UpOptions
 from photosynth.cli.ports import take_ports
-from photosynth.cli.up import run_up
+from photosynth.cli.up import last_words, run_up
 from photosynth.fleet import load_fleet
+from photosynth.operations.running_fleet import Left
 
 BACKNANG = Path(__file__).parents[3] / "examples" / "backnang.yaml"
 
@@ -66,3 +67,19 @@ def test_a_run_whose_time_is_over_before_it_began_says_so(tmp_path: Path, monkey
     assert ended.value.code is ExitCode.UNAVAILABLE
     structlog.get_config()["logger_factory"]()._outputs[0].close()
     structlog.reset_defaults()
+
+
+@pytest.mark.parametrize(
+    ("left", "code", "said"),
+    [
+        (Left(0, 0, ()), ExitCode.OK, "holds everything; the next start resumes there"),
+        (Left(3, 0, ()), ExitCode.OK, "did not take 3 entries of the audit; they wait in data/audit-spool.jsonl"),
+        (Left(3, 2, ()), ExitCode.UNAVAILABLE, "2 entries of the audit are lost"),
+        (Left(0, 0, ("jever",)), ExitCode.UNAVAILABLE, "Whether an operator stopped jever could not be written down"),
+    ],
+)
+def test_a_run_ends_well_only_where_the_next_start_knows_everything(left: Left, code: ExitCode, said: str) -> None:
+    words, found = last_words(left, Path("data"), Path("data/audit-spool.jsonl"))
+    assert found is code
+    assert said in words
+    assert ("holds everything" in words) == (left == Left(0, 0, ()))

@@ -6,13 +6,16 @@ import io
 import json
 import os
 import tarfile
+import zlib
 from pathlib import Path
 
 import pytest
-from tests.unit.operations.test_operations_migration import elsewhere, exported, files_of, lived_in, own_data_folder
+from tests.unit.operations.test_operations_migration import SITE, WAITS, elsewhere, exported, files_of, lived_in, own_data_folder
 
+from photosynth.operations.audit_spool import AuditSpool
 from photosynth.operations.backup import DamagedBackupError, back_up, restore
 from photosynth.operations.state import StateError, StateFolder
+from photosynth.sites.switched_off import switched_off
 from photosynth.storage.address import Place
 from photosynth.storage.at_rest import holds_state
 
@@ -26,6 +29,9 @@ async def test_a_restored_state_is_the_same_to_the_byte(tmp_path: Path, elsewher
     assert (tmp_path / "site.backup").stat().st_mode & 0o777 == 0o600
     assert restore(tmp_path / "site.backup", tmp_path / "restored").before
     assert await exported(tmp_path / "restored") == await exported(elsewhere)
+    restored = StateFolder(tmp_path / "restored")
+    assert AuditSpool(restored.audit_spool, "ab" * 16).read() == [WAITS]
+    assert switched_off(restored.site(SITE).stopped)
     assert files_of(tmp_path / "restored") == files_of(StateFolder(elsewhere).root)
     assert {path.stat().st_mode & 0o077 for path in (tmp_path / "restored").rglob("*")} == {0}
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
@@ -40,6 +46,14 @@ async def test_it_goes_into_a_database_of_either_kind(tmp_path: Path, elsewhere:
         restore(tmp_path / "site.backup", elsewhere)
 
 
+def unpacked(packed: bytes) -> bytes | None:
+    """What is packed; None where it is no whole archive."""
+    try:
+        return gzip.decompress(packed)
+    except (EOFError, OSError, zlib.error):
+        return None
+
+
 async def test_whatever_is_damaged_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     await lived_in(tmp_path / "first")
     file, broken, target = tmp_path / "site.backup", tmp_path / "broken", tmp_path / "restored"
@@ -47,6 +61,8 @@ async def test_whatever_is_damaged_is_refused_and_leaves_nothing(tmp_path: Path)
     whole = file.read_bytes()
     some = range(0, len(whole), len(whole) // 60)
     for damaged in [whole[:at] for at in some] + [whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :] for at in some if at > 9]:
+        if unpacked(damaged) == unpacked(whole):
+            continue  # packing has several ways to write a run of zeros
         broken.write_bytes(damaged)
         with pytest.raises(DamagedBackupError):
             restore(broken, target)

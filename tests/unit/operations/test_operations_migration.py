@@ -8,6 +8,7 @@ from tests.peers.postgres import NewPlace, Postgres
 from tests.unit.treasury.treasury_site import BOOKS_SEED, CHAIN, COIN, SITE_SEED, WALLET, DemoSite, as_node
 
 from photosynth.operations import migration, state, state_files
+from photosynth.operations.audit_spool import AuditSpool, SpooledAction
 from photosynth.operations.incidents.life import Incident
 from photosynth.operations.manifest import (
     Manifest,
@@ -23,6 +24,7 @@ from photosynth.operations.migration import migrate
 from photosynth.operations.resting import open_stopped_evidence
 from photosynth.operations.state import StateError, StateFolder, StateInUseError
 from photosynth.operations.state_files import EmptyState
+from photosynth.sites.switched_off import switched_off
 from photosynth.storage import Database, DatabaseThread, StorageError
 from photosynth.storage.actions import write_action
 from photosynth.storage.address import Address, Place
@@ -37,6 +39,11 @@ from photosynth.treasury.income import IncomeBooks, IncomeFact, Told, take_incom
 from photosynth.treasury.parties import keep_parties
 
 SITE = "backnang"
+WAITS = SpooledAction(
+    key="start:2", site=SITE, time_ms=3, wall_ms=4, actor="a", kind="stop_mining", subject="site", reason="storm", request="",
+    result="planned", answer=None, read_back=None, verified=None, finished_ms=None,
+)  # fmt: skip
+"""What the database did not take before the system stopped, while an operator had switched the site off."""
 IDENTITY = {"chain": CHAIN, "payout_script": "00", "day": "synthetic"}
 
 
@@ -91,6 +98,8 @@ async def lived_in(place: Place) -> StateFolder:
         (part / file).write_bytes(file.encode())
     for part in (files.shares, node):
         write_mark(part, manifest)
+    files.stopped.touch(0o600)
+    AuditSpool(folder.audit_spool, manifest.state).append([WAITS])
     save_manifest(folder, manifest)
     folder.unlock()
     return folder
@@ -121,6 +130,8 @@ async def test_there_and_back_it_is_the_same_to_the_byte(tmp_path: Path, elsewhe
     assert files_of(first) == files_of(StateFolder(elsewhere).root) == files_of(back)
     for place in (elsewhere, back):
         folder = StateFolder(place)
+        assert AuditSpool(folder.audit_spool, "ab" * 16).read() == [WAITS]
+        assert switched_off(folder.site(SITE).stopped)
         manifest = load_manifest(folder)
         assert manifest is not None
         check_parts(folder, manifest)

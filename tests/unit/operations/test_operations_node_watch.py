@@ -17,7 +17,7 @@ from photosynth.documents import NodeDocument
 from photosynth.fleet import Node
 from photosynth.networks import registry
 from photosynth.networks.grammar import Access, Command, Judgement, Network, Place, Probe, Report, Role, Severity
-from photosynth.operations import foreign, node_look, node_watch
+from photosynth.operations import foreign, node_access, node_look, node_watch
 from photosynth.operations.conditions import node_conditions
 from photosynth.operations.node_look import NodeLook
 from photosynth.operations.node_watch import NodeWatch
@@ -70,7 +70,8 @@ TALLY = Network("tally", "Tally", ("main",), {"counter": Role(("external", "proc
 
 @pytest.fixture(autouse=True)
 def network_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_watch, "network", lambda name: TALLY if name == "tally" else registry.network(name))
+    for module in (node_watch, node_access):
+        monkeypatch.setattr(module, "network", lambda name: TALLY if name == "tally" else registry.network(name))
     monkeypatch.setattr(node_watch, "LOOK_EVERY_S", 0.01)
     monkeypatch.setattr(node_watch, "JITTER_S", 0.0)
     PROBES.clear()
@@ -316,7 +317,8 @@ async def test_a_package_that_cannot_be_used_keeps_nobody_from_starting(
         raise error
 
     broken = Network("broken", "Broken", ("main",), {"counter": Role(("external", "process"), probe=fails, command=fails)})  # type: ignore[arg-type]
-    monkeypatch.setattr(node_watch, "network", lambda name: broken if name == "broken" else TALLY)
+    for module in (node_watch, node_access):
+        monkeypatch.setattr(module, "network", lambda name: broken if name == "broken" else TALLY)
     ANSWERS["good"] = says(5)
     (tmp_path / "in the way").touch()
     nodes = [

@@ -1,15 +1,18 @@
 """The door to one running site: a node that takes questions and keeps silent holds up no page, and is soon not shown as well."""
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from photosynth.bitcoin.node import NodeHealth, NodeUnavailableError, Tip
+from photosynth.fleet import load_fleet
 from photosynth.operations import site_door
 from photosynth.operations.site_door import SiteDoor
 
+(MINING,) = load_fleet(Path(__file__).parents[3] / "examples/backnang.yaml").mining_sites()
 WELL = NodeHealth("fake", "regtest", Tip(1, bytes(32), 0), 1, 0, True, ())
 
 
@@ -21,6 +24,7 @@ class Node:
         self.gate.set()
         self.answer: NodeHealth | Exception = WELL
         self.asked = 0
+        self.wall_ms = 1_000
 
     async def health(self) -> NodeHealth:
         self.asked += 1
@@ -31,8 +35,10 @@ class Node:
 
 
 def door_to(node: Node) -> SiteDoor:
-    site = SimpleNamespace(name="south", clock=SimpleNamespace(site_ms=lambda: 0))
-    return SiteDoor(cast(Any, None), cast(Any, SimpleNamespace(site=site, node=node)), cast(Any, None))
+    clock = SimpleNamespace(site_ms=lambda: 0, wall_ms=lambda: node.wall_ms)
+    site = SimpleNamespace(name="south", clock=clock, mining=MINING)
+    units = SimpleNamespace(site=site, node=node, mining=SimpleNamespace(service=None))
+    return SiteDoor(cast(Any, None), cast(Any, units), cast(Any, None))
 
 
 async def test_a_silent_node_holds_up_no_page_and_is_not_shown_as_well_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,8 +51,15 @@ async def test_a_silent_node_holds_up_no_page_and_is_not_shown_as_well_for_long(
     async with asyncio.timeout(20):
         assert [await door.health() for _ in range(5)] == [WELL] * 5, "what it said a moment ago"
     assert node.asked == 2, "one question at a time"
+    monkeypatch.setattr(site_door, "HEALTH_PATIENCE_S", 3600.0)
+    async with asyncio.timeout(20):
+        assert await door.health() == WELL, "and nobody waits for it again"
     monkeypatch.setattr(site_door, "HEALTH_KEPT_S", -1.0)
+    node.wall_ms += 30_000
     assert await door.health() is None
+    told = door.chain_status(None)
+    assert (told.height, told.observed_ms, told.synchronised) == (1, 1_000, False), "what it said last, with its age"
+    assert "30 s ago" in told.warnings[0]
     node.gate.set()
     await asyncio.sleep(0.01)
     assert await door.health() == WELL

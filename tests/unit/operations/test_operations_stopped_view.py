@@ -13,10 +13,6 @@ from photosynth.operations.view import NotKnownError
 from photosynth.pool.places import GUESTS
 from photosynth.pool.records import ShareRecord
 from photosynth.pool.share_log import ShareLog
-from photosynth.sites.switched_off import STOPPED
-from photosynth.storage import Database
-from photosynth.storage.meta import put_meta
-from photosynth.storage.scopes import of_site
 from photosynth.stratum.work import double_sha256
 
 
@@ -71,11 +67,23 @@ async def test_what_only_a_running_site_can_tell_is_unknown_and_never_zero(tmp_p
     assert (chain.target, chain.difficulty) == (None, None)
 
 
+async def test_a_status_is_narrowed_to_a_site_and_an_unknown_one_is_refused(tmp_path: Path) -> None:
+    folder = whole(tmp_path)
+    folder.status.write_bytes((await FakeSite().status()).model_dump_json().encode())
+    folder.unlock()
+    view = open_stopped(tmp_path)
+    try:
+        assert [part.name for part in (await view.status("backnang")).sites] == ["backnang"]
+        with pytest.raises(NotKnownError, match="There is no site 'jever' in this fleet; there is backnang"):
+            await view.status("jever")
+    finally:
+        view.close()
+
+
 async def test_a_stop_that_came_after_the_last_status_is_told(tmp_path: Path) -> None:
     folder = whole(tmp_path)
     folder.status.write_bytes((await FakeSite().status()).model_dump_json().encode())
-    with Database(folder.database) as database, database.begin() as tx:
-        put_meta(tx, of_site("backnang"), STOPPED, True)
+    folder.site("backnang").stopped.touch()
     folder.unlock()
     assert (await looked_at(tmp_path)).sites[0].site.stopped
 

@@ -1,6 +1,7 @@
 """Stopping and resuming all mining: a stop gets through whatever the disk does, and says what is true of it."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,27 +18,31 @@ from photosynth.actions import NotAuditedError
 from photosynth.miners.control import MinerControl
 from photosynth.operations import readers as readers_module
 from photosynth.operations.audit import AuditLog
+from photosynth.operations.audit_spool import AuditSpool
 from photosynth.operations.readers import Readers
 from photosynth.operations.running import RunningView
 from photosynth.operations.running_fleet import RunningFleet
 from photosynth.simulation.habits import Habit
+from photosynth.sites import stopping as stopping_module
 from photosynth.sites.stopping import StopSwitch
-from photosynth.sites.switched_off import STOPPED
-from photosynth.storage import Database, DatabaseThread, Runner, StorageError
+from photosynth.sites.switched_off import switched_off
+from photosynth.storage import Database, DatabaseThread, StorageError
 from photosynth.storage.actions import read_actions
-from photosynth.storage.meta import get_meta, put_meta
-from photosynth.storage.scopes import FLEET, of_site
+from photosynth.storage.meta import get_meta
+from photosynth.storage.scopes import FLEET
+
+STATE = "ab" * 16
 
 
 class SmallSite:
     """What stopping needs of a site: its machines, its audit, and the switch that outlives a restart."""
 
-    def __init__(self, database: Database, habit: Habit | None = None) -> None:
+    def __init__(self, database: Database, folder: Path, habit: Habit | None = None) -> None:
         clock = TurnedClock()
         self.hall = Hall(BodyMachine("m1", clock, habit), BodyMachine("m2", clock))
         self.disk = Disk()
         self.database = database
-        self.audit = AuditLog(database, self.disk, clock)
+        self.audit = AuditLog(database, self.disk, clock, AuditSpool(folder / "audit-spool.jsonl", STATE))
         self.control = MinerControl(
             list(self.hall.machines.values()),
             {name: machine.body.model for name, machine in self.hall.machines.items()},
@@ -45,7 +50,7 @@ class SmallSite:
             self.audit,
             sleep=self.hall.nap,
         )
-        self.switch = StopSwitch("here", database, self.disk, stopped=False)
+        self.switch = StopSwitch(folder / "stopped")
         site = SimpleNamespace(name="here", stop=self.switch, clock=clock)
         under_control = SimpleNamespace(service=SimpleNamespace(control=self.control))
         self.units = SimpleNamespace(site=site, chain="bitcoin/regtest", machines=under_control)
@@ -77,8 +82,8 @@ def kinds(database: Database) -> list[tuple[str, str, str]]:
         return [(row.kind, row.subject, row.result) for row in reversed(read_actions(tx, None))]
 
 
-async def test_a_stop_is_proven_and_audited(database: Database) -> None:
-    site = SmallSite(database)
+async def test_a_stop_is_proven_and_audited(database: Database, tmp_path: Path) -> None:
+    site = SmallSite(database, tmp_path)
     action = await site.door.stop_mining("console (me)", "storm")
     assert (action.result, action.verified, action.answer) == ("done", True, None)
     assert action.read_back == "2 of 2 machines are asleep"
@@ -86,14 +91,17 @@ async def test_a_stop_is_proven_and_audited(database: Database) -> None:
     assert kinds(database) == [("stop_mining", "site", "done"), ("sleep", "m1", "done"), ("sleep", "m2", "done")]
 
 
-async def test_on_a_full_disk_a_stop_gets_through_and_is_written_down_later(database: Database) -> None:
-    site = SmallSite(database)
+async def test_on_a_full_disk_a_stop_gets_through_and_is_written_down_later(database: Database, tmp_path: Path) -> None:
+    site = SmallSite(database, tmp_path)
     site.disk.full = True
     action = await site.door.stop_mining("console (me)", "storm")
     assert site.asleep() == ["m1", "m2"]
     assert site.stopped
     assert (action.id, action.result, action.read_back) == (0, "done", "2 of 2 machines are asleep")
-    assert "a restart does not know of it yet" in (action.answer or "")
+    assert action.answer is None
+    assert StopSwitch(tmp_path / "stopped").stopped, "the next start knows of it, whatever the database does"
+    kept = AuditSpool(tmp_path / "audit-spool.jsonl", STATE).read()
+    assert {line.subject for line in kept if line.result == "done"} == {"site", "m1", "m2"}
     with pytest.raises(NotAuditedError):
         await site.door.resume_mining("console (me)", "storm is over")
     assert site.stopped, "what cannot be written down is not switched on"
@@ -105,8 +113,8 @@ async def test_on_a_full_disk_a_stop_gets_through_and_is_written_down_later(data
         assert read_actions(tx, None)[-1].time_ms == action.time_ms
 
 
-async def test_a_resume_whose_switch_cannot_be_kept_leaves_everything_stopped(database: Database) -> None:
-    site = SmallSite(database)
+async def test_a_resume_whose_switch_cannot_be_kept_leaves_everything_stopped(database: Database, tmp_path: Path) -> None:
+    site = SmallSite(database, tmp_path)
     await site.door.stop_mining("me", "storm")
 
     async def keep(stopped: bool) -> None:
@@ -122,8 +130,8 @@ async def test_a_resume_whose_switch_cannot_be_kept_leaves_everything_stopped(da
     assert kinds(database)[-1] == ("resume_mining", "site", "failed")
 
 
-async def test_whatever_keeping_a_stop_raises_its_action_ends_and_says_so(database: Database) -> None:
-    site = SmallSite(database)
+async def test_whatever_keeping_a_stop_raises_its_action_ends_and_says_so(database: Database, tmp_path: Path) -> None:
+    site = SmallSite(database, tmp_path)
 
     async def keep(stopped: bool) -> None:
         site.switch.stopped = stopped
@@ -139,8 +147,8 @@ async def test_whatever_keeping_a_stop_raises_its_action_ends_and_says_so(databa
     assert kinds(database)[0] == ("stop_mining", "site", "done")
 
 
-async def test_a_machine_that_ignores_off_is_named_with_what_reading_back_showed(database: Database) -> None:
-    site = SmallSite(database, Habit("says_ok_does_nothing"))
+async def test_a_machine_that_ignores_off_is_named_with_what_reading_back_showed(database: Database, tmp_path: Path) -> None:
+    site = SmallSite(database, tmp_path, Habit("says_ok_does_nothing"))
     action = await site.door.stop_mining("console (me)", "storm")
     assert (action.result, action.verified) == ("unverified", False)
     assert (action.read_back or "").startswith(
@@ -157,8 +165,8 @@ async def test_every_machine_that_stays_awake_is_named(database: Database) -> No
     assert all(name in report.text for name in hall.machines)
 
 
-async def test_a_stop_that_is_cut_off_does_not_stay_open(database: Database) -> None:
-    site = SmallSite(database)
+async def test_a_stop_that_is_cut_off_does_not_stay_open(database: Database, tmp_path: Path) -> None:
+    site = SmallSite(database, tmp_path)
 
     async def for_ever() -> None:
         await asyncio.Event().wait()
@@ -179,9 +187,9 @@ async def test_a_stop_that_is_cut_off_does_not_stay_open(database: Database) -> 
 @pytest.mark.parametrize("stopped_before", [True, False])
 @pytest.mark.parametrize("full_by_then", [True, False])
 async def test_a_stop_is_not_undone_by_a_resume_that_was_asked_for_before_it(
-    stopped_before: bool, full_by_then: bool, database: Database
+    stopped_before: bool, full_by_then: bool, database: Database, tmp_path: Path
 ) -> None:
-    site = SmallSite(database)
+    site = SmallSite(database, tmp_path)
     if stopped_before:
         await site.door.stop_mining("me", "storm")
     go_on = asyncio.Event()
@@ -208,8 +216,8 @@ async def test_a_stop_is_not_undone_by_a_resume_that_was_asked_for_before_it(
     assert ("resume_mining", "site", "failed") in kinds(database)
 
 
-async def test_machines_that_nothing_is_connected_to_are_stopped_as_soon_as_something_is(database: Database) -> None:
-    site = SmallSite(database)
+async def test_machines_that_nothing_is_connected_to_are_stopped_once_something_is(database: Database, tmp_path: Path) -> None:
+    site = SmallSite(database, tmp_path)
     site.units.machines.service = None
     action = await site.door.stop_mining("me", "storm")
     assert (action.result, action.verified) == ("unverified", False)
@@ -218,40 +226,41 @@ async def test_machines_that_nothing_is_connected_to_are_stopped_as_soon_as_some
     await site.audit.close()
 
 
-async def test_what_is_remembered_of_a_stop_is_what_was_wanted_last(database: Database) -> None:
-    slow = asyncio.Event()
+async def test_what_is_remembered_of_a_stop_is_what_was_wanted_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mark = tmp_path / "stopped"
+    switch, go_on, began = StopSwitch(mark), threading.Event(), threading.Event()
 
-    async def run(call: Callable[[], object]) -> None:
-        await slow.wait()
-        call()
+    def slow_disk(folder: Path) -> None:
+        began.set()
+        go_on.wait(60)
 
-    switch = StopSwitch("here", database, cast(Runner, run), stopped=False)
-
-    def remembered() -> object:
-        with database.read() as tx:
-            return get_meta(tx, of_site("here"), STOPPED)
-
-    slow.set()
     await switch.set(True)
-    slow.clear()
+    assert switched_off(mark)
+    monkeypatch.setattr(stopping_module, "sync_folder", slow_disk)
     resuming = asyncio.ensure_future(switch.set(False))
-    await asyncio.sleep(0)
-    stopping = asyncio.ensure_future(switch.set(True))
-    await asyncio.sleep(0)
-    slow.set()
-    await asyncio.gather(resuming, stopping)
-    assert remembered() is True
-
-    slow.clear()
-    resuming = asyncio.ensure_future(switch.set(False))
-    await asyncio.sleep(0)
+    await asyncio.to_thread(began.wait, 60)
     resuming.cancel()
     await asyncio.gather(resuming, return_exceptions=True)
-    with database.begin() as tx:  # the thread finishes what it began
-        put_meta(tx, of_site("here"), STOPPED, False)
-    slow.set()
-    await switch.set(True)
-    assert remembered() is True
+    stopping = asyncio.ensure_future(switch.set(True))  # the thread is still at the resume that nobody waits for
+    await asyncio.sleep(0)
+    go_on.set()
+    await stopping
+    assert switch.kept
+    assert StopSwitch(mark).stopped
+    assert [path.name for path in tmp_path.iterdir()] == ["stopped"], "a kill in between leaves nothing beside it"
+
+
+async def test_a_stop_that_the_disk_does_not_take_is_said_to_be_so_and_tried_again(database: Database, tmp_path: Path) -> None:
+    site = SmallSite(database, tmp_path)
+    site.switch._mark = tmp_path / "folder" / "stopped"
+    action = await site.door.stop_mining("console (me)", "storm")
+    assert (action.result, site.stopped, site.switch.kept) == ("done", True, False)
+    assert "a restart does not know of it yet" in (action.answer or "")
+    await site.switch.try_to_keep()
+    (tmp_path / "folder").mkdir()
+    await site.switch.try_to_keep()
+    assert switched_off(tmp_path / "folder" / "stopped")
+    await site.audit.close()
 
 
 async def test_questions_to_a_database_that_hangs_do_not_pile_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,12 +274,12 @@ async def test_questions_to_a_database_that_hangs_do_not_pile_up(database: Datab
     readers = Readers(database)
     readers.close()
     readers._run = cast(DatabaseThread, run)
-    asked = [asyncio.ensure_future(readers.read(lambda tx: get_meta(tx, FLEET, STOPPED))) for _ in range(3)]
+    asked = [asyncio.ensure_future(readers.read(lambda tx: get_meta(tx, FLEET, "key"))) for _ in range(3)]
     await asyncio.sleep(0)
     with pytest.raises(StorageError, match="3 questions wait for it already"):
-        await readers.read(lambda tx: get_meta(tx, FLEET, STOPPED))
+        await readers.read(lambda tx: get_meta(tx, FLEET, "key"))
     asked[0].cancel()
     await asyncio.gather(asked[0], return_exceptions=True)
     hangs.set()
-    assert await readers.read(lambda tx: get_meta(tx, FLEET, STOPPED)) is None
+    assert await readers.read(lambda tx: get_meta(tx, FLEET, "key")) is None
     assert await asyncio.gather(*asked[1:]) == [None, None]

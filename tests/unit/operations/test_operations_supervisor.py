@@ -124,9 +124,35 @@ async def test_a_fault_is_one_trouble_and_two_words_in_the_log_and_ends_nobody_e
         assert supervisor.troubles()[0].since_wall_ms == 0
         del story.faults["pool"]
         await story.time.turn(60)
-    assert (pool.state, supervisor.troubles()) == ("running", [])
+        assert (pool.state, supervisor.troubles()) == ("running", [])
+        await story.time.turn(WELL_AFTER_S)
     assert [entry["event"] for entry in logs] == ["a part of the system is down", "a part of the system runs again"]
     assert story.events.count("start other") == 1
+    await supervisor.close()
+
+
+async def test_one_that_fails_every_minute_is_told_once_and_again_when_it_fails_otherwise() -> None:
+    story = Story()
+    pool = story.unit("pool")
+    supervisor = story.supervisor(pool)
+    await supervisor.start(5)
+
+    async def fails(times: int, error: type[Exception]) -> None:
+        for _ in range(times):
+            story.services["pool"].fail.set_exception(error("no port"))
+            await settled()
+            assert [trouble.kind for trouble in supervisor.troubles()] == ["down"]
+            await story.time.turn(60)
+            assert (pool.state, supervisor.troubles()) == ("running", []), "what runs is no trouble"
+            await story.time.turn(30)
+
+    with capture_logs() as logs:
+        await fails(20, OSError)
+        await fails(20, KeyError)
+        await story.time.turn(WELL_AFTER_S - 30)
+        assert [(entry["event"], entry["log_level"]) for entry in logs[2:]] == [("a part of the system runs again", "info")]
+        await fails(1, KeyError)
+    assert [entry.get("error") for entry in logs] == ["OSError: no port", "KeyError: 'no port'", None, "KeyError: 'no port'"]
     await supervisor.close()
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import json
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 from tests.contract.solving import OP_TRUE_SCRIPT, Recipe, branch, mine
+from tests.peers.bitcoind import free_port
 from tests.unit.clock_and_audit import RememberingAudit
 
 from photosynth import bitcoin_node
 from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError, Tip, hash_text
-from photosynth.cli.simulated_nodes import OWN_CHAIN, StartSimulatedNodes, networks_config
+from photosynth.cli.simulated_nodes import OWN_CHAIN, PROCESS, StartSimulatedNodes, networks_config
 from photosynth.fleet import Node
 from photosynth.networks.bitcoin.network import NETWORK
 from photosynth.operations.node_watch import NodeWatch
@@ -26,6 +30,7 @@ from photosynth.simulation.networks.blocks import FollowedBlocks, solved
 from photosynth.simulation.networks.habits import USUAL_PEERS, Habits
 from photosynth.simulation.networks.jsonrpc import RpcFaultError, RpcServer
 from photosynth.simulation.networks.messages import Answer, Ask, HabitConfig, NetworksConfig, NewTip
+from photosynth.simulation.one_process import NOTE
 from photosynth.sites.clock import RunningClock
 
 START_MS = 1_781_427_600_000
@@ -223,6 +228,20 @@ async def test_without_an_embedded_node_they_have_one_growing_chain_that_outlive
             await opened.close()
     assert heads[1] > heads[0], "it went on where it was"
     assert (tmp_path / OWN_CHAIN).is_dir()
+
+
+async def test_a_process_that_stands_still_is_ended_by_its_successor_which_has_its_ports_and_its_chain(tmp_path: Path) -> None:
+    """As a kill of ours leaves it: nobody waits for it, and it sees no end of its input."""
+    clock, port = RunningClock.starting_at(START_MS, 60_000), free_port()
+    declared = [node(ports={"rpc": port})]
+    left = await StartSimulatedNodes(lambda line: None)(declared, tmp_path, clock, None)
+    process = psutil.Process(json.loads((tmp_path / PROCESS / NOTE).read_bytes())["pid"])
+    process.send_signal(signal.SIGSTOP)
+    opened = await StartSimulatedNodes(lambda line: None)(declared, tmp_path, clock, None)
+    assert opened.access["btc-2"].endpoints["rpc"].endswith(f":{port}")
+    assert "ended with code -9" in await left.ended()
+    await opened.close()
+    await left.close()
 
 
 async def test_a_port_that_is_taken_is_said_with_its_node(tmp_path: Path, chain: BitcoinNode) -> None:

@@ -2,10 +2,18 @@
 
 import asyncio
 import contextlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
 import time
+from asyncio.subprocess import PIPE
 from datetime import date
 from pathlib import Path
 
+import msgspec
+import psutil
 import pytest
 
 from photosynth.energy.metering_protocol import LONGEST_LINE, Request, line_of, profile_answer, read_answer, request_of
@@ -17,6 +25,7 @@ from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.simulation import sun, sun_series
 from photosynth.simulation.child import WorldError, WorldProcess
 from photosynth.simulation.meter_server import MOST_CONNECTIONS, MeterServer
+from photosynth.simulation.one_process import NOTE, end_left
 from photosynth.simulation.series import Series, write_series
 from photosynth.simulation.site_physics import SitePhysics
 from photosynth.simulation.sun_series import SunSeries
@@ -102,6 +111,86 @@ async def test_a_world_starts_answers_remembers_and_ends_with_us(tmp_path: Path)
         assert after.meters[role].register_j >= before.meters[role].register_j
     await meters.close()
     await world.stop()
+
+
+PARENT = """
+import asyncio, sys
+import msgspec
+from photosynth.simulation.child import WorldProcess
+from photosynth.simulation.world_config import WorldConfig
+
+async def main():
+    config = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorldConfig)
+    world = await WorldProcess.start(config, log=print)
+    print(world.ready.pid, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def killed_parent(config: WorldConfig, while_it_runs: signal.Signals | None) -> psutil.Process:
+    """The world of a process that is killed; stopped in its tracks before that."""
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdin=PIPE, stdout=PIPE)
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    parent.stdin.write(msgspec.json.encode(config) + b"\n")
+    await parent.stdin.drain()
+    world = psutil.Process(int(await parent.stdout.readline()))
+    if while_it_runs is not None:
+        world.send_signal(while_it_runs)
+    parent.kill()
+    await parent.wait()
+    return world
+
+
+async def test_a_world_that_stood_still_when_its_parent_was_killed_ends_once_it_goes_on(tmp_path: Path) -> None:
+    world = await killed_parent(config(tmp_path), signal.SIGSTOP)
+    assert world.is_running()
+    world.send_signal(signal.SIGCONT)
+    await asyncio.to_thread(world.wait, 60)
+
+
+async def test_a_world_that_stands_still_is_ended_by_its_successor_and_remembers_nothing_over_it(tmp_path: Path) -> None:
+    given = config(tmp_path)
+    left = await killed_parent(given, signal.SIGSTOP)
+    world = await WorldProcess.start(given, log=lambda line: None)
+    assert not left.is_running() or left.status() == psutil.STATUS_ZOMBIE
+    assert world.ready.resumed
+    assert json.loads((tmp_path / "world" / NOTE).read_bytes())["pid"] == world.ready.pid
+    await world.stop()
+    assert world.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "note", [b"", b"[]", b"{}", b'{"pid": -1, "created": 1}', b'{"pid": 1e400}', b'{"pid": %d, "created": 1.5}']
+)
+def test_only_the_process_that_is_noted_is_ended(note: bytes, tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        (tmp_path / NOTE).write_bytes(note % other.pid if b"%d" in note else note)
+        end_left(tmp_path)
+        assert other.poll() is None, "another one has its number now"
+        here = tmp_path.stat()
+        known = {
+            "pid": other.pid,
+            "created": psutil.Process(other.pid).create_time(),
+            "folder": [here.st_dev, here.st_ino],
+        }
+        (tmp_path / NOTE).write_text(json.dumps(known))
+        end_left(tmp_path)
+        assert not psutil.pid_exists(other.pid)
+        end_left(tmp_path)
+
+
+async def test_the_world_of_a_copied_folder_leaves_the_originals_alone(tmp_path: Path) -> None:
+    """A backup of a running site is tried beside it: its world's folder came with the note."""
+    given = config(tmp_path)
+    original = await WorldProcess.start(given, log=lambda line: None)
+    shutil.copytree(tmp_path / "world", tmp_path / "copied")
+    end_left(tmp_path / "copied")
+    assert psutil.pid_exists(original.ready.pid)
+    await original.stop()
+    assert original.returncode == 0
 
 
 async def test_a_world_that_cannot_start_says_why(tmp_path: Path) -> None:

@@ -3,13 +3,11 @@
 from datetime import UTC, datetime
 
 from photosynth.energy.import_peak import DemandPeriod
-from photosynth.operations.audit import finish_cut_off
+from photosynth.operations.audit_spool import finish_cut_off
 from photosynth.sites.past import LastInterval, Past, read_past
 from photosynth.storage import Database
 from photosynth.storage.actions import read_actions, write_action
 from photosynth.storage.address import Place
-from photosynth.storage.meta import put_meta
-from photosynth.storage.scopes import of_site
 from photosynth.storage.tables import INTERVALS
 
 
@@ -41,7 +39,7 @@ def test_a_fresh_state_has_no_past(place: Place) -> None:
     database = Database(place)
     past = past_of(database, "year")
     database.close()
-    assert (past.last_interval, past.share_seq, past.machine_memory, past.stopped) == (None, 0, None, False)
+    assert (past.last_interval, past.share_seq, past.machine_memory) == (None, 0, None)
     assert past.import_peak.watts_at(ms("2026-06-14T09:00")) == 0
 
 
@@ -65,15 +63,13 @@ def test_the_peak_is_that_of_the_last_quarter_hours_own_period(place: Place) -> 
     assert by_month.import_peak.watts_at(ms("2026-07-01T09:00")) == 0
 
 
-def test_actions_that_were_cut_off_end_unverified_and_a_stop_stays(place: Place) -> None:
+def test_actions_that_were_cut_off_end_unverified(place: Place) -> None:
     database = Database(place)
     with database.begin() as tx:
         write_action(
             tx, "here", key="k", time_ms=5, wall_ms=6, actor="dispatch", kind="sleep", subject="m", reason="", request="sleep"
         )
-        put_meta(tx, of_site("here"), "stopped", True)
         finish_cut_off(tx)
-    assert past_of(database).stopped
     with database.read() as tx:
         (row,) = read_actions(tx, None)
     database.close()

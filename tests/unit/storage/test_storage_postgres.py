@@ -2,7 +2,8 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 
@@ -126,6 +127,23 @@ def test_a_server_that_hangs_is_given_up_and_taken_again(server: Postgres, db: D
             assert caught.value.kind == "unavailable"
     put(db, 3)  # the session that was given up still held the lock: it is ended
     assert got(db) == 3
+
+
+def test_a_process_that_ends_does_not_wait_for_a_server_that_hangs_what_waits_by_then_neither(
+    server: Postgres, db: Database
+) -> None:
+    put(db, 1)
+    with server.hanging(), ThreadPoolExecutor(2) as threads:
+        waiting = [threads.submit(call) for call in (partial(put, db, 2), partial(got, db))]
+        assert not wait(waiting, 0.3).done
+        db.hurry(0.1)
+        assert len(wait(waiting, module.CONNECT_S).done) == 2, "none waits for the usual limit, which is longer"
+        calls: list[Callable[[], object]] = [*(ended.result for ended in waiting), partial(put, db, 3), partial(got, db)]
+        for call in calls:
+            with pytest.raises(StorageError, match="not answer") as caught:
+                call()
+            assert caught.value.kind == "unavailable"
+    db.close()
 
 
 def test_a_writer_that_is_killed_lets_the_next_one_in_and_one_that_lives_does_not(

@@ -60,7 +60,7 @@ def test_a_failure_leaves_nothing_behind(db: Database, monkeypatch: pytest.Monke
     with monkeypatch.context() as patched:
         patched.setattr(fleet_books, "put_meta", fails)
         with pytest.raises(RuntimeError, match="power cut"), db.begin() as tx:
-            site.books.close_interval(tx, facts)
+            site.close(tx, facts)
     with db.begin() as tx:
         assert evidence_state(tx).records == 0
         assert j.count_postings(tx) == 0

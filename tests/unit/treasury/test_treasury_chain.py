@@ -27,10 +27,12 @@ from photosynth.storage.address import Place
 from photosynth.treasury import ChainBooks, ledger_totals
 from photosynth.treasury import journal as j
 from photosynth.treasury.facts import Recognition
-from photosynth.treasury.following import Followed, WrongChainError
+from photosynth.treasury.following import Followed, NodeBehindError, WrongChainError
 from photosynth.treasury.glance import reconciled_height
 from photosynth.treasury.mining.blocks import find_block, read_blocks
 
+HARDER_BITS = 0x1E7FFFFF
+"""A block with this in its header took as much work as 65,536 of the others."""
 VALUE_UEUR = coins_value_ueur(5000, COIN.price_cent_per_btc)
 
 
@@ -47,6 +49,8 @@ class Following:
         """Follow, and hold the journal against the chain."""
         done = await self.books.follow(as_node(self.node), self.db, self.run)
         assert done.complete
+        if done.behind:
+            return done
         result = await self.books.reconcile(as_node(self.node), self.db, self.run)
         assert result.agrees, result
         with self.db.read() as tx:
@@ -117,6 +121,7 @@ async def test_a_reorganisation_reverses_and_a_return_is_the_next_occurrence(f: 
     assert (done.disconnected, done.connected) == (2, 3)
     assert f.totals() == (5000, 0, VALUE_UEUR, 0)
     f.node.restore(1, left)
+    f.node.extend(2, script=OTHER)
     await f.follow()
     assert f.totals() == first
     with f.db.read() as tx:
@@ -139,23 +144,75 @@ async def test_a_reorganisation_of_130_blocks_keeps_every_satoshi(f: Following) 
     assert f.totals()[:2] == (700, 50 * 5000 + 35 * 7)
     assert f.events().count("coinbase_available_reversed") == 30
     f.node.restore(50, left + f.node.chain[:0])
-    f.node.extend(1, value_sat=0)
+    f.node.extend(6, value_sat=0)
     await f.follow()
-    assert f.totals()[:2] == (99 * 5000, 81 * 5000)
+    assert f.totals()[:2] == (94 * 5000, 86 * 5000)
 
 
 async def test_a_shorter_chain_makes_coins_immature_again(f: Following) -> None:
     f.node.extend(150)
     await f.follow()
     f.node.rewind(120)
+    f.node.extend(10, salt=3, bits=HARDER_BITS)
     await f.follow()
-    assert f.totals()[:2] == (500_000, 100_000)
-    f.node.extend(30, salt=3)
+    assert f.totals()[:2] == (500_000, 150_000)
+    f.node.extend(20)
     await f.follow()
     assert f.totals()[:2] == (500_000, 250_000)
     with f.db.read() as tx:
         keys = [stored.posting.key for stored in j.postings(tx, limit=10_000)]
-    assert sum(key.endswith("coinbase_available:2") for key in keys) == 30
+    assert sum(key.endswith("coinbase_available:2") for key in keys) == 20
+
+
+async def test_a_node_that_lacks_blocks_or_has_a_lighter_branch_reverses_nothing(f: Following) -> None:
+    f.node.extend(120)
+    await f.follow()
+    known, events, ours = f.totals(), f.events(), list(f.node.chain)
+    # Another node that was left behind, one on a branch as heavy as ours, and one whose longer branch took less work.
+    for above, more, salt in ((100, 0, 0), (119, 1, 5), (0, 110, 6)):
+        f.node.restore(0, ours[1:])
+        f.node.rewind(above)
+        f.node.extend(more, value_sat=7, salt=salt)
+        done = await f.follow()
+        assert (done.behind, done.complete, done.disconnected, done.connected) == (True, True, 0, 0)
+        with pytest.raises(NodeBehindError):
+            await f.books.reconcile(as_node(f.node), f.db, f.run)
+        assert (f.totals(), f.events()) == (known, events)
+    # It comes to have more work than the books know: that is a reorganisation.
+    f.node.extend(11, value_sat=7, salt=6)
+    done = await f.follow()
+    assert (done.behind, done.disconnected, done.connected) == (False, 120, 121)
+    assert f.totals()[:2] == (100 * 7, 21 * 7)
+
+
+async def test_a_shorter_branch_with_more_work_is_the_chain(f: Following) -> None:
+    f.node.extend(10)
+    await f.follow()
+    f.node.rewind(8)
+    f.node.extend(1, salt=2, value_sat=7, bits=HARDER_BITS)
+    done = await f.follow()
+    assert (done.disconnected, done.connected) == (2, 1)
+    assert f.totals()[0] == 8 * 5000 + 7
+
+
+async def test_a_lighter_branch_is_weighed_a_block_a_block(f: Following) -> None:
+    f.node.extend(60)
+    await f.follow()
+    f.node.rewind(0)
+    f.node.extend(40, salt=6)
+    assert (await f.follow()).behind
+    asked: list[bytes] = []
+    whole = FakeNode.block
+
+    async def counting(block_hash: bytes) -> bytes | None:
+        asked.append(block_hash)
+        return await whole(f.node, block_hash)
+
+    f.node.block = counting  # type: ignore[method-assign]
+    for _ in range(3):
+        f.node.extend(1, salt=6)
+        assert (await f.follow()).behind
+    assert len(asked) == 3
 
 
 async def test_blocks_of_others_and_claims_of_nothing_leave_no_posting(f: Following) -> None:
@@ -187,6 +244,7 @@ async def test_what_others_pay_us_and_what_is_spent_stands_in_suspense(f: Follow
     await f.follow()
     assert f.totals()[:2] == (0, 0)
     f.node.rewind(height - 1)
+    f.node.extend(3, script=OTHER, salt=9)
     await f.follow()
     assert f.totals()[:2] == (0, 5000)
     with f.db.read() as tx:

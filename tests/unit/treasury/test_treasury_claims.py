@@ -69,6 +69,7 @@ async def test_rivals_claim_the_same_work_and_one_of_them_is_paid(story: Story) 
     later = story.site.claims
     story.site.node.rewind(0)
     second = story.find([*work, *later])
+    story.site.node.extend(value_sat=0, script=b"\x51")
     await story.follow()
     story.close(hall_a_01=1)
     assert story.reason() is None
@@ -78,7 +79,7 @@ async def test_rivals_claim_the_same_work_and_one_of_them_is_paid(story: Story) 
     assert story.totals["attributed_sat"] == story.totals["immature_sat"] > 0
     # And back again.
     story.site.node.restore(0, [first])
-    story.site.node.extend(value_sat=0, script=b"\x51")
+    story.site.node.extend(2, value_sat=0, script=b"\x51")
     await story.follow()
     story.close(hall_a_01=1)
     assert story.reason() is None

@@ -8,7 +8,19 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection
-from tests.unit.treasury.treasury_site import BOOKS_SEED, CHAIN, COIN, FLEET, OTHER, SCRIPT, WALLET, DemoSite, as_node, solve
+from tests.unit.treasury.treasury_site import (
+    BOOKS_SEED,
+    CHAIN,
+    COIN,
+    FLEET,
+    OTHER,
+    SCRIPT,
+    WALLET,
+    DemoSite,
+    FakeNode,
+    as_node,
+    solve,
+)
 
 from photosynth.bitcoin.block import Block
 from photosynth.bitcoin.coinbase import build_coinbase
@@ -136,3 +148,28 @@ def test_pools_commit_to_the_newest_root_whatever_comes_late(db: Database) -> No
         heads.moved(record)
     assert told == [lines[1].root, lines[-1].root]
     assert heads.root == site.head
+
+
+async def test_a_chain_that_comes_to_be_known_later_is_told_of_before_its_payments(
+    db: Database, run: DatabaseThread, tmp_path: Path
+) -> None:
+    """A site has opened the evidence of its own chain when the node of another one, on which it does not mine, first answers."""
+    fleet = FleetBooks(dataclasses.replace(FLEET, wallets=(WALLET, ON_SIGNET)), Identity.from_seed(BOOKS_SEED))
+    with db.begin() as tx:
+        fleet.tell(tx)
+        assert books_lines(tx, "books") == [], "nothing is told where no evidence has begun"
+    site = DemoSite(db, books=fleet)
+    other = FakeNode(genesis=SIGNET.genesis_hash)
+    other.extend(2, script=bytes.fromhex(ON_SIGNET.destination))
+    fleet.know(SIGNET)
+    for _ in range(2):
+        with db.begin() as tx:
+            fleet.tell(tx)
+    books = ChainBooks(SIGNET.name, [ON_SIGNET], "at_maturity", lambda _: None, clock=site.clock)
+    await books.follow(as_node(other), db, run)
+    with db.begin() as tx:
+        site.close(tx, site.facts({"hall-a-01": 1}))
+        said = [[chain["name"] for chain in data["chains"]] for data in books_lines(tx, "books")]
+        assert said == [[CHAIN], [CHAIN, SIGNET.name]]
+        assert events(tx) == ["coinbase_accrued"] * 2
+    assert holds(db, site, tmp_path / "evidence.jsonl")["foreign_blocks"] == "2"

@@ -7,6 +7,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from photosynth.operations.income_pages import income_page
+from photosynth.operations.view import CursorError
 from photosynth.quantities.assets import Asset
 from photosynth.storage import Database
 from photosynth.storage import tables as t
@@ -86,6 +88,47 @@ def test_a_payment_goes_through_its_states_to_the_wallet_that_it_is_paid_to(book
         ]
         assert read_income(tx, "tall") == []
         assert misfits(tx) == []
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 24, 100])
+def test_page_by_page_it_is_the_whole_list(books: Database, limit: int) -> None:
+    facts = [
+        replace(FEE, id=f"fee-{n}", state=state, time_ms=1_000 * (n // 4), height=n // 2)
+        for n in range(12)
+        for state in ("accrued", "claimed")
+    ]
+    tell(books, *facts)
+    found: list[str] = []
+    cursor: str | None = None
+    with books.read() as tx:
+        while True:
+            page = income_page(tx, "tally", limit, cursor)
+            assert len(page.entries) <= limit
+            found += [f"{entry.id} {entry.state}" for entry in page.entries]
+            cursor = page.cursor
+            if cursor is None:
+                break
+        assert found == [f"{fact.id} {fact.state}" for _, _, fact in read_income(tx)]
+        assert len(set(found)) == 24
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "x",
+        "W10=",
+        "WzFd",
+        "e30=",
+        "\u00e4",
+        "WzEsIDEsICJhIiwgImIiLCAiXHUwMDAwIl0=",
+        "[" * 3000,
+        "WzEsIDEsICJhIiwgImIiLCAiXHVkODAwIl0=",
+    ],
+)
+def test_a_cursor_of_ones_own_is_refused(books: Database, cursor: str) -> None:
+    with books.read() as tx, pytest.raises(CursorError, match="none that a page"):
+        income_page(tx, None, 10, cursor)
 
 
 @pytest.mark.parametrize("amount", [1, 2**63, 10**60, -(10**30)])

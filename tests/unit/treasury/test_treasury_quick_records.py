@@ -1,6 +1,8 @@
 """Records taken at once: what is taken so, the careful way takes too and remembers the same; nothing else leaves a trace."""
 
 import copy
+import gc
+import weakref
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -46,8 +48,8 @@ WRONG: list[Any] = [None, True, 0, 1, -1, 2**53, str(2**53 + 1), "", "00", "x", 
 class Never(QuickQuarterHours):
     """Leaves every quarter hour to the careful way."""
 
-    def take(self, record: QuarterHour) -> bool:
-        del record
+    def take(self, record: QuarterHour, file: FileState) -> bool:
+        del record, file
         return False
 
 
@@ -56,8 +58,8 @@ class Counted(QuickQuarterHours):
 
     taken = 0
 
-    def take(self, record: QuarterHour) -> bool:
-        found = super().take(record)
+    def take(self, record: QuarterHour, file: FileState) -> bool:
+        found = super().take(record, file)
         self.taken += found
         return found
 
@@ -181,7 +183,7 @@ def test_changed_bytes_of_a_line_are_judged_alike(where: float, piece: bytes, cu
     st.integers(0, 3),
 )
 def test_changed_and_sealed_bytes_are_judged_alike(where: float, piece: bytes, cut: int) -> None:
-    body = split_line(LINES[AT][:-1]).body
+    body = split_line(LINES[AT]).body
     at = int(where * len(body))
     both([*LINES[:AT], IDENTITY.seal(body[:at] + piece + body[at + cut :]).text() + b"\n"])
 
@@ -261,7 +263,7 @@ def test_a_source_is_read_in_its_one_spelling_only(spelling: bytes) -> None:
 
 
 def test_a_number_beyond_the_safe_ones_is_read_with_care() -> None:
-    body = split_line(LINES[AT][:-1]).body
+    body = split_line(LINES[AT]).body
     body = body[len(b'{"data":') : body.rindex(b',"kind":"')]
     start = str(BODIES[AT]["data"]["wall_end_ms"]).encode()
     assert read_quarter_hour(body) is not None
@@ -290,3 +292,19 @@ def test_rows_are_shared_only_in_the_order_in_which_they_are_judged() -> None:
     assert shared(900_000, same, accepted) is accepted[900_000]
     assert shared(900_000, turned, accepted) is turned
     assert shared(0, same, accepted) is same
+
+
+def test_nothing_of_a_file_waits_for_the_collector_of_circles() -> None:
+    # It is off while the command verifies, and two verifications in one process would take the memory of both.
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        verifier, reason = judged(seal_all(copy.deepcopy(BODIES)), Counted)
+        assert reason is None
+        assert isinstance(verifier.file.quick["backnang"], Counted)
+        gone = weakref.ref(verifier.file.quick["backnang"])
+        del verifier
+        assert gone() is None
+    finally:
+        if enabled:
+            gc.enable()

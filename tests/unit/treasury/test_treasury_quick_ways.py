@@ -22,7 +22,7 @@ from photosynth.treasury.evidence.heads import Commitment
 from photosynth.treasury.evidence.reading import EvidenceError
 from photosynth.treasury.evidence.seal import split_line
 
-GOLDEN = [split_line(line).body for line in GOLDEN_FILE.read_bytes().splitlines()]
+GOLDEN = [split_line(line).body for line in GOLDEN_FILE.read_bytes().splitlines(keepends=True)]
 HEAD = bytes(range(32))
 PIECES = [
     *(b" ", b"1.0", b"1e3", b"-0", b"true", b"null", b'""', b'"', b"\\", b"\\u0041", b"\\n", b'\\"', b"[", b"]", b"{", b"}"),

@@ -198,11 +198,11 @@ async def test_what_nothing_explains_is_told_with_its_transaction_until_it_is_cl
     assert left.id != came.id
     # A reorganisation takes it back; a posting that empties the suspense account explains it.
     block = held.node.rewind(101)
-    held.node.extend(1, script=OTHER, salt=9)
+    held.node.extend(2, script=OTHER, salt=9)
     assert (await held.reconcile()).agrees
     assert held.unexplained() == []
     held.node.restore(101, block)
-    held.node.extend(1, script=OTHER)
+    held.node.extend(2, script=OTHER)
     assert (await held.reconcile()).agrees
     assert len(held.unexplained()) == 2
     with held.db.begin() as tx:

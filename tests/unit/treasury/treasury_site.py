@@ -102,20 +102,24 @@ def make_block(
     commitment: bytes = b"",
     transactions: tuple[Transaction, ...] = (),
     target: int = TWO_256 // 4,
+    bits: int = REGTEST_BITS,
 ) -> bytes:
-    """A block on top of another one, with proof of work for a toy target; the salt tells branches apart."""
+    """A block on top of another one, with proof of work for a toy target; the salt tells branches apart.
+
+    ``bits`` is the target that its header names, whatever was really hashed.
+    """
     parts = build_coinbase(height, [(value_sat, script)], b"", commitment, 8)
     coinbase = Transaction.parse(parts.with_extranonce(salt.to_bytes(8, "big")))
     root = merkle_root([coinbase.txid, *(other.txid for other in transactions)])
-    header = solve(previous, root, target)
+    header = solve(previous, root, target, bits)
     return Block(header, (coinbase, *transactions)).serialise()
 
 
-def solve(previous: bytes, root: bytes, target: int) -> Header:
+def solve(previous: bytes, root: bytes, target: int, bits: int = REGTEST_BITS) -> Header:
     """The first header by nonce that meets a target and regtest's own."""
     nonce = 0
     while True:
-        header = Header(0x20000000, previous, root, 1_800_000_000, REGTEST_BITS, nonce)
+        header = Header(0x20000000, previous, root, 1_800_000_000, bits, nonce)
         if header.hash_number <= min(target, (1 << 255) - 1):
             return header
         nonce += 1
@@ -136,9 +140,12 @@ class FakeNode:
         self._unspent_of: list[bytes] = []
         self._unspent: dict[tuple[bytes, int], tuple[int, bytes, int, bool]] = {}
 
-    def extend(self, count: int = 1, *, value_sat: int = 5000, script: bytes = SCRIPT, salt: int = 0) -> list[bytes]:
+    def extend(
+        self, count: int = 1, *, value_sat: int = 5000, script: bytes = SCRIPT, salt: int = 0, bits: int = REGTEST_BITS
+    ) -> list[bytes]:
         """Mine so many blocks on the tip and return their hashes."""
-        return [self.add(make_block(self.chain[-1], len(self.chain), value_sat, script=script, salt=salt)) for _ in range(count)]
+        more = {"script": script, "salt": salt, "bits": bits}
+        return [self.add(make_block(self.chain[-1], len(self.chain), value_sat, **more)) for _ in range(count)]  # type: ignore[arg-type]
 
     def add(self, raw: bytes) -> bytes:
         """Take a block as the new tip."""
@@ -341,8 +348,9 @@ class DemoSite:
         return self.books.identity if stream == self.site.site else self.fleet.identity
 
     def close(self, tx: Connection, facts: IntervalFacts) -> EvidenceRecord:
-        """Close a quarter hour; its head is what the next jobs commit to."""
+        """Close a quarter hour and write its postings down; its head is what the next jobs commit to."""
         record = self.books.close_interval(tx, facts)
+        record = self.fleet.record_postings(tx) or record
         self.head = record.root
         self.clock.now_ms = facts.start_ms + INTERVAL_MS
         return record

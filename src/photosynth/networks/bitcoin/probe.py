@@ -14,7 +14,7 @@ from photosynth.networks.bitcoin.answers import MALFORMED, hash_of, warnings_of
 from photosynth.networks.bitcoin.conditions import judge
 from photosynth.networks.bitcoin.document import hexadecimal, shown_text, truth, whole_number
 from photosynth.networks.bitcoin.identity import CHECKPOINTS
-from photosynth.networks.bitcoin.rpc import CredentialsFile, RefusedError, RpcClient, UserWithPasswordFile
+from photosynth.networks.bitcoin.rpc import RefusedError, RpcClient, credentials_of
 from photosynth.networks.grammar import UNKNOWN, Access, Report, Unknown
 
 T = TypeVar("T")
@@ -113,12 +113,7 @@ class BitcoindProbe:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        if access.cookie_file is not None:
-            credentials: CredentialsFile | UserWithPasswordFile = CredentialsFile(access.cookie_file)
-        elif access.user is not None and access.password_file is not None:
-            credentials = UserWithPasswordFile(access.user, access.password_file)
-        else:
-            raise ValueError(f"{access.name}: bitcoind lets nobody in without a cookie file, or a user and a password file")
+        credentials = credentials_of(access)
         self._rpc = RpcClient(access.endpoints["rpc"], credentials, name=access.name, timeout_s=LOOK_S)
 
     async def look(self, now_ms: int) -> Report:

@@ -15,6 +15,7 @@ import httpx2
 from photosynth.bitcoin.node import NodeUnavailableError
 from photosynth.files.bounded import read_file
 from photosynth.networks.bitcoin.document import NotAnAnswerError, parse, shown_text
+from photosynth.networks.grammar import Access
 
 DEFAULT_TIMEOUT_S = 30.0
 MAX_CREDENTIAL_BYTES = 1024
@@ -99,6 +100,15 @@ class UserWithPasswordFile:
     def read(self) -> tuple[str, str]:
         """User and the password that the file has now."""
         return self.user, _read_line(self.path)
+
+
+def credentials_of(access: Access) -> CredentialsFile | UserWithPasswordFile:
+    """How a bitcoind lets us in. Raises ValueError where nothing says so."""
+    if access.cookie_file is not None:
+        return CredentialsFile(access.cookie_file)
+    if access.user is not None and access.password_file is not None:
+        return UserWithPasswordFile(access.user, access.password_file)
+    raise ValueError(f"{access.name}: bitcoind lets nobody in without a cookie file, or a user and a password file")
 
 
 def _read_line(path: Path) -> str:

@@ -122,9 +122,10 @@ class Incidents:
         """Those that are open or acknowledged."""
         return [incident for incident in self.by_id.values() if incident.state != "resolved"]
 
-    def open(self) -> int:
-        """How many nobody has taken on."""
-        return sum(incident.state == "open" for incident in self.by_id.values())
+    def open(self, site: str | None = None) -> int:
+        """How many nobody has taken on; of a site its own and those of the whole fleet."""
+        of_site = (item for item in self.by_id.values() if site is None or item.site in (None, site))
+        return sum(incident.state == "open" for incident in of_site)
 
     def look(self, look: Look, now_ms: int) -> None:
         """Go on by one look."""

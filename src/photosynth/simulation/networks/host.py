@@ -22,6 +22,7 @@ from photosynth.simulation.networks.blocks import Blocks, FollowedBlocks, keep_m
 from photosynth.simulation.networks.habits import Habits
 from photosynth.simulation.networks.jsonrpc import RpcServer
 from photosynth.simulation.networks.messages import LONGEST_LINE, Answer, NetworksConfig, NetworksReady, NewTip
+from photosynth.simulation.one_process import take_place
 
 SHORTEST_INTERVAL_S = 0.5
 """Wall seconds between blocks of a chain of its own at least, however fast the fleet's clock runs."""
@@ -56,6 +57,7 @@ async def run() -> int:
         return 2
     try:
         async with AsyncExitStack() as stack:
+            await asyncio.to_thread(_take_place, Path(config.folder))
             followed = FollowedBlocks(output.send)
             blocks: Blocks = followed
             if config.own_chain is not None:
@@ -70,6 +72,11 @@ async def run() -> int:
         _say(str(error))
         return 1
     return 0
+
+
+def _take_place(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    take_place(folder)
 
 
 async def _open_nodes(config: NetworksConfig, blocks: Blocks, stack: AsyncExitStack) -> dict[str, int]:

@@ -41,9 +41,11 @@ class NodeConfig(msgspec.Struct, frozen=True):
 
 class NetworksConfig(msgspec.Struct, frozen=True):
     """All simulated nodes of a fleet. ``own_chain`` is the folder of a chain of their own, which grows by a block in
-    ``block_interval_s`` of the fleet's time; None where they follow the blocks that ours tells of."""
+    ``block_interval_s`` of the fleet's time; None where they follow the blocks that ours tells of. ``folder`` is the place that
+    one such process has."""
 
     time: TimeConfig
+    folder: str
     nodes: tuple[NodeConfig, ...]
     own_chain: str | None = None
     block_interval_s: int = 600

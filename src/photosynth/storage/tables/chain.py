@@ -11,8 +11,11 @@ CHAIN = sa.Table(
     sa.Column("chain", sa.Text, primary_key=True),
     sa.Column("height", INTEGER, primary_key=True, autoincrement=False),
     sa.Column("hash", sa.LargeBinary(32), nullable=False),
+    sa.Column("bits", Int64, nullable=True),
 )
-"""Each active chain as far as the books have followed it, from the block below the first that they looked at."""
+"""Each active chain as far as the books have followed it, from the block below the first that they looked at.
+
+``bits`` is a block's target in its compact form, none of the one below the first: what branches are weighed by."""
 
 COINS = sa.Table(
     "coins",

@@ -32,6 +32,8 @@ class ClaimState:
     quarters: dict[int, Quarter] = field(default_factory=dict)
     spans: dict[int, Tally] = field(default_factory=dict)
     folded: set[int] = field(default_factory=set)
+    _later: list[tuple[int, Quarter, int]] = field(default_factory=list)
+    """What is in no span yet: as long as no row was folded nobody asks for those, and most files have none."""
     _own: set[int] = field(default_factory=set)
     """Quarter hours whose dict is nobody else's, and is changed where it stands."""
 
@@ -50,27 +52,29 @@ class ClaimState:
         """A quarter hour is on record now, which blocks may have claimed before. Raises EvidenceError as :meth:`enter`."""
         rows = self.quarters.get(start_ms)
         if rows:
-            self._add_up(start_ms, rows, 1)
+            self._add_up(start_ms, dict(rows) if start_ms in self._own else rows, 1)
             self._check(start_ms, rows, work)
 
     def check_spans(self, work: WorkState) -> None:
         """Every day of a folded row, and all days together where a row is of them; for the end of a file."""
         for span in sorted(self.folded):
+            self._catch_up()
             for worker, scale in self.spans[span].by_worker:
                 self._check_span(span, worker, scale, work)
 
     def _move(self, claims: Claims, sign: int, work: WorkState) -> None:
         for start_ms, rows in claims:
-            rounds = {key: sums for key, sums in rows.items() if key[0]}
+            folded = sum([not key[0] for key in rows])
+            rounds = {key: sums for key, sums in rows.items() if key[0]} if folded else rows
             if rounds:
                 # Most quarter hours are claimed by one block; they share its rows.
-                if start_ms not in self.quarters and sign == 1 and len(rounds) == len(rows):
+                if start_ms not in self.quarters and sign == 1 and not folded:
                     self.quarters[start_ms] = rows
                 else:
                     self._add_to_quarter(start_ms, rounds, sign)
                 if start_ms <= work.newest_ms:
                     self._add_up(start_ms, rounds, sign)
-            if len(rounds) < len(rows):
+            if folded:
                 self.folded.add(start_ms)
                 self._add_up(start_ms, {key: sums for key, sums in rows.items() if not key[0]}, sign)
 
@@ -84,13 +88,25 @@ class ClaimState:
             known[key] = (before[0] + sign * shares, before[1] + sign * hashes)
 
     def _add_up(self, start_ms: int, rows: Quarter, sign: int) -> None:
-        for span in _spans(start_ms):
-            tally = self.spans.setdefault(span, Tally())
-            for (_, worker, scale), (shares, hashes) in rows.items():
-                tally.add(worker, scale, sign * shares, sign * hashes)
+        """Rows that nobody changes any more, or takes away again."""
+        self._later.append((start_ms, rows, sign))
+
+    def _catch_up(self) -> None:
+        """All that is claimed is in its spans."""
+        for start_ms, rows, sign in self._later:
+            for span in _spans(start_ms):
+                tally = self.spans.setdefault(span, Tally())
+                for (_, worker, scale), (shares, hashes) in rows.items():
+                    tally.add(worker, scale, sign * shares, sign * hashes)
+        self._later.clear()
 
     def _check(self, start_ms: int, rows: Quarter, work: WorkState) -> None:
-        _check_quarter({key: self.quarters[start_ms][key] for key in rows if key[0]}, work.accepted.get(start_ms, {}))
+        claimed, accepted = self.quarters.get(start_ms), work.accepted.get(start_ms, {})
+        if claimed is not accepted:
+            _check_quarter({key: self.quarters[start_ms][key] for key in rows if key[0]}, accepted)
+        if not self.folded:
+            return
+        self._catch_up()
         for span in _spans(start_ms):
             if span in self.folded:
                 for _, worker, scale in rows:

@@ -186,8 +186,13 @@ class Journal:
             raise EvidenceError(f"{what} a second time")
         value = 0 if price is None else coins_value_ueur(block.value_sat, integer(price, "a price"))
         # The policy may have changed since the line before; either way the amounts are these.
-        accruals = [Accrual(block, value, recognition) for recognition in RECOGNITIONS]
-        accrual = next((accrual for accrual in accruals if accrual_rows(accrual) == lines), None)
+        accrual: Accrual | None = None
+        for recognition in RECOGNITIONS:
+            accrual = Accrual(block, value, recognition)
+            if accrual_rows(accrual) == lines:
+                break
+        else:
+            accrual = None
         if accrual is None:
             raise EvidenceError(f"posting {posting_id} does not accrue what block {block.height} pays at its price")
         chain = state.chains.setdefault(block.chain, [])

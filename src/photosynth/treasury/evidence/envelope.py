@@ -4,6 +4,8 @@ BODY is ``{"data":{...},"kind":K,"previous":HEX,"seq":N,"stream":S,"version":V}`
 """
 
 import re
+from binascii import unhexlify
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -50,9 +52,23 @@ def open_envelope(body: bytes) -> Envelope:
     at = body.rfind(_KIND)
     found = _TAIL.fullmatch(body, at) if at > 0 and body.startswith(_HEAD) else None
     # A name of digits, letters and dashes alone: no quote in it ends the stream's text early.
-    if found is not None and STREAM_NAME.fullmatch(stream := found[4].decode()):
-        return Envelope(stream, int(found[3]), found[1].decode(), bytes.fromhex(found[2].decode()), body, body[len(_HEAD) : at])
+    if found is not None:
+        kind, previous, seq, stream = found.groups()
+        if (name := _stream_name(stream)) is not None:
+            return Envelope(name, int(seq), _text(kind), unhexlify(previous), body, body[len(_HEAD) : at])
     raise EvidenceError(_what_is_wrong(body))
+
+
+@lru_cache(maxsize=64)
+def _stream_name(raw: bytes) -> str | None:
+    """A stream's name, None where it is none."""
+    name = raw.decode()
+    return name if STREAM_NAME.fullmatch(name) else None
+
+
+@lru_cache(maxsize=64)
+def _text(raw: bytes) -> str:
+    return raw.decode()
 
 
 def _what_is_wrong(body: bytes) -> str:

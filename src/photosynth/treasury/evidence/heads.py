@@ -7,7 +7,6 @@ one that is left alone at the end of a row goes up as it is. Tags keep leaves, n
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from itertools import pairwise
 
 from msgspec import Struct
 
@@ -101,11 +100,10 @@ class HeadTree:
                 self._rows.append(rows)
             return self._rows[-1][0]
         found = leaf(stream, head)
-        for row, above in pairwise([*self._rows, []]):
+        for row in self._rows:
             row[at] = found
-            if not above:
-                break
             first = at & ~1
-            found = _node(row[first], row[first + 1]) if first + 1 < len(row) else row[first]
-            at //= 2
-        return self._rows[-1][0]
+            if first + 1 < len(row):
+                found = _node(row[first], row[first + 1])
+            at >>= 1
+        return found

@@ -41,10 +41,10 @@ class Meters:
         if len(readings) != len(self.each):
             return None
         sums, explained = [0, 0, 0, 0, 0], self.steps_j or 0
-        for reading, (name, role, weight) in zip(readings, self.each, strict=True):
+        for reading, (name, role, weight) in zip(readings, self.each):  # noqa: B905  as many, see above
             start_j = reading.register_start_j
             energy_j = reading.register_end_j - start_j
-            if reading.id != name or ends.get(name) != start_j or energy_j < 0:
+            if energy_j < 0 or ends.get(name) != start_j or reading.id != name:
                 return None
             sums[role] += energy_j
             explained += weight * energy_j

@@ -64,11 +64,12 @@ def read_rows(raw: bytes, jobs: Sequence[JobCoinbases]) -> HeaderRows | None:
     fields = _cutter("4x32s32s12x", count)(headers)
     parents, roots = fields[::2], fields[1::2]
     used: list[tuple[JobCoinbases, ReadCoinbase, tuple[bytes, ...]]] = []
-    for place in set(places):
+    one = places.count(places[0]) == count
+    for place in places[:1] if one else set(places):
         at = PLACES.get(place, len(jobs))
         if at >= len(jobs):
             return None
-        if places.count(place) == count:
+        if one:
             known, stand_on = _lead_to(jobs[at], roots, extranonces), parents
         else:
             rows = [n for n, other in enumerate(places) if other == place]

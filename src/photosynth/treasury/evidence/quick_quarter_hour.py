@@ -27,8 +27,12 @@ from photosynth.treasury.facts import SiteFacts
 from photosynth.treasury.mining.energy import interval_key
 
 T = TypeVar("T")
+_LEAST, _MOST, _LISTED = LEAST * TWO_256, MOST * TWO_256, (BEST_HEADERS - 1) * TWO_256
 MOST_KEPT = 64
 """So many different lists of workers, targets and the like are kept read; records repeat those of the record before."""
+
+MOST_SUMS = 4096
+"""So many different pairs of shares and work are kept to be remembered once, where many rows have the same."""
 
 LONGEST_KEPT = 16 * 1024
 """What is longer, in bytes or characters, is read each time: a line may have megabytes."""
@@ -58,22 +62,23 @@ Parts = list[tuple[int, int, int, int]]
 class QuickQuarterHours:
     """Takes quarter hours of a site, and keeps read what one repeats of another."""
 
-    def __init__(self, site: SiteState, file: FileState) -> None:
+    def __init__(self, site: SiteState) -> None:
         self._site = site
-        self._file = file
         self._facts: SiteFacts | None = None
         self._meters = Meters((), 1, None)
         self._kept: dict[tuple[str, Any], Any] = {}
+        self._sums: dict[tuple[int, int], tuple[int, int]] = {}
 
-    def take(self, record: QuarterHour) -> bool:
+    def take(self, record: QuarterHour, file: FileState) -> bool:
         """Take a quarter hour that holds; False where that is not certain, and then nothing is changed. Never raises."""
+        # The file has these for each site: were it kept here, both would wait for the collector of circles, which is off.
         try:
-            self._take(record)
+            self._take(record, file)
         except (ValueError, ArithmeticError):
             return False
         return True
 
-    def _take(self, record: QuarterHour) -> None:
+    def _take(self, record: QuarterHour, file: FileState) -> None:
         site = self._site
         if site.facts is not self._facts:
             self._facts, self._meters = site.facts, Meters.of(site.facts)
@@ -95,13 +100,13 @@ class QuickQuarterHours:
         if energies is None or allocation is None:
             raise DoubtError
         self._read("coin", bytes(record.coin), _coin)
-        work = self._check_work(record)
-        blocks = Blocks(site, start_ms, work.accepted, self._file.blocks)
+        work = self._check_work(record, file)
+        blocks = Blocks(site, start_ms, work.accepted, file.blocks)
         for block in record.blocks:
-            blocks.anchored = max(blocks.anchored, self._file.committed(site.name, *blocks.block(block)))
+            blocks.anchored = max(blocks.anchored, file.committed(site.name, *blocks.block(block)))
         # Without the books nobody asks for postings.
         expected: list[bytes] | None = []
-        if not self._file.partial:
+        if not file.partial:
             expected = expected_postings(
                 site.name, start_ms, record.wall_end_ms, energies, allocation, record.prices, site.facts.export_limit_w
             )
@@ -117,7 +122,7 @@ class QuickQuarterHours:
         state.count(energies, allocation)
         self._remember(work, start_ms)
         blocks.remember()
-        self._file.ask_for(interval_key(site.name, start_ms), expected)
+        file.ask_for(interval_key(site.name, start_ms), expected)
         site.count(start_ms, work.shares, energies.mining_j)
 
     def _read(self, kind: str, key: Any, read: Callable[[Any], T]) -> T:
@@ -131,25 +136,9 @@ class QuickQuarterHours:
                 self._kept[kind, key] = known
         return known
 
-    def _check_work(self, record: QuarterHour) -> _Work:
-        workers = self._read("workers", bytes(record.workers), _workers)
-        targets = self._read("targets", bytes(record.targets), _targets)
+    def _check_work(self, record: QuarterHour, file: FileState) -> _Work:
         found = _Work()
-        scales: dict[int, Parts] = {}
-        totals: Quarter = {}
-        for at, round_, target_at, accepted, _ in record.work:
-            if at >= len(workers) or target_at >= len(targets):
-                raise DoubtError
-            worker, scale = workers[at]
-            loose, each = targets[target_at]
-            work = accepted * each
-            scales.setdefault(scale, []).append((round_, accepted, loose, work))
-            key = (round_, worker, scale)
-            before = totals.get(key)
-            totals[key] = (accepted, work) if before is None else (before[0] + accepted, before[1] + work)
-        found.accepted = in_order(totals)
-        if len({row[:3] for row in record.work}) != len(record.work) or not _are_roots([row[4] for row in record.work]):
-            raise DoubtError
+        scales = self._rows(record, found)
         for _, _, shares in record.rejected:
             found.rejected += shares
         jobs = [_job(job) for job in record.jobs]
@@ -167,12 +156,47 @@ class QuickQuarterHours:
                 headers = read_rows(bytes(listed[scale]), jobs) if scale in listed else None
                 if headers is None or len(headers.hashes) != min(BEST_HEADERS, shares):
                     raise DoubtError
-                self._check_best(headers, parts, work, found)
-        if len(set().union(*[mine for _, mine in found.seen])) != found.headers:
+                self._check_best(headers, parts, work, found, file)
+        names = found.seen[0][1] if len(found.seen) == 1 else [name for _, mine in found.seen for name in mine]
+        if len(set(names)) != found.headers:
             raise DoubtError
         return found
 
-    def _check_best(self, headers: HeaderRows, parts: Parts, work: int, found: _Work) -> None:
+    def _rows(self, record: QuarterHour, found: _Work) -> dict[int, Parts]:
+        """The rows of work by their scale, each worker, round and target once."""
+        workers = self._read("workers", bytes(record.workers), _workers)
+        targets = self._read("targets", bytes(record.targets), _targets)
+        scales: dict[int, Parts] = {}
+        totals: Quarter = {}
+        sums, last = self._sums, 0
+        places, roots = set(), []
+        for at, round_, target_at, accepted, root in record.work:
+            if at >= len(workers) or target_at >= len(targets):
+                raise DoubtError
+            worker, scale = workers[at]
+            loose, each = targets[target_at]
+            work = accepted * each
+            if scale in scales:
+                scales[scale].append((round_, accepted, loose, work))
+            else:
+                scales[scale] = [(round_, accepted, loose, work)]
+            places.add((at, round_, target_at))
+            roots.append(root)
+            # What is remembered for good is there once: rows that follow each other are mostly of one round, with equal sums.
+            last = last if last == round_ else round_
+            key, both = (last, worker, scale), (accepted, work)
+            if key in totals:
+                before = totals[key]
+                both = (before[0] + accepted, before[1] + work)
+            totals[key] = sums.setdefault(both, both)
+        found.accepted = in_order(totals)
+        if len(sums) > MOST_SUMS:
+            sums.clear()
+        if len(places) != len(roots) or not _are_roots(roots):
+            raise DoubtError
+        return scales
+
+    def _check_best(self, headers: HeaderRows, parts: Parts, work: int, found: _Work, file: FileState) -> None:
         hashes, highest = headers.hashes, headers.highest
         if highest > max([loose for _, accepted, loose, _ in parts if accepted]):
             raise DoubtError
@@ -188,7 +212,7 @@ class QuickQuarterHours:
                 raise DoubtError
             if not coinbase.pays_only(self._site.facts.payout_script):
                 raise DoubtError
-            found.anchored = max(found.anchored, self._file.committed(self._site.name, job.commitment, root))
+            found.anchored = max(found.anchored, file.committed(self._site.name, job.commitment, root))
             if height > 1:
                 found.parents.update(by_parent if len(headers.used) == 1 else parents)
         found.headers += len(hashes)
@@ -196,10 +220,10 @@ class QuickQuarterHours:
             found.estimated += work
             return
         as_low = sum([of_part * (loose if loose < highest else highest) for _, _, loose, of_part in parts])
-        if as_low > MOST * TWO_256:
+        if as_low > _MOST:
             raise DoubtError
-        found.better += as_low < LEAST * TWO_256
-        found.estimated += work * (BEST_HEADERS - 1) * TWO_256 // max(1, as_low)
+        found.better += as_low < _LEAST
+        found.estimated += work * _LISTED // max(1, as_low)
 
     def _remember(self, found: _Work, start_ms: int) -> None:
         state = self._site.work

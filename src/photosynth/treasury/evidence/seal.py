@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from msgspec import Struct
+from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
@@ -23,7 +24,8 @@ _HEAD = b'{"body":'
 _TAIL = b',"hash":"%b","signature":"%b"}'
 _HASH = slice(len(',"hash":"'), len(',"hash":"') + 64)
 _SIGNATURE = slice(_HASH.stop + len('","signature":"'), _HASH.stop + len('","signature":"') + 128)
-_TAIL_BYTES = _SIGNATURE.stop + len('"}')
+_TAIL_BYTES = _SIGNATURE.stop + len('"}') + 1
+"""With the line end."""
 
 
 class SealError(ValueError):
@@ -97,9 +99,9 @@ def _new_key_text(previous: bytes, public_key: bytes) -> bytes:
 
 
 def split_line(line: bytes) -> SealedLine:
-    """Take a file's line apart, without its line end. Raises SealError where it is none."""
+    """Take a file's line apart, with its line end. Raises SealError where it is none."""
     if line.startswith(_HEAD) and len(line) > len(_HEAD) + _TAIL_BYTES:
-        tail = line[-_TAIL_BYTES:]
+        tail = line[-_TAIL_BYTES:-1]
         try:
             sealed = SealedLine(line[len(_HEAD) : -_TAIL_BYTES], unhexlify(tail[_HASH]), unhexlify(tail[_SIGNATURE]))
         except ValueError:
@@ -125,11 +127,13 @@ class Checker:
 
     def __init__(self, public_key: bytes) -> None:
         self._key = VerifyKey(public_key)
+        self._public_key = public_key
 
     def check(self, line: SealedLine) -> None:
         """Raise SealError where a line was not signed with the key."""
         try:
-            self._key.verify(SIGNED_PREFIX + line.hash, line.signature)
+            # What VerifyKey.verify calls, without what it puts around that.
+            crypto_sign_open(line.signature + SIGNED_PREFIX + line.hash, self._public_key)
         except BadSignatureError as error:
             raise SealError("its signature is not of the key that its stream names") from error
 

@@ -30,12 +30,11 @@ class SeenHeaders:
 
     def add(self, parent: bytes, hashes: Collection[bytes]) -> None:
         """Remember headers on a block by their hashes."""
-        marks = map(_MARK, hashes)
         kept = self.by_parent.get(parent, b"")
         if isinstance(kept, set):
-            kept.update(marks)
+            kept.update(map(_MARK, hashes))
             return
-        kept += b"".join(marks)
+        kept += b"".join([name[:MARK_BYTES] for name in hashes])
         self.by_parent[parent] = kept if len(kept) <= ROW_BYTES else _cut(kept)
 
 

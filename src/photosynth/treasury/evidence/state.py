@@ -21,6 +21,9 @@ from photosynth.treasury.facts import SiteFacts
 if TYPE_CHECKING:
     from photosynth.treasury.evidence.quick_quarter_hour import QuickQuarterHours
 
+MOST_PENDING_BYTES = 4 * 1024 * 1024
+"""So much of what the books shall have is kept as it is: an hour of a thousand sites."""
+
 
 @dataclass(slots=True)
 class Stream:
@@ -93,8 +96,8 @@ class BooksState:
 class FileState:
     """A file so far. ``lines`` counts those that hold, the closing ones aside; ``partial`` says that streams are missing.
 
-    ``pending`` are hashes of the postings that quarter hours and corrections ask for, by what their keys begin with, until the
-    books' line with them comes.
+    ``pending`` are the postings that quarter hours and corrections ask for, each without its id, by what their keys begin with,
+    until the books' line with them comes; where they would be much, their hash.
     """
 
     streams: dict[str, Stream] = field(default_factory=dict)
@@ -102,10 +105,9 @@ class FileState:
     books: BooksState | None = None
     blocks: BlockState = field(default_factory=BlockState)
     journal: JournalState = field(default_factory=JournalState)
-    pending: dict[bytes, bytes] = field(default_factory=dict)
-    fresh: tuple[bytes, list[bytes]] | None = None
-    """The postings themselves that the newest line asks for."""
-    fresh_bytes: int = 0
+    pending: dict[bytes, bytes | list[bytes]] = field(default_factory=dict)
+    pending_bytes: int = 0
+    """So many bytes of postings are in it."""
     tree: HeadTree = field(default_factory=HeadTree)
     roots: dict[bytes, int] = field(default_factory=dict)
     root: bytes | None = None
@@ -141,28 +143,28 @@ class FileState:
         self.lines += 1
 
     def ask_for(self, key: str, postings: Iterable[bytes]) -> None:
-        """The books shall have these postings, each without its id, whose keys begin so.
-
-        They come with the next line as a rule; where they do not, only their hash is kept.
-        """
-        if self.fresh is not None:
-            self.pending[self.fresh[0]] = sha256(b"".join(self.fresh[1])).digest()
-            self.fresh = None
+        """The books shall have these postings, each without its id, whose keys begin so."""
         texts = list(postings)
-        if texts and not self.partial:
-            self.fresh, self.fresh_bytes = (key.encode(), texts), sum(map(len, texts))
+        if not texts or self.partial:
+            return
+        size = sum(map(len, texts))
+        if self.pending_bytes + size > MOST_PENDING_BYTES:
+            self.pending[key.encode()] = sha256(b"".join(texts)).digest()
+        else:
+            self.pending[key.encode()] = texts
+            self.pending_bytes += size
 
-    def asked(self, key: bytes) -> bytes | None:
-        """The hash of the postings whose keys begin so, None where no line asks for them; asked for once."""
-        if self.fresh is not None and self.fresh[0] == key:
-            texts, self.fresh = self.fresh[1], None
-            return sha256(b"".join(texts)).digest()
-        return self.pending.pop(key, None)
+    def asked(self, key: bytes) -> bytes | list[bytes] | None:
+        """The postings whose keys begin so, or their hash; None where no line asks for them. Asked for once."""
+        found = self.pending.pop(key, None)
+        if type(found) is list:
+            self.pending_bytes -= sum(map(len, found))
+        return found
 
     @property
     def missing(self) -> bytes | None:
         """What the keys of postings begin with that the books lack, None where they lack none."""
-        return next(iter(self.pending), None if self.fresh is None else self.fresh[0])
+        return next(iter(self.pending), None)
 
     def committed(self, name: str, commitment: Commitment, root: bytes) -> int:
         """The place in the file up to which a root that work of a stream commits to binds all lines.

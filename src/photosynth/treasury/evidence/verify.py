@@ -55,7 +55,7 @@ class Verifier:
         self.stream = self.file.start_ms = None
         if not raw.endswith(b"\n"):
             raise EvidenceError(f"it has no end within {MAX_LINE_BYTES} bytes: something was cut off or put in")
-        sealed = split_line(raw[:-1])
+        sealed = split_line(raw)
         try:
             check_hash(sealed)
             line = open_envelope(sealed.body)

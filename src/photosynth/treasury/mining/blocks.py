@@ -218,9 +218,9 @@ def newest_blocks() -> sa.Select[Any]:
     return sa.select(BLOCKS).order_by(BLOCKS.c.time_s.desc(), BLOCKS.c.height.desc())
 
 
-def blocks_where(tx: Connection, *conditions: sa.ColumnElement[bool]) -> list[BlockRow]:
-    """Our blocks that meet every condition over the blocks table, the lowest first."""
-    rows = tx.execute(sa.select(BLOCKS).where(*conditions).order_by(BLOCKS.c.height, BLOCKS.c.hash))
+def blocks_where(tx: Connection, *conditions: sa.ColumnElement[bool], most: int | None = None) -> list[BlockRow]:
+    """Our blocks that meet every condition over the blocks table, the lowest first; at most so many."""
+    rows = tx.execute(sa.select(BLOCKS).where(*conditions).order_by(BLOCKS.c.height, BLOCKS.c.hash).limit(most))
     return [_row(row) for row in rows.mappings()]
 
 

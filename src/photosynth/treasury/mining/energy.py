@@ -90,6 +90,13 @@ def class_weights(classes: tuple[str, ...]) -> tuple[int, tuple[int, ...]] | Non
     return over, tuple(part.numerator * (over // part.denominator) for part in known)
 
 
+def asked_by(key: str) -> str | None:
+    """What all keys of a quarter hour's postings begin with, or of its correction's; None where a key is of neither."""
+    parts = key.split(":", 4)
+    size = {"interval": 3, "correction": 4}.get(parts[0], len(parts))
+    return ":".join(parts[:size]) + ":" if size < len(parts) else None
+
+
 def interval_key(site: str, start_ms: int) -> str:
     """What the keys of a quarter hour's postings begin with."""
     return f"interval:{site}:{start_ms}:"

@@ -83,9 +83,10 @@ class SiteBooks:
         return record_found_block(tx, self.site.chain, self.site.site, fact, self.site.payout_script)
 
     def close_interval(self, tx: Connection, facts: IntervalFacts) -> EvidenceRecord:
-        """Close a quarter hour, and write down what was posted; returns the newest line, with the root to commit to.
+        """Close a quarter hour and post its energy; returns the newest line, with the root to commit to.
 
-        Closing it again changes nothing. Raises TreasuryError where the start is not that of a quarter hour, or lies before one
+        What is posted follows from what the line says, and comes into the books' own lines later. Closing it again changes
+        nothing. Raises TreasuryError where the start is not that of a quarter hour, or lies before one
         that is closed.
         """
         newest = lines.newest_line(tx)
@@ -111,7 +112,7 @@ class SiteBooks:
         for posting in postings:
             if post(tx, replace(posting, lines=of_energy(posting.lines, self.site.meters))) is None:
                 raise TreasuryError(f"{posting.key} is posted, but its quarter hour is not closed")
-        return self.fleet.record_postings(tx) or record
+        return record
 
     def correct_interval(self, tx: Connection, facts: CorrectionFacts) -> EvidenceRecord | None:
         """Write down registers that came after their quarter hour was closed without them, and post what follows.

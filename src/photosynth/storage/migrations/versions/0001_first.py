@@ -206,6 +206,7 @@ def _tables() -> None:
         sa.Column("chain", sa.Text(), nullable=False),
         sa.Column("height", INTEGER, autoincrement=False, nullable=False),
         sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("bits", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("chain", "height", name=op.f("pk_chain")),
     )
     op.create_table(

@@ -29,9 +29,9 @@ def check(line: Envelope, stream: Stream, file: FileState) -> None:
     if typed is not None:
         quick = file.quick.get(site.name)
         if quick is None:
-            quick = file.quick[site.name] = QuickQuarterHours(site, file)
+            quick = file.quick[site.name] = QuickQuarterHours(site)
         file.start_ms = typed.start_utc_s * 1000
-        if quick.take(typed):
+        if quick.take(typed, file):
             return
         file.start_ms = None
     _check_carefully(line.data(), stream, site, file)
