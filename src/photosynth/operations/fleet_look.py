@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from photosynth.documents import NodeDocument
 from photosynth.operations import conditions as wrong
+from photosynth.operations.fleet_units import ChainUnits
 from photosynth.operations.glance import Glance
 from photosynth.operations.incidents.life import Look, Seen
 from photosynth.operations.incidents.looking import (
@@ -46,11 +47,12 @@ class FleetLook:
         found += seen(wrong.unexplained_conditions(coins), "wallet") + seen(wrong.misfit_conditions(unfit), "node")
         found += seen(wrong.audit_conditions(fleet.audit.fault, fleet.audit.waiting, 0), "fleet")
         found += seen(wrong.database_conditions(self._books.fault, 0), "fleet")
-        found += seen(wrong.alert_conditions(fleet.undelivered, 0), "alerts") + seen(
-            wrong.overflow_conditions(fleet.left_out, 0), "fleet"
-        )
+        found += seen(wrong.alert_conditions(fleet.undelivered, 0), "alerts")
+        found += seen(wrong.overflow_conditions(fleet.left_out, 0), "fleet")
         blind = set(not_yet_seen(nodes))
         critical = critically_wrong(nodes)
+        found += self._of_unmined_chains(nodes, critical)
+        blind |= {f"|books_disagree:{name}" for name, chain in fleet.chains.items() if not _reconciled(chain)}
         for door in self._doors.values():
             of_site, unseen = await _at_site(door, nodes, critical)
             found += of_site + seen(
@@ -58,6 +60,16 @@ class FleetLook:
             )
             blind |= unseen
         return Look(found, frozenset(blind), frozenset() if strange is not None else _OF_BOOKS)
+
+    def _of_unmined_chains(self, nodes: list[NodeDocument], critical: Mapping[str, str]) -> list[Seen]:
+        """What is wrong with the books of chains that no site mines on, which waits for the nodes that they follow."""
+        found = []
+        for chain in self._fleet.chains.values():
+            if not chain.mined and (followed := chain.books.service) is not None:
+                told = seen(wrong.chain_conditions(chain.name, followed.fault, followed.reconciled, 0), "chain")
+                of_chain = [node.id for node in nodes if node.id in self._fleet.nodes and _chain_of(node) == chain.name]
+                found += following(told, of_chain, critical)
+        return found
 
     async def _told_by_the_books(self) -> _OfBooks | None:
         """What the database tells, as last seen where it does not answer; None where it never did."""
@@ -72,6 +84,15 @@ class FleetLook:
             return await self._books.look(ask)
         except StorageError:
             return None
+
+
+def _reconciled(chain: ChainUnits) -> bool:
+    """Whether a chain's books were held against the coins since the start."""
+    return chain.books.service is not None and chain.books.service.reconciled is not None
+
+
+def _chain_of(node: NodeDocument) -> str:
+    return f"{node.network}/{node.chain}"
 
 
 async def _at_site(door: SiteDoor, nodes: list[NodeDocument], critical: Mapping[str, str]) -> tuple[list[Seen], set[str]]:

@@ -66,3 +66,15 @@ def test_no_runbook_is_of_a_kind_that_there_is_not() -> None:
 
 def test_what_only_another_package_names_has_the_page_that_says_so() -> None:
     assert kind_of("tally_stuck").runbook == "docs/runbooks/nodes.md#other"
+
+
+def judges(*modules: str) -> set[str]:
+    """The judges of ``operations.conditions`` that modules call."""
+    texts = [(SOURCE / "operations" / name).read_text(encoding="utf-8") for name in modules]
+    return {name for text in texts for name in re.findall(r"wrong\.(\w+_conditions)\(", text)}
+
+
+def test_whatever_the_status_says_is_wrong_a_look_sees_too() -> None:
+    told = judges("running.py", "site_door.py") - {"ended_conditions"}  # which is only told
+    assert len(told) > 10
+    assert told <= judges("fleet_look.py", "incidents/looking.py", "site_door.py")
