@@ -38,7 +38,7 @@ def incidents(state: Place, site: str | None, with_resolved: bool, as_json: bool
     output().print(_table(fleet.where, found))
     if len(found) == 1:
         (one,) = found
-        output().print(Text(f"\nSeen: {one.evidence}\nRunbook: {one.runbook}"))
+        output().print(Text(f"\nOpened: {iso_utc(one.opened_ms)}\nSeen: {one.evidence}\nRunbook: {one.runbook}"))
     return ExitCode.OK
 
 
@@ -97,14 +97,12 @@ def test_alerts(state: Place, as_json: bool) -> int:
 
 
 def _table(where: str, found: list[IncidentDocument]) -> FittingTable:
-    columns = ("Id", "Severity", "State", "Opened (UTC)", "For", "Subject", "What is wrong")
-    table = FittingTable(f"{where}: incidents", *columns, left=7, whole=("Id", "Severity", "State", "Opened (UTC)", "For"))
+    columns = ("Id", "Severity", "State", "For", "Subject", "What is wrong")
+    table = FittingTable(f"{where}: incidents", *columns, left=6, whole=("Id", "Severity", "For"))
     now_ms = time.time_ns() // 1_000_000
     for one in found:
         lasted_s = max(0, (now_ms if one.resolved_ms is None else one.resolved_ms) - one.opened_ms) // 1000
-        table.add_row(
-            str(one.id), one.severity, _state(one), iso_utc(one.opened_ms), duration(lasted_s), one.subject, _summary(one)
-        )
+        table.add_row(str(one.id), one.severity, _state(one), duration(lasted_s), one.subject, _summary(one))
     return table
 
 
