@@ -24,6 +24,8 @@ from photosynth.treasury.mining.unknown_intervals import UnknownIntervals, unkno
 from photosynth.treasury.suspense import Unexplained, unexplained
 
 DAY_MS = 86_400_000
+START_LOOKS = 6
+"""Looks after a start in which a node that has not answered yet is not called silent: it, or its model, may be starting too."""
 _OF_BOOKS = frozenset({"coins_unexplained", "income_in_suspense", "quarter_hours_unknown"})
 """Kinds that only the database tells of."""
 _OfBooks = tuple[list[UnknownIntervals], list[Unexplained], list[Misfit]]
@@ -33,23 +35,25 @@ class FleetLook:
     """Looks at one fleet."""
 
     def __init__(self, fleet: RunningFleet) -> None:
-        self._fleet = fleet
+        self._fleet, self._looks = fleet, 0
         self._doors = {name: SiteDoor(fleet, units, fleet.chains[units.chain]) for name, units in fleet.sites.items()}
         self._books: Glance[_OfBooks] = Glance(fleet.database.place)
 
     async def __call__(self) -> Look:
         """One look."""
         fleet = self._fleet
+        self._looks += 1
+        starting = self._looks <= START_LOOKS
         nodes, troubles = fleet.watch.nodes(), fleet.supervisor.troubles()
         strange = await self._told_by_the_books()
         unknown, coins, unfit = strange or ([], [], [])
-        found = seen_of_nodes(nodes, troubles) + seen_of_troubles(troubles)
+        found = seen_of_nodes(nodes, troubles, starting=starting) + seen_of_troubles(troubles)
         found += seen(wrong.unexplained_conditions(coins), "wallet") + seen(wrong.misfit_conditions(unfit), "node")
         found += seen(wrong.audit_conditions(fleet.audit.fault, fleet.audit.waiting, 0), "fleet")
         found += seen(wrong.database_conditions(self._books.fault, 0), "fleet")
         found += seen(wrong.alert_conditions(fleet.undelivered, 0), "alerts")
         found += seen(wrong.overflow_conditions(fleet.left_out, 0), "fleet")
-        blind = set(not_yet_seen(nodes))
+        blind = set(not_yet_seen(nodes, starting=starting))
         critical = critically_wrong(nodes)
         found += self._of_unmined_chains(nodes, critical)
         blind |= {f"|books_disagree:{name}" for name, chain in fleet.chains.items() if not _reconciled(chain)}

@@ -120,3 +120,10 @@ def test_a_part_that_waits_does_so_because_of_what_it_waits_for(scope: str, name
 def test_a_node_that_nobody_has_looked_at_since_the_start_is_neither_well_nor_ill() -> None:
     nodes = [node("a", state="unknown"), node("b", "node_unreachable", state="unknown"), node("c", state="healthy")]
     assert not_yet_seen(nodes) == {"node a"}
+
+
+def test_while_the_system_starts_a_node_that_has_not_answered_yet_is_given_time() -> None:
+    nodes = [node("a", "node_unreachable", state="unknown"), node("b", "node_unreachable", state="down")]
+    assert [item.subject for item in seen_of_nodes(nodes, [], starting=True)] == ["node b"], "that one had answered"
+    assert not_yet_seen(nodes, starting=True) == {"node a"}
+    assert [item.subject for item in seen_of_nodes(nodes, [])] == ["node a", "node b"]

@@ -31,11 +31,16 @@ def seen(found: Iterable[Condition], about: str, site: str | None = None, *, cau
     ]
 
 
-def seen_of_nodes(nodes: Sequence[NodeDocument], troubles: Sequence[Trouble]) -> list[Seen]:
-    """What is wrong with nodes; one whose part does not run is silent because of that."""
-    down = {item.scope: item.why for item in troubles if item.kind == "down"}
+def seen_of_nodes(nodes: Sequence[NodeDocument], troubles: Sequence[Trouble], *, starting: bool = False) -> list[Seen]:
+    """What is wrong with nodes; one whose part does not run is silent because of that.
+
+    While the system is ``starting``, one that has not answered yet is given time.
+    """
+    down = {item.scope: item.why for item in troubles}
     found = []
     for node in nodes:
+        if starting and node.state == "unknown":
+            continue
         why = down.get(f"node:{node.id}")
         cause = None if why is None else f"it does not run here: {why}"
         found += [replace(item, site=node.site) for item in seen(wrong.node_conditions([node], 0), "node", cause=cause)]
@@ -82,6 +87,6 @@ def critically_wrong(nodes: Sequence[NodeDocument]) -> dict[str, str]:
     }
 
 
-def not_yet_seen(nodes: Iterable[NodeDocument]) -> frozenset[str]:
-    """Nodes that nobody has looked at since the start: neither well nor ill."""
-    return frozenset(f"node {node.id}" for node in nodes if node.state == "unknown" and not node.conditions)
+def not_yet_seen(nodes: Iterable[NodeDocument], *, starting: bool = False) -> frozenset[str]:
+    """Nodes that nobody has looked at since the start, or that are given time: neither well nor ill."""
+    return frozenset(f"node {node.id}" for node in nodes if node.state == "unknown" and (starting or not node.conditions))
