@@ -112,9 +112,9 @@ class Journal:
         """One page."""
         return await self.read(lambda tx: books.ledger_document(tx, None, from_ms, to_ms, limit=limit, before_id=before_id))
 
-    def ledger_lines(self, from_ms: int | None, to_ms: int | None, limit: int | None, **more: Any) -> Any:
+    def ledger_lines(self, from_ms: int | None, to_ms: int | None, limit: int | None, *, site: str | None, **more: Any) -> Any:
         """All of it."""
-        return ledger_lines(self.read, None, from_ms, to_ms, limit, **more)
+        return ledger_lines(self.read, site, from_ms, to_ms, limit, **more)
 
 
 ASK = """
@@ -133,13 +133,13 @@ class Stopped:
     async def read(self, call):
         with self.db.read() as tx:
             return call(tx)
-    def ledger_lines(self, *period, **more):
-        return ledger_lines(self.read, None, *period, **more)
+    def ledger_lines(self, *period, site, **more):
+        return ledger_lines(self.read, site, *period, **more)
 
 async def main():
     place = sys.argv[1]
     view = ApiClient(ApiAddress(place, "t", 1)) if place.startswith("http") else Stopped(place)
-    await _write_json(sys.stdout.buffer, Opened(view, "", ZoneInfo("UTC")), _Wanted(None, None, None))
+    await _write_json(sys.stdout.buffer, Opened(view, "", ZoneInfo("UTC")), _Wanted(None, None, None, None))
 asyncio.run(main())
 used = resource.getrusage(resource.RUSAGE_SELF)
 sys.stderr.write(f"{used.ru_utime + used.ru_stime} {used.ru_maxrss}")
