@@ -60,7 +60,7 @@ def incident_item(one: IncidentDocument, numbers: Numbers, now_ms: int) -> str:
     return (
         f"<p><b>{text(one.subject)}</b> {text(one.summary)} {state}</p>"
         f"<p class=sub>Incident {one.id}, {times}{taken}{flaps}. {text(one.evidence)}</p>{cause}"
-        f"<p class=sub>What to do: <code>{text(one.runbook)}</code></p>{button}"
+        f"<p class=sub>What to do: <code class=wrap>{text(one.runbook)}</code></p>{button}"
     )
 
 
