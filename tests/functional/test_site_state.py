@@ -25,8 +25,10 @@ READING = (
     ("ledger", "--json"),
     ("trace", "1"),
     ("chain", "export", "-"),
-    ("evidence", "export", "-"),
+    ("evidence", "export", "-", "--site", "backnang"),
 )
+EXPORT = ("evidence", "export", "-")
+"""After a kill this is more than reading: what was posted and not signed yet is written down first."""
 
 
 def live(state: Path) -> RunningSite:
@@ -125,6 +127,11 @@ def test_reading_changes_nothing(past: Path, tmp_path: Path, which: str) -> None
         answer = command(state, *arguments)
         assert answer.returncode == 0, (arguments, answer.stderr)
         assert snapshot(state) == before, arguments
+    assert command(state, *EXPORT).returncode == 0
+    if which == "killed":
+        before = snapshot(state)
+        assert command(state, *EXPORT).returncode == 0
+    assert snapshot(state) == before, "an export that lacks nothing only reads"
 
 
 def test_whoever_may_only_read_can_read(past: Path, tmp_path: Path) -> None:
@@ -135,6 +142,9 @@ def test_whoever_may_only_read_can_read(past: Path, tmp_path: Path) -> None:
         for arguments in READING:
             answer = command(state, *arguments, preexec_fn=_obey_permissions)
             assert answer.returncode == 0, (arguments, answer.stderr)
+        answer = command(state, *EXPORT, preexec_fn=_obey_permissions)
+        assert answer.returncode == (3 if which == "killed" else 0), answer.stderr
+        assert ("writes down first" in answer.stderr) == (which == "killed")
 
 
 def _obey_permissions() -> None:

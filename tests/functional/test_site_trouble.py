@@ -126,7 +126,7 @@ def test_a_full_disk_does_not_disable_stopping(small_disk: Path) -> None:
         action = json.loads(answer.stdout)
         assert "machines are asleep" in action["read_back"]
         assert site.part()["machines"]["running"] <= 3
-        if action["id"] == 0:  # else the file had room for it in its pages
+        if action["answer"] is not None:  # else there was room for an empty file's name
             assert "a restart does not know of it yet" in action["answer"]
         site.wait_for(full, "it to be told that the audit waits")
         assert "entries wait" in conditions(site)["audit_waits"]

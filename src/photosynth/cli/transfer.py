@@ -62,8 +62,8 @@ def export_evidence(state: Place, file: Path, site: str | None) -> int:
             return
         from photosynth.operations.resting import open_stopped_evidence
 
-        async with open_stopped_evidence(state) as evidence:
-            async for line in evidence.lines(site):
+        async with open_stopped_evidence(state, site) as evidence:
+            async for line in evidence.lines():
                 yield line + b"\n"
 
     number = _run(lambda: _write(file, lines(), "lines"))

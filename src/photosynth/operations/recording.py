@@ -15,7 +15,7 @@ from photosynth.operations import consistency
 from photosynth.operations.evidence_keys import open_identity
 from photosynth.operations.manifest import Seen, check_parts, save_manifest
 from photosynth.operations.resting import begun, read_state
-from photosynth.operations.state import StateFolder
+from photosynth.operations.state import StateError, StateFolder
 from photosynth.sites.clock import RunningClock
 from photosynth.sites.heads import EvidenceHeads
 from photosynth.storage import Database, Runner, StorageError
@@ -128,5 +128,11 @@ def record_stopped(state: Place) -> None:
     with read_state(state) as (folder, _), Database(folder.database, at_rest=True) as database, database.read() as tx:
         if not unrecorded(tx):
             return
-    with stopped_books(state) as (folder, database), database.begin() as tx:
-        record_all(tx, open_identity(tx, folder, BOOKS))
+    try:
+        with stopped_books(state) as (folder, database), database.begin() as tx:
+            record_all(tx, open_identity(tx, folder, BOOKS))
+    except StateError as error:
+        raise StateError(
+            f"a kill left postings without evidence, which an export of all streams writes down first, but {error}. "
+            "A site's own stream (--site NAME) needs nothing to be written"
+        ) from error

@@ -123,13 +123,13 @@ def _embedded(manifest: Manifest, wanted: str | None) -> str:
 
 
 class StoppedEvidence:
-    """The evidence of a stopped fleet; satisfies ``api.evidence_port.EvidencePort``."""
+    """The evidence of a stopped fleet, of all streams or of one site's."""
 
-    def __init__(self, folder: StateFolder) -> None:
-        self._folder = folder
+    def __init__(self, folder: StateFolder, site: str | None) -> None:
+        self._folder, self._site = folder, site
 
-    async def lines(self, site: str | None = None) -> AsyncIterator[bytes]:
-        """The lines of an export, of all streams or of one site's, each without its line feed. Raises NotKnownError."""
+    async def lines(self) -> AsyncIterator[bytes]:
+        """The lines of an export, each without its line feed. Raises NotKnownError."""
         from functools import partial
 
         from photosynth.operations.evidence_keys import signing_identity
@@ -139,17 +139,21 @@ class StoppedEvidence:
 
         with Database(self._folder.database, at_rest=True) as database, database.read() as tx:
             try:
-                for line in export_lines(tx, partial(signing_identity, tx, self._folder), site):
+                for line in export_lines(tx, partial(signing_identity, tx, self._folder), self._site):
                     yield line
             except NoEvidenceError as error:
                 raise NotKnownError(f"{error}.") from None
 
 
 @asynccontextmanager
-async def open_stopped_evidence(state: Place) -> AsyncIterator[StoppedEvidence]:
-    """The evidence of a stopped fleet, with the postings that a kill left out of it. Raises StateError and StorageError."""
-    from photosynth.operations.recording import record_stopped
+async def open_stopped_evidence(state: Place, site: str | None = None) -> AsyncIterator[StoppedEvidence]:
+    """The evidence of a stopped fleet, of all streams or of one site's. Raises StateError and StorageError.
 
-    record_stopped(state)
+    Of all, the postings that a kill left out are written down first.
+    """
+    if site is None:
+        from photosynth.operations.recording import record_stopped
+
+        record_stopped(state)
     with read_state(state) as (folder, _):
-        yield StoppedEvidence(folder)
+        yield StoppedEvidence(folder, site)

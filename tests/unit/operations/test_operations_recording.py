@@ -139,8 +139,8 @@ def left_by_a_kill(folder: StateFolder) -> bool:
 
 
 async def exported(folder: StateFolder, path: Path, site: str | None = None) -> bytes:
-    async with open_stopped_evidence(folder.root) as evidence:
-        lines = [line + b"\n" async for line in evidence.lines(site)]
+    async with open_stopped_evidence(folder.root, site) as evidence:
+        lines = [line + b"\n" async for line in evidence.lines()]
     path.write_bytes(b"".join(lines))
     report = verify(path)
     assert report.reason is None

@@ -90,7 +90,7 @@ async def test_a_stop_that_came_after_the_last_status_is_told(tmp_path: Path) ->
 
 async def test_where_nothing_was_signed_yet_there_is_no_evidence(tmp_path: Path) -> None:
     whole(tmp_path).unlock()
-    async with open_stopped_evidence(tmp_path) as evidence:
-        for site in (None, "backnang"):
+    for site in (None, "backnang"):
+        async with open_stopped_evidence(tmp_path, site) as evidence:
             with pytest.raises(NotKnownError, match="there is no evidence yet: it begins with the first mining site"):
-                await anext(evidence.lines(site))
+                await anext(evidence.lines())
