@@ -78,9 +78,10 @@ class Guard:
             raise self.broken(name, asyncio.CancelledError("it cancelled itself"))
         found = task.result()
         if isinstance(found, _Raised):
-            if isinstance(found.error, self._declared):
-                raise found.error
-            raise self.broken(name, found.error)
+            broken = None if isinstance(found.error, self._declared) else self.broken(name, found.error)
+            # One that is raised again and again would keep every way that it came, and all that was there.
+            forgotten = BaseException.with_traceback(found.error, None)
+            raise forgotten if broken is None else broken
         try:
             return checked(found)
         except (TypeError, ValueError) as error:

@@ -126,6 +126,12 @@ async def test_meters_and_markets_that_cannot_be_opened_say_so_when_they_are_ask
     await meters.close()
     with pytest.raises(Exception, match=why.partition(": ")[2]):
         market_of(SITE).prices(0)
+    market, ways = market_of(SITE), list[int]()
+    for _ in range(2):
+        with pytest.raises(Exception, match=why.partition(": ")[2]) as raised:
+            market.prices(0)
+        ways.append(len(raised.traceback))
+    assert ways[0] == ways[1], "an error that is raised again keeps not every way that it came"
 
 
 @pytest.mark.parametrize("instead", [raises, hangs, is_away])
