@@ -70,6 +70,15 @@ class Cancelling(Part):
         raise asyncio.CancelledError
 
 
+class Renaming(Part):
+    """Settings that make another group's machines of these."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename(cls, value: Any) -> Any:
+        return {**value, "id": "hall-a"}
+
+
 class Childless(Part):
     """Settings that let nothing be made of them."""
 
@@ -121,6 +130,7 @@ ACME, OTHER = _acme(settings=AcmeSettings), _acme()
 COLLIDES, TIERLESS, CLOSED = _acme(settings=Colliding), _acme(tier="hearsay"), _acme(open=None)
 UNSET, UNTITLED, STRANGE = _acme(settings=dict), _acme(title=""), _acme(settings=Strange)
 BECOMING, CANCELLING, CHILDLESS = _acme(settings=Becoming), _acme(settings=Cancelling), _acme(settings=Childless)
+RENAMING = _acme(settings=Renaming)
 NAMELESS, TIERS = (Hiding(name="acme", title=what, tier="specification", open=_broken) for what in ("name", "tier"))
 PLAIN = Driver(name="acme", title="Acme", tier="specification")
 DAM = SourceKind(name="dam", title="A dam", tier="specification", settings=Dam)
@@ -270,7 +280,13 @@ def test_what_a_package_does_when_it_is_asked_for_its_driver_is_a_problem_in_few
 
 
 @pytest.mark.parametrize(
-    ("value", "why"), [("BECOMING", "become a str"), ("CANCELLING", "CancelledError"), ("CHILDLESS", "KeyError: 'no heirs'")]
+    ("value", "why"),
+    [
+        ("BECOMING", "become a str"),
+        ("CANCELLING", "CancelledError"),
+        ("CHILDLESS", "KeyError: 'no heirs'"),
+        ("RENAMING", "change `id`, which is not theirs"),
+    ],
 )
 def test_what_settings_do_when_they_are_judged_is_a_problem(value: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     announce(MACHINES, monkeypatch, f"{__name__}:{value}")

@@ -59,8 +59,12 @@ class ByName:
         try:
             found = self._part(driver).model_validate(value, context=info.context)
             if isinstance(found, self._part(driver)):
-                return found
-            what = f"the settings of {shown(name)} become a {type(found).__name__} when they are judged"
+                changed = self._changed(found, {self.key: name, **value}, info.context)
+                if changed is None:
+                    return found
+                what = f"the settings of {shown(name)} change `{changed}`, which is not theirs"
+            else:
+                what = f"the settings of {shown(name)} become a {type(found).__name__} when they are judged"
             raise mistake(what, "Mend or remove the package that they come from", self.key)
         except RegistryError as error:
             raise mistake(str(error), "Mend or remove that package", self.key) from None
@@ -70,6 +74,11 @@ class ByName:
             # The seam to settings that another package wrote: they may raise anything while they judge a value.
             what = f"the settings of {shown(name)} failed in a way that they must not: {words_of(error)}"
             raise mistake(what, "Mend or remove the package that they come from", self.key) from error
+
+    def _changed(self, found: Part, value: Mapping[str, Any], context: Any) -> str | None:
+        """What of a part is not as it is without the driver's settings: a name that is there already could so become its own."""
+        own = self._base.model_validate({key: value[key] for key in keys_of(self._base) & value.keys()}, context=context)
+        return next((key for key in self._base.model_fields if getattr(found, key) != getattr(own, key)), None)
 
     def _driver(self, name: object) -> Driver:
         try:
