@@ -101,6 +101,8 @@ OF_CHAINS = {"chain": "name of the chain"}
 DOCUMENTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`photosynth status --json`", documents.Status),
     ("`photosynth workers --json`", documents.WorkersDocument),
+    ("`photosynth incidents --json`, `GET /api/v1/incidents`: a list of", documents.IncidentDocument),
+    ("`photosynth alerts test --json`: a list of", documents.AlertTestDocument),
     ("`photosynth trace --json`", documents.TraceDocument),
     ("`photosynth ledger --json`", documents.LedgerDocument),
     ("`photosynth stop-mining --json`, `resume-mining --json`, `GET /api/v1/actions`", documents.ActionDocument),
@@ -199,7 +201,7 @@ def _value(annotation: Any, metadata: list[Any]) -> str:
     parser = parser_of(metadata)
     if isinstance(parser, Dimension):
         return f"{parser.name} in {parser.unit_list()}, like `{parser.example}`"
-    if parser is not None and parser.__doc__ and parser.__module__.endswith("settings.values"):
+    if parser is not None and parser.__doc__ and parser.__module__.endswith(("settings.values", "fleet.alerts")):
         return _sentence_part(parser.__doc__)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:

@@ -154,6 +154,8 @@ class NodeChoice(_Questions):
     def __init__(self, nodes: Mapping[str, Unit[OpenedNode]]) -> None:
         self._nodes = dict(nodes)
         self._silent: dict[str, _Silent] = {}
+        self._met: dict[str, OpenedNode] = {}
+        """Those that were opened without an answer, as they were when they were first looked at."""
         self._left: set[asyncio.Future[Any]] = set()
         """Questions whose answers nobody waits for; each of them ends by the node's own time-outs."""
 
@@ -166,14 +168,15 @@ class NodeChoice(_Questions):
         raise NodeUnavailableError(self._none_open())
 
     def one_by_one(self) -> "list[OneOfThem]":
-        """Each of them that is open, in the order in which they are asked."""
-        opened = [(name, self._nodes[name].service) for name in self._in_order()]
+        """Each of them that is open and not silent, in the order in which they are asked."""
+        opened = [(name, self._nodes[name].service) for name in self._in_order() if name not in self._silent]
         return [OneOfThem(self, name, service) for name, service in opened if service is not None]
 
     def not_open(self) -> list[str]:
-        """Those that are not, with why."""
+        """Those that are not, and those that do not answer, with why."""
         closed = [(name, unit) for name, unit in self._nodes.items() if unit.service is None]
-        return [f"{name}: {unit.fault or 'it is not open yet'}" for name, unit in closed]
+        silent = [f"{name}: it does not answer" for name in self._silent if self._nodes[name].service is not None]
+        return [f"{name}: {unit.fault or 'it is not open yet'}" for name, unit in closed] + silent
 
     async def submit_block(self, raw: bytes) -> Verdict:
         """Hand over a block to all at once: a block that waits is lost to another one.
@@ -216,17 +219,39 @@ class NodeChoice(_Questions):
         return all(unit.service.node.coins_by_index for unit in self._nodes.values() if unit.service is not None)
 
     async def _ask(self, question: Callable[[BitcoinNode], Awaitable[T]]) -> T:
-        """The first answer. Raises NodeUnavailableError where nobody answers."""
-        faults: list[str] = []
-        for name in self._in_order():
-            opened = self._nodes[name].service
-            if opened is None:
-                continue
-            try:
-                return await self.ask_one(name, opened, question)
-            except NodeUnavailableError as error:
-                faults.append(str(error))
-        raise NodeUnavailableError("; ".join(faults) or self._none_open())
+        """The first answer. Raises NodeUnavailableError where nobody answers.
+
+        Those that were silent are asked where nobody else is left, all at once: there may be many. Whoever answers by then, or is
+        opened, comes before them.
+        """
+        faults, asked, asking = list[str](), set[str](), dict[asyncio.Future[T], str]()
+        try:
+            while True:
+                opened = {n: unit.service for n in self._in_order() if (unit := self._nodes[n]).service is not None}
+                left = {name: node for name, node in opened.items() if name not in asked}
+                awake = next((name for name in left if name not in self._silent), None)
+                if awake is not None:
+                    asked.add(awake)
+                    try:
+                        return await self.ask_one(awake, left[awake], question)
+                    except NodeUnavailableError as error:
+                        faults.append(str(error))
+                    continue
+                asking |= {asyncio.ensure_future(self.ask_one(name, node, question)): name for name, node in left.items()}
+                asked |= left.keys()
+                if not asking:
+                    raise NodeUnavailableError("; ".join(faults) or self._none_open())
+                done, _ = await asyncio.wait(asking, timeout=PATIENCE_S, return_when=FIRST_COMPLETED)
+                for task in sorted(done, key=lambda task: list(self._nodes).index(asking[task])):
+                    del asking[task]
+                    try:
+                        return task.result()
+                    except NodeUnavailableError as error:
+                        faults.append(str(error))
+        finally:
+            for task in asking:
+                task.cancel()
+                self._leave(task)
 
     async def ask_one(self, name: str, opened: OpenedNode, question: Callable[[BitcoinNode], Awaitable[T]]) -> T:
         """One node's answer; it is passed over where it has none. Raises NodeUnavailableError."""
@@ -267,7 +292,12 @@ class NodeChoice(_Questions):
         )
 
     def _in_order(self) -> list[str]:
-        """The nodes as they are asked: in order of preference, but those last that did not answer and do not yet again."""
+        """The nodes as they are asked: in order of preference, but those last that did not answer, and do not yet."""
+        for name, unit in self._nodes.items():
+            if unit.service is not None and unit.service.genesis_hash is None and self._met.get(name) is not unit.service:
+                # Nobody has heard of it yet, and it may never answer.
+                self._met[name] = unit.service
+                self._silent[name] = _Silent(unit.service, asyncio.get_running_loop().time())
         for name in list(self._silent):
             self._look_again(name)
         return sorted(self._nodes, key=lambda name: name in self._silent)

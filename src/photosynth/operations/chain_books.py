@@ -38,6 +38,7 @@ class ChainFollower:
         Raises NodeUnavailableError where nobody answers, WrongChainError where every node has another chain, other
         TreasuryErrors, and StorageError.
         """
+        await self._nodes.tip()  # by then, whoever answers is known
         lagging: list[tuple[Followed, BitcoinNode]] = []
         faults, wrong = self._nodes.not_open(), list[WrongChainError]()
         for node in self._nodes.one_by_one():

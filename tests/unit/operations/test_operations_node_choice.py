@@ -60,13 +60,14 @@ async def never() -> Any:
     raise AssertionError("no node is begun here")
 
 
+def unit_of(number: int, node: Node, genesis_hash: bytes | None = bytes(32)) -> Unit[OpenedNode]:
+    unit: Unit[OpenedNode] = Unit(f"node:{number}", "node", never)
+    unit.service = OpenedNode(cast(Any, node), genesis_hash)
+    return unit
+
+
 def choice(*nodes: Node) -> NodeChoice:
-    units = {}
-    for number, node in enumerate(nodes):
-        unit: Unit[OpenedNode] = Unit(f"node:{number}", "node", never)
-        unit.service = OpenedNode(cast(Any, node), bytes(32))
-        units[str(number)] = unit
-    return NodeChoice(units)
+    return NodeChoice({str(number): unit_of(number, node) for number, node in enumerate(nodes)})
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -191,3 +192,27 @@ async def test_the_only_one_is_waited_for() -> None:
     assert not asking.done()
     only.answer_again.set()
     assert await asking == 1
+
+
+async def test_of_many_that_never_answered_nobody_is_waited_for_in_turn() -> None:
+    many = [Node(number) for number in range(48)]
+    for node in many:
+        node.mode = "hangs"
+    units = {str(number): unit_of(number, node, None) for number, node in enumerate(many)}
+    ours = unit_of(48, Node(48))
+    opened, ours.service = ours.service, None
+    nodes = NodeChoice({**units, "48": ours})
+    asking = asyncio.ensure_future(hash_says(nodes))
+    await until(lambda: all(node.asked.count("block_hash") == 1 for node in many))
+    ours.service = opened
+    async with asyncio.timeout(20):
+        assert await asking == 48, "one that is opened meanwhile is asked"
+    assert await hash_says(nodes) == 48
+    assert {node.asked.count("block_hash") for node in many} == {1}, "and no silent one again"
+    assert [node.name for node in nodes.one_by_one()] == ["48"]
+    many[0].mode = "answers"
+    many[0].answer_again.set()
+    async with asyncio.timeout(20):
+        while await hash_says(nodes) == 48:
+            await asyncio.sleep(0.001)
+    assert [node.name for node in nodes.one_by_one()] == ["0", "48"]
