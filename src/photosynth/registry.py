@@ -127,4 +127,5 @@ class Registry(Generic[T]):
             wrong = f"what it says of itself is not of the kinds that {kind} names"
         if wrong is not None:
             raise RegistryError(f"{where}: {wrong}")
-        return found
+        sound: T = found
+        return sound

@@ -13,7 +13,8 @@ from photosynth.energy.meter_driver import METERS
 from photosynth.energy.source_kind import SOURCES, SourceKind, SourceSettings
 from photosynth.fleet import FleetFileError, load_fleet, parse_fleet
 from photosynth.fleet.schema import fleet_schema
-from photosynth.miners.driver import MACHINES, MachineDriver
+from photosynth.miners.driver import MACHINES, MachineAccess, MachineDriver
+from photosynth.miners.machine import Machine
 from photosynth.registry import Registry, RegistryError
 from photosynth.settings.part import Part
 from photosynth.settings.units import PositiveSeconds, PositiveWatts
@@ -121,6 +122,10 @@ class Dam(SourceSettings):
     """What it makes."""
 
 
+def _no_machine(at: MachineAccess, settings: Any) -> Machine:
+    raise KeyError(at.id)
+
+
 def _acme(**other: Any) -> MachineDriver:
     said: dict[str, Any] = {"name": "acme", "title": "Acme", "tier": "specification", "open": _broken}
     return MachineDriver(**said | other)
@@ -131,7 +136,7 @@ COLLIDES, TIERLESS, CLOSED = _acme(settings=Colliding), _acme(tier="hearsay"), _
 UNSET, UNTITLED, STRANGE = _acme(settings=dict), _acme(title=""), _acme(settings=Strange)
 BECOMING, CANCELLING, CHILDLESS = _acme(settings=Becoming), _acme(settings=Cancelling), _acme(settings=Childless)
 RENAMING = _acme(settings=Renaming)
-NAMELESS, TIERS = (Hiding(name="acme", title=what, tier="specification", open=_broken) for what in ("name", "tier"))
+NAMELESS, TIERS = (Hiding(name="acme", title=what, tier="specification", open=_no_machine) for what in ("name", "tier"))
 PLAIN = Driver(name="acme", title="Acme", tier="specification")
 DAM = SourceKind(name="dam", title="A dam", tier="specification", settings=Dam)
 
