@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -146,6 +146,25 @@ async def test_a_driver_that_fails_takes_its_own_meters_away_and_no_others(inste
     await both.close()
     assert well.closed
     assert ill.closed
+
+
+async def test_what_a_driver_lacks_is_its_own_meters_and_machines_fault_too() -> None:
+    class Empty:
+        """What a driver gave that promised meters, or a machine."""
+
+        id, ids = "m-1", ("c",)
+
+    well, lacking = Meters("a", "b"), cast(Any, Empty())
+    both = site_meters(well, lacking)
+    assert set(await both.read()) == {"a", "b"}
+    assert await both.profile(900_000) == {"a": INTERVAL, "b": INTERVAL}
+    await both.close()
+    assert well.closed
+    door = GuardedMachine(lacking, lambda: 0, CallLimits())
+    for call in (door.sleep, door.wake, lambda: door.read(False)):
+        with pytest.raises(DriverFaultError, match="AttributeError"):
+            await call()
+    await door.close()
 
 
 async def test_a_driver_answers_for_its_own_meters_alone() -> None:
