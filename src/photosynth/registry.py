@@ -5,8 +5,11 @@ announces is loaded when its name is first asked for, so that a broken one is th
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
+
+from photosynth.quantities.texts import printable
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -15,8 +18,19 @@ Tier = Literal["real software", "recorded answers", "specification"]
 """What something was tested against: the software or device itself, recorded answers of it, or its specification."""
 
 
+MOST_TEXT = 500
+
+
 class RegistryError(Exception):
     """A package announces something and does not give it; the message names the entry point."""
+
+
+def words_of(error: BaseException) -> str:
+    """What an exception of another package says of itself, bounded, as far as that can be had."""
+    text = ""
+    with suppress(Exception):
+        text = printable(str(error), MOST_TEXT)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 class Named(Protocol):
@@ -35,7 +49,7 @@ class Registry(Generic[T]):
     """All of one kind that are installed.
 
     ``ours`` are the house's own, each as ``module:ATTRIBUTE``; nobody takes their names. ``wrong`` says what is wrong with one
-    that another package gives, None where nothing is; where it raises AttributeError or TypeError, everything is.
+    that another package gives, None where nothing is; where it raises, everything is.
     """
 
     def __init__(self, group: str, kind: type[T], ours: Mapping[str, str], wrong: Callable[[T], str | None]) -> None:
@@ -98,15 +112,20 @@ class Registry(Generic[T]):
             raise RegistryError(f"{where} has the same name as {other.name} = {other.value} of another package")
         try:
             found = point.load()
-        except (Exception, SystemExit) as error:  # a foreign package may raise anything while it is imported
-            raise RegistryError(f"{where} cannot be loaded: {type(error).__name__}: {error}") from error
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a foreign package may raise anything while it is imported
+            raise RegistryError(f"{where} cannot be loaded: {words_of(error)}") from error
         kind = f"{self._kind.__module__}.{self._kind.__qualname__}"
-        if not isinstance(found, self._kind) or found.name != point.name:
-            raise RegistryError(f"{where} is no {kind} of that name")
         try:
+            if not isinstance(found, self._kind) or found.name != point.name:
+                raise RegistryError(f"{where} is no {kind} of that name")
             wrong = self._wrong(found)
-        except (AttributeError, TypeError):
+        except RegistryError:
+            raise
+        except Exception:  # noqa: BLE001 - it may be of a kind of its own, whose attributes raise anything
             wrong = f"what it says of itself is not of the kinds that {kind} names"
         if wrong is not None:
             raise RegistryError(f"{where}: {wrong}")
-        return found
+        sound: T = found
+        return sound

@@ -1,18 +1,20 @@
 """What goes by a name is found by it, and what another package announces and does not give is a problem of those who name it."""
 
+import asyncio
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, model_validator
 
 from photosynth.drivers import Driver
 from photosynth.energy.meter_driver import METERS
 from photosynth.energy.source_kind import SOURCES, SourceKind, SourceSettings
 from photosynth.fleet import FleetFileError, load_fleet, parse_fleet
 from photosynth.fleet.schema import fleet_schema
-from photosynth.miners.driver import MACHINES, MachineDriver
+from photosynth.miners.driver import MACHINES, MachineAccess, MachineDriver
+from photosynth.miners.machine import Machine
 from photosynth.registry import Registry, RegistryError
 from photosynth.settings.part import Part
 from photosynth.settings.units import PositiveSeconds, PositiveWatts
@@ -51,11 +53,77 @@ class Strange(Part):
     """Lets us in."""
 
 
+class Becoming(Part):
+    """Settings that become something else when they are judged."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _become(cls, value: object, handler: object) -> Any:
+        return "something else"
+
+
+class Cancelling(Part):
+    """Settings that cancel whoever judges them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cancel(cls, value: object) -> Any:
+        raise asyncio.CancelledError
+
+
+class Renaming(Part):
+    """Settings that make another group's machines of these."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename(cls, value: Any) -> Any:
+        return {**value, "id": "hall-a"}
+
+
+class Childless(Part):
+    """Settings that let nothing be made of them."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        raise KeyError("no heirs")
+
+
+class SpeechlessError(Exception):
+    """One that does not say what it is."""
+
+    def __str__(self) -> str:
+        raise KeyError("words")
+
+
+class Hiding(MachineDriver):
+    """A driver that does not let itself be asked."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in object.__getattribute__(self, "title"):
+            raise KeyError(name)
+        return super().__getattribute__(name)
+
+
+def __getattr__(name: str) -> Any:
+    """What is raised when a package's module is asked for what it announces."""
+    raised: dict[str, BaseException] = {
+        "SPEECHLESS": SpeechlessError(),
+        "CANCELLED": asyncio.CancelledError(),
+        "LEAVING": GeneratorExit(),
+        "TALKATIVE": ValueError("x" * 1_000_000 + "\x1b[2J"),
+    }
+    raise raised.get(name, AttributeError(name))
+
+
 class Dam(SourceSettings):
     """A dam."""
 
     head_w: PositiveWatts
     """What it makes."""
+
+
+def _no_machine(at: MachineAccess, settings: Any) -> Machine:
+    raise KeyError(at.id)
 
 
 def _acme(**other: Any) -> MachineDriver:
@@ -66,6 +134,9 @@ def _acme(**other: Any) -> MachineDriver:
 ACME, OTHER = _acme(settings=AcmeSettings), _acme()
 COLLIDES, TIERLESS, CLOSED = _acme(settings=Colliding), _acme(tier="hearsay"), _acme(open=None)
 UNSET, UNTITLED, STRANGE = _acme(settings=dict), _acme(title=""), _acme(settings=Strange)
+BECOMING, CANCELLING, CHILDLESS = _acme(settings=Becoming), _acme(settings=Cancelling), _acme(settings=Childless)
+RENAMING = _acme(settings=Renaming)
+NAMELESS, TIERS = (Hiding(name="acme", title=what, tier="specification", open=_no_machine) for what in ("name", "tier"))
 PLAIN = Driver(name="acme", title="Acme", tier="specification")
 DAM = SourceKind(name="dam", title="A dam", tier="specification", settings=Dam)
 
@@ -197,3 +268,34 @@ def test_a_source_that_nothing_simulates_is_refused(monkeypatch: pytest.MonkeyPa
     dam = "      - {id: dam, kind: dam, party: factory, head: 5 kW}\n"
     (problem,) = problems(TEXT.replace("    sources:\n", "    sources:\n" + dam, 1))
     assert "sites[1].sources[1].kind: nothing simulates a source of the kind dam. Write one of photovoltaic, wind." in problem
+
+
+@pytest.mark.parametrize("value", ["SPEECHLESS", "CANCELLED", "LEAVING", "TALKATIVE", "NAMELESS", "TIERS"])
+def test_what_a_package_does_when_it_is_asked_for_its_driver_is_a_problem_in_few_words(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce(MACHINES, monkeypatch, f"{__name__}:{value}")
+    (problem,) = MACHINES.problems()
+    assert problem.startswith(f"the entry point acme = {__name__}:{value} of the group photosynth.machines")
+    assert len(problem) < 1000
+    assert problem.isprintable()
+    (told,) = problems(with_yard())
+    assert problem in told
+    assert fleet_schema()
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("BECOMING", "become a str"),
+        ("CANCELLING", "CancelledError"),
+        ("CHILDLESS", "KeyError: 'no heirs'"),
+        ("RENAMING", "change `id`, which is not theirs"),
+    ],
+)
+def test_what_settings_do_when_they_are_judged_is_a_problem(value: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    announce(MACHINES, monkeypatch, f"{__name__}:{value}")
+    (told,) = problems(with_yard())
+    assert ".driver: " in told
+    assert why in told
+    assert fleet_schema()

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, GetCoreSchemaHandler, ValidationError, ValidationInfo, create_model
-from pydantic_core import CoreSchema, PydanticKnownError, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
 from photosynth.drivers import Driver
 from photosynth.fleet.plain import did_you_mean
-from photosynth.registry import Registry, RegistryError
+from photosynth.registry import Registry, RegistryError, words_of
 from photosynth.settings.part import Part
 from photosynth.settings.units import mistake, shown
 
@@ -57,15 +57,28 @@ class ByName:
             raise ValidationError.from_exception_data(self._base.__name__, [missing])  # type: ignore[list-item]
         driver = self._driver(name)
         try:
-            return self._part(driver).model_validate(value, context=info.context)
+            found = self._part(driver).model_validate(value, context=info.context)
+            if isinstance(found, self._part(driver)):
+                changed = self._changed(found, {self.key: name, **value}, info.context)
+                if changed is None:
+                    return found
+                what = f"the settings of {shown(name)} change `{changed}`, which is not theirs"
+            else:
+                what = f"the settings of {shown(name)} become a {type(found).__name__} when they are judged"
+            raise mistake(what, "Mend or remove the package that they come from", self.key)
         except RegistryError as error:
             raise mistake(str(error), "Mend or remove that package", self.key) from None
-        except ValidationError:
+        except (ValidationError, PydanticCustomError, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             # The seam to settings that another package wrote: they may raise anything while they judge a value.
-            what = f"the settings of {shown(name)} failed in a way that they must not: {type(error).__name__}: {error}"
+            what = f"the settings of {shown(name)} failed in a way that they must not: {words_of(error)}"
             raise mistake(what, "Mend or remove the package that they come from", self.key) from error
+
+    def _changed(self, found: Part, value: Mapping[str, Any], context: Any) -> str | None:
+        """What of a part is not as it is without the driver's settings: a name that is there already could so become its own."""
+        own = self._base.model_validate({key: value[key] for key in keys_of(self._base) & value.keys()}, context=context)
+        return next((key for key in self._base.model_fields if getattr(found, key) != getattr(own, key)), None)
 
     def _driver(self, name: object) -> Driver:
         try:
@@ -95,7 +108,11 @@ class ByName:
             named: dict[str, Any] = {self.key: (Literal[driver.name], driver.name if driver.name == self.default else ...)}
             bases = (self._base,) if issubclass(self._base, driver.settings) else (driver.settings, self._base)
             name = f"{driver.name}_{self._base.__name__}".title().replace("_", "").replace("-", "")
-            self._parts[key] = create_model(name, __base__=bases, __doc__=driver.title, **named)
+            try:
+                self._parts[key] = create_model(name, __base__=bases, __doc__=driver.title, **named)
+            except Exception as error:
+                what = f"the settings of the {self.what} {driver.name} are in conflict with what every part of its kind has"
+                raise RegistryError(f"{what}: {words_of(error)}") from error
         return self._parts[key]
 
 

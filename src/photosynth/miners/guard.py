@@ -78,9 +78,10 @@ class Guard:
             raise self.broken(name, asyncio.CancelledError("it cancelled itself"))
         found = task.result()
         if isinstance(found, _Raised):
-            if isinstance(found.error, self._declared):
-                raise found.error
-            raise self.broken(name, found.error)
+            broken = None if isinstance(found.error, self._declared) else self.broken(name, found.error)
+            # One that is raised again and again would keep every way that it came, and all that was there.
+            forgotten = BaseException.with_traceback(found.error, None)
+            raise forgotten if broken is None else broken
         try:
             return checked(found)
         except (TypeError, ValueError) as error:
@@ -163,11 +164,11 @@ class GuardedMachine:
 
     async def sleep(self) -> Answer:
         """Tell it to sleep. Raises MachineError."""
-        return await self._call("sleep", self._machine.sleep, sound_answer, self._limits.command_s)
+        return await self._call("sleep", lambda: self._machine.sleep(), sound_answer, self._limits.command_s)  # noqa: PLW0108 - it may lack that
 
     async def wake(self) -> Answer:
         """Tell it to hash. Raises MachineError."""
-        return await self._call("wake", self._machine.wake, sound_answer, self._limits.command_s)
+        return await self._call("wake", lambda: self._machine.wake(), sound_answer, self._limits.command_s)  # noqa: PLW0108 - it may lack that
 
     async def set_power(self, watts: int) -> Answer:
         """Tell it how many watts to draw. Raises MachineError."""
@@ -179,7 +180,7 @@ class GuardedMachine:
     async def close(self) -> None:
         """Let the driver go; nothing that it does keeps others from being closed."""
         try:
-            await self._call("close", self._machine.close, lambda _: None, self._limits.close_s)
+            await self._call("close", lambda: self._machine.close(), lambda _: None, self._limits.close_s)  # noqa: PLW0108 - it may lack that
         except MachineError as error:
             log.warning("a driver did not close", machine=self.id, error=text_of(error))
         self._guard.close()

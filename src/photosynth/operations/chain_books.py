@@ -8,7 +8,7 @@ import structlog
 from photosynth.bitcoin.node import BitcoinNode, NodeUnavailableError
 from photosynth.operations.bitcoin_nodes import NodeChoice
 from photosynth.storage import Database, Runner, StorageError
-from photosynth.treasury.following import ChainBooks, Followed, NodeBehindError, WrongChainError
+from photosynth.treasury.following import ChainBooks, Followed, NodeAtFaultError, NodeBehindError, WrongChainError
 from photosynth.treasury.journal import TreasuryError
 from photosynth.treasury.reconciliation import Reconciliation
 
@@ -23,7 +23,8 @@ FOLLOW_AT_START_S = 2.0
 class ChainFollower:
     """Brings the journal to the tip of a chain by one of its nodes: the first in order of preference that has what it knows.
 
-    A node that is behind the books, or on a branch with less work, is passed over: what others have is no reorganisation.
+    A node that is behind the books, or on a branch with less work, is passed over: what others have is no reorganisation. So is
+    one that tells what cannot be.
     """
 
     def __init__(self, books: ChainBooks, nodes: NodeChoice, database: Database, run: Runner) -> None:
@@ -45,6 +46,8 @@ class ChainFollower:
                 followed = await self._books.follow(node, self._database, self._run)
             except NodeUnavailableError as error:
                 faults.append(str(error))
+            except NodeAtFaultError as error:
+                faults.append(f"{node.name}: {error}")
             except WrongChainError as error:
                 wrong.append(error)
             else:

@@ -5,19 +5,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
-from photosynth.quantities.texts import printable
+from photosynth.registry import words_of
 
 T = TypeVar("T")
 LONGEST_CLOSE_S = 3.0
-MOST_TEXT = 500
-
-
-def words_of(error: BaseException) -> str:
-    """What an exception says of itself, as far as that can be had."""
-    text = ""
-    with suppress(Exception):
-        text = printable(str(error), MOST_TEXT)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 class ForeignError(Exception):

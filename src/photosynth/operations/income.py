@@ -14,11 +14,12 @@ import structlog
 from photosynth.fleet import Node
 from photosynth.networks.grammar import Access, IncomeEvent, IncomePage, IncomeReader, Judgement, Network
 from photosynth.networks.registry import network
-from photosynth.operations.foreign import ForeignCall, ForeignError, let_go, words_of
+from photosynth.operations.foreign import ForeignCall, ForeignError, let_go
 from photosynth.operations.node_look import LARGEST, NonsenseError
 from photosynth.quantities.assets import ASSETS, TOO_LARGE
 from photosynth.quantities.instants import Clock
 from photosynth.quantities.texts import printable
+from photosynth.registry import words_of
 from photosynth.storage import Database, Runner, StorageError
 from photosynth.storage.meta import get_meta, put_meta
 from photosynth.storage.scopes import of_chain

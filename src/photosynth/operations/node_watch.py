@@ -20,10 +20,10 @@ from photosynth.documents.nodes import NodeCondition, NodeDocument, NodeState, P
 from photosynth.fleet import Node
 from photosynth.networks.grammar import Access, Judgement, Probe, Report
 from photosynth.networks.registry import network
-from photosynth.operations.foreign import words_of
 from photosynth.operations.node_access import access_of, command_of
 from photosynth.operations.node_look import NodeLook
 from photosynth.operations.view import NotKnownError
+from photosynth.registry import words_of
 from photosynth.runtimes.process import ChildProcess, Workload
 from photosynth.runtimes.process_log import tail
 

@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import structlog
 
-from photosynth.operations.foreign import words_of
+from photosynth.registry import words_of
 
 log = structlog.get_logger()
 

@@ -101,4 +101,4 @@ class _NoMarket:
         self._error = RuntimeError(f"SystemExit: {error}") if isinstance(error, SystemExit) else error
 
     def prices(self, instant_ms: int) -> Prices | None:
-        raise self._error
+        raise self._error.with_traceback(None)  # which would keep every way that it came

@@ -73,7 +73,7 @@ class _Guarded:
         self._guard = Guard(f"meters of {name}", MeterError)
 
     async def read(self) -> dict[str, MeterReading]:
-        return self._own(await self._call("read", self._meters.read, sound_readings))
+        return self._own(await self._call("read", lambda: self._meters.read(), sound_readings))  # noqa: PLW0108 - it may lack that
 
     async def profile(self, interval_start_ms: int) -> dict[str, IntervalReading] | None:
         found = await self._call("profile", lambda: self._meters.profile(interval_start_ms), sound_profile)
@@ -81,7 +81,7 @@ class _Guarded:
 
     async def close(self) -> None:
         try:
-            await self._call("close", self._meters.close, lambda _: None)
+            await self._call("close", lambda: self._meters.close(), lambda _: None)  # noqa: PLW0108 - it may lack that
         except MeterError as error:
             log.warning("a driver did not close", driver=self._name, error=text_of(error))
         self._guard.close()

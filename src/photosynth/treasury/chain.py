@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from photosynth.bitcoin.block import Block
+from photosynth.bitcoin.block import Block, merkle_root
 from photosynth.bitcoin.node import hash_text
 from photosynth.bitcoin.target import target_of_bits
 from photosynth.bitcoin.transaction import Transaction
+from photosynth.quantities.value import SAT_PER_BTC
 from photosynth.quantities.work import work_of_target
 from photosynth.storage.tables import BLOCKS, CHAIN, COINS, WALLETS
 from photosynth.treasury import accounts as a
@@ -37,8 +38,15 @@ from photosynth.treasury.parties import of_wallet
 COINBASE_MATURITY = 100
 """A coinbase may be spent by a block this much higher (Bitcoin Core, ``COINBASE_MATURITY``)."""
 
+MOST_SAT = 21_000_000 * SAT_PER_BTC
+"""No transaction pays more, and none less than nothing (Bitcoin Core, ``MAX_MONEY``)."""
+
 Paid = Mapping[bytes, WalletFact]
 """The wallets that the books look for in a block, by their scripts."""
+
+
+class ImpossibleBlockError(Exception):
+    """A block whose transactions are not those that its header commits to, or can be in no block; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +116,39 @@ def begin_at(tx: Connection, chain: str, height: int, block_hash: bytes) -> None
 def connect(tx: Connection, view: ChainView, height: int, block: Block, *, now: Moment, paid: Paid) -> None:
     """Take a block on top of the followed chain: coinbases that pay us, other receipts, and what spends our coins.
 
-    What becomes available is left to :func:`mature` at the end of a batch, unless this block may spend of it.
+    What becomes available is left to :func:`mature` at the end of a batch, unless this block may spend of it. Raises
+    ImpossibleBlockError: of what pays or spends ours nothing is taken that its header does not commit to.
     """
+    if not block.transactions or not block.transactions[0].is_coinbase:
+        raise ImpossibleBlockError("it does not begin with a coinbase")
     tx.execute(CHAIN.insert().values(chain=view.chain, height=height, hash=block.hash, bits=block.header.bits))
     if len(block.transactions) > 1:
         mature(tx, view, height, now)
     ours = _ours_spent(tx, view.chain, block.transactions[1:])
+    paying = [transaction for transaction in block.transactions if any(output.script in paid for output in transaction.outputs)]
+    if ours or paying:
+        _check_transactions(tx, view.chain, block, paying)
     for transaction in block.transactions[1:]:
         _spend(tx, view, block.hash, height, transaction, now=now, ours=ours)
         _receive(tx, view, block.hash, height, transaction, now=now, ours=ours, paid=paid)
     if any(output.script in paid for output in block.transactions[0].outputs):
         _accrue(tx, view, height, block, now=now, paid=paid)
+
+
+def _check_transactions(tx: Connection, chain: str, block: Block, paying: Sequence[Transaction]) -> None:
+    """Raises ImpossibleBlockError where a block's transactions, of which some pay us, cannot be its own."""
+    txids = [transaction.txid for transaction in block.transactions]
+    # Of a list and the same with its end repeated the root is one and the same (CVE-2012-2459).
+    if merkle_root(txids) != block.header.merkle_root or len(set(txids)) != len(txids):
+        raise ImpossibleBlockError("its header does not commit to its transactions")
+    for transaction in block.transactions:
+        values = [output.value_sat for output in transaction.outputs]
+        if min(values, default=0) < 0 or sum(values) > MOST_SAT:
+            raise ImpossibleBlockError("it pays less than nothing, or more than there is")
+    for transaction in paying:
+        known = (COINS.c.chain == chain, COINS.c.txid == transaction.txid)
+        if tx.execute(sa.select(COINS.c.number).where(*known).limit(1)).first() is not None:
+            raise ImpossibleBlockError("it has a transaction that an earlier block has (BIP30)")
 
 
 def disconnect(tx: Connection, view: ChainView, above: int, now: Moment) -> int:

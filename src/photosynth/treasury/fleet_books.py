@@ -6,7 +6,9 @@ line: a kill leaves each in one line or in none, and the next line begins where 
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 from sqlalchemy import Connection
@@ -31,7 +33,7 @@ from photosynth.treasury.journal import (
     postings_after,
     postings_by_key,
 )
-from photosynth.treasury.mining.blocks import blocks_where, this
+from photosynth.treasury.mining.blocks import BlockRow, blocks_where, this
 from photosynth.treasury.mining.energy import asked_by
 from photosynth.treasury.stream_keys import put_new_key, refuse_other_key
 
@@ -41,7 +43,10 @@ MOST_POSTINGS = 1000
 """So many postings a line has at most, of half a kilobyte each; where there are more, there are more lines. A quarter hour has a
 dozen."""
 MOST_BLOCKS = 100
-"""So many blocks a line has at most: a coinbase is as long as its miner likes."""
+"""So many blocks a line has at most."""
+MOST_COINBASE_BYTES = 4 << 20
+"""So long are the coinbases of a line's blocks together: each is as long as its miner likes, up to a megabyte, whoever pays us
+with it, and no verifier reads a line without an end."""
 
 
 class FleetBooks:
@@ -136,7 +141,7 @@ def record_some(tx: Connection, identity: Identity) -> EvidenceRecord | None:
     # A block that its site listed by now is in that quarter hour: these are all others, and come before their postings.
     unlisted = BLOCKS.c.evidence_seq.is_(None), BLOCKS.c.books_seq.is_(None), BLOCKS.c.occurrence > 0
     found = blocks_where(tx, *unlisted, most=MOST_BLOCKS + 1)
-    blocks = found[:MOST_BLOCKS]
+    blocks = found[: _fitting(found)]
     posted = [] if len(found) > len(blocks) else _next_postings(tx)
     if not posted and not blocks:
         return None
@@ -147,6 +152,12 @@ def record_some(tx: Connection, identity: Identity) -> EvidenceRecord | None:
     if posted:
         put_meta(tx, of_stream(BOOKS), LAST_POSTING, posted[-1].id)
     return record
+
+
+def _fitting(blocks: Sequence[BlockRow]) -> int:
+    """How many of the first blocks a line has room for; one always."""
+    sizes = accumulate(len(block.coinbase) for block in blocks[:MOST_BLOCKS])
+    return max(sum(size <= MOST_COINBASE_BYTES for size in sizes), min(1, len(blocks)))
 
 
 def record_all(tx: Connection, identity: Identity) -> EvidenceRecord | None:

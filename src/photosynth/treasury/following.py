@@ -77,6 +77,10 @@ class WrongChainError(TreasuryError):
     """The node's chain is another than that of the books below where they begin; the operator has mixed up two states."""
 
 
+class NodeAtFaultError(TreasuryError):
+    """The node tells of a block that no chain can have; another node may tell better."""
+
+
 class NodeBehindError(Exception):
     """The node lacks blocks that the books know, so that its coins tell nothing of theirs."""
 
@@ -319,9 +323,9 @@ class ChainBooks:
                 return None
             try:
                 header = Header.parse(raw[:HEADER_BYTES])
-                work = work_of_target(target_of_bits(header.bits))
-            except (FormatError, ValueError) as error:
-                raise TreasuryError(f"the node's block {hash_text(block_hash)} cannot be read: {error}") from error
+            except FormatError as error:
+                raise NodeAtFaultError(f"the node's block {hash_text(block_hash)} cannot be read: {error}") from error
+            work = _work_of(block_hash, header)
             if header.previous_hash != known.hash:
                 return None
             known = _Weighed(fork, height, block_hash, known.work + work)
@@ -373,13 +377,15 @@ class ChainBooks:
             try:
                 block = Block.parse(raw)
             except FormatError as error:
-                raise TreasuryError(f"the node's block {hash_text(block_hash)} cannot be read: {error}") from error
-            if block.hash != block_hash:
-                raise TreasuryError(f"the node answers for block {hash_text(block_hash)} with another one")
+                raise NodeAtFaultError(f"the node's block {hash_text(block_hash)} cannot be read: {error}") from error
+            _work_of(block_hash, block.header)
             if block.header.previous_hash != previous:
                 break
             paid = {wallet.script: wallet for wallet, from_height in looked_for if from_height <= height}
-            chain.connect(tx, self.view, height, block, now=now, paid=paid)
+            try:
+                chain.connect(tx, self.view, height, block, now=now, paid=paid)
+            except chain.ImpossibleBlockError as error:
+                raise NodeAtFaultError(f"the node's block {hash_text(block_hash)} can be in no chain: {error}") from error
             previous = block_hash
             taken += 1
         chain.mature(tx, self.view, first + taken - 1, now)
@@ -390,3 +396,19 @@ class ChainBooks:
     def _now(self) -> Moment:
         site_ms = self._clock.site_ms()
         return Moment(site_ms, self._clock.wall_ms(), self._quote_at(site_ms))
+
+
+def _work_of(block_hash: bytes, header: Header) -> int:
+    """The work that a block has by its header. Raises NodeAtFaultError where it is another block, or claims more than it has.
+
+    A claim that nobody did the work for would keep every true branch out of the books.
+    """
+    if header.hash != block_hash:
+        raise NodeAtFaultError(f"the node answers for block {hash_text(block_hash)} with another one")
+    try:
+        target = target_of_bits(header.bits)
+    except ValueError as error:
+        raise NodeAtFaultError(f"the node's block {hash_text(block_hash)} claims no work that there is: {error}") from error
+    if header.hash_number > target:
+        raise NodeAtFaultError(f"the node's block {hash_text(block_hash)} does not have the work that it claims")
+    return work_of_target(target)

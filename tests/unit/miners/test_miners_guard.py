@@ -216,3 +216,18 @@ async def test_calls_that_outlive_whoever_asked_do_not_gather_and_do_not_keep_ot
     release.set()
     await asyncio.sleep(0.01)
     assert (await door.set_power(1850)).accepted
+
+
+@pytest.mark.parametrize("error", [KeyError("token"), UnreachableError("m-1", "no answer")])
+async def test_an_error_that_a_driver_raises_again_and_again_keeps_nothing(error: Exception) -> None:
+    machine, door = guarded()
+    machine.instead["read"] = raising(error)
+    ways = []
+    for _ in range(3):
+        with pytest.raises((DriverFaultError, UnreachableError)):
+            await door.read(False)
+        way, length = error.__traceback__, 0
+        while way is not None:
+            way, length = way.tb_next, length + 1
+        ways.append(length)
+    assert ways[0] == ways[-1]

@@ -177,3 +177,17 @@ async def test_it_is_said_while_nobody_has_what_they_know_and_the_next_one_is_fo
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert two.reversals() == 0
+
+
+async def test_a_node_that_tells_what_cannot_be_is_passed_over(two: Books) -> None:
+    two.second.extend(5)
+    two.first.has(two.second, 5)
+    two.first.blocks[two.first.chain[3]] = b"\x00" * 80
+    assert not (await two.follower.follow()).behind
+    assert two.top == (5, two.second.chain[-1])
+    two.second.away = True
+    two.first.has(two.second, 5)
+    two.first.chain.append(b"\x11" * 32)
+    two.first.blocks[b"\x11" * 32] = two.first.blocks[two.first.chain[5]]
+    with pytest.raises(NodeUnavailableError, match=r"first: the node answers for block 1111.* with another one"):
+        await two.follower.follow()

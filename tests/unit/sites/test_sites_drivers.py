@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -126,6 +126,12 @@ async def test_meters_and_markets_that_cannot_be_opened_say_so_when_they_are_ask
     await meters.close()
     with pytest.raises(Exception, match=why.partition(": ")[2]):
         market_of(SITE).prices(0)
+    market, ways = market_of(SITE), list[int]()
+    for _ in range(2):
+        with pytest.raises(Exception, match=why.partition(": ")[2]) as raised:
+            market.prices(0)
+        ways.append(len(raised.traceback))
+    assert ways[0] == ways[1], "an error that is raised again keeps not every way that it came"
 
 
 @pytest.mark.parametrize("instead", [raises, hangs, is_away])
@@ -140,6 +146,25 @@ async def test_a_driver_that_fails_takes_its_own_meters_away_and_no_others(inste
     await both.close()
     assert well.closed
     assert ill.closed
+
+
+async def test_what_a_driver_lacks_is_its_own_meters_and_machines_fault_too() -> None:
+    class Empty:
+        """What a driver gave that promised meters, or a machine."""
+
+        id, ids = "m-1", ("c",)
+
+    well, lacking = Meters("a", "b"), cast(Any, Empty())
+    both = site_meters(well, lacking)
+    assert set(await both.read()) == {"a", "b"}
+    assert await both.profile(900_000) == {"a": INTERVAL, "b": INTERVAL}
+    await both.close()
+    assert well.closed
+    door = GuardedMachine(lacking, lambda: 0, CallLimits())
+    for call in (door.sleep, door.wake, lambda: door.read(False)):
+        with pytest.raises(DriverFaultError, match="AttributeError"):
+            await call()
+    await door.close()
 
 
 async def test_a_driver_answers_for_its_own_meters_alone() -> None:

@@ -31,8 +31,8 @@ from photosynth.treasury.following import Followed, NodeBehindError, WrongChainE
 from photosynth.treasury.glance import reconciled_height
 from photosynth.treasury.mining.blocks import find_block, read_blocks
 
-HARDER_BITS = 0x1E7FFFFF
-"""A block with this in its header took as much work as 65,536 of the others."""
+HARDER_BITS = 0x1F7FFFFF
+"""A block with this in its header took as much work as 256 of the others."""
 VALUE_UEUR = coins_value_ueur(5000, COIN.price_cent_per_btc)
 
 

@@ -145,7 +145,7 @@ async def test_a_coinbase_and_a_transaction_may_pay_several_wallets(db: Database
         assert coins[coinbase.txid, 1] == "client"
         assert coins[spend.txid, 0] == "client"
     node.rewind(1)
-    node.extend(1, script=OTHER, salt=5, bits=0x1D00FFFF)  # as much work as all before it
+    node.extend(1, script=OTHER, salt=5, bits=0x1F7FFFFF)  # more work than all before it
     assert (await books.reconcile(as_node(node), db, run)).agrees
     assert (held("1100"), held("1110")) == ((8, 2), (0, 0))
 

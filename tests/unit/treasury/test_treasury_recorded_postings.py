@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,22 @@ import pytest
 from sqlalchemy import Connection
 from tests.unit.treasury.evidence_files import next_identity
 from tests.unit.treasury.test_treasury_other_verifier import energy_holds
-from tests.unit.treasury.treasury_site import BOOKS_SEED, CHAIN, COIN, FLEET, WALLET, DemoSite, as_node, fleet_of
+from tests.unit.treasury.treasury_site import (
+    BOOKS_SEED,
+    CHAIN,
+    COIN,
+    FLEET,
+    WALLET,
+    DemoSite,
+    FakeNode,
+    as_node,
+    fleet_of,
+    make_block,
+    solve,
+)
 
+from photosynth.bitcoin.block import Block
+from photosynth.bitcoin.transaction import TxOut
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.storage import Database, DatabaseThread
 from photosynth.treasury import ChainBooks, FleetBooks, Identity, fleet_books, verify
@@ -115,6 +130,27 @@ async def test_a_line_has_an_end_however_much_was_posted(
         assert all(len(line["postings"]) <= 4 for line in lines)
         assert [number for line in ids(tx) for number in line] == list(range(1, total + 1))
     assert holds(db, site, tmp_path / "evidence.jsonl") == total
+
+
+async def test_a_line_has_an_end_however_long_the_coinbases_are(db: Database, run: DatabaseThread, tmp_path: Path) -> None:
+    site = DemoSite(db)
+    books = ChainBooks(CHAIN, [WALLET], "at_maturity", lambda _: COIN, clock=site.clock)
+    for _ in range(7):
+        site.node.add(with_long_coinbase(site.node))
+    await books.follow(as_node(site.node), db, run)
+    with db.begin() as tx:
+        close(tx, site, {"guest": 1})
+        site.fleet.record_postings(tx)
+        assert [len(line["blocks"]) for line in recorded(tx) if line["blocks"]] == [4, 3]
+        assert max(len(record.line.body) for record in all_lines(tx, "books")) < 10_000_000
+    holds(db, site, tmp_path / "evidence.jsonl")
+
+
+def with_long_coinbase(node: FakeNode) -> bytes:
+    """A block of another miner, whose coinbase pays us and fills it."""
+    true = Block.parse(make_block(node.chain[-1], len(node.chain), 5000)).transactions[0]
+    coinbase = replace(true, outputs=(*true.outputs, TxOut(0, b"\x6a" + bytes(990_000))))
+    return Block(solve(node.chain[-1], coinbase.txid, 1 << 255), (coinbase,)).serialise()
 
 
 def test_a_kill_leaves_a_posting_in_one_line_or_in_none(db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

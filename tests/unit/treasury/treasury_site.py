@@ -11,7 +11,7 @@ from tests.peers.empty_database import empty_database
 from photosynth.bitcoin.block import Block, Header, merkle_root
 from photosynth.bitcoin.coinbase import CoinbaseParts, build_coinbase
 from photosynth.bitcoin.node import BitcoinNode, Coin, NodeHealth, Template, Tip, Verdict
-from photosynth.bitcoin.target import REGTEST_BITS
+from photosynth.bitcoin.target import REGTEST_BITS, target_of_bits
 from photosynth.bitcoin.transaction import Transaction
 from photosynth.quantities.instants import INTERVAL_MS
 from photosynth.quantities.work import TWO_256, target_of_work, work_of_target
@@ -104,9 +104,9 @@ def make_block(
     target: int = TWO_256 // 4,
     bits: int = REGTEST_BITS,
 ) -> bytes:
-    """A block on top of another one, with proof of work for a toy target; the salt tells branches apart.
+    """A block on top of another one, with proof of work for a toy target and for the one that its header names (``bits``).
 
-    ``bits`` is the target that its header names, whatever was really hashed.
+    The salt tells branches apart.
     """
     parts = build_coinbase(height, [(value_sat, script)], b"", commitment, 8)
     coinbase = Transaction.parse(parts.with_extranonce(salt.to_bytes(8, "big")))
@@ -116,11 +116,11 @@ def make_block(
 
 
 def solve(previous: bytes, root: bytes, target: int, bits: int = REGTEST_BITS) -> Header:
-    """The first header by nonce that meets a target and regtest's own."""
-    nonce = 0
+    """The first header by nonce that meets a target and its own."""
+    nonce, most = 0, min(target, target_of_bits(bits))
     while True:
         header = Header(0x20000000, previous, root, 1_800_000_000, bits, nonce)
-        if header.hash_number <= min(target, (1 << 255) - 1):
+        if header.hash_number <= most:
             return header
         nonce += 1
 
