@@ -82,12 +82,8 @@ class SampleChain:
 class SampleEvidence:
     """Three lines of evidence."""
 
-    def __init__(self, stream: str | None) -> None:
-        self._stream = stream
-
-    async def lines(self) -> AsyncIterator[bytes]:
+    async def lines(self, stream: str | None = None) -> AsyncIterator[bytes]:
         """Two of a site and one of the books."""
-        stream = self._stream
         if stream not in (None, "backnang"):
             raise NotKnownError(f"There is no evidence of {stream}; there is of backnang, books.")
         for line in (b'{"format":1}', b'{"seq":1}', b'{"count":1}')[: 3 if stream is None else 2]:
@@ -138,8 +134,8 @@ def stopped(tmp_path: Path, view: SampleView, monkeypatch: pytest.MonkeyPatch) -
         yield SampleChain()
 
     @asynccontextmanager
-    async def evidence(_state: Path, site: str | None) -> AsyncIterator[SampleEvidence]:
-        yield SampleEvidence(site)
+    async def evidence(_state: Path, site: str | None) -> AsyncIterator[types.SimpleNamespace]:
+        yield types.SimpleNamespace(lines=lambda: SampleEvidence().lines(site))
 
     vars(seen).update(open_stopped=lambda _state: view)
     vars(resting).update(open_stopped_chain=chain, open_stopped_node=chain, open_stopped_evidence=evidence)
