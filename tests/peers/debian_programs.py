@@ -57,7 +57,5 @@ def _codename() -> str:
     except OSError:
         found = None
     if found is None or shutil.which("apt-get") is None or shutil.which("dpkg") is None:
-        raise NotToBeHadError(
-            f"this machine is not Debian. {ADVICE}"
-        )
+        raise NotToBeHadError(f"this machine is not Debian. {ADVICE}")
     return found[1]

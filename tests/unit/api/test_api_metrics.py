@@ -179,17 +179,22 @@ async def test_no_label_names_what_there_may_be_any_number_of() -> None:
     assert not machines & {text for _, labels in found for _, text in labels}
 
 
-async def test_a_thousand_nodes_are_eight_series_each() -> None:
-    class Many(FakeFleet):
-        async def nodes(self) -> list[NodeDocument]:
-            first, *_ = await super().nodes()
-            return [first.model_copy(update={"id": f"n-{number}"}) for number in range(1000)]
+class ManyNodes(FakeFleet):
+    """A fleet of a thousand nodes that answer."""
 
-    few, many = await scraped(FakeFleet()), await scraped(Many())
+    async def nodes(self) -> list[NodeDocument]:
+        first, *_ = await super().nodes()
+        return [first.model_copy(update={"id": f"n-{number}"}) for number in range(1000)]
+
+
+async def test_series_are_as_few_as_the_reference_says() -> None:
+    many, one, two = await scraped(ManyNodes()), await scraped(FakeFleet(sites=[FakeSite()])), await scraped(fleet("two"))
     of_nodes = [key for key in many if key[0].startswith("photosynth_node_")]
-    assert len(of_nodes) == 8000
-    rest = [key for key in few if not key[0].startswith("photosynth_node_")]
-    assert len(many) == 8000 + len(rest)
+    assert len(of_nodes) == 8 * 1000
+    assert len(two) - len(one) == 27
+    assets = len((await FakeFleet().status()).ledger.assets)
+    nodes = [key for key in one if key[0].startswith("photosynth_node_")]
+    assert len(one) == 26 + 27 + 2 * assets + len(nodes)
 
 
 async def test_a_hundred_scrapes_are_one_look_and_the_next_comes_a_second_later() -> None:
