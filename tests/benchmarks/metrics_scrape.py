@@ -48,7 +48,7 @@ class Measured:
 
 
 def running_fleet(rounds: int) -> Measured:
-    """Processor time of a scrape of the default fleet, the median time of an answer, and the share of a core that a hundred take."""
+    """Processor time of a scrape of the default fleet, the median time of an answer, and what a hundred a second take."""
     with tempfile.TemporaryDirectory() as folder:
         site = RunningSite(Path(folder) / "state", fleet=EXAMPLES / "operator.yaml")
         try:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from tests.browser.fake_day import START_MS
+from tests.browser.fake_incidents import FakeIncidents
 from tests.browser.fake_site import FakeSite
 
 from photosynth import documents as doc
@@ -34,6 +35,7 @@ class FakeFleet:
     nodes_of: FakeSite = field(default_factory=FakeSite)
     failing: bool = False
     frozen: float | None = None
+    made_up: FakeIncidents = field(default_factory=FakeIncidents)
 
     @property
     def names(self) -> list[str]:
@@ -125,6 +127,17 @@ class FakeFleet:
     async def income_lines(self, network: str | None = None) -> AsyncIterator[bytes]:
         for _ in ():
             yield b""
+
+    async def incidents(
+        self, site: str | None = None, *, resolved: bool = False, limit: int = 1000, before_id: int | None = None
+    ) -> list[doc.IncidentDocument]:
+        return await self.made_up.listed(site, resolved=resolved, limit=limit, before_id=before_id)
+
+    async def acknowledge(self, incident_id: int, by: str) -> doc.ActionDocument:
+        return await self.made_up.acknowledge(incident_id, by)
+
+    async def test_alerts(self, actor: str) -> list[doc.AlertTestDocument]:
+        return await self.made_up.test_alerts(actor)
 
     async def nodes(self) -> list[doc.NodeDocument]:
         first, *others = await self.nodes_of.nodes()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from tests.browser.fake_books import FakeBooks
 from tests.browser.fake_day import BLOCK_MS, MODELS, QUARTER_MS, REWARD_SAT, START_MS, digest
+from tests.browser.fake_incidents import FakeIncidents
 
 from photosynth import documents as doc
 from photosynth.operations.view import IncomePage, NotKnownError
@@ -28,6 +29,7 @@ class FakeSite(FakeBooks):
     frozen: float | None = None
     polls: int = 0
     log: list[doc.ActionDocument] = field(default_factory=list)
+    made_up: FakeIncidents = field(default_factory=FakeIncidents)
 
     async def status(self, site: str | None = None) -> doc.Status:
         self.polls += 1
@@ -272,6 +274,19 @@ class FakeSite(FakeBooks):
     async def income_lines(self, network: str | None = None) -> AsyncIterator[bytes]:
         for _ in ():
             yield b""
+
+    async def incidents(
+        self, site: str | None = None, *, resolved: bool = False, limit: int = 1000, before_id: int | None = None
+    ) -> list[doc.IncidentDocument]:
+        if self.empty:
+            return []
+        return await self.made_up.listed(site, resolved=resolved, limit=limit, before_id=before_id)
+
+    async def acknowledge(self, incident_id: int, by: str) -> doc.ActionDocument:
+        return await self.made_up.acknowledge(incident_id, by)
+
+    async def test_alerts(self, actor: str) -> list[doc.AlertTestDocument]:
+        return await self.made_up.test_alerts(actor)
 
     async def nodes(self) -> list[doc.NodeDocument]:
         if self.empty:

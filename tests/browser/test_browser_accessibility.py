@@ -40,7 +40,7 @@ def test_axe_finds_nothing(site: Site, open_page: Open, path: str, dark: bool, s
     assert violations(page) == []
 
 
-@pytest.mark.parametrize("path", ["/", "/miners", "/nodes", "/ledger", "/activity"])
+@pytest.mark.parametrize("path", ["/", "/miners", "/nodes", "/incidents", "/ledger", "/activity"])
 def test_axe_finds_nothing_on_an_empty_site(empty_site: Site, open_page: Open, path: str) -> None:
     page = open_page(empty_site.url + path, dark=True, **PHONE)
     connected(page)

@@ -12,6 +12,7 @@ PAGES = {
     "/miners": "hall-c",
     "/miners/backnang/hall-c-11": "Answers OK and does nothing",
     "/nodes": "stratum+tcp://127.0.0.1:3333",
+    "/incidents": "it does not answer",
     "/ledger": "Trial balance",
     "/ledger/trace/backnang/120": "From the block to quarter hours to workers",
     "/activity": "Every action",

@@ -10,7 +10,7 @@ from tests.browser.test_browser_console import PHONE, connected
 from tests.browser.test_browser_trouble import fresh, old
 
 pytestmark = pytest.mark.browser
-SHARED = ["/", "/miners", "/nodes", "/ledger", "/activity"]
+SHARED = ["/", "/miners", "/nodes", "/incidents", "/ledger", "/activity"]
 
 
 def card(page: Page, title: str) -> Locator:
@@ -41,7 +41,7 @@ def test_the_choice_stays_over_pages_and_a_reload(two_sites: Site, open_page: Op
     connected(page)
     page.get_by_role("combobox", name="Site").select_option("jever")
     expect(page).to_have_url(re.compile(r"\?site=jever$"))
-    for name in ("Miners", "Nodes", "Ledger", "Activity", "Overview"):
+    for name in ("Miners", "Nodes", "Incidents", "Ledger", "Activity", "Overview"):
         page.get_by_role("navigation", name="Pages").get_by_role("link", name=name).click()
         expect(page.get_by_role("heading", name=name, level=1)).to_be_visible()
         expect(page).to_have_url(re.compile(r"\?site=jever$"))

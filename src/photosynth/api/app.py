@@ -20,8 +20,10 @@ from photosynth.api.guard import Guard
 from photosynth.api.scrape import Scrape
 from photosynth.documents import (
     ActionDocument,
+    AlertTestDocument,
     BlockDocument,
     DayPoint,
+    IncidentDocument,
     IncomeDocument,
     LedgerDocument,
     MachineDocument,
@@ -50,6 +52,7 @@ Text = Annotated[str, AfterValidator(_kept)]
 Count = Annotated[int, Query(ge=1, le=1000)]
 Before = Annotated[int | None, Query(ge=1, le=ID_LIMIT, description="only what is older than this id")]
 Instant = Annotated[int | None, Query(ge=0, le=ID_LIMIT, description="the fleet's time, milliseconds since the epoch, UTC")]
+IncidentId = Annotated[int, Path(ge=1, le=ID_LIMIT)]
 Name = Annotated[Text, Path(min_length=1, max_length=128)]
 OfNetwork = Annotated[Text | None, Query(max_length=32, description="one network; without it all of them")]
 OfNode = Annotated[Text | None, Query(max_length=128, description="a node by its name; without it the first Bitcoin node")]
@@ -63,6 +66,14 @@ class WriteRequest(BaseModel):
 
     reason: Text = Field(min_length=1, max_length=500)
     actor: Text = Field(default="api", min_length=1, max_length=100)
+
+
+class ByRequest(BaseModel):
+    """Who does it; that goes into the audit."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    by: Text = Field(min_length=1, max_length=100)
 
 
 class MiningRequest(WriteRequest):
@@ -165,6 +176,18 @@ def create_app(
 
     app.add_api_route("/metrics", scrape.answer, include_in_schema=False, response_class=Response)
 
+    refused: dict[int | str, dict[str, Any]] = {**NOT_KNOWN, 409: {"description": "It is over: nobody has to take it on."}}
+
+    @app.post("/api/v1/incidents/{incident_id}/ack", tags=["incidents"], dependencies=[Depends(writer)], responses=refused)
+    async def acknowledge(incident_id: IncidentId, wanted: ByRequest) -> ActionDocument:
+        """Somebody takes an incident on: it wakes nobody any more. Audited."""
+        return await view.acknowledge(incident_id, wanted.by)
+
+    @app.post("/api/v1/alerts/test", tags=["incidents"], dependencies=[Depends(writer)])
+    async def test_alerts(wanted: ByRequest) -> list[AlertTestDocument]:
+        """Send a message to every target of alerts and say what came of it. Audited."""
+        return await view.test_alerts(wanted.by)
+
     @app.api_route("/api/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
     async def unknown(rest: str) -> None:
         raise NotKnownError(f"There is no /api/{rest[:200]} with this method; /api/v1/openapi.json lists what there is.")
@@ -202,6 +225,16 @@ def _add_reads(app: FastAPI, view: FleetView) -> None:
             if found.id == machine_id:
                 return found
         raise NotKnownError(f"There is no machine {machine_id!r} at {site}.")
+
+    @app.get("/api/v1/incidents", tags=["incidents"], responses=NOT_KNOWN)
+    async def incidents(
+        site: OfSite = None,
+        resolved: Annotated[bool, Query(description="those that are over, too")] = False,
+        limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+        before_id: Before = None,
+    ) -> list[IncidentDocument]:
+        """What needs somebody, newest first."""
+        return await view.incidents(site, resolved=resolved, limit=limit, before_id=before_id)
 
     @app.get("/api/v1/nodes", tags=["nodes"])
     async def nodes() -> list[NodeDocument]:

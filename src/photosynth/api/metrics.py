@@ -143,6 +143,12 @@ FAMILIES: tuple[Family, ...] = (
         "`status`, `conditions` and `sites[].conditions`",
         _conditions,
     ),
+    of_fleet(
+        "photosynth_incidents_open",
+        "Incidents that are open and that nobody has taken on, a count; absent where they are not watched.",
+        "`status`, `incidents.open`",
+        lambda seen: None if seen.status is None else seen.status.incidents.open,
+    ),
     of_sites(
         "photosynth_site_generation_watts",
         f"What the site's sources make, watts; {_WATTS}",

@@ -9,7 +9,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from photosynth.bitcoin.node import NodeUnavailableError
-from photosynth.operations.view import NotKnownError
+from photosynth.operations.supervisor import NotRunningError
+from photosynth.operations.view import NotKnownError, RefusedError
 from photosynth.storage import StorageError
 
 PROBLEM_TYPE = "application/problem+json"
@@ -34,6 +35,10 @@ async def _not_known(_request: Request, error: Exception) -> JSONResponse:
     return problem(404, str(error))
 
 
+async def _refused(_request: Request, error: Exception) -> JSONResponse:
+    return problem(409, str(error))
+
+
 async def _unavailable(_request: Request, error: Exception) -> JSONResponse:
     return problem(503, str(error), headers={"Retry-After": "1"})
 
@@ -56,7 +61,9 @@ async def _unexpected(_request: Request, _error: Exception) -> JSONResponse:
 def install(app: FastAPI) -> None:
     """Make an application answer every error with a problem document."""
     app.add_exception_handler(NotKnownError, _not_known)
+    app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(NodeUnavailableError, _unavailable)
+    app.add_exception_handler(NotRunningError, _unavailable)
     app.add_exception_handler(StorageError, _unavailable)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -40,6 +40,10 @@ app = typer.Typer(
 chain = typer.Typer(help="Blocks out of the node and into it.", no_args_is_help=True)
 evidence = typer.Typer(help="The hash-chained, signed evidence of every quarter hour and posting.", no_args_is_help=True)
 fleet = typer.Typer(help="The fleet file.", no_args_is_help=True)
+incident = typer.Typer(help="One incident.", no_args_is_help=True)
+app.add_typer(incident, name="incident")
+alerts = typer.Typer(help="Who is woken.", no_args_is_help=True)
+app.add_typer(alerts, name="alerts")
 app.add_typer(chain, name="chain")
 app.add_typer(evidence, name="evidence")
 app.add_typer(fleet, name="fleet")
@@ -165,6 +169,43 @@ def income(
     from photosynth.cli.income import income as body
 
     return body(state, network, as_json)
+
+
+@app.command(epilog="Example: photosynth incidents --site backnang")
+@command
+def incidents(
+    state: StateOption,
+    with_resolved: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False,
+    site: SiteOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """What is wrong and needs somebody, newest first; of a stopped system, as it left them."""
+    from photosynth.cli.incidents import incidents as body
+
+    return body(state, site, with_resolved, as_json)
+
+
+@incident.command("ack", epilog="Example: photosynth incident ack 17 --by anna")
+@command
+def incident_ack(
+    incident_id: Annotated[int, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help="The incident's number.")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who takes it on; it goes into the audit.")],
+    state: StateOption,
+    as_json: JsonOption = False,
+) -> int:
+    """Take an incident on: it wakes nobody any more, and says once when it is over."""
+    from photosynth.cli.incidents import acknowledge
+
+    return acknowledge(state, incident_id, by, as_json)
+
+
+@alerts.command("test", epilog="Example: photosynth alerts test")
+@command
+def alerts_test(state: StateOption, as_json: JsonOption = False) -> int:
+    """Send a message to every target of alerts and say what came of it. Exit code 0: all of them took it."""
+    from photosynth.cli.incidents import test_alerts
+
+    return test_alerts(state, as_json)
 
 
 @app.command(epilog="Example: photosynth node btc-1 logs")

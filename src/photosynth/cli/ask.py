@@ -78,7 +78,7 @@ def act_on(
         raise CommandError(message, ExitCode.BAD_INPUT)
     if (said := objection(reason.strip())) is not None:
         raise CommandError(f"--reason {said}.", ExitCode.BAD_INPUT)
-    actor = f"cli:{_user()}"
+    wanted_by = actor()
 
     async def run() -> int:
         api = await running_api(state)
@@ -87,7 +87,7 @@ def act_on(
                 f"No system runs on {state}, so there is nothing to {what}; start it with `photosynth up`.", ExitCode.UNAVAILABLE
             )
         try:
-            action = await call(api, actor)
+            action = await call(api, wanted_by)
         except NotKnownError as error:
             raise CommandError(sentence(error), ExitCode.NO) from None
         finally:
@@ -99,6 +99,11 @@ def act_on(
         return ExitCode.OK if action.result == "done" else ExitCode.NO
 
     return asyncio.run(run())
+
+
+def actor() -> str:
+    """Who gives a command, as the audit calls it."""
+    return f"cli:{_user()}"
 
 
 def _user() -> str:

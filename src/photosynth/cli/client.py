@@ -15,8 +15,10 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from photosynth.cli.errors import CommandError, ExitCode, sentence
 from photosynth.documents import (
     ActionDocument,
+    AlertTestDocument,
     BlockDocument,
     DayPoint,
+    IncidentDocument,
     IncomeDocument,
     LedgerDocument,
     MachineDocument,
@@ -26,7 +28,7 @@ from photosynth.documents import (
     WorkersDocument,
 )
 from photosynth.operations.state import ApiAddress, StateError, StateFolder, StateInUseError
-from photosynth.operations.view import FleetView, IncomePage, NotKnownError
+from photosynth.operations.view import FleetView, IncomePage, NotKnownError, RefusedError
 from photosynth.quantities.instants import MARKET_ZONE
 from photosynth.storage.address import Place
 
@@ -47,7 +49,8 @@ START_PATIENCE_S = 15.0
 class ApiClient:
     """A running system through its API: a FleetView, and the streams of chain and evidence.
 
-    Raises CommandError where it does not answer or refuses, NotKnownError where it does not know what was asked for.
+    Raises CommandError where it does not answer or refuses, NotKnownError where it does not know what was asked for, and
+    RefusedError where that cannot be done as things are.
     """
 
     def __init__(self, address: ApiAddress, transport: "httpx2.AsyncBaseTransport | None" = None) -> None:
@@ -117,6 +120,23 @@ class ApiClient:
         """All of it as lines of JSON, in pieces as they come."""
         async for piece in self._stream("GET", "/api/v1/income/export", params=_given({"network": network})):
             yield piece
+
+    async def incidents(
+        self, site: str | None = None, *, resolved: bool = False, limit: int = 1000, before_id: int | None = None
+    ) -> list[IncidentDocument]:
+        """Incidents newest first."""
+        wanted = {"site": site, "resolved": resolved, "limit": limit, "before_id": before_id}
+        return await self._list("/api/v1/incidents", IncidentDocument, **wanted)
+
+    async def acknowledge(self, incident_id: int, by: str) -> ActionDocument:
+        """Somebody takes an incident on."""
+        answer = await self._request("POST", f"/api/v1/incidents/{incident_id}/ack", json={"by": by})
+        return self._read(answer, TypeAdapter(ActionDocument))
+
+    async def test_alerts(self, actor: str) -> list[AlertTestDocument]:
+        """A message to every target of alerts."""
+        answer = await self._request("POST", "/api/v1/alerts/test", json={"by": actor}, timeout=STOP_TIMEOUT_S)
+        return self._read(answer, TypeAdapter(list[AlertTestDocument]))
 
     async def nodes(self) -> list[NodeDocument]:
         """Every node of the fleet."""
@@ -262,6 +282,8 @@ class ApiClient:
             detail = f"the answer was {answer.status_code}"
         if answer.status_code == 404:
             return NotKnownError(detail)
+        if answer.status_code == 409:
+            return RefusedError(detail)
         return CommandError(f"The system at {self.url} refused: {detail}", ExitCode.UNAVAILABLE)
 
     def _no_answer(self, error: Exception) -> CommandError:

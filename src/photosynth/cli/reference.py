@@ -64,7 +64,7 @@ Written by `make reference` from the table that `GET /metrics` is made from; how
 unknown has no sample: it is not zero. A counter only rises; its name ends in `_total`. Labels are names of the fleet file and
 the words listed here; machines, shares and validators have none.
 
-A fleet has at most 27 series a site, 8 a node, 2 an asset, and 26 besides. A sample is a float of 64 bits: whole numbers are
+A fleet has at most 27 series a site, 8 a node, 2 an asset, and 27 besides. A sample is a float of 64 bits: whole numbers are
 exact up to 2^53, and where more is at stake, in money above all, the documents are what counts.
 
 | metric | kind | labels | meaning | from |
@@ -115,6 +115,8 @@ OF_CHAINS = {"chain": "name of the chain"}
 DOCUMENTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`photosynth status --json`", documents.Status),
     ("`photosynth workers --json`", documents.WorkersDocument),
+    ("`photosynth incidents --json`, `GET /api/v1/incidents`: a list of", documents.IncidentDocument),
+    ("`photosynth alerts test --json`: a list of", documents.AlertTestDocument),
     ("`photosynth trace --json`", documents.TraceDocument),
     ("`photosynth ledger --json`", documents.LedgerDocument),
     ("`photosynth stop-mining --json`, `resume-mining --json`, `GET /api/v1/actions`", documents.ActionDocument),
@@ -214,7 +216,7 @@ def _value(annotation: Any, metadata: list[Any]) -> str:
     parser = parser_of(metadata)
     if isinstance(parser, Dimension):
         return f"{parser.name} in {parser.unit_list()}, like `{parser.example}`"
-    if parser is not None and parser.__doc__ and parser.__module__.endswith("settings.values"):
+    if parser is not None and parser.__doc__ and parser.__module__.endswith(("settings.values", "fleet.alerts")):
         return _sentence_part(parser.__doc__)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:

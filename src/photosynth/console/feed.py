@@ -16,7 +16,8 @@ PATIENCE_S = 2.5
 """How long one look may take before the page says that the fleet does not answer."""
 ACTIONS = 200
 BLOCKS = 200
-_CADENCE_S = {"machines": 1.0, "nodes": 2.0, "day": 5.0, "workers": 3.0, "actions": 2.0, "blocks": 10.0}
+INCIDENTS = 500
+_CADENCE_S = {"machines": 1.0, "nodes": 2.0, "incidents": 2.0, "day": 5.0, "workers": 3.0, "actions": 2.0, "blocks": 10.0}
 _log = logging.getLogger(__name__)
 
 
@@ -131,6 +132,9 @@ class Feed:
             return await view.workers(site)
         if part == "nodes":
             return tuple(await view.nodes())
+        if part == "incidents":
+            current, newest = await self.view.incidents(), await self.view.incidents(resolved=True, limit=INCIDENTS)
+            return tuple(sorted({one.id: one for one in (*current, *newest)}.values(), key=lambda one: -one.id))
         if part == "machines":
             return tuple(await view.machines(site))
         if part == "day":

@@ -25,6 +25,7 @@ PAGES = (
     ("/", "overview", "Overview"),
     ("/miners", "miners", "Miners"),
     ("/nodes", "nodes", "Nodes"),
+    ("/incidents", "incidents", "Incidents"),
     ("/ledger", "ledger", "Ledger"),
     ("/activity", "activity", "Activity"),
 )

@@ -8,7 +8,7 @@ from fastapi.staticfiles import StaticFiles
 from nicegui import Client, ui
 from nicegui import app as nicegui_app
 
-from photosynth.console import activity, ledger, machine, miners, nodes, overview, trace
+from photosynth.console import activity, incidents, ledger, machine, miners, nodes, overview, trace
 from photosynth.console.feed import PERIOD_S, Feed
 from photosynth.console.frame import open_page
 from photosynth.console.icons import FAVICON, LEAF
@@ -80,6 +80,10 @@ def _pages(feed: Feed) -> None:
     @ui.page("/nodes")
     async def _nodes(request: Request, client: Client) -> None:
         await nodes.show(request, client, feed)
+
+    @ui.page("/incidents")
+    async def _incidents(request: Request, client: Client) -> None:
+        await incidents.show(request, client, feed)
 
     @ui.page("/ledger")
     async def _ledger(request: Request, client: Client) -> None:

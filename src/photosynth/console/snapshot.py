@@ -9,6 +9,7 @@ from photosynth.documents import (
     BlockDocument,
     Condition,
     DayPoint,
+    IncidentDocument,
     MachineDocument,
     NodeDocument,
     SitePart,
@@ -33,6 +34,8 @@ class Snapshot:
     blocks: tuple[BlockDocument, ...] = ()
     workers: WorkersDocument | None = None
     actions: tuple[ActionDocument, ...] = ()
+    incidents: tuple[IncidentDocument, ...] = ()
+    """Of the whole fleet: all that are not over, and the newest of the others."""
     seen_s: float = 0.0
     error: str | None = None
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from photosynth.documents.activity import ActionDocument
     from photosynth.documents.base import BigCount, Document
+    from photosynth.documents.incidents import AlertTestDocument, IncidentDocument
     from photosynth.documents.income import IncomeDocument
     from photosynth.documents.ledger import (
         AssetDocument,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActionDocument",
+    "AlertTestDocument",
     "AssetDocument",
     "BalanceRow",
     "BigCount",
@@ -55,6 +57,7 @@ __all__ = [
     "Document",
     "EvidenceStatus",
     "HoldingStatus",
+    "IncidentDocument",
     "IncidentsStatus",
     "IncomeDocument",
     "LedgerDocument",
@@ -83,6 +86,7 @@ __all__ = [
 
 _MODULES = {
     "ActionDocument": "activity",
+    "AlertTestDocument": "incidents",
     "AssetDocument": "ledger",
     "BalanceRow": "ledger",
     "BigCount": "base",
@@ -93,6 +97,7 @@ _MODULES = {
     "Document": "base",
     "EvidenceStatus": "status",
     "HoldingStatus": "status",
+    "IncidentDocument": "incidents",
     "IncidentsStatus": "status",
     "IncomeDocument": "income",
     "LedgerDocument": "ledger",

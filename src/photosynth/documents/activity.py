@@ -20,7 +20,7 @@ class ActionDocument(Document):
     """Who wanted it: dispatch, a person, the command line."""
     kind: str
     """What kind of change: sleep, wake, set_power, limit_sources, stop_mining, resume_mining, start_process, end_process,
-    restart_node."""
+    restart_node, acknowledge_incident, send_alert, test_alert."""
     subject: str
     """What was to change."""
     reason: str

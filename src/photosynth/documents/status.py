@@ -265,7 +265,7 @@ class IncidentsStatus(Document):
     """What needs somebody."""
 
     open: int | None
-    """Conditions that hold now, the fleet's, its sites' and its nodes'; null of a stopped system, which judges nothing."""
+    """Incidents that are open and that nobody has taken on; of a stopped system, as it left them."""
 
 
 class Status(Document):

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from photosynth.fleet.alerts import Alerts
 from photosynth.fleet.node import Node
 from photosynth.fleet.site import Site
 from photosynth.fleet.wallet import Wallet
@@ -58,10 +59,6 @@ class Party(Part):
     """How the rest of the file refers to it."""
     name: Text
     """Name as people read it."""
-
-
-class Alerts(Part):
-    """Whom to wake. Nothing can be written here yet."""
 
 
 class Console(Part):

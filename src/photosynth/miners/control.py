@@ -118,6 +118,12 @@ class MinerControl:
         now_ms, wall_ms, stale_ms = self._clock.site_ms(), self._clock.wall_ms(), int(STALE_POLLS * self._poll_s * 1000)
         return [view_of(unit, now_ms, wall_ms, stale_ms) for unit in self._units.values()]
 
+    def ailing(self) -> list[MachineView]:
+        """The machines that something is wrong with, or of which nothing is known yet."""
+        now_ms, wall_ms, stale_ms = self._clock.site_ms(), self._clock.wall_ms(), int(STALE_POLLS * self._poll_s * 1000)
+        units = [unit for unit in self._units.values() if unit.state == "unknown" or unit.conditions.all()]
+        return [view_of(unit, now_ms, wall_ms, stale_ms) for unit in units]
+
     async def stop_all(self, actor: str, reason: str) -> StopReport:
         """Send everything to sleep at once, and wait until each machine is proven asleep or given up.
 

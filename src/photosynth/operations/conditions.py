@@ -9,6 +9,7 @@ from photosynth.documents import (
     NodeDocument,
 )
 from photosynth.miners.view import MachineView
+from photosynth.operations.alerting.alerts import Failing
 from photosynth.operations.supervisor import Trouble
 from photosynth.quantities.format import duration
 from photosynth.quantities.instants import iso_utc
@@ -228,6 +229,32 @@ def database_conditions(fault: str | None, now_ms: int) -> list[Condition]:
     summary = "the database does not answer; what is said of ledger and proof is from before"
     advice = "Mining goes on, and what is earned is kept and booked later. Start the database, and see that it can be reached."
     return [_critical("database_away", "database", summary, fault, advice).model_copy(update={"since_ms": now_ms})]
+
+
+def alert_conditions(failing: Sequence[Failing], now_ms: int) -> list[Condition]:
+    """Targets of alerts that take nothing: one condition each."""
+    return [
+        Condition(
+            id=f"alerts_undelivered:{item.id}",
+            severity="critical",
+            subject=item.id,
+            summary=f"alerts do not arrive at {item.id}",
+            evidence=f"{item.attempts} attempts in a row failed, the last one: {item.why}",
+            advice="They are sent again and again, at least every 15 minutes. Mend the target, and try `photosynth alerts test`.",
+            since_ms=now_ms,
+        )
+        for item in failing
+    ]
+
+
+def overflow_conditions(left_out: int, now_ms: int) -> list[Condition]:
+    """More is wrong than a list can hold."""
+    if not left_out:
+        return []
+    summary = "more is wrong than is kept as incidents"
+    evidence = f"{left_out} conditions are not among the incidents"
+    advice = "Look for what they have in common: a network, a switch, a power supply. What is left out is in the status."
+    return [_critical("incidents_overflow", "incidents", summary, evidence, advice).model_copy(update={"since_ms": now_ms})]
 
 
 _TROUBLES = {

@@ -11,11 +11,14 @@ import structlog
 from photosynth.bitcoin.node import NodeUnavailableError
 from photosynth.networks.grammar import Access
 from photosynth.operations import consistency
+from photosynth.operations.alerting.alerts import AlertService, open_alerts
 from photosynth.operations.audit import AuditLog
 from photosynth.operations.audit_spool import AuditSpool, finish_cut_off
 from photosynth.operations.bitcoin_nodes import NodeChoice
 from photosynth.operations.evidence_keys import open_identity
+from photosynth.operations.fleet_look import FleetLook
 from photosynth.operations.fleet_units import Units, chain_of
+from photosynth.operations.incidents.watch import IncidentWatch, open_incidents
 from photosynth.operations.manifest import check_parts, load_manifest, write_mark
 from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.noting import KeptManifest
@@ -105,9 +108,20 @@ class _Opening:
         units += [unit for site in sites.values() for unit in site.every()]
         income = made.income(watch, self.clock)
         units += [] if income is None else [income]
+
+        async def look() -> IncidentWatch:
+            return await open_incidents(FleetLook(running), self.database, self.run)
+
+        async def alert() -> AlertService:
+            return await open_alerts(
+                settings.fleet.alerts, watch=incidents.running, database=self.database, run=self.run, audit=self.audit
+            )
+
+        incidents = Unit("fleet", "incidents", look)
+        alerts = Unit("fleet", "alerts", alert, needs=[incidents])
         recorded = RecordedPostings(books, self.database, self.run, self.clock, self.heads)
-        supervisor = Supervisor([*units, _recorded(recorded), _watched(watch)], fatal=FATAL)
-        return RunningFleet(
+        supervisor = Supervisor([*units, _recorded(recorded), _watched(watch), incidents, alerts], fatal=FATAL)
+        running = RunningFleet(
             settings=settings,
             manifest=self.manifest,
             clock=self.clock,
@@ -118,10 +132,13 @@ class _Opening:
             chains=chains,
             sites=sites,
             watch=watch,
+            incidents=incidents,
+            alerts=alerts,
             recorded=recorded,
             supervisor=supervisor,
             held=held.pop_all(),
         )
+        return running
 
     def _claim(self) -> tuple[dict[str, Past], dict[str, Identity]]:
         """On the database's thread: whose it is, what waits for it, what a kill cut off, each site's past, every key."""

@@ -9,9 +9,11 @@ import structlog
 
 from photosynth.documents import (
     ActionDocument,
+    AlertTestDocument,
     BlockDocument,
     Condition,
     DayPoint,
+    IncidentDocument,
     IncidentsStatus,
     LedgerDocument,
     MachineDocument,
@@ -27,12 +29,13 @@ from photosynth.operations import conditions as wrong
 from photosynth.operations import status as parts
 from photosynth.operations.evidence_door import UnrecordedError, evidence_lines
 from photosynth.operations.glance import Glance
+from photosynth.operations.incident_documents import incident_documents
 from photosynth.operations.income_pages import income_lines, income_page
 from photosynth.operations.ledger_lines import ledger_lines
 from photosynth.operations.running_fleet import RunningFleet
 from photosynth.operations.site_door import SiteDoor
 from photosynth.operations.summaries import count_nodes, evidence_status, ledger_status
-from photosynth.operations.view import IncomePage, NotKnownError, chosen_sites, known_network, known_site
+from photosynth.operations.view import IncomePage, NotKnownError, RefusedError, chosen_sites, known_network, known_site
 from photosynth.quantities.instants import iso_utc
 from photosynth.sites.configuration import asset_of, site_facts
 from photosynth.treasury.evidence.export import NoEvidenceError
@@ -83,7 +86,7 @@ class RunningView:
             )
 
         ledger, evidence, unknown, strange, unfit = await self._books.look(look)
-        nodes = fleet.watch.nodes()
+        nodes, watched = fleet.watch.nodes(), fleet.incidents.service
         sites = await asyncio.gather(*(self._part(door, [item for item in unknown if item.site == door.name]) for door in doors))
         if site is not None:
             ledger = await self._books_of[site].look(
@@ -100,7 +103,7 @@ class RunningView:
             nodes=count_nodes(nodes),
             ledger=ledger,
             evidence=evidence,
-            incidents=IncidentsStatus(open=len(conditions) + sum(len(site.conditions) for site in sites)),
+            incidents=IncidentsStatus(open=None if watched is None else watched.incidents.open(site)),
             conditions=conditions,
         )
 
@@ -108,7 +111,7 @@ class RunningView:
         """One site of the status."""
         site, snapshot, views, quote = door.site, door.snapshot(), door.views(), door.site.quote()
         health = await door.health()
-        found = self._since_first_seen(door.name, door.conditions(views, snapshot, health))
+        found = self._since_first_seen(door.name, door.conditions(snapshot, health))
         return SitePart(
             name=door.name,
             site=door.site_status(views),
@@ -176,6 +179,41 @@ class RunningView:
     def income_lines(self, network: str | None = None) -> AsyncIterator[bytes]:
         """All of it as lines of JSON, an IncomeDocument each."""
         return income_lines(self._fleet.readers.read, known_network(network))
+
+    async def incidents(
+        self, site: str | None = None, *, resolved: bool = False, limit: int = 1000, before_id: int | None = None
+    ) -> list[IncidentDocument]:
+        """Incidents newest first: those that are not over, and the others too where ``resolved``."""
+        site = known_site(list(self._sites), site)
+        return await self._fleet.readers.read(
+            lambda tx: incident_documents(tx, site, resolved=resolved, limit=limit, before_id=before_id)
+        )
+
+    async def acknowledge(self, incident_id: int, by: str) -> ActionDocument:
+        """Somebody takes an incident on. Raises NotKnownError, and RefusedError where it is over."""
+        watch, audit = self._fleet.incidents.running, self._fleet.audit
+        incident = await watch.one(incident_id)
+        if incident.state == "resolved":
+            raise RefusedError(
+                f"Incident {incident_id} ({incident.subject}: {incident.summary}) is over: nobody has to take it on."
+            )
+        told = (incident.subject, incident.summary, f"incident {incident_id} is taken on: it wakes nobody any more")
+        action = await audit.planned(by, "acknowledge_incident", *told, site=incident.site)
+        try:
+            after, unkept = await watch.acknowledge(incident_id, by)
+        except ValueError:
+            audit.finished(action, "failed", "it was over meanwhile", None, None)
+            return books.action_document(await audit.row(action))
+        except BaseException as error:
+            audit.finished(action, "failed", f"{type(error).__name__}: {error}", None, None)
+            raise
+        answer = None if unkept is None else f"It holds while the system runs; a restart does not know of it yet: {unkept}"
+        audit.finished(action, "done", answer, f"{after.state}, by {after.acknowledged_by}", unkept is None)
+        return books.action_document(await audit.row(action))
+
+    async def test_alerts(self, actor: str) -> list[AlertTestDocument]:
+        """Send a message to every target of alerts and say what came of it; empty where there is none."""
+        return await self._fleet.alerts.running.test(actor)
 
     async def nodes(self) -> list[NodeDocument]:
         """Every node of the fleet, in the file's order."""
@@ -284,6 +322,7 @@ class RunningView:
         fleet, now_ms = self._fleet, self._fleet.clock.site_ms()
         found = wrong.audit_conditions(fleet.audit.fault, fleet.audit.waiting, now_ms)
         found += wrong.database_conditions(self._books.fault, now_ms)
+        found += wrong.alert_conditions(fleet.undelivered, now_ms) + wrong.overflow_conditions(fleet.left_out, now_ms)
         named = [door.site.declared.pool.node for door in self._sites.values()]
         told = {names[0] for names in named if len(names) == 1}
         found += wrong.node_conditions([node for node in nodes if node.id not in told], now_ms)

@@ -9,9 +9,11 @@ from typing import TypeVar
 import structlog
 
 from photosynth.fleet import Fleet
+from photosynth.operations.alerting.alerts import AlertService, Failing
 from photosynth.operations.audit import AuditLog
 from photosynth.operations.bitcoin_nodes import OpenedNode
 from photosynth.operations.fleet_units import ChainUnits, SiteUnits
+from photosynth.operations.incidents.watch import IncidentWatch
 from photosynth.operations.node_watch import NodeWatch
 from photosynth.operations.noting import KeptManifest
 from photosynth.operations.readers import Readers
@@ -81,6 +83,8 @@ class RunningFleet:
     chains: Mapping[str, ChainUnits]
     sites: Mapping[str, SiteUnits]
     watch: NodeWatch
+    incidents: Unit[IncidentWatch]
+    alerts: Unit[AlertService]
     recorded: RecordedPostings
     supervisor: Supervisor
     held: contextlib.AsyncExitStack
@@ -90,6 +94,16 @@ class RunningFleet:
     def state_id(self) -> str:
         """What tells this state from every other."""
         return self.manifest.now.state
+
+    @property
+    def undelivered(self) -> list[Failing]:
+        """Targets of alerts that take nothing."""
+        return [] if self.alerts.service is None else self.alerts.service.failing()
+
+    @property
+    def left_out(self) -> int:
+        """Conditions for which there is no room among the incidents."""
+        return 0 if self.incidents.service is None else self.incidents.service.incidents.left_out
 
     async def start(self) -> None:
         """Begin every part. Raises what is wrong with the state itself; then nothing runs any more."""

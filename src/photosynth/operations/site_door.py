@@ -66,6 +66,11 @@ class SiteDoor:
         running = self.units.machines.service
         return [] if running is None else running.control.machines()
 
+    def ailing(self) -> list[MachineView]:
+        """Those of them that something is wrong with, or of which nothing is known yet."""
+        running = self.units.machines.service
+        return [] if running is None else running.control.ailing()
+
     def snapshot(self) -> PoolSnapshot:
         """The pool at this moment; as its log has it while it does not serve."""
         running, site = self.units.mining.service, self.site
@@ -131,8 +136,19 @@ class SiteDoor:
         finally:
             self._health, self._health_s, self._asking = answer, time.monotonic(), None
 
-    def conditions(self, views: list[MachineView], snapshot: PoolSnapshot, health: NodeHealth | None) -> list[Condition]:
-        """What is wrong with the parts of the site that are not machines."""
+    @property
+    def reconciles(self) -> bool:
+        """Whether its chain's books were held against the coins since the start."""
+        followed = self._chain.books.service
+        return followed is not None and followed.reconciled is not None
+
+    def conditions(self, snapshot: PoolSnapshot, health: NodeHealth | None) -> list[Condition]:
+        """What is wrong with the parts of the site that are not machines, those that do not run among them."""
+        troubles = [trouble for trouble in self._fleet.supervisor.troubles() if trouble.scope == f"site:{self.name}"]
+        return self.parts_wrong(snapshot, health) + wrong.trouble_conditions(troubles, self.site.clock.site_ms())
+
+    def parts_wrong(self, snapshot: PoolSnapshot, health: NodeHealth | None) -> list[Condition]:
+        """What is wrong with those of them that run."""
         site, now_ms = self.site, self.site.clock.site_ms()
         energy, keeper, mining = self.units.energy.service, self.units.books.service, self.units.mining.service
         followed = self._chain.books.service
@@ -150,9 +166,7 @@ class SiteDoor:
         if demonstration is not None and template is not None and rate is not None:
             usual_sat = site.quote().expected_sat(rate * demonstration.block_interval_s)
             found += wrong.money_conditions(template, usual_sat, now_ms)
-        found += wrong.control_conditions(None if energy is None else energy.controller.mistake, now_ms)
-        troubles = [trouble for trouble in self._fleet.supervisor.troubles() if trouble.scope == f"site:{self.name}"]
-        return found + wrong.trouble_conditions(troubles, now_ms)
+        return found + wrong.control_conditions(None if energy is None else energy.controller.mistake, now_ms)
 
     def workers(self) -> list[WorkerDocument]:
         """The pool's workers over the life of the state."""

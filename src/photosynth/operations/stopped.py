@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     from photosynth.documents import (
         ActionDocument,
+        AlertTestDocument,
         BlockDocument,
         DayPoint,
+        IncidentDocument,
         LedgerDocument,
         MachineDocument,
         NodeDocument,
@@ -60,7 +62,7 @@ class StoppedFleet:
         """The last status, with what the state says now, and powers unknown; of a site its part and its books."""
         chosen = self._chosen(site)
         from photosynth.operations.last_status import left_part
-        from photosynth.operations.summaries import evidence_status, ledger_status, unknown_nodes
+        from photosynth.operations.summaries import evidence_status, ledger_status, open_incidents, unknown_nodes
         from photosynth.sites.switched_off import switched_off
         from photosynth.storage.at_rest import RestingDatabase
 
@@ -69,6 +71,7 @@ class StoppedFleet:
         with RestingDatabase(self._folder.database) as database:
             chain = next((self._manifest.sites[name].identity["chain"] for name in chosen), None)
             ledger, evidence = ledger_status(database, chain, last.ledger.asset, site), evidence_status(database)
+            incidents = open_incidents(database, site)
             sites = []
             for part in (part for part in last.sites if part.name in chosen):
                 chain = self._manifest.sites[part.name].identity["chain"]
@@ -90,7 +93,7 @@ class StoppedFleet:
                 "nodes": unknown_nodes(last.nodes),
                 "ledger": ledger,
                 "evidence": evidence,
-                "incidents": last.incidents.model_copy(update={"open": None}),
+                "incidents": last.incidents.model_copy(update={"open": incidents}),
                 "conditions": [],
             }
         )
@@ -136,6 +139,23 @@ class StoppedFleet:
         from photosynth.operations.view import known_network
 
         return income_lines(self._reading, known_network(network))
+
+    async def incidents(
+        self, site: str | None = None, *, resolved: bool = False, limit: int = 1000, before_id: int | None = None
+    ) -> "list[IncidentDocument]":
+        """Incidents as they were left, newest first."""
+        self._chosen(site)
+        from photosynth.operations.incident_documents import incident_documents
+
+        return self._query(lambda tx: incident_documents(tx, site, resolved=resolved, limit=limit, before_id=before_id))
+
+    async def acknowledge(self, incident_id: int, by: str) -> "ActionDocument":
+        """Refused: nothing runs that it could be told to."""
+        self._not_running()
+
+    async def test_alerts(self, actor: str) -> "list[AlertTestDocument]":
+        """Refused: nothing runs."""
+        self._not_running()
 
     async def nodes(self) -> "list[NodeDocument]":
         """None can be asked."""

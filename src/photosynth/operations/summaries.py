@@ -7,7 +7,7 @@ from typing import TypeVar
 from photosynth.documents.base import Document
 from photosynth.documents.nodes import NodeDocument, NodesStatus
 from photosynth.documents.status import EvidenceStatus, HoldingStatus, LedgerStatus
-from photosynth.treasury.glance import Asked, evidence_state, ledger_totals, reconciled_height
+from photosynth.treasury.glance import Asked, evidence_state, ledger_totals, quoted, reconciled_height
 
 D = TypeVar("D", bound=Document)
 
@@ -24,6 +24,13 @@ def evidence_status(tx: Asked) -> EvidenceStatus:
     state = evidence_state(tx)
     head = None if state.head is None else state.head.hex()
     return EvidenceStatus(records=state.records, head=head, last_interval_ms=state.last_interval_ms)
+
+
+def open_incidents(tx: Asked, site: str | None = None) -> int:
+    """How many incidents are open and taken on by nobody; of a site its own and those of the whole fleet."""
+    of_site = "" if site is None else f" AND (site IS NULL OR site = {quoted(site)})"
+    found = f"SELECT count(*) FROM incidents WHERE state = 'open'{of_site}"  # noqa: S608 - quoted
+    return int(tx.exec_driver_sql(found).fetchall()[0][0])
 
 
 def count_nodes(nodes: Iterable[NodeDocument]) -> NodesStatus:

@@ -6,8 +6,10 @@ from typing import Protocol
 
 from photosynth.documents import (
     ActionDocument,
+    AlertTestDocument,
     BlockDocument,
     DayPoint,
+    IncidentDocument,
     IncomeDocument,
     LedgerDocument,
     MachineDocument,
@@ -26,6 +28,10 @@ LONGEST_CURSOR = 4000
 
 class NotKnownError(Exception):
     """What was asked for does not exist here; the message says what does."""
+
+
+class RefusedError(Exception):
+    """What was asked for cannot be done as things are; the message says why."""
 
 
 class CursorError(ValueError):
@@ -103,6 +109,20 @@ class FleetView(Protocol):
 
     def income_lines(self, network: str | None = None) -> AsyncIterator[bytes]:
         """All of it as pieces of whole lines of JSON, an IncomeDocument each. Raises NotKnownError."""
+        ...
+
+    async def incidents(
+        self, site: str | None = None, *, resolved: bool = False, limit: int = 1000, before_id: int | None = None
+    ) -> list[IncidentDocument]:
+        """Incidents newest first: those that are not over, and the others too where ``resolved``."""
+        ...
+
+    async def acknowledge(self, incident_id: int, by: str) -> ActionDocument:
+        """Somebody takes an incident on. Raises NotKnownError, and RefusedError where it is over."""
+        ...
+
+    async def test_alerts(self, actor: str) -> list[AlertTestDocument]:
+        """Send a message to every target of alerts and say what came of it; empty where there is none."""
         ...
 
     async def nodes(self) -> list[NodeDocument]:

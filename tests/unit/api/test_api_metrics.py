@@ -77,6 +77,7 @@ async def test_each_site_has_its_own_series_with_what_its_documents_say(
         assert value(found, "photosynth_conditions", site=part.name, severity="critical") == critical
     assert value(found, "photosynth_conditions", site="", severity="critical") == 1
     assert value(found, "photosynth_evidence_records_total") == status.evidence.records
+    assert value(found, "photosynth_incidents_open") == status.incidents.open
     assert value(found, "photosynth_database_away") == 0
 
 
@@ -194,7 +195,7 @@ async def test_series_are_as_few_as_the_reference_says() -> None:
     assert len(two) - len(one) == 27
     assets = len((await FakeFleet().status()).ledger.assets)
     nodes = [key for key in one if key[0].startswith("photosynth_node_")]
-    assert len(one) == 26 + 27 + 2 * assets + len(nodes)
+    assert len(one) == 27 + 27 + 2 * assets + len(nodes)
 
 
 async def test_a_hundred_scrapes_are_one_look_and_the_next_comes_a_second_later() -> None:

@@ -2,8 +2,11 @@
 
 from collections.abc import AsyncIterator
 
+from tests.browser.fake_incidents import FakeIncidents
+
 from photosynth.documents import (
     ActionDocument,
+    AlertTestDocument,
     AssetDocument,
     BalanceRow,
     BlockDocument,
@@ -12,6 +15,7 @@ from photosynth.documents import (
     DayPoint,
     EvidenceStatus,
     HoldingStatus,
+    IncidentDocument,
     IncidentsStatus,
     IncomeDocument,
     LedgerDocument,
@@ -347,6 +351,7 @@ class SampleView:
         self.sites: list[str] = ["backnang"]
         self.periods: list[tuple[int | None, int | None]] = []
         self.closed = 0
+        self.made_up = FakeIncidents()
         self.lost_lines = 0
 
     async def status(self, site: str | None = None) -> Status:
@@ -423,6 +428,20 @@ class SampleView:
         if network not in (None, "ethereum", "tally", "dot"):
             raise NotKnownError(f"There is no network {network!r} here; there is ethereum, tally, dot.")
         return [one for one in INCOME if network in (None, one.network)]
+
+    async def incidents(
+        self, site: str | None = None, *, resolved: bool = False, limit: int = 1000, before_id: int | None = None
+    ) -> list[IncidentDocument]:
+        """As made up."""
+        return await self.made_up.listed(site, resolved=resolved, limit=limit, before_id=before_id)
+
+    async def acknowledge(self, incident_id: int, by: str) -> ActionDocument:
+        """As made up."""
+        return await self.made_up.acknowledge(incident_id, by)
+
+    async def test_alerts(self, actor: str) -> list[AlertTestDocument]:
+        """As made up."""
+        return await self.made_up.test_alerts(actor)
 
     def income_lines(self, network: str | None = None) -> AsyncIterator[bytes]:
         """The same, line by line."""

@@ -23,7 +23,7 @@ from photosynth.bitcoin.node import NodeUnavailableError, Verdict
 from photosynth.cli.app import app
 from photosynth.cli.fleet_check import site_of
 from photosynth.cli.options import UpOptions
-from photosynth.documents import LedgerDocument, Status, TraceDocument, WorkersDocument
+from photosynth.documents import AlertTestDocument, LedgerDocument, Status, TraceDocument, WorkersDocument
 from photosynth.fleet import load_fleet
 from photosynth.operations.state import StateFolder, StateInUseError
 from photosynth.operations.view import NotKnownError
@@ -187,6 +187,20 @@ class TestQuestions:
         assert run("node", "btc-2", "logs", "--lines", "2", "--state", state).stdout == "line 199\nline 200\n"
         unknown = run("node", "btc-9", "--state", state)
         assert (unknown.exit_code, unknown.stderr) == (1, "There is no node 'btc-9' in this fleet; there is btc-1, btc-2.\n")
+
+    def test_incidents(self, place: str, request: pytest.FixtureRequest) -> None:
+        """What is not over, the newest first; the one that there is shows its evidence; JSON is a list."""
+        state = request.getfixturevalue(place)
+        told = run("incidents", "--state", state).stdout
+        parts = ("node btc-2", "critical", "open", "hall-c-11", "comes and goes: 4 times")
+        assert [part for part in parts if part not in told] == []
+        assert "site backnang pool" not in told
+        found = json.loads(run("incidents", "--json", "--state", state).stdout)
+        assert [(one["id"], one["state"], one["cause"]) for one in found] == [(2, "open", None), (1, "open", None)]
+        every = json.loads(run("incidents", "--all", "--json", "--state", state).stdout)
+        assert (every[0]["id"], every[0]["cause"]) == (3, "node btc-2: it does not answer")
+        one = run("incidents", "--site", "backnang", "--state", state).stdout
+        assert "Seen: reads 3,068 W\nRunbook: docs/runbooks/machines.md#stays_awake" in one
 
     def test_income(self, place: str, request: pytest.FixtureRequest) -> None:
         """A row a payment and state, to the last digit; JSON is a list, whose validator is null where there is none."""
@@ -540,3 +554,38 @@ def test_verify_takes_the_keys_that_streams_begin_with() -> None:
         refused = run("verify", golden, "--key", wrong)
         assert refused.exit_code == 2
         assert "64 hexadecimal digits" in refused.output
+
+
+def test_an_incident_is_taken_on_under_a_name(running: Path, view: SampleView) -> None:
+    """Unknown is wrong use, over is the answer no; a name is one that can be read."""
+    done = run("incident", "ack", "1", "--by", "anna", "--state", running)
+    assert (done.exit_code, "acknowledge_incident node btc-2: done" in done.stdout) == (0, True)
+    assert json.loads(run("incident", "ack", "2", "--by", "bert", "--json", "--state", running).stdout)["actor"] == "bert"
+    unknown = run("incident", "ack", "99", "--by", "anna", "--state", running)
+    assert (unknown.exit_code, "There is no incident 99" in unknown.stderr) == (2, True)
+    over = run("incident", "ack", "3", "--by", "anna", "--state", running)
+    assert (over.exit_code, "is over" in over.stderr) == (1, True)
+    for name in ("", " ", "x" * 101, "a\x1b[2J", "a\nb"):
+        assert run("incident", "ack", "1", "--by", name, "--state", running).exit_code == 2
+    for number in ("x", "0", "-1", str(2**64)):
+        assert run("incident", "ack", number, "--by", "anna", "--state", running).exit_code == 2
+
+
+def test_alerts_are_tried_and_each_target_is_told_of(running: Path, view: SampleView) -> None:
+    """Exit code 1 where one does not take it, and where there is none."""
+    told = run("alerts", "test", "--state", running)
+    assert (told.exit_code, "office" in told.stdout, "took the message" in told.stdout) == (0, True, True)
+    view.made_up.targets.append(AlertTestDocument(id="home", delivered=False, why="it answers 503"))
+    told = run("alerts", "test", "--state", running)
+    assert (told.exit_code, "did not take it: it answers 503" in told.stdout) == (1, True)
+    assert [one["delivered"] for one in json.loads(run("alerts", "test", "--json", "--state", running).stdout)] == [True, False]
+    view.made_up.targets.clear()
+    told = run("alerts", "test", "--state", running)
+    assert (told.exit_code, "names nobody" in told.stdout) == (1, True)
+
+
+def test_nobody_is_woken_by_a_stopped_system(tmp_path: Path) -> None:
+    """Exit code 3 says that nothing runs."""
+    for words in (("incident", "ack", "1", "--by", "anna"), ("alerts", "test")):
+        told = run(*words, "--state", tmp_path)
+        assert (told.exit_code, "No system runs on" in told.stderr) == (3, True)

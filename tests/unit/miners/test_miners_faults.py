@@ -58,6 +58,7 @@ async def test_an_exception_of_one_driver_is_that_machines_condition(name: str, 
     await site.polls(4, {"m1": 0, "m2": 0})
     await site.polls(4, {"m1": 2510, "m2": 2510})
     assert site.conditions("m1") == {"driver_fault"}
+    assert [view.id for view in site.control.ailing()] == ["m1"]
     assert type(error).__name__ in evidence(site, "m1", "driver_fault")
     assert site.audit.results("m2") == ["done", "done"]
     assert "planned" not in site.audit.results("m1")

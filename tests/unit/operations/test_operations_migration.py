@@ -1,5 +1,6 @@
 """A state moved between the kinds of database: the same to the byte, whole or not at all."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from tests.unit.treasury.treasury_site import BOOKS_SEED, CHAIN, COIN, SITE_SEED
 
 from photosynth.operations import migration, state, state_files
 from photosynth.operations.audit_spool import AuditSpool, SpooledAction
+from photosynth.operations.incidents.life import Incident
 from photosynth.operations.manifest import (
     Manifest,
     NodePart,
@@ -28,6 +30,7 @@ from photosynth.storage.actions import write_action
 from photosynth.storage.address import Address, Place
 from photosynth.storage.at_rest import holds_state
 from photosynth.storage.copying import Content, content_of
+from photosynth.storage.incidents import tell_alerts, write_incidents
 from photosynth.storage.meta import put_meta
 from photosynth.storage.observations import DayObservation, keep_observations
 from photosynth.storage.scopes import FLEET
@@ -76,6 +79,9 @@ async def lived_in(place: Place) -> StateFolder:
             write_action(tx, SITE, key="1", time_ms=1, wall_ms=2, actor="a", kind="sleep", subject="m", reason="ü", request="")
             keep_observations(tx, SITE, [DayObservation(5, load_w=7)], 6)
             put_meta(tx, FLEET, "state", manifest.state)
+            found = Incident(1, "|k", "wrong_chain", SITE, "node btc-1", "critical", "open", 1, 2, "ü", "seen")
+            write_incidents(tx, [asdict(found)])
+            tell_alerts(tx, "office", {1: "opened"}, 3)
             site.find_block(tx)
             keep_parties(tx, ["operator"])
             paid = IncomeFact("fee-1", "gift", "ETH", -(10**30), "accrued", 1, 7, "slot 7", validator="0xab")

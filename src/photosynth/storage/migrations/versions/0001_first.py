@@ -389,6 +389,41 @@ def _tables() -> None:
     misfits = sa.text("misfit IS NOT NULL")
     op.create_index("ix_income_misfits", "income", ["time_ms"], sqlite_where=misfits, postgresql_where=misfits)
     op.create_table(
+        "incidents",
+        sa.Column("id", INTEGER, autoincrement=False, nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("site", sa.Text(), nullable=True),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("severity", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("opened_ms", sa.BigInteger(), nullable=False),
+        sa.Column("seen_ms", sa.BigInteger(), nullable=False),
+        sa.Column("summary", sa.Text(), nullable=False),
+        sa.Column("evidence", sa.Text(), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=True),
+        sa.Column("resolved_ms", sa.BigInteger(), nullable=True),
+        sa.Column("acknowledged_ms", sa.BigInteger(), nullable=True),
+        sa.Column("acknowledged_by", sa.Text(), nullable=True),
+        sa.Column("openings", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("state IN ('open', 'acknowledged', 'resolved')", name=op.f("ck_incidents_state")),
+        sa.CheckConstraint("severity IN ('warning', 'critical')", name=op.f("ck_incidents_severity")),
+        sa.CheckConstraint("(state = 'resolved') = (resolved_ms IS NOT NULL)", name=op.f("ck_incidents_resolved")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_incidents")),
+    )
+    op.create_index(op.f("ix_incidents_site_id"), "incidents", ["site", "id"], unique=False)
+    op.create_index(op.f("ix_incidents_resolved_ms"), "incidents", ["resolved_ms"], unique=False)
+    op.create_table(
+        "alerts_told",
+        sa.Column("incident", INTEGER, autoincrement=False, nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("told_ms", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("what IN ('opened', 'resolved')", name=op.f("ck_alerts_told_what")),
+        sa.ForeignKeyConstraint(["incident"], ["incidents.id"], name=op.f("fk_alerts_told_incident")),
+        sa.PrimaryKeyConstraint("incident", "target", name=op.f("pk_alerts_told")),
+    )
+    op.create_table(
         "rejected",
         sa.Column("site", sa.Text(), nullable=False),
         sa.Column("interval_start_ms", sa.BigInteger(), nullable=False),
