@@ -1,4 +1,4 @@
-"""A real Prometheus for tests, out of Debian's package: on a free port of loopback, stopped by its id.
+"""A real Prometheus and Alertmanager for tests, out of Debian's packages: on free ports of loopback, stopped by their ids.
 
 Where none can be had, tests that ask for it are skipped and say why; with CI=true in the environment that is a failure.
 """
@@ -40,10 +40,11 @@ class RunningPrometheus:
 
 @dataclass(frozen=True, slots=True)
 class PrometheusPrograms:
-    """Where prometheus and promtool are."""
+    """Where the programs are."""
 
     prometheus: Path
     promtool: Path
+    alertmanager: Path
 
     def check(self, *arguments: str, given: str = "") -> str:
         """What promtool prints. Fails where it does not end with 0."""
@@ -60,18 +61,46 @@ class PrometheusPrograms:
         port = free_port()
         command = [str(self.prometheus), f"--config.file={configuration}", f"--storage.tsdb.path={folder / 'data'}"]
         command += [f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"]
-        with (folder / "output.txt").open("wb") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
-        try:
-            end_s = time.monotonic() + START_TIMEOUT_S
-            while not _ready(f"http://127.0.0.1:{port}"):
-                said = (folder / "output.txt").read_text(errors="replace")[-2000:]
-                assert process.poll() is None, f"prometheus ended: {said}"
-                assert time.monotonic() < end_s, f"prometheus does not answer: {said}"
-                time.sleep(0.05)
+        with _answering("prometheus", command, f"http://127.0.0.1:{port}", folder / "output.txt"):
             yield RunningPrometheus(f"http://127.0.0.1:{port}")
-        finally:
-            stop(process)
+
+
+@contextmanager
+def running_alertmanager(program: Path, folder: Path) -> Iterator[int]:
+    """Start an Alertmanager that tells nobody; its port."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "alertmanager.yaml").write_text("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
+    port = free_port()
+    command = [*_at_home(program), f"--config.file={folder / 'alertmanager.yaml'}", f"--storage.path={folder / 'data'}"]
+    command += [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=", "--log.level=warn"]
+    with _answering("alertmanager", command, f"http://127.0.0.1:{port}", folder / "output.txt"):
+        yield port
+
+
+def _at_home(program: Path) -> list[str]:
+    """The words that start an Alertmanager; one that is only unpacked is shown its own templates in /usr/share, and nobody else."""
+    share = program.parents[1] / "share"
+    if share == Path("/usr/share"):
+        return [str(program)]
+    inside = 'mount --bind "$0" /usr/share && exec "$@"'
+    return ["unshare", "--map-root-user", "--mount", "sh", "-c", inside, str(share), str(program)]
+
+
+@contextmanager
+def _answering(name: str, command: list[str], url: str, output: Path) -> Iterator[None]:
+    """Start a program, wait until it answers, and stop it at the end."""
+    with output.open("wb") as said:
+        process = subprocess.Popen(command, stdout=said, stderr=said, stdin=subprocess.DEVNULL)
+    try:
+        end_s = time.monotonic() + START_TIMEOUT_S
+        while not _ready(url):
+            last = output.read_text(errors="replace")[-2000:]
+            assert process.poll() is None, f"{name} ended: {last}"
+            assert time.monotonic() < end_s, f"{name} does not answer: {last}"
+            time.sleep(0.05)
+        yield
+    finally:
+        stop(process)
 
 
 def _ready(url: str) -> bool:
@@ -83,9 +112,10 @@ def _ready(url: str) -> bool:
 
 @pytest.fixture(scope="session")
 def prometheus_programs() -> PrometheusPrograms:
-    """Prometheus and promtool; unpacked where neither this machine nor the cache has them."""
+    """Prometheus, promtool and Alertmanager; unpacked where neither this machine nor the cache has them."""
     try:
-        return PrometheusPrograms(obtain("prometheus", "prometheus"), obtain("prometheus", "promtool"))
+        alertmanager = obtain("prometheus-alertmanager", "prometheus-alertmanager")
+        return PrometheusPrograms(obtain("prometheus", "prometheus"), obtain("prometheus", "promtool"), alertmanager)
     except NotToBeHadError as error:
         if os.environ.get("CI") == "true":
             pytest.fail(f"no Prometheus for this test: {error}")
