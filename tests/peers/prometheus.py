@@ -78,7 +78,7 @@ def running_alertmanager(program: Path, folder: Path) -> Iterator[int]:
 
 
 def _at_home(program: Path) -> list[str]:
-    """The words that start an Alertmanager; one that is only unpacked is shown its own templates in /usr/share, and nobody else."""
+    """The words that start an Alertmanager; one that is only unpacked alone sees its own templates in /usr/share."""
     share = program.parents[1] / "share"
     if share == Path("/usr/share"):
         return [str(program)]
