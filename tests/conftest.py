@@ -16,7 +16,7 @@ from hypothesis import settings
 from photosynth.storage import database
 from photosynth.storage.schema import stored_revision, upgrade
 
-pytest_plugins = ["tests.peers.bitcoind", "tests.peers.postgres"]
+pytest_plugins = ["tests.peers.bitcoind", "tests.peers.postgres", "tests.peers.prometheus"]
 
 settings.register_profile("photosynth", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("photosynth")

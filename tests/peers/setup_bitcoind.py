@@ -27,8 +27,8 @@ TIMEOUT_S = 100
 NOT_NEEDED = re.compile(r"^(systemd|libsystemd.*|libmount1|libblkid1|libselinux1|libpcre2.*|debconf|.*-base|libc-gconv.*)$")
 """What the package asks for in order to be a system service; the program itself does not link it."""
 ADVICE = (
-    "Tests against a real bitcoind need a Debian machine whose apt sources name a reachable Debian mirror; "
-    "or set PHOTOSYNTH_BITCOIND to a bitcoind that is already there."
+    "Tests against real software need a Debian machine whose apt sources name a reachable Debian mirror, or the program itself: "
+    "PHOTOSYNTH_BITCOIND may name a bitcoind; others are looked for on the PATH."
 )
 
 
@@ -79,9 +79,9 @@ def _set_up(folder: Path) -> Bitcoind:
     deadline = time.monotonic() + TIMEOUT_S
     with tempfile.TemporaryDirectory(prefix="setup-", dir=folder) as scratch:
         root = Path(scratch)
-        options = _private_apt_root(root)
-        _run(["apt-get", *options, "update"], root, deadline)
-        plan = _run(["apt-get", *options, "-s", "-y", "--no-install-recommends", "install", PACKAGE], root, deadline)
+        options = private_apt_root(root, SUITE)
+        run(["apt-get", *options, "update"], root, deadline)
+        plan = run(["apt-get", *options, "-s", "-y", "--no-install-recommends", "install", PACKAGE], root, deadline)
         packages = dict(re.findall(r"^Inst (\S+) \((\S+)", plan, re.MULTILINE))
         if PACKAGE not in packages:
             raise NotToBeHadError(f"apt found no {PACKAGE} in Debian {SUITE}. {ADVICE}")
@@ -89,10 +89,10 @@ def _set_up(folder: Path) -> Bitcoind:
         downloads = root / "downloads"
         downloads.mkdir()
         exact = [f"{name}={version}" for name, version in wanted.items()]
-        _run(["apt-get", *options, "download", *exact], downloads, deadline)
+        run(["apt-get", *options, "download", *exact], downloads, deadline)
         unpacked = root / "unpacked"
         for package in sorted(downloads.glob("*.deb")):
-            _run(["dpkg", "-x", str(package), str(unpacked)], root, deadline)
+            run(["dpkg", "-x", str(package), str(unpacked)], root, deadline)
         version = _version_of(_command(unpacked), deadline)
         name = re.sub(r"[^\w.+~-]", "_", wanted[PACKAGE])
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -104,10 +104,10 @@ def _set_up(folder: Path) -> Bitcoind:
     return Bitcoind(_command(folder / name), version)
 
 
-def _private_apt_root(root: Path) -> list[str]:
-    """Options that make apt work in ``root`` alone, with one source: the machine's own mirror, other suite."""
+def private_apt_root(root: Path, suite: str) -> list[str]:
+    """Options that make apt work in ``root`` alone, with one source: a suite of the machine's own mirror."""
     uri, signed_by = _debian_mirror()
-    source = ["Types: deb", f"URIs: {uri}", f"Suites: {SUITE}", "Components: main", "Targets: Packages"]
+    source = ["Types: deb", f"URIs: {uri}", f"Suites: {suite}", "Components: main", "Targets: Packages"]
     if signed_by:
         source.append(f"Signed-By: {signed_by}")
     (root / "peer.sources").write_text("\n".join(source) + "\n")
@@ -177,11 +177,12 @@ def _command(unpacked: Path) -> tuple[str, ...]:
 
 
 def _version_of(command: tuple[str, ...], deadline: float) -> str:
-    lines = _run([*command, "--version"], Path.cwd(), deadline).splitlines()
+    lines = run([*command, "--version"], Path.cwd(), deadline).splitlines()
     return lines[0] if lines else "unknown"
 
 
-def _run(command: list[str], folder: Path, deadline: float) -> str:
+def run(command: list[str], folder: Path, deadline: float) -> str:
+    """What a command of a set-up prints. Raises NotToBeHadError where it fails or the set-up takes too long."""
     try:
         done = subprocess.run(
             command,

@@ -17,6 +17,7 @@ from photosynth.api.chain import ChainImport, hex_lines
 from photosynth.api.chain_port import ChainPort
 from photosynth.api.evidence_port import EvidencePort
 from photosynth.api.guard import Guard
+from photosynth.api.scrape import Scrape
 from photosynth.documents import (
     ActionDocument,
     AlertTestDocument,
@@ -133,6 +134,7 @@ def create_app(
     """
     if not token:
         raise ValueError("the API needs a token: without one anybody could write")
+    scrape = Scrape(view)
     app = FastAPI(
         title="Photosynth",
         version="1",
@@ -140,6 +142,7 @@ def create_app(
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
+        lifespan=scrape.lifespan,
     )
     problems.install(app)
     app.add_middleware(Guard, allowed_hosts=allowed_hosts, token=token)
@@ -170,6 +173,8 @@ def create_app(
     async def restart_node(node_id: Name, wanted: WriteRequest) -> ActionDocument:
         """End a node's process in its own time; it is started anew. Audited."""
         return await view.restart_node(node_id, wanted.actor, wanted.reason)
+
+    app.add_api_route("/metrics", scrape.answer, include_in_schema=False, response_class=Response)
 
     refused: dict[int | str, dict[str, Any]] = {**NOT_KNOWN, 409: {"description": "It is over: nobody has to take it on."}}
 

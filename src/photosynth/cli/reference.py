@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from photosynth import documents
+from photosynth.api.metrics import FAMILIES, LOOP_LAG, exposed_name
 from photosynth.cli.app import app
 from photosynth.fleet import Fleet
 from photosynth.fleet.by_name import ByName, by_name
@@ -55,6 +56,19 @@ Written by `make reference` from the classes that `--json` prints and the [API](
 cumulative over the life of the state. `null` is unknown, which is neither zero nor healthy. A *big integer* is decimal text,
 because it may exceed 2^53. A name ends in its unit: `_w` watts, `_j` joules, `_s` seconds, `_ms` milliseconds since the epoch
 (UTC), `_sat` satoshis, `_ueur` micro-EUR, `_cent_per_mwh`, `_cent_per_btc`, `_hs` hashes per second.
+"""
+METRICS_HEAD = """# Metrics
+
+Written by `make reference` from the table that `GET /metrics` is made from; how to use it says
+[Prometheus and Grafana](../how-to/prometheus-and-grafana.md). Every value stands in a [document](documents.md), too. What is
+unknown has no sample: it is not zero. A counter only rises; its name ends in `_total`. Labels are names of the fleet file and
+the words listed here; machines, shares and validators have none.
+
+A fleet has at most 27 series a site, 8 a node, 2 an asset, and 27 besides. A sample is a float of 64 bits: whole numbers are
+exact up to 2^53, and where more is at stake, in money above all, the documents are what counts.
+
+| metric | kind | labels | meaning | from |
+| --- | --- | --- | --- | --- |
 """
 REPORT_TEXTS = {
     "path": "the file",
@@ -118,6 +132,7 @@ def pages() -> dict[str, str]:
         "fleet-file.md": FLEET_HEAD + "".join(_fleet_sections()),
         "command-line.md": COMMANDS_HEAD + "".join(_commands()),
         "documents.md": DOCUMENTS_HEAD + "".join(_document_sections()),
+        "metrics.md": METRICS_HEAD + "".join(_metrics()),
     }
 
 
@@ -313,6 +328,13 @@ def _notes(parameter: Any) -> Iterator[str]:
         yield f"Default: {shown}."
     if getattr(parameter, "envvar", None):
         yield f"Or `{parameter.envvar}` in the environment."
+
+
+def _metrics() -> Iterator[str]:
+    for family in (*FAMILIES, LOOP_LAG):
+        labels = ", ".join(f"`{label}`" for label in family.labels)
+        kind = "histogram" if family is LOOP_LAG else family.kind
+        yield f"| `{exposed_name(family)}` | {kind} | {labels} | {_cell(family.meaning)} | {_cell(family.source)} |\n"
 
 
 def write(folder: Path) -> None:

@@ -12,7 +12,7 @@ from photosynth.treasury.evidence.report import VerifyReport
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
 
 
-@pytest.mark.parametrize("name", ["fleet-file.md", "command-line.md", "documents.md"])
+@pytest.mark.parametrize("name", ["fleet-file.md", "command-line.md", "documents.md", "metrics.md"])
 def test_reference_is_up_to_date(name: str) -> None:
     """`make reference` would change nothing."""
     assert (REFERENCE / name).read_text(encoding="utf-8") == pages()[name], "run `make reference` and commit what it writes"
