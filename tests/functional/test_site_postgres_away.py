@@ -13,24 +13,11 @@ from typing import Any, Literal, NamedTuple
 import pytest
 from tests.functional.running_site import RunningSite
 from tests.functional.test_site_kill import booked_shares, check_books, check_guest, totals
-from tests.functional.test_site_postgres import catches_up, goes_on_without, guest_of
-from tests.peers.postgres import Postgres, running_postgres
+from tests.functional.test_site_postgres import catches_up, goes_on_without, guest_of, server, site
+from tests.peers.postgres import Postgres
 
+__all__ = ["server", "site"]  # fixtures, the same as there
 pytestmark = [pytest.mark.functional, pytest.mark.postgres]
-
-
-@pytest.fixture
-def server() -> Iterator[Postgres]:
-    with running_postgres() as server:
-        yield server
-
-
-@pytest.fixture
-def site(server: Postgres, tmp_path: Path) -> Iterator[RunningSite]:
-    site = RunningSite(tmp_path / "data", "--speed", "300", database=server.new_database())
-    yield site
-    site.end()
-
 
 DISOBEYS = "hall-c-11"
 """It answers OK to every command and does nothing."""
